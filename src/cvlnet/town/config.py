@@ -1,0 +1,69 @@
+"""What a town is asked to be: its size, its drives, and how much the two views differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+Role = Literal["train", "validation", "test"]
+Preset = Literal["tiny", "demo", "bench"]
+
+
+@dataclass(frozen=True)
+class Nuisances:
+    """Strength of everything that makes the two views differ; 1 is the default, 0 switches one off, 2 doubles it."""
+
+    # between the two times
+    parked_changes: float = 1.0  # share of parked cars that differ
+    traffic: float = 1.0  # density of moving cars, in both views
+    alterations: float = 1.0  # sheds, containers, repainted or worn markings, cut trees
+    # the overhead image
+    misregistration: float = 1.0  # about 1.5 m, constant per flight strip
+    overhead_light: float = 1.0  # sun, haze, colour cast
+    overhead_shadows: float = 1.0
+    season: float = 1.0  # leaves, grass, fields
+    overhead_blur: float = 1.0
+    overhead_noise: float = 1.0
+    overhead_jpeg: float = 1.0
+    # the camera
+    camera_light: float = 1.0  # sun, sky, colour, wet road
+    camera_shadows: float = 1.0
+    exposure: float = 1.0
+    motion_blur: float = 1.0
+    camera_noise: float = 1.0
+    shake: float = 1.0  # pitch and roll of the body, about 0.4 degrees
+    # the ground and the measurements
+    unevenness: float = 1.0  # of the ground, decimetres over tens of metres
+    oxts_noise: float = 1.0  # position, heading, pitch and roll as a good GPS/IMU unit has it
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not 0 <= getattr(self, field.name) <= 10:
+                raise ValueError(f"strength of {field.name} is 0 to 10, not {getattr(self, field.name)}")
+
+    @staticmethod
+    def none() -> Nuisances:
+        """Everything off: the two views agree to the pixel on the ground."""
+        return replace(Nuisances(), **{field.name: 0.0 for field in fields(Nuisances)})
+
+
+@dataclass(frozen=True)
+class TownConfig:
+    """One town: a square of ``size_m`` metres with ``drives`` drives of ``frames_per_drive`` frames at 10 Hz."""
+
+    seed: int
+    size_m: float
+    drives: int
+    frames_per_drive: int
+    albedo_cell_m: float = 0.1
+    overhead_m_per_px: float = 0.2
+    tile_size_m: float = 160.0
+    tile_gap_m: float = 10.0
+    nuisances: Nuisances = Nuisances()
+
+
+def role_of_seed(seed: int) -> Role:
+    """Seeds below 100,000 are for training, 100,000 to 199,999 for validation, 200,000 and above for test."""
+    if seed < 0:
+        raise ValueError(f"a seed is not negative, got {seed}")
+    return "train" if seed < 100_000 else "validation" if seed < 200_000 else "test"

@@ -1,0 +1,73 @@
+"""The values that pass from one stage to the next; all frozen, tensors batched over leading dimensions.
+
+    imagery - tile ----- encode_map -- MapFeatures --+
+                                                     +- match - ScoreVolume - Fix
+    drive --- Clip ----- encode_clip - ClipFeatures -+
+
+The ``ground`` frame of a clip has its origin on the road under the vehicle's reference point (KITTI: the GPS/IMU unit) at
+the newest frame, x east, y north, z up from the road.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from cvlnet.geo import LatLon
+from cvlnet.geometry import Camera, Pose
+from cvlnet.grid import Grid
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A few frames of one camera's video, newest first, and where each was taken relative to the newest.
+
+    images: RGB. camera and ground_from_cam: batch shape [*batch, frames].
+    """
+
+    images: UInt8[Tensor, "*batch frames 3 height width"]
+    camera: Camera
+    ground_from_cam: Pose
+
+
+@dataclass(frozen=True)
+class MapFeatures:
+    """An overhead tile, encoded: what its cells look like, and how unlikely the vehicle is at each displacement.
+
+    descriptor: on ``grid``. uncertainty: positive, one value for each displacement (rows south, columns east) of the
+    vehicle from the tile's centre; the middle one is no displacement.
+    """
+
+    descriptor: Float[Tensor, "tiles channels rows cols"]
+    uncertainty: Float[Tensor, "tiles steps steps"]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """A clip, projected to the overhead grid around the vehicle and fused.
+
+    weight: from 0 to 1, how much a cell counts in the score; 0 where no frame sees the ground.
+    """
+
+    descriptor: Float[Tensor, "clips channels rows cols"]
+    weight: Float[Tensor, "clips rows cols"]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Where a clip was taken, by the best displacement within one tile.
+
+    offset_m: vehicle relative to the tile's centre, (east, north). covariance_m2: of the offset.
+    similarity: the score; margin: its lead over the best fix that lies elsewhere.
+    """
+
+    position: LatLon
+    tile: str
+    offset_m: tuple[float, float]
+    covariance_m2: tuple[tuple[float, float], tuple[float, float]]
+    similarity: float
+    margin: float
