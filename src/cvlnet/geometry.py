@@ -63,7 +63,7 @@ class Pose:
     ) -> Pose:
         """Rotation ``Rz(yaw) @ Ry(pitch) @ Rx(roll)``, the convention of KITTI's oxts.
 
-        In a frame with x forward, y left and z up a positive pitch turns the nose down, a positive roll the left side up.
+        With x forward, y left and z up a positive pitch turns the nose down, a positive roll the left side up.
         """
         rotation = _rotation_about("z", yaw_rad) @ _rotation_about("y", pitch_rad) @ _rotation_about("x", roll_rad)
         return Pose(rotation, translation_m)
@@ -126,7 +126,7 @@ class Camera:
 
     @staticmethod
     def from_matrix(k: Float[Tensor, "3 3"], width_px: int, height_px: int) -> Camera:
-        """From a calibration matrix that counts pixels from the *centre* of the top-left one, as KITTI's and OpenCV's do."""
+        """From a matrix that counts pixels from the *centre* of the top-left one, as KITTI's and OpenCV's do."""
         return Camera(k.diagonal()[:2].clone(), k[:2, 2] + 0.5, width_px, height_px)
 
     @staticmethod
@@ -155,4 +155,4 @@ def _rotation_about(axis: str, angle_rad: Tensor) -> Tensor:
         "y": [cos, zero, sin, zero, one, zero, -sin, zero, cos],
         "z": [cos, -sin, zero, sin, cos, zero, zero, zero, one],
     }[axis]
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(entries, dim=-1).reshape(*angle_rad.shape, 3, 3)

@@ -4,8 +4,8 @@
                                                      +- match - ScoreVolume - Fix
     drive --- Clip ----- encode_clip - ClipFeatures -+
 
-The ``ground`` frame of a clip has its origin on the road under the vehicle's reference point (KITTI: the GPS/IMU unit) at
-the newest frame, x east, y north, z up from the road.
+The ``ground`` frame of a clip has its origin on the road under the vehicle's reference point (KITTI: the GPS/IMU
+unit) at the newest frame, x east, y north, z up from the road.
 """
 
 from __future__ import annotations

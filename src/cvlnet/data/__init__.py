@@ -1,0 +1,1 @@
+"""From files to samples: KITTI, overhead imagery, clips."""

@@ -1,0 +1,1 @@
+"""The network: GVP (project), PCSF (fuse), SSM (match)."""

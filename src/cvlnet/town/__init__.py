@@ -1,0 +1,1 @@
+"""The synthetic town: layout, meshes, the two views, files in the KITTI-CVL layout."""

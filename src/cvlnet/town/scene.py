@@ -21,7 +21,7 @@ U32 = npt.NDArray[np.uint32]
 
 
 class Material(IntEnum):
-    """How a surface is drawn. uv counts metres: u along the surface, v up from its lower edge (walls: from the ground)."""
+    """How a surface is drawn. uv counts metres: u along the surface, v up from its lower edge."""
 
     PLAIN = 0  # one colour, little grain
     PLASTER_FACADE = 1  # plaster with rows of windows, doors at the ground
