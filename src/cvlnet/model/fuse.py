@@ -1,0 +1,65 @@
+"""PCSF, photo-consistency constrained sequence fusion: one map of the features of all frames (section 3.2).
+
+What lies on the road plane looks alike from every frame; what stands on it or moves does not. Each cell's frames are
+weighted by a visibility that is learned from the features, from their agreement with the other frames, and from the
+direction and distance of the view.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cvlnet.model.project import ProjectedFrames
+
+_RANGE_SCALE_M = 20.0  # brings distances to the order of one
+
+
+class VisibilityFusion(nn.Module):
+    """Weighted mean over frames; the weights are a softmax over the frames that see the cell."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(channels + 3, channels, 1)
+        self.visibility = nn.Sequential(
+            nn.Conv2d(channels + 4, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, 1, 3, padding=1)
+        )
+
+    def forward(self, frames: ProjectedFrames) -> Float[Tensor, "clips channels rows cols"]:
+        """The fused map; zero where no frame sees the ground."""
+        clips, count = frames.features.shape[:2]
+        view = view_encoding(frames.ray_m)
+        seen = frames.visible.unsqueeze(2)
+        mixed = self.mix(torch.cat([frames.features, view], dim=2).flatten(0, 1)).unflatten(0, (clips, count))
+        mixed = mixed * seen
+        agreement = photo_consistency(frames.features, frames.visible).unsqueeze(2)
+        evidence = torch.cat([mixed, view * seen, agreement], dim=2).flatten(0, 1)
+        logit = self.visibility(evidence).unflatten(0, (clips, count)).squeeze(2)
+        weight = visible_softmax(logit, frames.visible).unsqueeze(2)
+        return torch.sum(weight * mixed, dim=1)
+
+
+def photo_consistency(
+    features: Float[Tensor, "clips frames channels rows cols"], visible: Bool[Tensor, "clips frames rows cols"]
+) -> Float[Tensor, "clips frames rows cols"]:
+    """Mean cosine of each frame's feature with those of the other frames that see the cell; 0 where there is none."""
+    unit = functional.normalize(features, dim=2) * visible.unsqueeze(2)
+    others = unit.sum(dim=1, keepdim=True) - unit
+    count = visible.sum(dim=1, keepdim=True) - visible.to(torch.int64)
+    return (unit * others).sum(dim=2) / count.clamp(min=1)
+
+
+def visible_softmax(
+    logit: Float[Tensor, "clips frames rows cols"], visible: Bool[Tensor, "clips frames rows cols"]
+) -> Float[Tensor, "clips frames rows cols"]:
+    """Softmax over the frames that see a cell; all zero where none does."""
+    masked = logit.masked_fill(~visible, torch.finfo(logit.dtype).min)
+    return masked.softmax(dim=1) * visible
+
+
+def view_encoding(ray_m: Float[Tensor, "clips frames 2 rows cols"]) -> Float[Tensor, "clips frames 3 rows cols"]:
+    """Direction of the view (east, north) and the logarithm of its distance, each of order one."""
+    distance_m = ray_m.norm(dim=2, keepdim=True).clamp(min=1e-3)
+    return torch.cat([ray_m / distance_m, (distance_m / _RANGE_SCALE_M).log().clamp(min=-3.0)], dim=2)

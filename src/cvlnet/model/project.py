@@ -1,0 +1,67 @@
+"""GVP, geometry-driven view projection: the features of frames, carried onto the overhead grid (section 3.1).
+
+Every cell of the grid is a point of the road plane (z = 0 of the clip's ground frame). It is projected into each frame
+through the frames' poses and the camera, and the frame's features are sampled there, bilinearly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from cvlnet.geometry import Camera, Pose
+from cvlnet.grid import Grid
+
+
+@dataclass(frozen=True)
+class ProjectedFrames:
+    """Features of every frame on the overhead grid.
+
+    features: zero where ``visible`` is false. visible: the cell's ground point lies in the image.
+    ray_m: from the camera's foot to the cell, (east, north).
+    """
+
+    features: Float[Tensor, "clips frames channels rows cols"]
+    visible: Bool[Tensor, "clips frames rows cols"]
+    ray_m: Float[Tensor, "clips frames 2 rows cols"]
+
+
+def project_to_ground(
+    features: Float[Tensor, "clips frames channels height width"],
+    camera: Camera,
+    ground_from_cam: Pose,
+    grid: Grid,
+    stride: int,
+    first_center_px: float,
+) -> ProjectedFrames:
+    """Sample features at the ground points of a grid.
+
+    camera: of the images that were encoded, [clips, frames]; the feature at index i of a row is centred at pixel
+    coordinate ``stride * i + first_center_px``. Where a point lies between the image's edge and the outermost centres
+    the outermost features are taken.
+    """
+    clips, frames = features.shape[:2]
+    like = ground_from_cam.translation_m
+    xy_m = grid.cell_centers_xy_m(like.dtype).to(like.device).reshape(-1, 2)
+    xyz_m = functional.pad(xy_m, (0, 1)).expand(clips, frames, -1, 3)
+    xy_px, visible = camera.project(ground_from_cam.inverse().transform(xyz_m))
+    index = (xy_px - first_center_px) / stride
+    sampled = _sample(features.flatten(0, 1), index.flatten(0, 1).to(features.dtype))
+    seen = visible.reshape(clips, frames, grid.rows, grid.cols)
+    sampled = sampled.reshape(clips, frames, -1, grid.rows, grid.cols) * seen.unsqueeze(2)
+    ray_m = (xyz_m - ground_from_cam.translation_m.unsqueeze(-2))[..., :2].mT
+    return ProjectedFrames(sampled, seen, ray_m.reshape(clips, frames, 2, grid.rows, grid.cols).to(features.dtype))
+
+
+def _sample(features: Tensor, index_xy: Tensor) -> Tensor:
+    """Bilinear values [n, channels, points] at fractional feature indices (x, y), [n, points, 2]."""
+    size = torch.tensor([features.shape[-1], features.shape[-2]], dtype=index_xy.dtype, device=index_xy.device)
+    normalized = (2 * index_xy + 1) / size - 1
+    sampled = functional.grid_sample(
+        features, normalized.unsqueeze(1), mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return sampled.squeeze(2)

@@ -1,0 +1,67 @@
+"""Random light, colour and sharpness: two views of a place never agree on them, and training must not learn them."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor
+from torch.nn import functional
+
+
+def vary(
+    images: UInt8[Tensor, "n frames 3 height width"], strength: float, generator: Generator
+) -> UInt8[Tensor, "n frames 3 height width"]:
+    """Images as another sensor would have taken them on another day; the frames of one sample are varied alike.
+
+    Channel mixing, gamma, gain and offset, uneven light, blur and noise. Strength 0 returns the images as they are.
+    """
+    if strength == 0:
+        return images
+    x = images.to(torch.float32) / 255
+    for change in (_mix_channels, _bend, _light_unevenly, _blur, _add_noise):
+        x = change(x, strength, generator)
+    return (x.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+Images = Float[Tensor, "n frames 3 height width"]
+
+
+def _normal(x: Tensor, shape: tuple[int, ...], generator: Generator) -> Tensor:
+    return torch.randn(shape, generator=generator).to(x.device)
+
+
+def _mix_channels(x: Images, strength: float, generator: Generator) -> Images:
+    """Another white balance and saturation: each channel takes a little of the others; sometimes nearly grey."""
+    n = x.shape[0]
+    mixing = torch.eye(3, device=x.device) + 0.12 * strength * _normal(x, (n, 3, 3), generator)
+    mixing = mixing / mixing.sum(dim=-1, keepdim=True).clamp(min=0.3)
+    grey = (0.35 * strength * _normal(x, (n, 1, 1), generator).abs()).clamp(max=1)
+    mixing = mixing * (1 - grey) + grey / 3
+    return torch.einsum("nij,nfjhw->nfihw", mixing, x)
+
+
+def _bend(x: Images, strength: float, generator: Generator) -> Images:
+    """Another gamma, exposure and contrast."""
+    gamma, gain, offset = (_normal(x, (x.shape[0], 1, 1, 1, 1), generator) for _ in range(3))
+    bent = x.clamp(min=1e-3) ** (0.3 * strength * gamma).exp()
+    return bent * (0.25 * strength * gain).exp() + 0.06 * strength * offset
+
+
+def _light_unevenly(x: Images, strength: float, generator: Generator) -> Images:
+    """Light that falls off across the picture, as clouds, haze and lenses make it."""
+    field = 0.2 * strength * _normal(x, (x.shape[0], 1, 3, 4), generator)
+    smooth = functional.interpolate(field, x.shape[-2:], mode="bilinear", align_corners=True)
+    return x * smooth.exp().unsqueeze(1)
+
+
+def _blur(x: Images, strength: float, generator: Generator) -> Images:
+    """Half of the samples lose some of their finest detail."""
+    amount = (strength * (torch.rand((x.shape[0], 1, 1, 1, 1), generator=generator) - 0.5)).clamp(0, 1).to(x.device)
+    smooth = functional.avg_pool2d(x.flatten(0, 1), 3, stride=1, padding=1, count_include_pad=False)
+    return x + 2 * amount * (smooth.view_as(x) - x)
+
+
+def _add_noise(x: Images, strength: float, generator: Generator) -> Images:
+    """Sensor noise of a random strength."""
+    sigma = 0.03 * strength * torch.rand((x.shape[0], 1, 1, 1, 1), generator=generator).to(x.device)
+    return x + sigma * _normal(x, tuple(x.shape), generator)

@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+from cvlnet.grid import Grid
+from cvlnet.model.match import ScoreVolume, match
+from cvlnet.types import ClipFeatures, MapFeatures
+
+CLIP, TILE = Grid(10, 10, 1.5, (0.3, -0.3)), Grid(16, 16, 1.5, (0.3, -0.3))
+
+
+def features(clips=2, tiles=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def rand(*shape):
+        return torch.rand(shape, generator=generator)
+
+    clip = ClipFeatures(rand(clips, 4, 10, 10) - 0.5, rand(clips, 10, 10), CLIP)
+    return clip, MapFeatures(rand(tiles, 4, 16, 16) - 0.5, 0.5 + rand(tiles, 7, 7), TILE)
+
+
+def test_scores_are_what_the_formula_says():
+    clip, tiles = features()
+    scores = match(clip, tiles).scores
+    assert scores.shape == (2, 3, 7, 7)
+    for q, m, row, col in [(0, 0, 0, 0), (1, 2, 6, 3), (0, 1, 3, 6), (1, 1, 3, 3)]:
+        window = tiles.descriptor[m, :, row : row + 10, col : col + 10]
+        weight, own = clip.weight[q], clip.descriptor[q]
+        norm = ((weight * own * own).sum() * (weight * window * window).sum()).sqrt()
+        expected = (weight * own * window).sum() / norm / tiles.uncertainty[m, row, col]
+        torch.testing.assert_close(scores[q, m, row, col], expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_clip_cut_from_the_tile_is_found_where_it_was_cut():
+    _, tiles = features()
+    even = MapFeatures(tiles.descriptor, torch.ones(3, 7, 7), TILE)
+    row, col = 5, 1
+    clip = ClipFeatures(tiles.descriptor[1:2, :, row : row + 10, col : col + 10], torch.ones(1, 10, 10), CLIP)
+    scores = match(clip, even).scores
+    assert scores[0].flatten().argmax() == 49 + row * 7 + col
+    assert float(scores.max()) == pytest.approx(1, abs=1e-5)
+    decoded = ScoreVolume(scores[0, 1], 1.5).decode(1000.0)
+    torch.testing.assert_close(decoded.offset_m, torch.tensor([(col - 3) * 1.5, -(row - 3) * 1.5]), atol=1e-3, rtol=0)
+
+
+def test_a_clip_moved_by_a_cell_moves_the_offset_by_a_cell():
+    _, tiles = features()
+    even = MapFeatures(tiles.descriptor[:1], torch.ones(1, 7, 7), TILE)
+
+    def offset_m(row, col):
+        clip = ClipFeatures(even.descriptor[:, :, row : row + 10, col : col + 10], torch.ones(1, 10, 10), CLIP)
+        return match(clip, even).decode(1000.0).offset_m[0, 0]
+
+    torch.testing.assert_close(offset_m(3, 4) - offset_m(3, 3), torch.tensor([1.5, 0.0]), atol=1e-3, rtol=0)
+    torch.testing.assert_close(offset_m(4, 3) - offset_m(3, 3), torch.tensor([0.0, -1.5]), atol=1e-3, rtol=0)
+
+
+def test_cells_that_nobody_sees_do_not_count():
+    clip, tiles = features()
+    blind = torch.ones(10, 10)
+    blind[:, 6:] = 0
+    masked = ClipFeatures(clip.descriptor, clip.weight * blind, CLIP)
+    other = clip.descriptor.clone()
+    other[..., 6:] = 100.0
+    torch.testing.assert_close(
+        match(masked, tiles).scores, match(ClipFeatures(other, masked.weight, CLIP), tiles).scores
+    )
+
+
+def test_a_clip_that_sees_nothing_scores_zero():
+    clip, tiles = features()
+    scores = match(ClipFeatures(clip.descriptor, torch.zeros(2, 10, 10), CLIP), tiles).scores
+    assert (scores == 0).all()
+
+
+def test_uncertainty_divides():
+    clip, tiles = features()
+    doubled = MapFeatures(tiles.descriptor, 2 * tiles.uncertainty, TILE)
+    torch.testing.assert_close(match(clip, doubled).scores * 2, match(clip, tiles).scores)
+
+
+def test_no_displacement_decodes_to_exactly_no_metres():
+    scores = torch.zeros(7, 7)
+    scores[3, 3] = 1.0
+    assert torch.equal(ScoreVolume(scores, 1.6).decode(10.0).offset_m, torch.zeros(2))
+
+
+def test_decoding_by_hand():
+    scores = torch.zeros(7, 7)
+    scores[2, 5] = 1.0  # one row north, two columns east
+    sure = ScoreVolume(scores, 2.0).decode(1000.0)
+    torch.testing.assert_close(sure.offset_m, torch.tensor([4.0, 2.0]))
+    assert float(sure.similarity) == 1.0
+    torch.testing.assert_close(sure.covariance_m2, torch.eye(2) * 4 / 12)
+    scores[2, 6] = 1.0  # between two columns
+    torch.testing.assert_close(ScoreVolume(scores, 2.0).decode(1000.0).offset_m, torch.tensor([5.0, 2.0]))
+
+
+def test_covariance_grows_with_doubt_and_points_along_it():
+    scores = torch.zeros(7, 7)
+    scores[3, :] = 1.0  # anywhere along the row
+    covariance = ScoreVolume(scores, 1.0).decode(50.0).covariance_m2
+    torch.testing.assert_close(covariance, covariance.mT)
+    assert float(covariance[0, 0]) > 10 * float(covariance[1, 1])
+
+
+def test_grids_that_do_not_fit_are_refused():
+    clip, tiles = features()
+    with pytest.raises(ValueError, match="share cells"):
+        match(ClipFeatures(clip.descriptor, clip.weight, Grid(10, 10, 2.0)), tiles)
+    with pytest.raises(ValueError, match="no window"):
+        match(clip, MapFeatures(tiles.descriptor, tiles.uncertainty, Grid(15, 15, 1.5, (0.3, -0.3))))

@@ -1,0 +1,67 @@
+import math
+
+import torch
+
+from cvlnet.grid import Grid
+from cvlnet.model.project import project_to_ground
+
+STRIDE, FIRST_PX = 4, 3.5
+
+
+def pixel_coordinates(clip):
+    """Feature maps that hold their own centres' pixel coordinates (x, y)."""
+    rows, cols = clip.camera.height_px // STRIDE, clip.camera.width_px // STRIDE
+    y, x = torch.meshgrid(torch.arange(rows) * STRIDE + FIRST_PX, torch.arange(cols) * STRIDE + FIRST_PX, indexing="ij")
+    return torch.stack([x, y]).expand(*clip.images.shape[:2], 2, rows, cols)
+
+
+def test_cells_take_the_features_at_their_pixels(make_clip):
+    clip = make_clip([0.3, -2.0])
+    grid = Grid(16, 16, 2.0, (0.5, -0.5))
+    projected = project_to_ground(pixel_coordinates(clip), clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX)
+    xy_m = grid.cell_centers_xy_m(torch.float32).reshape(-1, 2)
+    xyz_m = torch.cat([xy_m, torch.zeros(len(xy_m), 1)], dim=1).expand(2, 4, -1, 3)
+    xy_px, visible = clip.camera.project(clip.ground_from_cam.inverse().transform(xyz_m))
+    assert visible.any()
+    assert torch.equal(projected.visible.flatten(-2), visible)
+    between = visible & (xy_px >= FIRST_PX).all(-1)
+    between &= xy_px[..., 0] <= clip.camera.width_px - STRIDE + FIRST_PX
+    between &= xy_px[..., 1] <= clip.camera.height_px - STRIDE + FIRST_PX
+    assert between.sum() > 100
+    sampled = projected.features.flatten(-2).mT
+    torch.testing.assert_close(sampled[between], xy_px[between], atol=1e-3, rtol=1e-5)
+
+
+def test_what_is_not_seen_is_zero(make_clip):
+    clip = make_clip([0.0])
+    projected = project_to_ground(
+        torch.ones(1, 4, 3, 16, 32), clip.camera, clip.ground_from_cam, Grid(16, 16, 2.0), STRIDE, FIRST_PX
+    )
+    assert (projected.features[~projected.visible.unsqueeze(2).expand_as(projected.features)] == 0).all()
+    behind = projected.visible[0, 0, :, :8]  # the newest frame looks east
+    assert not behind.any()
+    assert projected.visible[0, 0, :, 8:].any()
+
+
+def test_a_turned_world_turns_the_map_and_nothing_else(make_clip):
+    grid = Grid(16, 16, 2.0)
+    features = torch.rand(1, 4, 3, 16, 32, generator=torch.Generator().manual_seed(1))
+    straight, turned = (make_clip([yaw]) for yaw in (0.4, 0.4 + math.pi / 2))
+    a, b = (
+        project_to_ground(features, clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX)
+        for clip in (straight, turned)
+    )
+    # a quarter turn counter-clockwise carries east (columns) to north (rows upward)
+    torch.testing.assert_close(b.features, a.features.rot90(1, (-2, -1)), atol=1e-4, rtol=1e-4)
+    assert (b.visible == a.visible.rot90(1, (-2, -1))).all()
+
+
+def test_a_moved_vehicle_moves_the_map_by_cells(make_clip):
+    grid = Grid(16, 16, 2.0)
+    features = torch.rand(1, 4, 3, 16, 32, generator=torch.Generator().manual_seed(1))
+    here, there = make_clip([0.4]), make_clip([0.4], shift_m=(2.0, 4.0))
+    a, b = (
+        project_to_ground(features, clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX) for clip in (here, there)
+    )
+    torch.testing.assert_close(b.features[..., :-2, 1:], a.features[..., 2:, :-1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(b.ray_m[..., :-2, 1:], a.ray_m[..., 2:, :-1], atol=1e-4, rtol=1e-4)

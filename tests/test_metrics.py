@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from cvlnet.metrics import bootstrap, found, longitudinal_lateral_m, position_errors_m
+
+
+def test_errors_are_distances_of_ranked_predictions():
+    predicted = np.array([[[3.0, 4.0], [0.0, 0.0]], [[1.0, 1.0], [np.nan, np.nan]]])
+    errors = position_errors_m(predicted, np.array([[0.0, 0.0], [1.0, 3.0]]))
+    np.testing.assert_allclose(errors, [[5.0, 0.0], [2.0, np.inf]])
+
+
+def test_found_within_rank_and_radius():
+    errors = np.array([[12.0, 4.0, 1.0], [5.0, 30.0, 40.0]])
+    assert found(errors, 1, 5.0).tolist() == [False, True]
+    assert found(errors, 2, 5.0).tolist() == [True, True]
+    assert found(errors, 3, 1.0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("yaw_rad", "error", "expected"),
+    [
+        (0.0, (2.0, 0.0), (2.0, 0.0)),  # heading east: an error to the east is ahead
+        (0.0, (0.0, 3.0), (0.0, 3.0)),  # and one to the north is to the left
+        (np.pi / 2, (0.0, 2.0), (2.0, 0.0)),  # heading north
+        (np.pi / 2, (1.0, 0.0), (0.0, -1.0)),  # east of a car that heads north is to its right
+        (np.pi, (1.0, 0.0), (-1.0, 0.0)),
+    ],
+)
+def test_axes_of_the_error(yaw_rad, error, expected):
+    np.testing.assert_allclose(longitudinal_lateral_m(np.array([error]), np.array([yaw_rad])), [expected], atol=1e-12)
+
+
+def test_bootstrap_brackets_the_mean_and_respects_groups():
+    rng = np.random.default_rng(0)
+    values = rng.normal(3.0, 1.0, 400)
+    alone = bootstrap(np.mean, values, np.arange(400))
+    assert alone.low < alone.value < alone.high
+    assert alone.value == pytest.approx(values.mean())
+    assert alone.high - alone.low == pytest.approx(2 * 1.96 / 20, rel=0.2)
+    copies = bootstrap(np.mean, np.repeat(values[:40], 10), np.repeat(np.arange(40), 10))
+    naive = bootstrap(np.mean, np.repeat(values[:40], 10), np.arange(400))
+    assert copies.high - copies.low > 2 * (naive.high - naive.low)
+
+
+def test_bootstrap_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no samples"):
+        bootstrap(np.mean, np.array([]), np.array([]))
