@@ -47,6 +47,12 @@ class Grid:
         col = (self.cols - 1) / 2 + (east_m - self.center_xy_m[0]) / self.cell_m
         return torch.stack([row, col], dim=-1)
 
+    def corners_xy_m(self, dtype: torch.dtype = torch.float64) -> Float[Tensor, "4 2"]:
+        """Place (east, north) of the outer corners: north-west, north-east, south-east, south-west."""
+        top, left = -0.5, -0.5
+        bottom, right = self.rows - 0.5, self.cols - 0.5
+        return self.xy_m(torch.tensor([[top, left], [top, right], [bottom, right], [bottom, left]], dtype=dtype))
+
     def cell_centers_xy_m(self, dtype: torch.dtype = torch.float64) -> Float[Tensor, "rows cols 2"]:
         """Place (east, north) of every cell."""
         rows = torch.arange(self.rows, dtype=dtype)

@@ -1,0 +1,105 @@
+"""Batches in which no two samples stand nearer than the matching window: every other tile is a true negative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Sampler
+
+from cvlnet.data.samples import Draw
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, earth_centred_m
+
+Indices = npt.NDArray[np.int64]
+
+
+class SpacedBatchSampler(Sampler[list[Draw]]):
+    """Batches of one epoch: ``batch_size`` draws, any two at least ``min_distance_m`` apart, every sample once at most.
+
+    With ``neighbours`` a batch is filled in groups of so many samples within ``neighbourhood_m`` of the group's first:
+    tiles of the same streets are hard to tell apart. Deterministic given seed and epoch; what cannot fill a batch waits
+    for another epoch. Of ``ranks`` processes each takes its own batches, equally many.
+    Iteration begins at batch ``start`` (of this process), at no cost for the batches before it.
+    Raises InputError if not even one batch for each process can be filled.
+    """
+
+    def __init__(
+        self,
+        positions: Sequence[LatLon],
+        batch_size: int,
+        min_distance_m: float,
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        start: int = 0,
+        neighbours: int = 0,
+        neighbourhood_m: float = 150.0,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        latlon_deg = np.array([[position.latitude_deg, position.longitude_deg] for position in positions])
+        self._xyz_m = earth_centred_m(latlon_deg.reshape(-1, 2))
+        self.batch_size, self.min_distance_m = batch_size, min_distance_m
+        self.seed, self.epoch, self.start = seed, epoch, start
+        self.neighbours, self.neighbourhood_m = neighbours, neighbourhood_m
+        self.rank, self.ranks = rank, ranks
+        self._batches = self._plan()
+
+    def __len__(self) -> int:
+        return len(self._batches) - self.start
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for batch in self._batches[self.start :]:
+            yield [Draw(int(index), self.epoch) for index in batch]
+
+    def set_epoch(self, epoch: int, start: int = 0) -> None:
+        """Plan another epoch."""
+        self.epoch, self.start = epoch, start
+        self._batches = self._plan()
+
+    def _plan(self) -> list[Indices]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        waiting = rng.permutation(len(self._xyz_m))
+        batches = []
+        while len(batch := self._next_batch(waiting)) == self.batch_size:
+            batches.append(batch)
+            waiting = waiting[~np.isin(waiting, batch)]
+        whole_rounds = len(batches) // self.ranks
+        if whole_rounds == 0:
+            raise InputError(
+                f"{len(self._xyz_m)} samples fill {len(batches)} batches of {self.batch_size} at least "
+                f"{self.min_distance_m:g} m apart, {self.ranks} are needed",
+                where="training data",
+                remedy="take a smaller batch, or more data",
+            )
+        return batches[: whole_rounds * self.ranks][self.rank :: self.ranks]
+
+    def _next_batch(self, waiting: Indices) -> Indices:
+        """The first samples of ``waiting`` that keep the distance; fewer than asked for if there are no more."""
+        batch: list[int] = []
+        for first in waiting:
+            if len(batch) == self.batch_size:
+                break
+            if not self._fits(int(first), batch):
+                continue
+            batch.append(int(first))
+            if self.neighbours > 1:
+                self._add_neighbours(batch, waiting)
+        return np.array(batch, dtype=np.int64)
+
+    def _add_neighbours(self, batch: list[int], waiting: Indices) -> None:
+        distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[batch[-1]], axis=1)
+        wanted = min(len(batch) + self.neighbours - 1, self.batch_size)
+        for near in waiting[(distance_m >= self.min_distance_m) & (distance_m <= self.neighbourhood_m)]:
+            if len(batch) == wanted:
+                break
+            if self._fits(int(near), batch):
+                batch.append(int(near))
+
+    def _fits(self, index: int, batch: list[int]) -> bool:
+        if not batch:
+            return True
+        offset_m = self._xyz_m[batch] - self._xyz_m[index]
+        return bool((np.einsum("ij,ij->i", offset_m, offset_m) >= self.min_distance_m**2).all())

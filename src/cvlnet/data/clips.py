@@ -1,0 +1,114 @@
+"""Clips: a few frames of a drive, newest first, and where each stands relative to the newest.
+
+The vehicle stands upright on the road at every frame: only its position and heading are used, since its measured roll
+and pitch do not tell the road's from its own. How the camera is mounted does count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from cvlnet.data.images import ImageCache, ImageSpec, read_frame
+from cvlnet.data.recording import RecordedFrame, Recording
+from cvlnet.errors import InputError
+from cvlnet.geo import LocalFrame
+from cvlnet.geometry import Camera, Pose
+from cvlnet.types import Clip
+
+MOST_FRAMES = 16
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """What a clip is made of: ``frames`` moments, every ``step``-th frame of the drive, of one or more cameras.
+
+    With several cameras the clip holds all cameras of the newest moment, then all of the one before, and so on.
+    """
+
+    image: ImageSpec
+    frames: int = 4
+    step: int = 3
+    camera_ids: tuple[int, ...] = (2,)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.frames <= MOST_FRAMES:
+            raise ValueError(f"a clip has 1 to {MOST_FRAMES} frames, not {self.frames}")
+        if self.step < 1 or not self.camera_ids:
+            raise ValueError(
+                f"a clip takes every 1st or later frame of some camera, not {self.step}, {self.camera_ids}"
+            )
+
+    def indices(self, newest: int) -> tuple[int, ...]:
+        """Frame numbers, newest first."""
+        return tuple(newest - i * self.step for i in range(self.frames))
+
+
+def missing_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[int, ...]:
+    """Numbers of the frames that a clip needs and the drive has not, or not as pictures of every camera."""
+    return tuple(index for index in spec.indices(newest) if not _is_whole(recording.frame(index), spec))
+
+
+def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: ImageCache | None = None) -> Clip:
+    """The clip whose newest frame has the number ``newest``; batch shape: frames x cameras, float32.
+
+    Raises InputError if frames are missing or a camera is unknown, and as `cvlnet.data.images.read_frame` does.
+    """
+    for camera_id in spec.camera_ids:
+        if camera_id not in recording.cameras:
+            known = ", ".join(map(str, sorted(recording.cameras)))
+            raise InputError(f"has no camera {camera_id}", where=recording.name, remedy=f"choose among {known}")
+    missing = missing_frames(recording, newest, spec)
+    if missing:
+        raise InputError(
+            f"the clip of frame {newest} lacks frame {', '.join(map(str, missing))}",
+            where=recording.name,
+            remedy="choose a later frame, or a clip of fewer frames",
+        )
+    frames = [frame for index in spec.indices(newest) if (frame := recording.frame(index)) is not None]
+    ground_from_road = _ground_from_road(frames)
+    images, cameras, poses = [], [], []
+    for i, frame in enumerate(frames):
+        for camera_id in spec.camera_ids:
+            mounted = recording.cameras[camera_id]
+            images.append(_image(frame, camera_id, mounted.camera, spec.image, cache))
+            cameras.append(spec.image.camera(mounted.camera))
+            poses.append(ground_from_road[i] @ recording.road_from_body @ mounted.body_from_cam)
+    return Clip(torch.stack(images), Camera.stack(cameras).to(torch.float32), Pose.stack(poses).to(torch.float32))
+
+
+def turned(clip: Clip, angle_rad: float) -> Clip:
+    """The clip of a world that is turned counter-clockwise about the newest vehicle position."""
+    zero = clip.ground_from_cam.translation_m.new_zeros(())
+    turned_from_ground = Pose.from_euler(zero, zero, zero + angle_rad, zero.new_zeros(3))
+    return Clip(clip.images, clip.camera, turned_from_ground @ clip.ground_from_cam)
+
+
+def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:
+    return frame is not None and all(camera_id in frame.images for camera_id in spec.camera_ids)
+
+
+def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:
+    """Of the road frame under the vehicle at each frame, [frames]; the ground frame has its origin at the first one."""
+    latlon_deg = np.array([[frame.position.latitude_deg, frame.position.longitude_deg] for frame in frames])
+    xy_m = torch.from_numpy(LocalFrame(frames[0].position).xy_world_m(latlon_deg))
+    yaw_rad = torch.tensor([frame.yaw_rad for frame in frames], dtype=torch.float64)
+    level_rad = torch.zeros_like(yaw_rad)
+    return Pose.from_euler(level_rad, level_rad, yaw_rad, torch.cat([xy_m, torch.zeros_like(xy_m[:, :1])], dim=1))
+
+
+def _image(
+    frame: RecordedFrame, camera_id: int, camera: Camera, spec: ImageSpec, cache: ImageCache | None
+) -> UInt8[Tensor, "3 height width"]:
+    path = frame.images[camera_id]
+    if cache is None:
+        image = read_frame(path, camera, spec)
+    else:
+        made = f"frame {spec} of {camera.width_px} x {camera.height_px}"
+        image = cache.get(path, made, lambda: read_frame(path, camera, spec))
+    return torch.from_numpy(image).permute(2, 0, 1)

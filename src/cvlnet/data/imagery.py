@@ -1,0 +1,153 @@
+"""Overhead images of any size and resolution, and what the model takes from them: crops in true metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, floor, sin
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from cvlnet.data.images import U8
+from cvlnet.errors import InputError
+from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster
+from cvlnet.grid import Grid
+
+_EDGE_PX = 1.0  # a crop may reach so far over the edge, for rounding
+
+
+class Raster(Protocol):
+    """Where an image lies; see `cvlnet.geo.MercatorRaster` and `cvlnet.geo.MetricRaster`."""
+
+    def xy_px(self, latlon_deg: npt.ArrayLike) -> Array:
+        """Pixel coordinates, [..., 2], of latitudes and longitudes, [..., 2]."""
+
+    def latlon_deg(self, xy_px: npt.ArrayLike) -> Array:
+        """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
+
+
+@dataclass(frozen=True)
+class OverheadImage:
+    """A decoded overhead image, RGB [rows, columns, 3], where it lies, and the file that errors speak of."""
+
+    pixels: U8
+    raster: Raster
+    source: Path
+
+    @property
+    def center(self) -> LatLon:
+        """The place of the image's middle."""
+        rows, cols = self.pixels.shape[:2]
+        return LatLon(*self.raster.latlon_deg([cols / 2, rows / 2]).tolist())
+
+
+def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> UInt8[Tensor, "3 rows cols"]:
+    """What the cells of ``grid`` see, in true metres around ``center``, RGB.
+
+    A cell takes the average of what it covers, or is interpolated where it is smaller than a pixel. ``turn_rad`` turns
+    the world about ``center`` first, counter-clockwise, so that the crop shows a turned world.
+    Raises InputError if the crop reaches over the image's edge.
+    """
+    corners_px = image.raster.xy_px(_corners_latlon_deg(center, grid, turn_rad))
+    if not _inside(corners_px, image.pixels):
+        rows, cols = image.pixels.shape[:2]
+        raise InputError(
+            f"the image of {cols} x {rows} px does not hold the crop of {grid.size_m[0]:.1f} x {grid.size_m[1]:.1f} m "
+            f"around {center.latitude_deg:.6f}, {center.longitude_deg:.6f}",
+            where=image.source,
+            remedy="take a larger overhead image, or a smaller crop",
+        )
+    return torch.from_numpy(_resample(image.pixels, corners_px, grid)).permute(2, 0, 1).contiguous()
+
+
+def holds(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> bool:
+    """Whether `crop` would succeed."""
+    return _inside(image.raster.xy_px(_corners_latlon_deg(center, grid, turn_rad)), image.pixels)
+
+
+def lattice(image: OverheadImage, grid: Grid, gap_m: float) -> tuple[LatLon, ...]:
+    """Centres of crops every ``gap_m`` metres, rows from the north, all of them inside the image.
+
+    Raises InputError if not even one crop fits.
+    """
+    rows, cols = image.pixels.shape[:2]
+    frame = LocalFrame(image.center)
+    edges_px = np.array([[0, 0], [cols, 0], [cols, rows], [0, rows]])
+    reach_m = np.abs(frame.xy_world_m(image.raster.latlon_deg(edges_px))).max(axis=0)
+    east, north = (np.arange(-floor(r / gap_m), floor(r / gap_m) + 1) * gap_m for r in reach_m)
+    xy_m = np.stack(np.meshgrid(east, north[::-1]), axis=-1).reshape(-1, 1, 2)
+    corners_px = image.raster.xy_px(frame.latlon_deg(xy_m + grid.corners_xy_m().numpy()))
+    fits = ((corners_px >= 0) & (corners_px <= [cols, rows])).all(axis=(1, 2))
+    if not fits.any():
+        raise InputError(
+            f"the image of {cols} x {rows} px holds no crop of {grid.size_m[0]:.1f} x {grid.size_m[1]:.1f} m",
+            where=image.source,
+            remedy="take a larger overhead image, or a smaller crop",
+        )
+    return tuple(LatLon(*place) for place in frame.latlon_deg(xy_m[fits, 0]).tolist())
+
+
+def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
+    """The largest part of the image that has the cells of ``grid``, north up in true metres around the image's centre.
+
+    Its rows and columns are even or odd as the grid's are, so that a crop at its centre takes whole pixels.
+    Raises InputError if the image is smaller than the grid.
+    """
+    rows, cols = image.pixels.shape[:2]
+    center = image.center
+    edges_px = np.array([[0, 0], [cols, 0], [cols, rows], [0, rows]])
+    reach_m = np.abs(LocalFrame(center).xy_world_m(image.raster.latlon_deg(edges_px))).min(axis=0)
+    more_cols, more_rows = (
+        max(floor(reach / grid.cell_m - cells / 2 + 1e-6), 0)
+        for reach, cells in zip(reach_m, (grid.cols, grid.rows), strict=True)
+    )
+    whole = Grid(grid.rows + 2 * more_rows, grid.cols + 2 * more_cols, grid.cell_m)
+    pixels = crop(image, center, whole).permute(1, 2, 0).contiguous().numpy()
+    return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
+
+
+def _corners_latlon_deg(center: LatLon, grid: Grid, turn_rad: float) -> Array:
+    """Where the corners of the crop were before the world was turned, [4, 2], from the north-west one clockwise."""
+    turned_from_world = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
+    return LocalFrame(center).latlon_deg(grid.corners_xy_m().numpy() @ turned_from_world)
+
+
+def _inside(corners_px: Array, pixels: U8) -> bool:
+    rows, cols = pixels.shape[:2]
+    return bool((corners_px >= -_EDGE_PX).all() and (corners_px <= np.array([cols, rows]) + _EDGE_PX).all())
+
+
+def _resample(pixels: U8, corners_px: Array, grid: Grid) -> U8:
+    """Cells of a grid whose corners lie at ``corners_px``, [rows, columns, 3].
+
+    Over the few hundred metres of a crop every map projection is affine to a small part of a pixel.
+    """
+    cells = np.array([[0, 0], [grid.cols, 0], [grid.cols, grid.rows], [0, grid.rows]], dtype=np.float64)
+    image_from_cell = np.linalg.lstsq(np.column_stack([cells, np.ones(4)]), corners_px, rcond=None)[0].T  # [2, 3]
+    px_per_cell = float(np.sqrt(abs(np.linalg.det(image_from_cell[:, :2]))))
+    finer = max(1, int(np.ceil(px_per_cell - 1e-2)))  # samples a cell, along each side
+    window, left, top = _window(pixels, corners_px)
+    image_from_cell[:, 2] -= (left, top)
+    window_from_sample = image_from_cell @ np.diag([1 / finer, 1 / finer, 1.0])
+    window_from_sample[:, 2] += window_from_sample[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from pixel centres
+    size = (grid.cols * finer, grid.rows * finer)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    samples = cv2.warpAffine(window, window_from_sample, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    if finer > 1:
+        samples = cv2.resize(samples, (grid.cols, grid.rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(samples, dtype=np.uint8)
+
+
+def _window(pixels: U8, corners_px: Array) -> tuple[U8, int, int]:
+    """The part of the image that a crop can see (a mapped file is read there only), and its left and top."""
+    margin = 2
+    rows, cols = pixels.shape[:2]
+    left, top = np.clip(np.floor(corners_px.min(axis=0)).astype(int) - margin, 0, [cols - 1, rows - 1]).tolist()
+    right, bottom = np.clip(np.ceil(corners_px.max(axis=0)).astype(int) + margin, 1, [cols, rows]).tolist()
+    return np.ascontiguousarray(pixels[top:bottom, left:right]), left, top

@@ -1,0 +1,263 @@
+"""KITTI raw as it lies on disk (http://www.cvlibs.net/datasets/kitti/raw_data.php, synced and rectified).
+
+    ROOT/<date>/calib_cam_to_cam.txt  calib_imu_to_velo.txt  calib_velo_to_cam.txt
+    ROOT/<date>/<drive>/oxts/timestamps.txt          one line a frame
+    ROOT/<date>/<drive>/oxts/data/<frame>.txt        one line of 30 values, see `Oxts`
+    ROOT/<date>/<drive>/image_02/data/<frame>.png    left colour camera; image_03: right
+
+Frame numbers may have holes, and a frame may lack pictures. The picture's size differs between dates. The body frame is
+that of the GPS/IMU unit: x forward, y left, z up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from math import isfinite, radians
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geometry import Camera, Pose
+
+OXTS_VALUES = 30
+UNIT_HEIGHT_M = 0.93  # of the GPS/IMU unit above the road, KITTI's setup page
+COLOUR_CAMERAS = (2, 3)
+_SLOPE_FRAMES = 6  # the road's slope is measured over so many frames
+_SLOPE_WAY_M = 2.0  # of at least so much way
+_SLOPE_PLACES = 20  # at so many places or more
+_STEEPEST_MOUNTING_RAD = radians(2.0)
+_GET_KITTI = "download the date's calibration from KITTI's raw data page and unpack it there"
+
+
+@dataclass(frozen=True)
+class Oxts:
+    """One measurement of the GPS/IMU unit: what is used here by name, and all 30 values in the file's order.
+
+    roll: positive is left side up; pitch: positive is front down; yaw: 0 is east, counter-clockwise.
+    Velocities are parallel to the earth's surface.
+    """
+
+    position: LatLon
+    altitude_m: float
+    roll_rad: float
+    pitch_rad: float
+    yaw_rad: float
+    forward_m_per_s: float
+    leftward_m_per_s: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The rectified colour cameras of a date, by number, on the GPS/IMU unit's frame."""
+
+    cameras: Mapping[int, MountedCamera]
+
+
+def read_oxts_file(path: Path) -> Oxts:
+    """Read one oxts file.
+
+    Raises InputError if it is missing or empty, has not 30 values, or holds what is no number or no place on earth.
+    """
+    fields = _read_text(path, remedy="unpack the drive's oxts folder").split()
+    if len(fields) != OXTS_VALUES:
+        raise InputError(
+            f"holds {len(fields)} of {OXTS_VALUES} values", where=path, remedy="copy or download the drive again"
+        )
+    values = tuple(_numbers(fields, where=path))
+    try:
+        position = LatLon(values[0], values[1])
+    except ValueError as error:
+        raise InputError(str(error), where=path, remedy="the file begins with latitude and longitude") from error
+    altitude_m, roll_rad, pitch_rad, yaw_rad = values[2:6]
+    forward_m_per_s, leftward_m_per_s = values[8:10]
+    return Oxts(position, altitude_m, roll_rad, pitch_rad, yaw_rad, forward_m_per_s, leftward_m_per_s, values)
+
+
+def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calibration:
+    """Read a date's three calibration files.
+
+    With ``nominal_mounting`` only ``calib_cam_to_cam.txt`` is read, and the cameras stand where KITTI's setup page puts
+    them, looking straight ahead. Raises InputError if a file is missing, or lacks an entry.
+    """
+    cam_to_cam = _CalibrationFile.read(date_dir / "calib_cam_to_cam.txt")
+    cameras = {i: _rectified_camera(cam_to_cam, i) for i in COLOUR_CAMERAS}
+    if nominal_mounting:
+        body_from_cam = nominal_body_from_cam()
+    else:
+        velo_from_body = _CalibrationFile.read(date_dir / "calib_imu_to_velo.txt").pose()
+        cam0_from_velo = _CalibrationFile.read(date_dir / "calib_velo_to_cam.txt").pose()
+        rect_from_cam0 = Pose(cam_to_cam.matrix("R_rect_00", 3, 3), torch.zeros(3, dtype=torch.float64))
+        rect_from_body = rect_from_cam0 @ cam0_from_velo @ velo_from_body
+        body_from_cam = {i: (_cam_from_rect(cam_to_cam, i) @ rect_from_body).inverse() for i in COLOUR_CAMERAS}
+    return Calibration({i: MountedCamera(cameras[i], body_from_cam[i]) for i in COLOUR_CAMERAS})
+
+
+def nominal_body_from_cam() -> dict[int, Pose]:
+    """Where KITTI's setup page puts cameras 2 and 3: 1.08 m ahead and 0.26 m right of the unit, 1.65 m above the road.
+
+    The right camera stands a baseline further right.
+    """
+    baseline_m = 0.54
+    cameras_height_m = 1.65
+    level = torch.tensor([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
+    left = torch.tensor([1.08, -0.26, cameras_height_m - UNIT_HEIGHT_M], dtype=torch.float64)
+    right = left - torch.tensor([0.0, baseline_m, 0.0], dtype=torch.float64)
+    return {2: Pose(level, left), 3: Pose(level, right)}
+
+
+def read_drive(root_raw: Path, date: str, drive: str, *, nominal_mounting: bool = False) -> Recording:
+    """List a drive: calibration and oxts are read, pictures only named. ``drive`` is the folder's name.
+
+    Raises InputError if the drive or its calibration is missing, and as `read_oxts_file` does.
+    """
+    drive_dir = root_raw / date / drive
+    if not drive_dir.is_dir():
+        raise InputError("the drive is not there", where=drive_dir, remedy="unpack it there, or correct its name")
+    calibration = read_calibration(root_raw / date, nominal_mounting=nominal_mounting)
+    oxts_paths = _numbered(drive_dir / "oxts" / "data", ".txt")
+    if not oxts_paths:
+        raise InputError("no oxts files", where=drive_dir / "oxts" / "data", remedy="unpack the drive's oxts folder")
+    times_s = _times_by_frame(drive_dir / "oxts" / "timestamps.txt", sorted(oxts_paths))
+    images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", ".png") for i in COLOUR_CAMERAS}
+    measured = {index: read_oxts_file(path) for index, path in sorted(oxts_paths.items())}
+    frames = []
+    for index, oxts in measured.items():
+        attitude_rad = (oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad)
+        pictures = {i: images[i][index] for i in COLOUR_CAMERAS if index in images[i]}
+        frames.append(RecordedFrame(index, times_s[index], oxts.position, *attitude_rad, pictures))
+    road_from_body = _road_from_body(resting_pitch_rad(list(measured.values())))
+    return Recording(f"{date}/{drive}", calibration.cameras, road_from_body, tuple(frames))
+
+
+def resting_pitch_rad(measured: Sequence[Oxts]) -> float:
+    """Pitch of the unit against the road under it, front down positive: how the unit is bolted on.
+
+    The calibration ties the cameras to the unit, and the unit's nose points about half a degree into the road (the
+    cameras' half a degree up from the unit: together they are level). Half a degree moves the road 20 m ahead by 2 m.
+    The road's slope is taken from the way itself, and the median over all places where the vehicle moved. Zero where it
+    moved too little to tell, or where the answer is no mounting's (a jump of the altitude).
+    """
+    if len(measured) <= _SLOPE_FRAMES:
+        return 0.0
+    latlon_deg = np.array([[m.position.latitude_deg, m.position.longitude_deg] for m in measured])
+    altitude_m, pitch_rad = np.array([[m.altitude_m, m.pitch_rad] for m in measured]).T
+    xy_m = LocalFrame(measured[0].position).xy_world_m(latlon_deg)
+    way_m = np.hypot(*(xy_m[_SLOPE_FRAMES:] - xy_m[:-_SLOPE_FRAMES]).T)
+    slope_rad = np.arctan2(altitude_m[_SLOPE_FRAMES:] - altitude_m[:-_SLOPE_FRAMES], way_m)
+    between = _SLOPE_FRAMES // 2
+    against_road_rad = pitch_rad[between : between + len(slope_rad)] + slope_rad
+    moving = way_m > _SLOPE_WAY_M
+    if moving.sum() < _SLOPE_PLACES:
+        return 0.0
+    resting_rad = float(np.median(against_road_rad[moving]))
+    return resting_rad if abs(resting_rad) < _STEEPEST_MOUNTING_RAD else 0.0
+
+
+def _road_from_body(pitch_rad: float) -> Pose:
+    zero = torch.zeros((), dtype=torch.float64)
+    height_m = torch.tensor([0.0, 0.0, UNIT_HEIGHT_M], dtype=torch.float64)
+    return Pose.from_euler(zero, zero + pitch_rad, zero, height_m)
+
+
+@dataclass(frozen=True)
+class _CalibrationFile:
+    """Lines ``key: values`` of one calibration file."""
+
+    path: Path
+    entries: Mapping[str, str]
+
+    @staticmethod
+    def read(path: Path) -> _CalibrationFile:
+        text = _read_text(path, remedy=_GET_KITTI)
+        return _CalibrationFile(path, dict(line.split(":", 1) for line in text.splitlines() if ":" in line))
+
+    def matrix(self, key: str, rows: int, cols: int) -> torch.Tensor:
+        if key not in self.entries:
+            raise InputError(f"has no entry {key}", where=self.path, remedy=_GET_KITTI)
+        values = _numbers(self.entries[key].split(), where=self.path)
+        if len(values) != rows * cols:
+            raise InputError(f"{key} has {len(values)} of {rows * cols} values", where=self.path, remedy=_GET_KITTI)
+        return torch.tensor(values, dtype=torch.float64).reshape(rows, cols)
+
+    def pose(self) -> Pose:
+        return Pose(self.matrix("R", 3, 3), self.matrix("T", 1, 3)[0])
+
+
+def _rectified_camera(cam_to_cam: _CalibrationFile, camera_id: int) -> Camera:
+    width_px, height_px = cam_to_cam.matrix(f"S_rect_{camera_id:02d}", 1, 2)[0].tolist()
+    return Camera.from_matrix(cam_to_cam.matrix(f"P_rect_{camera_id:02d}", 3, 4)[:, :3], int(width_px), int(height_px))
+
+
+def _cam_from_rect(cam_to_cam: _CalibrationFile, camera_id: int) -> Pose:
+    """From the rectified frame of camera 0: ``P_rect = K [I | t]``, so that its fourth column tells t."""
+    projection = cam_to_cam.matrix(f"P_rect_{camera_id:02d}", 3, 4)
+    translation_m = torch.linalg.solve(projection[:, :3], projection[:, 3])
+    return Pose(torch.eye(3, dtype=torch.float64), translation_m)
+
+
+def _times_by_frame(path: Path, indices: list[int]) -> dict[int, float]:
+    """Seconds since 1970 (UTC) of each frame.
+
+    Line i tells of frame i; where there are too few for that but as many as frames, of the i-th frame.
+    """
+    lines = _read_text(path, remedy="unpack the drive's oxts folder").split("\n")
+    lines = [line for line in lines if line.strip()]
+    if len(lines) > indices[-1]:
+        return {index: _seconds(lines[index], where=path) for index in indices}
+    if len(lines) == len(indices):
+        return {index: _seconds(line, where=path) for index, line in zip(indices, lines, strict=True)}
+    raise InputError(
+        f"holds {len(lines)} times, the last frame is number {indices[-1]}",
+        where=path,
+        remedy="copy or download the drive again",
+    )
+
+
+def _seconds(stamp: str, where: Path) -> float:
+    whole, _, fraction = stamp.strip().partition(".")
+    try:
+        moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        return moment.timestamp() + float(f"0.{fraction or 0}")
+    except ValueError as error:
+        raise InputError(
+            f"{stamp.strip()!r} is no time", where=where, remedy="write times as 2011-09-26 13:02:44.335092332"
+        ) from error
+
+
+def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
+    """Files named by a frame number; none if the folder is not there."""
+    if not folder.is_dir():
+        return {}
+    return {int(path.stem): path for path in folder.iterdir() if path.suffix == suffix and path.stem.isdecimal()}
+
+
+def _numbers(fields: list[str], where: Path) -> list[float]:
+    numbers = []
+    for field in fields:
+        try:
+            number = float(field)
+        except ValueError:
+            number = float("nan")
+        if not isfinite(number):
+            raise InputError(f"{field!r} is not a number", where=where, remedy="copy or download the file again")
+        numbers.append(number)
+    return numbers
+
+
+def _read_text(path: Path, remedy: str) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError("the file is missing", where=path, remedy=remedy) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read as text ({error})", where=path, remedy=remedy) from error
+    if not text.strip():
+        raise InputError("the file is empty", where=path, remedy=remedy)
+    return text

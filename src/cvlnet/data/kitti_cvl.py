@@ -1,0 +1,245 @@
+"""KITTI-CVL: overhead tiles beside KITTI raw, and the lists that say which frame is sought on which tile.
+
+    ROOT/raw_data/<date>/<drive>/                           KITTI raw, see `cvlnet.data.kitti`
+    ROOT/satmap/train_10mgap/<date>/<drive>/<frame>.png     the tile of a training query, named after a frame
+    ROOT/satmap/test/<drive>/<lat>_<lon>.png                tiles of test drives, named after their centre
+    ROOT/{train,test1,test2}_files_with_sat_GPS.txt         lines: date/drive/frame.png lat lon (of the tile's centre)
+    ROOT/test.csv, ignore.csv (or in ROOT/satmap)           drives whose tiles belong to the gallery, and that do not
+
+Published tiles are Web Mercator, zoom 18, scale 2. A synthetic town has the same layout and a ``dataset.json`` that
+tells its tiles' resolution (true metres, north up) and its role.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cvlnet.data.imagery import OverheadImage
+from cvlnet.data.images import read_image
+from cvlnet.data.kitti import read_drive
+from cvlnet.data.recording import Recording
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, web_mercator_m_per_px
+
+SplitName = Literal["train", "test1", "test2"]
+
+PUBLISHED_ZOOM = 18
+PUBLISHED_TILE_PX = 512  # scale 2
+_FETCH_TILES = "unpack the data set's satmap folder"
+
+
+@dataclass(frozen=True)
+class ListedFrame:
+    """One line of a split list: a frame of a recording, and the tile that it is sought on (text as listed)."""
+
+    recording: str  # date/drive
+    frame: int
+    tile_latlon: tuple[str, str]
+    tile_center: LatLon
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One overhead tile. m_per_px: true metres, or None for the published tiles' Web Mercator."""
+
+    id: str
+    path: Path
+    center: LatLon
+    m_per_px: float | None
+    holds_query: bool
+
+
+@dataclass(frozen=True)
+class Query:
+    """A frame to be located, and the tile nearest to it."""
+
+    recording: str
+    frame: int
+    tile: str
+
+    @property
+    def id(self) -> str:
+        """``date/drive/frame``."""
+        return f"{self.recording}/{self.frame:010d}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Queries and the gallery of tiles, by id. left_out: what the lists name and the disk has not, a line each."""
+
+    name: str
+    root: Path
+    queries: tuple[Query, ...]
+    tiles: Mapping[str, Tile]
+    left_out: tuple[str, ...]
+
+
+def read_split_list(path: Path) -> tuple[ListedFrame, ...]:
+    """Read one list.
+
+    Raises InputError if it is missing or empty, a line has not three fields, or names no frame or no place on earth.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError("the split list is missing", where=path, remedy="copy the list there") from error
+    listed = tuple(_listed_frame(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip())
+    if not listed:
+        raise InputError("the split is empty", where=path, remedy="write a line `date/drive/frame.png lat lon` a query")
+    return listed
+
+
+def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Split:
+    """Read a split of a KITTI-CVL folder or a town; ``lists`` is the folder of the lists if that is not ``root``.
+
+    The gallery holds the tiles of the queries, and for "test2" the distractors. Queries whose drive or tile is not on
+    disk are left out and told in ``left_out``.
+    Raises InputError as `read_split_list` does, if nothing is left, or for the training split of a town made for tests.
+    """
+    if name == "train":
+        require_trainable(root)
+    list_path = (lists or root) / f"{name}_files_with_sat_GPS.txt"
+    m_per_px = _true_m_per_px(root)
+    tiles: dict[str, Tile] = {}
+    queries, missing = [], Counter[str]()
+    for group in _by_tile(read_split_list(list_path)):
+        tile = _query_tile(root, group, m_per_px)
+        drive_dir = root / "raw_data" / group[0].recording
+        if tile is None:
+            missing["have no tile on disk"] += len(group)
+        elif not drive_dir.is_dir():
+            missing["have no drive on disk"] += len(group)
+        else:
+            tiles[tile.id] = tile
+            queries += [Query(q.recording, q.frame, tile.id) for q in group]
+    left_out = tuple(f"{list_path}: {count} queries {reason}" for reason, count in missing.items())
+    if not queries:
+        raise InputError(f"no query can be used ({'; '.join(left_out)})", where=root, remedy=_FETCH_TILES)
+    if name == "test2":
+        for tile in _gallery(root, m_per_px):
+            tiles.setdefault(tile.id, tile)
+    return Split(name, root, tuple(queries), tiles, left_out)
+
+
+def require_trainable(root: Path) -> None:
+    """Raise InputError if ``root`` is a town that is kept for validation or test."""
+    role = _dataset(root).get("role", "train")
+    if role != "train":
+        raise InputError(
+            f"this data set is for {role}, not for training",
+            where=root / "dataset.json",
+            remedy="train on a town of a training seed (below 100000)",
+        )
+
+
+def read_recordings(split: Split, *, nominal_mounting: bool = False) -> dict[str, Recording]:
+    """The drives of a split's queries, by name. Raises InputError as `cvlnet.data.kitti.read_drive` does."""
+    names = sorted({query.recording for query in split.queries})
+    raw = split.root / "raw_data"
+    return {name: read_drive(raw, *name.split("/"), nominal_mounting=nominal_mounting) for name in names}
+
+
+def open_tile(tile: Tile) -> OverheadImage:
+    """Decode a tile. Raises InputError as `cvlnet.data.images.read_image` does."""
+    pixels = read_image(tile.path)
+    height_px, width_px = pixels.shape[:2]
+    if tile.m_per_px is not None:
+        return OverheadImage(pixels, MetricRaster(tile.center, width_px, height_px, tile.m_per_px), tile.path)
+    m_per_px = web_mercator_m_per_px(tile.center.latitude_deg, PUBLISHED_ZOOM, PUBLISHED_TILE_PX)
+    return OverheadImage(pixels, MercatorRaster.around(tile.center, width_px, height_px, m_per_px), tile.path)
+
+
+def _listed_frame(line: str, where: str) -> ListedFrame:
+    remedy = "write the line as `date/drive/frame.png lat lon`"
+    fields = line.split()
+    if len(fields) != 3:
+        raise InputError(f"{len(fields)} of 3 fields", where=where, remedy=remedy)
+    path, latitude, longitude = fields
+    parts = path.split("/")
+    if len(parts) != 3 or not parts[2].removesuffix(".png").isdecimal():
+        raise InputError(f"{path!r} names no frame", where=where, remedy=remedy)
+    try:
+        center = LatLon(float(latitude), float(longitude))
+    except ValueError as error:
+        raise InputError(str(error), where=where, remedy=remedy) from error
+    return ListedFrame("/".join(parts[:2]), int(parts[2].removesuffix(".png")), (latitude, longitude), center)
+
+
+def _by_tile(listed: Sequence[ListedFrame]) -> list[list[ListedFrame]]:
+    groups: dict[tuple[str, tuple[str, str]], list[ListedFrame]] = {}
+    for query in listed:
+        groups.setdefault((query.recording, query.tile_latlon), []).append(query)
+    return list(groups.values())
+
+
+def _query_tile(root: Path, group: Sequence[ListedFrame], m_per_px: float | None) -> Tile | None:
+    """The tile that the queries of ``group`` share, or None if it is not on disk."""
+    date, drive = group[0].recording.split("/")
+    name = "_".join(group[0].tile_latlon)
+    train_dir = root / "satmap" / "train_10mgap" / date / drive
+    candidates = [root / "satmap" / "test" / drive / f"{name}.png"]
+    candidates += [train_dir / f"{query.frame:010d}.png" for query in group]
+    for path in candidates:
+        if path.is_file():
+            return Tile(f"{drive}/{name}", path, group[0].tile_center, m_per_px, holds_query=True)
+    return None
+
+
+def _gallery(root: Path, m_per_px: float | None) -> list[Tile]:
+    """All tiles of the drives of test.csv less those of ignore.csv; none where there is no test.csv."""
+    test, ignored = _csv_cells(root, "test.csv"), _csv_cells(root, "ignore.csv")
+    test_dir = root / "satmap" / "test"
+    drives = sorted(path.name for path in test_dir.iterdir() if path.is_dir()) if test_dir.is_dir() else []
+    tiles = []
+    for drive in drives:
+        if drive in test and drive not in ignored:
+            tiles += [_gallery_tile(path, m_per_px) for path in sorted((test_dir / drive).glob("*.png"))]
+    return tiles
+
+
+def _gallery_tile(path: Path, m_per_px: float | None) -> Tile:
+    try:
+        latitude, longitude = path.stem.split("_")
+        center = LatLon(float(latitude), float(longitude))
+    except ValueError as error:
+        raise InputError("the name is no place", where=path, remedy="name a tile <latitude>_<longitude>.png") from error
+    return Tile(f"{path.parent.name}/{path.stem}", path, center, m_per_px, holds_query=False)
+
+
+def _csv_cells(root: Path, name: str) -> set[str]:
+    """Everything that stands in a table, wherever; the published tables have no fixed columns."""
+    for folder in (root, root / "satmap"):
+        if (folder / name).is_file():
+            with (folder / name).open(encoding="utf-8", newline="") as file:
+                return {cell.strip() for row in csv.reader(file) for cell in row}
+    return set()
+
+
+def _true_m_per_px(root: Path) -> float | None:
+    dataset = _dataset(root)
+    if not dataset:
+        return None
+    try:
+        return float(dataset["tile"]["m_per_px"])
+    except (KeyError, TypeError, ValueError) as error:
+        remedy = "make the town again with cvlnet synth"
+        raise InputError("does not tell tile.m_per_px", where=root / "dataset.json", remedy=remedy) from error
+
+
+def _dataset(root: Path) -> dict[str, Any]:
+    path = root / "dataset.json"
+    if not path.is_file():
+        return {}
+    try:
+        dataset = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError("is no JSON", where=path, remedy="make the town again with cvlnet synth") from error
+    if not isinstance(dataset, dict):
+        raise InputError("is no JSON object", where=path, remedy="make the town again with cvlnet synth")
+    return dataset

@@ -1,0 +1,54 @@
+"""A recorded drive, whatever it was read from: its cameras, and where each frame was taken."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvlnet.geo import LatLon
+from cvlnet.geometry import Camera, Pose
+
+
+@dataclass(frozen=True)
+class MountedCamera:
+    """A camera and where it sits on the vehicle. The body frame is x forward, y left, z up from the reference point."""
+
+    camera: Camera
+    body_from_cam: Pose
+
+
+@dataclass(frozen=True)
+class RecordedFrame:
+    """One moment of a drive: the body's position and attitude, and the pictures that exist of it.
+
+    roll: positive is left side up; pitch: positive is front down; yaw: 0 is east, counter-clockwise. images: by camera.
+    """
+
+    index: int
+    time_s: float
+    position: LatLon
+    roll_rad: float
+    pitch_rad: float
+    yaw_rad: float
+    images: Mapping[int, Path]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A drive: frames by rising index, holes allowed, and the cameras by number.
+
+    road_from_body: how the body rests on a level road; the road frame's origin is below the body's, x ahead, y left.
+    """
+
+    name: str
+    cameras: Mapping[int, MountedCamera]
+    road_from_body: Pose
+    frames: tuple[RecordedFrame, ...]
+
+    def frame(self, index: int) -> RecordedFrame | None:
+        """The frame of that number, or None where the drive has a hole."""
+        at = bisect_left(self.frames, index, key=lambda frame: frame.index)
+        found = at < len(self.frames) and self.frames[at].index == index
+        return self.frames[at] if found else None

@@ -1,0 +1,239 @@
+"""Samples: a clip, the overhead crop that it is sought on, and where in the crop the vehicle stands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import cos, pi, sin
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cvlnet.data.clips import ClipSpec, assemble_clip, missing_frames, turned
+from cvlnet.data.imagery import OverheadImage, crop, holds, resampled
+from cvlnet.data.images import ImageCache
+from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
+from cvlnet.data.recording import Recording
+from cvlnet.errors import InputError
+from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster
+from cvlnet.geometry import Camera, Pose
+from cvlnet.grid import Grid
+from cvlnet.types import Clip
+
+_log = logging.getLogger(__name__)
+_TURNS_TRIED = 16  # a tile that is hardly larger than the crop holds it at some angles only
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training moves the two views against each other; photometric changes are made elsewhere.
+
+    max_shift_m: the vehicle stands anywhere within +- so many metres (east and north) of the crop's centre.
+    turn_world: clip and tile are turned together, by any angle. max_heading_error_rad: the clip alone is turned.
+    """
+
+    max_shift_m: float
+    turn_world: bool
+    max_heading_error_rad: float
+
+
+class Draw(NamedTuple):
+    """One sample of one epoch: the same draw gives the same sample."""
+
+    item: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """offset_m: vehicle relative to the tile's centre, (east, north). xy_world_m: vehicle, in the data set's frame."""
+
+    clip: Clip
+    tile: UInt8[Tensor, "3 rows cols"]
+    offset_m: Float[Tensor, 2]
+    xy_world_m: Float[Tensor, 2]
+    query_id: str
+    tile_id: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples under a first dimension."""
+
+    clip: Clip
+    tiles: UInt8[Tensor, "batch 3 rows cols"]
+    offset_m: Float[Tensor, "batch 2"]
+    xy_world_m: Float[Tensor, "batch 2"]
+    query_ids: tuple[str, ...]
+    tile_ids: tuple[str, ...]
+
+
+class ClipTileSamples(Dataset[Sample]):
+    """The queries of a split that have a whole clip; an item is asked for by `Draw`, or by index (epoch 0).
+
+    Without augmentation the crop is centred at the query's tile. What is left out is logged, and told in ``left_out``.
+    Raises InputError if no query has a whole clip.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        recordings: Mapping[str, Recording],
+        clip_spec: ClipSpec,
+        tile_grid: Grid,
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        cache: ImageCache | None = None,
+    ) -> None:
+        self.split, self.recordings, self.clip_spec, self.tile_grid = split, recordings, clip_spec, tile_grid
+        self.augmentation, self.seed, self.cache = augmentation, seed, cache
+        self.queries, incomplete = _with_whole_clip(split, recordings, clip_spec)
+        self.left_out = split.left_out + incomplete
+        for line in self.left_out:
+            _log.warning(line)
+        if not self.queries:
+            raise InputError(
+                f"no query has a whole clip ({'; '.join(self.left_out)})",
+                where=split.root,
+                remedy="choose a clip of fewer frames, or unpack the pictures of the drives",
+            )
+        self.positions = tuple(_position(recordings, query) for query in self.queries)
+        self.frame = LocalFrame(self.positions[0])
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __getitem__(self, draw: Draw | int) -> Sample:
+        index, epoch = draw if isinstance(draw, tuple) else (draw, 0)
+        query, position = self.queries[index], self.positions[index]
+        image = load_tile(self.split.tiles[query.tile], self.tile_grid, self.cache)
+        clip = assemble_clip(self.recordings[query.recording], query.frame, self.clip_spec, self.cache)
+        if self.augmentation is None:
+            offset_m, turn_rad, heading_error_rad = LocalFrame(image.center).xy_world_m(_degrees(position)), 0.0, 0.0
+            center = image.center
+        else:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            center, offset_m, turn_rad = _random_crop(image, position, self.tile_grid, self.augmentation, rng)
+            heading_error_rad = rng.uniform(-1, 1) * self.augmentation.max_heading_error_rad
+        return Sample(
+            clip=turned(clip, turn_rad + heading_error_rad),
+            tile=crop(image, center, self.tile_grid, turn_rad),
+            offset_m=torch.from_numpy(offset_m).float(),
+            xy_world_m=torch.from_numpy(self.frame.xy_world_m(_degrees(position))),
+            query_id=query.id,
+            tile_id=query.tile,
+        )
+
+
+class JoinedSamples(Dataset[Sample]):
+    """Several data sets, one after the other, as one; all positions in the first one's frame."""
+
+    def __init__(self, parts: Sequence[ClipTileSamples]) -> None:
+        if not parts:
+            raise ValueError("no data set to join")
+        self.parts = tuple(parts)
+        self.positions = tuple(position for part in self.parts for position in part.positions)
+        self._starts = np.cumsum([0] + [len(part) for part in self.parts])
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, draw: Draw | int) -> Sample:
+        index, epoch = draw if isinstance(draw, tuple) else (draw, 0)
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        sample = self.parts[part][Draw(index - int(self._starts[part]), epoch)]
+        xy_world_m = self.parts[0].frame.xy_world_m(_degrees(self.positions[index]))
+        return replace(sample, xy_world_m=torch.from_numpy(xy_world_m))
+
+
+class TileCrops(Dataset[UInt8[Tensor, "3 rows cols"]]):
+    """The crop at the centre of each tile of a gallery, in the order of ``tiles``."""
+
+    def __init__(self, tiles: Sequence[Tile], grid: Grid, cache: ImageCache | None = None) -> None:
+        self.tiles, self.grid, self.cache = tuple(tiles), grid, cache
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, index: int) -> UInt8[Tensor, "3 rows cols"]:
+        image = load_tile(self.tiles[index], self.grid, self.cache)
+        return crop(image, image.center, self.grid)
+
+
+def load_tile(tile: Tile, grid: Grid, cache: ImageCache | None = None) -> OverheadImage:
+    """The whole tile in true metres, north up, at the resolution of ``grid``.
+
+    Raises InputError if the tile is smaller than the grid, and as `cvlnet.data.images.read_image` does.
+    """
+    if cache is None:
+        return resampled(open_tile(tile), grid)
+    made = f"tile {grid.rows % 2} {grid.cols % 2} {grid.cell_m} {tile.m_per_px} {tile.center}"
+    pixels = cache.get(tile.path, made, lambda: resampled(open_tile(tile), grid).pixels, in_memory=False)
+    rows, cols = pixels.shape[:2]
+    return OverheadImage(pixels, MetricRaster(tile.center, cols, rows, grid.cell_m), tile.path)
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples, as `torch.utils.data.DataLoader`'s ``collate_fn``."""
+    clips = [sample.clip for sample in samples]
+    clip = Clip(
+        torch.stack([clip.images for clip in clips]),
+        Camera.stack([clip.camera for clip in clips]),
+        Pose.stack([clip.ground_from_cam for clip in clips]),
+    )
+    return Batch(
+        clip,
+        torch.stack([sample.tile for sample in samples]),
+        torch.stack([sample.offset_m for sample in samples]),
+        torch.stack([sample.xy_world_m for sample in samples]),
+        tuple(sample.query_id for sample in samples),
+        tuple(sample.tile_id for sample in samples),
+    )
+
+
+def _with_whole_clip(
+    split: Split, recordings: Mapping[str, Recording], spec: ClipSpec
+) -> tuple[tuple[Query, ...], tuple[str, ...]]:
+    """The queries that can be used, and a line that tells of the others."""
+    lacking = [bool(missing_frames(recordings[q.recording], q.frame, spec)) for q in split.queries]
+    whole = tuple(query for query, lacks in zip(split.queries, lacking, strict=True) if not lacks)
+    if not any(lacking):
+        return whole, ()
+    first = split.queries[lacking.index(True)]
+    line = f"{split.root}: {sum(lacking)} queries of {split.name} lack frames of their clip, the first is {first.id}"
+    return whole, (line,)
+
+
+def _position(recordings: Mapping[str, Recording], query: Query) -> LatLon:
+    frame = recordings[query.recording].frame(query.frame)
+    assert frame is not None  # a whole clip has its newest frame
+    return frame.position
+
+
+def _random_crop(
+    image: OverheadImage, vehicle: LatLon, grid: Grid, augmentation: Augmentation, rng: np.random.Generator
+) -> tuple[LatLon, Array, float]:
+    """Centre of a crop, offset of the vehicle in the turned crop, and the turn.
+
+    Offsets cover the window evenly; where the tile does not hold a crop at the angle drawn, another angle is drawn.
+    """
+    frame = LocalFrame(vehicle)
+    for _ in range(_TURNS_TRIED):
+        offset_m = rng.uniform(-1, 1, 2) * augmentation.max_shift_m
+        for _ in range(_TURNS_TRIED):
+            turn_rad = float(rng.uniform(-pi, pi)) if augmentation.turn_world else 0.0
+            turned_from_world = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
+            center = LatLon(*frame.latlon_deg(-offset_m @ turned_from_world).tolist())
+            if holds(image, center, grid, turn_rad):
+                return center, offset_m, turn_rad
+    return image.center, LocalFrame(image.center).xy_world_m(_degrees(vehicle)), 0.0
+
+
+def _degrees(position: LatLon) -> tuple[float, float]:
+    return position.latitude_deg, position.longitude_deg
