@@ -11,7 +11,8 @@ class ModelConfig:
     """The network and the metric grids that it works on.
 
     backbone: "efficientnet_lite0" (a pyramid to stride 4; the default) or "vgg16" (the paper's, stride 16).
-    image_width_px, image_height_px: frames are scaled to this width, then their lowest rows are kept.
+    image_width_px, image_height_px, image_fit: frames are scaled to this width and their lowest rows kept ("bottom"),
+    or squeezed into the size ("whole", as in the paper).
     overhead_m_per_px: overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
     clip_cells: side of the clip's grid. window_cells: the score covers displacements of +- so many cells.
     channels: of the projected features. descriptor_channels: of what is compared.
@@ -20,6 +21,7 @@ class ModelConfig:
     backbone: Literal["efficientnet_lite0", "vgg16"] = "efficientnet_lite0"
     image_width_px: int = 512
     image_height_px: int = 128
+    image_fit: Literal["bottom", "whole"] = "bottom"
     overhead_m_per_px: float = 0.4
     clip_cells: int = 52
     window_cells: int = 6
@@ -46,6 +48,7 @@ class ModelConfig:
             backbone="vgg16",
             image_width_px=1024,
             image_height_px=256,
+            image_fit="whole",
             overhead_m_per_px=0.19583,
             clip_cells=32,
             window_cells=3,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -30,6 +31,10 @@ class Clip:
     images: UInt8[Tensor, "*batch frames 3 height width"]
     camera: Camera
     ground_from_cam: Pose
+
+    def to(self, device: torch.device) -> Clip:
+        """The same clip on another device."""
+        return Clip(self.images.to(device), self.camera.to(device), self.ground_from_cam.to(device))
 
 
 @dataclass(frozen=True)

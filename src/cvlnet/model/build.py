@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from cvlnet.config import ModelConfig
+from cvlnet.data.images import ImageSpec
 from cvlnet.errors import InputError
 from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
@@ -27,7 +28,7 @@ def build_model(config: ModelConfig) -> CVLNet:
         ground_head=_head(channels, described + 1, layers=3),  # one more: how much the cell counts
         overhead_head=_head(channels, described, layers=1),
         uncertainty_head=_head(channels, 1, layers=3),
-        image_px=(config.image_width_px, config.image_height_px),
+        image_spec=ImageSpec(config.image_width_px, config.image_height_px, config.image_fit),
         tile_grid=Grid(side, side, config.overhead_m_per_px),
         clip_cells=config.clip_cells,
     )

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cvlnet.data.images import ImageSpec
 from cvlnet.grid import Grid
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.fuse import VisibilityFusion
@@ -20,7 +21,7 @@ from cvlnet.types import Clip, ClipFeatures, MapFeatures
 class CVLNet(nn.Module):
     """The whole network: two encoders, GVP, PCSF and SSM.
 
-    image_px: (width, height) of the frames. tile_grid: the overhead image's pixels around the tile's centre.
+    image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre.
     clip_cells: side of the clip's grid, in cells of the encoder's stride.
     """
 
@@ -32,7 +33,7 @@ class CVLNet(nn.Module):
         ground_head: nn.Module,
         overhead_head: nn.Module,
         uncertainty_head: nn.Module,
-        image_px: tuple[int, int],
+        image_spec: ImageSpec,
         tile_grid: Grid,
         clip_cells: int,
     ) -> None:
@@ -44,7 +45,7 @@ class CVLNet(nn.Module):
         self.overhead_head = overhead_head
         self.uncertainty_head = uncertainty_head
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(20.0)))
-        self.image_px = image_px
+        self.image_spec = image_spec
         self.tile_grid = tile_grid
         self.map_grid = feature_grid(tile_grid, overhead_encoder.stride, overhead_encoder.first_center_px)
         self.clip_grid = Grid(clip_cells, clip_cells, self.map_grid.cell_m, self.map_grid.center_xy_m)

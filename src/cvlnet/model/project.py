@@ -50,11 +50,11 @@ def project_to_ground(
     xyz_m = functional.pad(xy_m, (0, 1)).expand(clips, frames, -1, 3)
     xy_px, visible = camera.project(ground_from_cam.inverse().transform(xyz_m))
     index = (xy_px - first_center_px) / stride
-    sampled = _sample(features.flatten(0, 1), index.flatten(0, 1).to(features.dtype))
+    sampled = _sample(features.flatten(0, 1).float(), index.flatten(0, 1))
     seen = visible.reshape(clips, frames, grid.rows, grid.cols)
     sampled = sampled.reshape(clips, frames, -1, grid.rows, grid.cols) * seen.unsqueeze(2)
     ray_m = (xyz_m - ground_from_cam.translation_m.unsqueeze(-2))[..., :2].mT
-    return ProjectedFrames(sampled, seen, ray_m.reshape(clips, frames, 2, grid.rows, grid.cols).to(features.dtype))
+    return ProjectedFrames(sampled, seen, ray_m.reshape(clips, frames, 2, grid.rows, grid.cols))
 
 
 def _sample(features: Tensor, index_xy: Tensor) -> Tensor:

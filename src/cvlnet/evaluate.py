@@ -1,0 +1,264 @@
+"""Predict and save: the ranked fixes of every query of a data set, in one file from which all figures are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
+from tqdm import tqdm
+
+from cvlnet.data.clips import ClipSpec
+from cvlnet.data.images import ImageCache
+from cvlnet.data.kitti_cvl import Split, SplitName, Tile, read_recordings, read_split
+from cvlnet.data.samples import ClipTileSamples, TileCrops, collate
+from cvlnet.errors import InputError
+from cvlnet.files import written_whole
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.match import match
+from cvlnet.types import ClipFeatures, MapFeatures
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+RANKS = 100
+SPLITS: tuple[SplitName, ...] = ("test1", "test2")
+_BLOCK = 128  # clips and tiles matched at once: bounds the memory of the match to about 1 GiB
+_RANKING_ARRAYS = ("queries", "tile", "similarity", "xy_m", "covariance_m2")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best tiles of each query of one gallery, best first.
+
+    xy_m: of the vehicle, by tile and displacement. The metres' frame is that of the predictions.
+    """
+
+    queries: I64  # [q], into the predictions' queries
+    tile: I64  # [q, ranks], into the predictions' tiles
+    similarity: F64  # [q, ranks]
+    xy_m: F64  # [q, ranks, 2]
+    covariance_m2: F64  # [q, ranks, 2, 2]
+    gallery_size: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Everything that figures need; places in metres (east, north) around ``anchor``."""
+
+    anchor: LatLon
+    query_ids: tuple[str, ...]
+    true_xy_m: F64  # [queries, 2]
+    yaw_rad: F64  # [queries]
+    tile_ids: tuple[str, ...]
+    tile_xy_m: F64  # [tiles, 2]
+    rankings: Mapping[str, Ranking]  # by split
+
+    def save(self, path: Path) -> None:
+        """Write everything into one .npz file, whole or not at all."""
+        described = {
+            "anchor": [self.anchor.latitude_deg, self.anchor.longitude_deg],
+            "query_ids": self.query_ids,
+            "tile_ids": self.tile_ids,
+            "gallery_size": {name: ranking.gallery_size for name, ranking in self.rankings.items()},
+        }
+        arrays: dict[str, Any] = {
+            f"{name}/{field}": getattr(ranking, field)
+            for name, ranking in self.rankings.items()
+            for field in _RANKING_ARRAYS
+        }
+        arrays |= {"true_xy_m": self.true_xy_m, "yaw_rad": self.yaw_rad, "tile_xy_m": self.tile_xy_m}
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, described=np.array(json.dumps(described)), **arrays)
+
+    @staticmethod
+    def load(path: Path) -> Predictions:
+        """What `save` wrote. Raises InputError if the file is missing or none of ours."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                described = json.loads(str(arrays["described"]))
+                rankings = {
+                    name: Ranking(**{f: arrays[f"{name}/{f}"] for f in _RANKING_ARRAYS}, gallery_size=size)
+                    for name, size in described["gallery_size"].items()
+                }
+                return Predictions(
+                    anchor=LatLon(*described["anchor"]),
+                    query_ids=tuple(described["query_ids"]),
+                    true_xy_m=arrays["true_xy_m"],
+                    yaw_rad=arrays["yaw_rad"],
+                    tile_ids=tuple(described["tile_ids"]),
+                    tile_xy_m=arrays["tile_xy_m"],
+                    rankings=rankings,
+                )
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            remedy = "give the predictions file that cvlnet evaluate wrote"
+            raise InputError(f"no predictions inside ({error})", where=path, remedy=remedy) from error
+
+
+def predict(
+    model: CVLNet,
+    root: Path,
+    clip_spec: ClipSpec,
+    *,
+    splits: Sequence[SplitName] = SPLITS,
+    most_queries: int | None = None,
+    cache: ImageCache | None = None,
+    workers: int = 0,
+    progress: bool = False,
+) -> Predictions:
+    """Locate every query of a data set's splits in their galleries.
+
+    ``most_queries`` takes so many of each split, spread evenly. Clips and tiles that splits share are encoded once.
+    Raises InputError as the readers do.
+    """
+    parts = [_samples(read_split(root, name), clip_spec, model, cache) for name in splits]
+    chosen = [_spread(len(part), most_queries) for part in parts]
+    queries: dict[str, tuple[ClipTileSamples, int]] = {}
+    for part, rows in zip(parts, chosen, strict=True):
+        for i in rows:
+            queries.setdefault(part.queries[i].id, (part, i))
+    tiles = {tile.id: tile for part in parts for tile in part.split.tiles.values()}
+    query_at, tile_at = ({name: i for i, name in enumerate(names)} for names in (queries, tiles))
+
+    anchor = parts[0].frame.anchor
+    crops = TileCrops(tuple(tiles.values()), model.tile_grid, cache)
+    map_features = encode_tiles(model, crops, workers=workers, progress=progress)
+    clips = _chosen_samples(parts, queries)
+    clip_features = encode_clips(model, clips, workers=workers, progress=progress)
+    tile_xy_m = LocalFrame(anchor).xy_world_m(np.array([_degrees(tile) for tile in tiles.values()]))
+    rankings = {}
+    for part, rows in zip(parts, chosen, strict=True):
+        of_split = np.array([query_at[part.queries[i].id] for i in rows])
+        gallery = np.array([tile_at[name] for name in part.split.tiles])
+        rankings[part.split.name] = rank(
+            model, clip_features, of_split, map_features, gallery, tile_xy_m, progress=progress
+        )
+    true_xy_m, yaw_rad = _truth(queries.values(), anchor)
+    return Predictions(anchor, tuple(queries), true_xy_m, yaw_rad, tuple(tiles), tile_xy_m, rankings)
+
+
+def encode_tiles(
+    model: CVLNet, crops: Dataset[Any], *, workers: int = 0, batch_size: int = 16, progress: bool = False
+) -> MapFeatures:
+    """Features of overhead crops; descriptors are kept in half precision."""
+    loader: DataLoader[Any] = DataLoader(crops, batch_size, num_workers=workers)
+    with torch.inference_mode():
+        parts = [
+            model.encode_map(tiles.to(device_of(model)))
+            for tiles in tqdm(loader, "encoding the map", unit="batch", disable=not progress)
+        ]
+    descriptor = torch.cat([part.descriptor.half().cpu() for part in parts])
+    return MapFeatures(descriptor, torch.cat([part.uncertainty.cpu() for part in parts]), model.map_grid)
+
+
+def encode_clips(
+    model: CVLNet, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
+) -> ClipFeatures:
+    """Features of samples' clips, kept in half precision."""
+    loader: DataLoader[Any] = DataLoader(samples, batch_size, num_workers=workers, collate_fn=collate)
+    descriptors, weights = [], []
+    with torch.inference_mode():
+        for batch in tqdm(loader, "encoding clips", unit="batch", disable=not progress):
+            features = model.encode_clip(batch.clip.to(device_of(model)))
+            descriptors.append(features.descriptor.half().cpu())
+            weights.append(features.weight.half().cpu())
+    return ClipFeatures(torch.cat(descriptors), torch.cat(weights), model.clip_grid)
+
+
+def rank(
+    model: CVLNet,
+    clips: ClipFeatures,
+    queries: I64,
+    tiles: MapFeatures,
+    gallery: I64,
+    tile_xy_m: F64,
+    *,
+    progress: bool = False,
+) -> Ranking:
+    """Match the chosen clips against the chosen tiles and keep the best of each.
+
+    queries and gallery: indices into the clips and the tiles. tile_xy_m: centres of all tiles, [tiles, 2].
+    """
+    ranks = min(RANKS, len(gallery))
+    blocks = tqdm(list(_blocks(queries)), "matching", unit="block", disable=not progress)
+    with torch.inference_mode():
+        parts = [_best(model, _take_clips(clips, rows), tiles, gallery, ranks) for rows in blocks]
+    place, similarity, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
+    tile = gallery[place]
+    xy_m = tile_xy_m[tile] + offset_m
+    return Ranking(queries, tile, similarity.astype(float), xy_m, covariance_m2.astype(float), len(gallery))
+
+
+def device_of(model: CVLNet) -> torch.device:
+    """Where the model's parameters lie."""
+    return model.log_sharpness.device
+
+
+def _best(
+    model: CVLNet, clips: ClipFeatures, tiles: MapFeatures, gallery: I64, ranks: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of each clip the best places in the gallery, their similarity, offset and covariance."""
+    sharpness = float(model.sharpness)
+    decoded = [match(clips, _take_tiles(tiles, rows)).decode(sharpness) for rows in _blocks(gallery)]
+    similarity = torch.cat([part.similarity for part in decoded], dim=1)
+    offset_m = torch.cat([part.offset_m for part in decoded], dim=1)
+    covariance_m2 = torch.cat([part.covariance_m2 for part in decoded], dim=1)
+    best, place = similarity.topk(ranks, dim=1)
+    row = torch.arange(len(place)).unsqueeze(1)
+    return place, best, offset_m[row, place], covariance_m2[row, place]
+
+
+def _samples(split: Split, clip_spec: ClipSpec, model: CVLNet, cache: ImageCache | None) -> ClipTileSamples:
+    return ClipTileSamples(split, read_recordings(split), clip_spec, model.tile_grid, cache=cache)
+
+
+def _chosen_samples(
+    parts: Sequence[ClipTileSamples], queries: Mapping[str, tuple[ClipTileSamples, int]]
+) -> Dataset[Any]:
+    subsets = [Subset(part, [i for owner, i in queries.values() if owner is part]) for part in parts]
+    return ConcatDataset([subset for subset in subsets if len(subset)])
+
+
+def _truth(queries: Iterable[tuple[ClipTileSamples, int]], anchor: LatLon) -> tuple[F64, F64]:
+    """True places (east, north) and headings of queries."""
+    latlon_deg, yaw_rad = [], []
+    for part, i in queries:
+        query = part.queries[i]
+        frame = part.recordings[query.recording].frame(query.frame)
+        assert frame is not None  # samples have whole clips
+        latlon_deg.append((frame.position.latitude_deg, frame.position.longitude_deg))
+        yaw_rad.append(frame.yaw_rad)
+    return LocalFrame(anchor).xy_world_m(np.array(latlon_deg)), np.array(yaw_rad)
+
+
+def _spread(count: int, most: int | None) -> list[int]:
+    if most is None or count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / max(most - 1, 1)) for i in range(most)]
+
+
+def _blocks(indices: I64) -> Iterator[I64]:
+    for start in range(0, len(indices), _BLOCK):
+        yield indices[start : start + _BLOCK]
+
+
+def _take_clips(clips: ClipFeatures, rows: I64) -> ClipFeatures:
+    index = torch.from_numpy(rows)
+    return ClipFeatures(clips.descriptor[index].float(), clips.weight[index].float(), clips.grid)
+
+
+def _take_tiles(tiles: MapFeatures, rows: I64) -> MapFeatures:
+    index = torch.from_numpy(rows)
+    return MapFeatures(tiles.descriptor[index].float(), tiles.uncertainty[index], tiles.grid)
+
+
+def _degrees(tile: Tile) -> tuple[float, float]:
+    return tile.center.latitude_deg, tile.center.longitude_deg

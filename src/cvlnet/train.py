@@ -1,0 +1,318 @@
+"""Training: the same code on CPU and GPU, resumable at any step with the same losses as an uninterrupted run.
+
+A run's folder holds ``last.safetensors`` (model, averaged model and optimizer: what `resume` continues from),
+``best.safetensors`` (the averaged model that did best in validation), ``log.jsonl`` and TensorBoard's event files.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import islice
+from math import radians
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from cvlnet import losses
+from cvlnet.checkpoint import Provenance, fill, load_tensors, save_tensors
+from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.data.batches import SpacedBatchSampler
+from cvlnet.data.clips import ClipSpec
+from cvlnet.data.images import ImageCache
+from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
+from cvlnet.errors import InputError
+from cvlnet.evaluate import device_of, predict
+from cvlnet.journal import Journal
+from cvlnet.metrics import found, position_errors_m
+from cvlnet.model.build import build_model, load_pretrained_backbone
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.encoder import Pyramid
+from cvlnet.photometric import vary
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training is given besides its configuration. validation: data sets whose held-out queries choose the best.
+
+    init: weights to start from; None starts from ImageNet's (or from noise for VGG16).
+    """
+
+    data: Sequence[Path]
+    validation: Sequence[Path]
+    out: Path
+    init: Path | None = None
+    cache: Path | None = None
+    workers: int = 1
+    device: str = "cpu"
+    overfit_batch: bool = False
+
+
+class Trainer:
+    """The mutable middle of a training: model, running average, optimizer and step."""
+
+    def __init__(self, model: CVLNet, config: TrainConfig) -> None:
+        self.model, self.config, self.step = model, config, 0
+        self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One optimizer step; returns the losses by name."""
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
+        terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return {name: float(term.detach()) for name, term in terms.items()} | {"gradient_norm": float(norm)}
+
+    def _update_average(self) -> None:
+        """Exponential average, with the early steps forgotten sooner."""
+        decay = min(self.config.average_decay, self.step / (self.step + 10))
+        for name, tensor in self.model.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, 1 - decay)
+            else:
+                self.average[name].copy_(tensor)
+
+    def averaged_model(self) -> CVLNet:
+        """A copy of the model with the averaged weights, in evaluation mode."""
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self.average)
+        return model.eval()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a resumed training needs, by name."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor], step: int, where: Path) -> None:
+        """Take up what `tensors` gave. Raises InputError if it does not fit the model."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            parts.setdefault(kind, {})[rest] = tensor
+        fill(self.model, parts["average"], where)
+        self.average = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        fill(self.model, parts["model"], where)
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            index, _, field = name.partition(".")
+            state.setdefault(int(index), {})[field] = tensor
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.step = step
+
+
+def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[str, float]:
+    """Train to ``config.steps``, from the last checkpoint if the folder has one; returns the best validation figures.
+
+    Raises InputError for unusable data, or if the folder holds a training of another configuration or other data.
+    """
+    torch.manual_seed(config.seed)
+    model = build_model(model_config).to(run.device)
+    samples = training_samples(run, model, config)
+    provenance = Provenance(model_config, config, tuple(fingerprint(path) for path in run.data))
+    trainer = Trainer(model, config)
+    best: Mapping[str, float] = {}
+    if (run.out / LAST).exists():
+        tensors, saved = load_tensors(run.out / LAST)
+        _require_same(provenance, saved, run.out)
+        trainer.restore(tensors, saved.step, run.out / LAST)
+        best = saved.figures or {}
+    else:
+        _initialize(model, run)
+        trainer = Trainer(model, config)  # its average starts from these weights
+    journal = Journal(run.out, trainer.step)
+    progress = tqdm(total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True)
+    for batch in batches(samples, config, run, trainer.step):
+        terms = trainer.update(batch)
+        progress.update()
+        progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
+        journal.write(trainer.step, terms)
+        if trainer.step % config.validate_every == 0 or trainer.step == config.steps:
+            figures = {} if run.overfit_batch else validate(trainer, run)
+            journal.write(trainer.step, figures)
+            if figures and figures["score"] >= best.get("score", -math.inf):
+                best = figures
+                save_tensors(run.out / BEST, trainer.average, replace(provenance, step=trainer.step, figures=best))
+            save_tensors(
+                run.out / LAST, trainer.tensors(), replace(provenance, step=trainer.step, figures=best or None)
+            )
+    progress.close()
+    return best
+
+
+def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
+    """The terms of the loss, weighted, by name."""
+    device = device_of(model)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
+        volume = model(batch.clip.to(device), batch.tiles.to(device))
+    log_scores = volume.scores * model.sharpness
+    own = log_scores.diagonal().permute(2, 0, 1)
+    retrieval = (
+        losses.info_nce(log_scores)
+        if config.loss == "infonce"
+        else losses.soft_margin(volume.scores, config.margin_scale)
+    )
+    displacement = losses.displacement(own, batch.offset_m.to(device), volume.cell_m)
+    return {"retrieval": retrieval, "displacement": config.displacement_weight * displacement}
+
+
+def learning_rate_factor(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+    return (1 + math.cos(math.pi * done)) / 2
+
+
+def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamples:
+    """The training queries of all data sets, with geometric augmentation over the model's window."""
+    augmentation = Augmentation(
+        max_shift_m=model.window_cells * model.map_grid.cell_m,
+        turn_world=config.rotate_world,
+        max_heading_error_rad=radians(config.heading_error_deg),
+    )
+    cache = ImageCache(run.cache) if run.cache else None
+    clip_spec = ClipSpec(model.image_spec, config.frames)
+    parts = []
+    for path in run.data:
+        split = read_split(path, "train")
+        parts.append(
+            ClipTileSamples(
+                split,
+                read_recordings(split),
+                clip_spec,
+                model.tile_grid,
+                augmentation=augmentation,
+                seed=config.seed,
+                cache=cache,
+            )
+        )
+    return JoinedSamples(parts)
+
+
+def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int) -> Iterator[Batch]:
+    """Batches from ``step`` to the end, epoch after epoch; with ``overfit_batch`` the first one again and again."""
+    if run.overfit_batch:
+        sampler = SpacedBatchSampler(samples.positions, config.batch_size, config.min_distance_m, seed=config.seed)
+        batch = collate([samples[draw] for draw in next(iter(sampler))])
+        for _ in range(step, config.steps):
+            yield batch
+        return
+    epoch, skip = 0, step
+    while step < config.steps:
+        sampler = SpacedBatchSampler(
+            samples.positions,
+            config.batch_size,
+            config.min_distance_m,
+            seed=config.seed,
+            epoch=epoch,
+            neighbours=config.neighbours,
+        )
+        length = len(sampler)
+        if skip < length:
+            sampler.start = skip
+            for batch in islice(_loader(samples, sampler, run), config.steps - step):
+                yield batch
+                step += 1
+        skip = max(skip - length, 0)
+        epoch += 1
+
+
+def validate(trainer: Trainer, run: Run) -> dict[str, float]:
+    """Recall@1 of the averaged weights among tiles and distractors of the held-out drives, mean of the data sets."""
+    model, config = trainer.averaged_model(), trainer.config
+    clip_spec = ClipSpec(model.image_spec, config.frames)
+    cache = ImageCache(run.cache) if run.cache else None
+    figures: dict[str, list[float]] = {"recall_5m": [], "recall_10m": [], "median_m": []}
+    for path in run.validation:
+        predictions = predict(
+            model,
+            path,
+            clip_spec,
+            splits=("test2",),
+            most_queries=config.validate_queries,
+            cache=cache,
+            workers=run.workers,
+        )
+        ranking = predictions.rankings["test2"]
+        errors_m = position_errors_m(ranking.xy_m, predictions.true_xy_m[ranking.queries])
+        figures["recall_5m"].append(float(found(errors_m, 1, 5.0).mean()))
+        figures["recall_10m"].append(float(found(errors_m, 1, 10.0).mean()))
+        figures["median_m"].append(float(np.median(errors_m[:, 0])))
+    means = {name: float(np.mean(values)) for name, values in figures.items() if values}
+    return means | ({"score": (means["recall_5m"] + means["recall_10m"]) / 2} if means else {})
+
+
+def fingerprint(root: Path) -> dict[str, Any]:
+    """What tells a data set from others: its name, and a digest of its description and its training list."""
+    digest = sha256()
+    for name in ("dataset.json", "train_files_with_sat_GPS.txt"):
+        if (root / name).is_file():
+            digest.update((root / name).read_bytes())
+    return {"name": root.resolve().name, "sha256": digest.hexdigest()}
+
+
+def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> DataLoader[Any]:
+    return DataLoader(samples, batch_sampler=sampler, num_workers=run.workers, collate_fn=collate)
+
+
+def _initialize(model: CVLNet, run: Run) -> None:
+    """Weights to start from: given ones, or ImageNet's where they can be had."""
+    if run.init is not None:
+        tensors, _ = load_tensors(run.init)
+        fill(model, tensors, run.init)
+    elif isinstance(model.ground_encoder, Pyramid):
+        load_pretrained_backbone(model)
+
+
+def _varied(batch: Batch, step: int, config: TrainConfig) -> Batch:
+    """The batch with light and colour drawn anew, independently for the two views."""
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    images = vary(batch.clip.images, config.photometric, generator)
+    tiles = vary(batch.tiles.unsqueeze(1), config.photometric, generator).squeeze(1)
+    return replace(batch, clip=replace(batch.clip, images=images), tiles=tiles)
+
+
+def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]]:
+    """Backbones learn at their own rate; biases, norms and the sharpness do not decay."""
+    groups = []
+    for in_backbone, rate in ((True, config.backbone_learning_rate), (False, config.learning_rate)):
+        named = [p for name, p in model.named_parameters() if (".backbone." in name) == in_backbone]
+        for decays, weight_decay in ((True, config.weight_decay), (False, 0.0)):
+            chosen = [p for p in named if (p.ndim > 1) == decays]
+            groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": weight_decay})
+    return groups
+
+
+def _require_same(now: Provenance, saved: Provenance, out: Path) -> None:
+    for title, a, b in (
+        ("model configuration", now.model, saved.model),
+        ("training configuration", now.train, saved.train),
+        ("data", list(now.data), list(saved.data)),
+    ):
+        if a != b:
+            raise InputError(
+                f"holds a training with another {title}",
+                where=out,
+                remedy="continue it with the same settings, or choose another folder",
+            )
