@@ -11,27 +11,29 @@ that of the GPS/IMU unit: x forward, y left, z up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from math import isfinite, radians
+from math import radians
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
+from cvlnet.data.text import read_text, to_numbers
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 
 OXTS_VALUES = 30
 UNIT_HEIGHT_M = 0.93  # of the GPS/IMU unit above the road, KITTI's setup page
+# The unit is bolted on front down against the road, and the cameras point half a degree up from the unit: together
+# they are level. KITTI's papers do not tell, but its pictures do: the road in frames taken 0.3 s apart agrees best at
+# 0.5 (drives 0002 and 0009) and 0.6 degrees (0005), and the cameras stand 1.65 m above the road then, as they should.
+# Half a degree moves the road 20 m ahead by 2 m.
+UNIT_PITCH_RAD = radians(0.5)
 COLOUR_CAMERAS = (2, 3)
-_SLOPE_FRAMES = 6  # the road's slope is measured over so many frames
-_SLOPE_WAY_M = 2.0  # of at least so much way
-_SLOPE_PLACES = 20  # at so many places or more
-_STEEPEST_MOUNTING_RAD = radians(2.0)
+_COPY_AGAIN = "copy or download the drive again"
 _GET_KITTI = "download the date's calibration from KITTI's raw data page and unpack it there"
 
 
@@ -65,12 +67,10 @@ def read_oxts_file(path: Path) -> Oxts:
 
     Raises InputError if it is missing or empty, has not 30 values, or holds what is no number or no place on earth.
     """
-    fields = _read_text(path, remedy="unpack the drive's oxts folder").split()
+    fields = read_text(path, remedy="unpack the drive's oxts folder").split()
     if len(fields) != OXTS_VALUES:
-        raise InputError(
-            f"holds {len(fields)} of {OXTS_VALUES} values", where=path, remedy="copy or download the drive again"
-        )
-    values = tuple(_numbers(fields, where=path))
+        raise InputError(f"holds {len(fields)} of {OXTS_VALUES} values", where=path, remedy=_COPY_AGAIN)
+    values = tuple(to_numbers(fields, where=path, remedy=_COPY_AGAIN))
     try:
         position = LatLon(values[0], values[1])
     except ValueError as error:
@@ -112,9 +112,17 @@ def nominal_body_from_cam() -> dict[int, Pose]:
     return {2: Pose(level, left), 3: Pose(level, right)}
 
 
-def read_drive(root_raw: Path, date: str, drive: str, *, nominal_mounting: bool = False) -> Recording:
+def read_drive(
+    root_raw: Path,
+    date: str,
+    drive: str,
+    *,
+    nominal_mounting: bool = False,
+    unit_pitch_rad: float = UNIT_PITCH_RAD,
+) -> Recording:
     """List a drive: calibration and oxts are read, pictures only named. ``drive`` is the folder's name.
 
+    nominal_mounting: see `read_calibration`; such cameras are level as they are, without ``unit_pitch_rad``.
     Raises InputError if the drive or its calibration is missing, and as `read_oxts_file` does.
     """
     drive_dir = root_raw / date / drive
@@ -126,44 +134,19 @@ def read_drive(root_raw: Path, date: str, drive: str, *, nominal_mounting: bool 
         raise InputError("no oxts files", where=drive_dir / "oxts" / "data", remedy="unpack the drive's oxts folder")
     times_s = _times_by_frame(drive_dir / "oxts" / "timestamps.txt", sorted(oxts_paths))
     images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", ".png") for i in COLOUR_CAMERAS}
-    measured = {index: read_oxts_file(path) for index, path in sorted(oxts_paths.items())}
     frames = []
-    for index, oxts in measured.items():
+    for index, path in sorted(oxts_paths.items()):
+        oxts = read_oxts_file(path)
         attitude_rad = (oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad)
         pictures = {i: images[i][index] for i in COLOUR_CAMERAS if index in images[i]}
         frames.append(RecordedFrame(index, times_s[index], oxts.position, *attitude_rad, pictures))
-    road_from_body = _road_from_body(resting_pitch_rad(list(measured.values())))
+    road_from_body = _road_from_body(0.0 if nominal_mounting else unit_pitch_rad)
     return Recording(f"{date}/{drive}", calibration.cameras, road_from_body, tuple(frames))
-
-
-def resting_pitch_rad(measured: Sequence[Oxts]) -> float:
-    """Pitch of the unit against the road under it, front down positive: how the unit is bolted on.
-
-    The calibration ties the cameras to the unit, and the unit's nose points about half a degree into the road (the
-    cameras' half a degree up from the unit: together they are level). Half a degree moves the road 20 m ahead by 2 m.
-    The road's slope is taken from the way itself, and the median over all places where the vehicle moved. Zero where it
-    moved too little to tell, or where the answer is no mounting's (a jump of the altitude).
-    """
-    if len(measured) <= _SLOPE_FRAMES:
-        return 0.0
-    latlon_deg = np.array([[m.position.latitude_deg, m.position.longitude_deg] for m in measured])
-    altitude_m, pitch_rad = np.array([[m.altitude_m, m.pitch_rad] for m in measured]).T
-    xy_m = LocalFrame(measured[0].position).xy_world_m(latlon_deg)
-    way_m = np.hypot(*(xy_m[_SLOPE_FRAMES:] - xy_m[:-_SLOPE_FRAMES]).T)
-    slope_rad = np.arctan2(altitude_m[_SLOPE_FRAMES:] - altitude_m[:-_SLOPE_FRAMES], way_m)
-    between = _SLOPE_FRAMES // 2
-    against_road_rad = pitch_rad[between : between + len(slope_rad)] + slope_rad
-    moving = way_m > _SLOPE_WAY_M
-    if moving.sum() < _SLOPE_PLACES:
-        return 0.0
-    resting_rad = float(np.median(against_road_rad[moving]))
-    return resting_rad if abs(resting_rad) < _STEEPEST_MOUNTING_RAD else 0.0
 
 
 def _road_from_body(pitch_rad: float) -> Pose:
     zero = torch.zeros((), dtype=torch.float64)
-    height_m = torch.tensor([0.0, 0.0, UNIT_HEIGHT_M], dtype=torch.float64)
-    return Pose.from_euler(zero, zero + pitch_rad, zero, height_m)
+    return Pose.from_euler(zero, zero + pitch_rad, zero, torch.tensor([0.0, 0.0, UNIT_HEIGHT_M], dtype=torch.float64))
 
 
 @dataclass(frozen=True)
@@ -175,13 +158,13 @@ class _CalibrationFile:
 
     @staticmethod
     def read(path: Path) -> _CalibrationFile:
-        text = _read_text(path, remedy=_GET_KITTI)
+        text = read_text(path, remedy=_GET_KITTI)
         return _CalibrationFile(path, dict(line.split(":", 1) for line in text.splitlines() if ":" in line))
 
     def matrix(self, key: str, rows: int, cols: int) -> torch.Tensor:
         if key not in self.entries:
             raise InputError(f"has no entry {key}", where=self.path, remedy=_GET_KITTI)
-        values = _numbers(self.entries[key].split(), where=self.path)
+        values = to_numbers(self.entries[key].split(), where=self.path, remedy=_GET_KITTI)
         if len(values) != rows * cols:
             raise InputError(f"{key} has {len(values)} of {rows * cols} values", where=self.path, remedy=_GET_KITTI)
         return torch.tensor(values, dtype=torch.float64).reshape(rows, cols)
@@ -207,7 +190,7 @@ def _times_by_frame(path: Path, indices: list[int]) -> dict[int, float]:
 
     Line i tells of frame i; where there are too few for that but as many as frames, of the i-th frame.
     """
-    lines = _read_text(path, remedy="unpack the drive's oxts folder").split("\n")
+    lines = read_text(path, remedy="unpack the drive's oxts folder").split("\n")
     lines = [line for line in lines if line.strip()]
     if len(lines) > indices[-1]:
         return {index: _seconds(lines[index], where=path) for index in indices}
@@ -216,7 +199,7 @@ def _times_by_frame(path: Path, indices: list[int]) -> dict[int, float]:
     raise InputError(
         f"holds {len(lines)} times, the last frame is number {indices[-1]}",
         where=path,
-        remedy="copy or download the drive again",
+        remedy=_COPY_AGAIN,
     )
 
 
@@ -236,28 +219,3 @@ def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
     if not folder.is_dir():
         return {}
     return {int(path.stem): path for path in folder.iterdir() if path.suffix == suffix and path.stem.isdecimal()}
-
-
-def _numbers(fields: list[str], where: Path) -> list[float]:
-    numbers = []
-    for field in fields:
-        try:
-            number = float(field)
-        except ValueError:
-            number = float("nan")
-        if not isfinite(number):
-            raise InputError(f"{field!r} is not a number", where=where, remedy="copy or download the file again")
-        numbers.append(number)
-    return numbers
-
-
-def _read_text(path: Path, remedy: str) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError("the file is missing", where=path, remedy=remedy) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read as text ({error})", where=path, remedy=remedy) from error
-    if not text.strip():
-        raise InputError("the file is empty", where=path, remedy=remedy)
-    return text

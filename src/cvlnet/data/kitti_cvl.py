@@ -13,7 +13,6 @@ tells its tiles' resolution (true metres, north up) and its role.
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from typing import Any, Literal
 
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.data.images import read_image
-from cvlnet.data.kitti import read_drive
+from cvlnet.data.kitti import UNIT_PITCH_RAD, read_drive
 from cvlnet.data.recording import Recording
+from cvlnet.data.text import number_of, read_json, read_text
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, web_mercator_m_per_px
 
@@ -31,6 +31,8 @@ SplitName = Literal["train", "test1", "test2"]
 
 PUBLISHED_ZOOM = 18
 PUBLISHED_TILE_PX = 512  # scale 2
+_LINE = "`date/drive/frame.png lat lon`"
+_REMAKE = "make the town again with cvlnet synth"
 _FETCH_TILES = "unpack the data set's satmap folder"
 
 
@@ -85,14 +87,10 @@ def read_split_list(path: Path) -> tuple[ListedFrame, ...]:
 
     Raises InputError if it is missing or empty, a line has not three fields, or names no frame or no place on earth.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError("the split list is missing", where=path, remedy="copy the list there") from error
-    listed = tuple(_listed_frame(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip())
-    if not listed:
-        raise InputError("the split is empty", where=path, remedy="write a line `date/drive/frame.png lat lon` a query")
-    return listed
+    lines = read_text(
+        path, remedy="copy the split list there: a line `date/drive/frame.png lat lon` a query"
+    ).splitlines()
+    return tuple(_listed_frame(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip())
 
 
 def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Split:
@@ -142,7 +140,18 @@ def read_recordings(split: Split, *, nominal_mounting: bool = False) -> dict[str
     """The drives of a split's queries, by name. Raises InputError as `cvlnet.data.kitti.read_drive` does."""
     names = sorted({query.recording for query in split.queries})
     raw = split.root / "raw_data"
-    return {name: read_drive(raw, *name.split("/"), nominal_mounting=nominal_mounting) for name in names}
+    return {name: read_recording(raw / name, nominal_mounting=nominal_mounting) for name in names}
+
+
+def read_recording(drive_dir: Path, *, nominal_mounting: bool = False) -> Recording:
+    """One drive by its folder, ``.../<date>/<drive>``, of KITTI or of a town.
+
+    Raises InputError as `cvlnet.data.kitti.read_drive` does.
+    """
+    date_dir, raw = drive_dir.absolute().parent, drive_dir.absolute().parents[1]
+    unit_pitch_rad = 0.0 if _dataset(raw.parent) else UNIT_PITCH_RAD  # a town's unit is level
+    drive = (raw, date_dir.name, drive_dir.absolute().name)
+    return read_drive(*drive, nominal_mounting=nominal_mounting, unit_pitch_rad=unit_pitch_rad)
 
 
 def open_tile(tile: Tile) -> OverheadImage:
@@ -156,7 +165,7 @@ def open_tile(tile: Tile) -> OverheadImage:
 
 
 def _listed_frame(line: str, where: str) -> ListedFrame:
-    remedy = "write the line as `date/drive/frame.png lat lon`"
+    remedy = f"write the line as {_LINE}"
     fields = line.split()
     if len(fields) != 3:
         raise InputError(f"{len(fields)} of 3 fields", where=where, remedy=remedy)
@@ -223,23 +232,15 @@ def _csv_cells(root: Path, name: str) -> set[str]:
 
 def _true_m_per_px(root: Path) -> float | None:
     dataset = _dataset(root)
-    if not dataset:
-        return None
-    try:
-        return float(dataset["tile"]["m_per_px"])
-    except (KeyError, TypeError, ValueError) as error:
-        remedy = "make the town again with cvlnet synth"
-        raise InputError("does not tell tile.m_per_px", where=root / "dataset.json", remedy=remedy) from error
+    return number_of(dataset["tile"], "m_per_px", root / "dataset.json", _REMAKE) if dataset else None
 
 
 def _dataset(root: Path) -> dict[str, Any]:
+    """What a town tells of itself; nothing for KITTI-CVL."""
     path = root / "dataset.json"
     if not path.is_file():
         return {}
-    try:
-        dataset = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError("is no JSON", where=path, remedy="make the town again with cvlnet synth") from error
-    if not isinstance(dataset, dict):
-        raise InputError("is no JSON object", where=path, remedy="make the town again with cvlnet synth")
+    dataset = read_json(path, _REMAKE)
+    if not isinstance(dataset.get("tile"), dict):
+        raise InputError("does not tell of its tiles", where=path, remedy=_REMAKE)
     return dataset
