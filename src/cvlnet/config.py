@@ -63,6 +63,7 @@ class TrainConfig:
 
     loss: "infonce" over all tiles of the batch, or "soft_margin" (the paper's, with ``margin_scale``).
     displacement_weight: of the term on the displacement within the right tile.
+    freeze_early: the backbones' first layers stay as they are (worth it where ImageNet made them).
     neighbours: so many samples of a batch stand together in the same streets (hard negatives).
     min_distance_m: no two samples of a batch are nearer than this.
     """
@@ -74,6 +75,7 @@ class TrainConfig:
     backbone_learning_rate: float = 3e-4
     weight_decay: float = 1e-2
     warmup_steps: int = 100
+    freeze_early: bool = True
     clip_gradient_norm: float = 1.0
     loss: Literal["infonce", "soft_margin"] = "infonce"
     margin_scale: float = 10.0

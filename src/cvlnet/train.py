@@ -64,12 +64,17 @@ class Trainer:
 
     def __init__(self, model: CVLNet, config: TrainConfig) -> None:
         self.model, self.config, self.step = model, config, 0
+        self._frozen = early_layers(model) if config.freeze_early else []
+        for layer in self._frozen:
+            layer.requires_grad_(False)
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One optimizer step; returns the losses by name."""
         self.model.train()
+        for layer in self._frozen:
+            layer.eval()  # keeps the statistics of batch normalisation, too
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
         terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config)
@@ -158,6 +163,12 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
             )
     progress.close()
     return best
+
+
+def early_layers(model: CVLNet) -> list[nn.Module]:
+    """The first layers of both backbones."""
+    encoders = (model.ground_encoder, model.overhead_encoder)
+    return [layer for encoder in encoders for layer in encoder.backbone.early_layers()]
 
 
 def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
@@ -297,7 +308,8 @@ def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]
     """Backbones learn at their own rate; biases, norms and the sharpness do not decay."""
     groups = []
     for in_backbone, rate in ((True, config.backbone_learning_rate), (False, config.learning_rate)):
-        named = [p for name, p in model.named_parameters() if (".backbone." in name) == in_backbone]
+        learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        named = [p for name, p in learning if (".backbone." in name) == in_backbone]
         for decays, weight_decay in ((True, config.weight_decay), (False, 0.0)):
             chosen = [p for p in named if (p.ndim > 1) == decays]
             groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": weight_decay})

@@ -47,6 +47,10 @@ class EfficientNetLite0(nn.Module):
         """Pixel coordinate of the first feature's centre."""
         return stride - 0.5
 
+    def early_layers(self) -> list[nn.Module]:
+        """The layers up to stride 4, which training may leave as ImageNet made them."""
+        return [self._conv_stem, self._bn0, *self._blocks[:2]]
+
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
         """Features at strides 4, 8, 16 of RGB images in [0, 1] whose sides are multiples of 16."""
         x = images * (255 / 128) - 127 / 128  # as the checkpoint was trained
@@ -85,6 +89,10 @@ class Vgg16(nn.Module):
     def first_center_px(stride: int) -> float:
         """Pixel coordinate of the first feature's centre."""
         return stride / 2
+
+    def early_layers(self) -> list[nn.Module]:
+        """The first ten layers, which the paper's training leaves as ImageNet made them."""
+        return list(self.features[:10])
 
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
         """Features at stride 16 of RGB images in [0, 1], not normalised, as in the published network."""
