@@ -1,0 +1,112 @@
+"""Apartment estates: bars and points on lawns, with paths, garages, car parks and playgrounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from shapely.geometry import LineString, Polygon
+
+from cvlnet.town.canvas import polygons
+from cvlnet.town.carparks import car_park
+from cvlnet.town.greenery import PARK, scatter
+from cvlnet.town.housing import PAVINGS, garage
+from cvlnet.town.lots import Frame, fits, long_frame
+from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Spot, Surface
+from cvlnet.town.scene import Material
+from cvlnet.town.streams import chance, object_seed
+from cvlnet.town.style import FLAT_ROOFS, LAWNS, Style, one_of, varied
+
+
+def fill_estate(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    """A block of apartment houses in parallel bars."""
+    yield Patch(block.polygon, Surface.LAWN, varied(rng, style.lawn, 5, 2))
+    frame, length, depth = long_frame(block.polygon)
+    across = depth > 70 and chance(rng, 0.5)
+    spacing = rng.uniform(28, 36)
+    walls, flat, floors = one_of(rng, style.walls), chance(rng, 0.45), int(rng.integers(3, 7))
+    roof_rgb = one_of(rng, FLAT_ROOFS if flat else style.roofs)
+    bars = []
+    for x in np.arange(9.0, length - 8.0, spacing if across or depth < 55 else spacing * 1.9):
+        if across:
+            lengths, place = (depth * rng.uniform(0.45, 0.75), 11.5), (x, depth / 2 + rng.normal(0, 2))
+            bars.append((Frame(frame.world(np.array(place)), np.array([-frame.along[1], frame.along[0]])), lengths))
+        else:
+            for y in (12.0, depth - 12.0) if depth > 44 else (depth / 2,):
+                size = (spacing * (1.55 if depth >= 55 else 0.7), 11.5)
+                bars.append((Frame(frame.world(np.array([x + size[0] / 2, y])), frame.along), size))
+    taken = []
+    for own, (long_m, wide_m) in bars:
+        corners = own.rectangle(-long_m / 2, long_m / 2, -wide_m / 2, wide_m / 2)
+        if not fits(block.polygon, corners, 3.0):
+            continue
+        taken.append(Polygon(corners).buffer(4.0))
+        yield _bar(corners, floors + int(rng.integers(-1, 2)), flat, walls, roof_rgb, rng)
+        yield from _paths(own, long_m, wide_m, block.polygon, rng)
+    rest = block.polygon.buffer(-2)
+    for shape in taken:
+        rest = rest.difference(shape)
+    yield from _outdoors(rest, frame, style, rng)
+
+
+def _bar(
+    corners: np.ndarray[tuple[int, ...], np.dtype[np.float64]], floors: int, flat: bool, wall_rgb: tuple[int, int, int],
+    roof_rgb: tuple[int, int, int], rng: np.random.Generator,
+) -> Building:  # fmt: skip
+    length = float(np.hypot(*(corners[1] - corners[0])))
+    return Building(
+        corners, 0.6 + max(2, floors) * 2.9, 1.0 if flat else 3.2, "flat" if flat else ("hip" if chance(rng, 0.3) else "gable"),
+        True, 0.0 if flat else 0.5, Material.PLASTER_FACADE, varied(rng, wall_rgb, 5, 3),
+        Material.ROOF_FLAT if flat else Material.ROOF_TILES, varied(rng, roof_rgb, 5, 2), object_seed(rng),
+        balconies=int(length / rng.uniform(7, 10)),
+    )  # fmt: skip
+
+
+def _paths(own: Frame, long_m: float, wide_m: float, lot: Polygon, rng: np.random.Generator) -> Iterator[Item]:
+    colour = one_of(rng, PAVINGS)
+    front = Polygon(own.rectangle(-long_m / 2, long_m / 2, -wide_m / 2 - 4.0, -wide_m / 2 - 2.2))
+    yield Patch(front.intersection(lot), Surface.SLABS, colour, own.yaw_rad)
+    for x in np.arange(-long_m / 2 + 5, long_m / 2 - 3, 14.0):
+        stub = Polygon(own.rectangle(x, x + 1.6, -wide_m / 2 - 2.4, -wide_m / 2))
+        yield Patch(stub, Surface.SLABS, colour, own.yaw_rad)
+    link = Polygon(own.rectangle(long_m / 2 - 2, long_m / 2, -wide_m / 2 - 60, -wide_m / 2 - 3))
+    yield Patch(link.intersection(lot), Surface.SLABS, colour, own.yaw_rad)
+
+
+def _outdoors(rest: Polygon, frame: Frame, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    """Car park, garage rows, playground, trees in what the bars leave."""
+    for part in polygons(rest):
+        if part.area > 900 and chance(rng, 0.6):
+            center = part.representative_point()
+            own = Frame(np.array([center.x, center.y]), frame.along)
+            size = rng.uniform((22, 16), (40, 17.5))
+            lot = Polygon(own.rectangle(-size[0] / 2, size[0] / 2, -size[1] / 2, size[1] / 2)).intersection(part)
+            for piece in polygons(lot):
+                if piece.area > 300:
+                    yield from car_park(piece, style, rng, 0.65)
+                    part = part.difference(piece.buffer(1.5))
+        for piece in polygons(part):
+            yield from _green(piece, frame, style, rng)
+
+
+def _green(part: Polygon, frame: Frame, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    inner = part.buffer(-3.0)
+    if part.area > 500 and chance(rng, 0.5) and not inner.is_empty:
+        at = inner.representative_point()
+        yield Patch(at.buffer(rng.uniform(5, 8)).intersection(part), Surface.SAND, (196, 178, 138))
+        yield Prop("playhouse", (at.x, at.y), float(rng.uniform(0, 6.28)), (170, 60, 50), object_seed(rng))
+    if part.area > 350 and chance(rng, 0.5):
+        own = Frame(np.array([part.representative_point().x, part.representative_point().y]), frame.along)
+        row = own.rectangle(-10.0, 10.0, -7.0, 7.0)
+        if part.contains(Polygon(row)):
+            yield Patch(Polygon(row), Surface.ASPHALT, varied(rng, style.old_asphalt, 8, 2))
+            for x in np.arange(-9.5, 8.0, 3.05):
+                yield garage(own, float(x), 0.8, style, rng)
+                yield Spot(own.place(float(x) + 1.5, -2.6), own.yaw_rad + np.pi / 2, 0.35)
+            return
+    if chance(rng, 0.5):
+        yield Patch(part, Surface.MEADOW, one_of(rng, LAWNS, 5, 3))
+        middle = part.representative_point()
+        path = LineString([(part.bounds[0], part.bounds[1]), (middle.x, middle.y), (part.bounds[2], part.bounds[3])])
+        yield Patch(path.buffer(0.9).intersection(part), Surface.PAVERS, one_of(rng, PAVINGS))
+    yield from scatter(rng, inner if not inner.is_empty else part, int(part.area / 130 * style.tree_density), PARK, 5.0)

@@ -1,0 +1,135 @@
+"""Blocks cut into plots, and the plots' own frames: x along the street front, y into the plot, origin mid-front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from shapely.geometry import LineString, Point, Polygon
+
+from cvlnet.town.canvas import polygons
+from cvlnet.town.plan import Points
+
+TWO_ROWS_M = 36.0  # blocks deeper than this have plots on both sides
+SMALLEST_PLOT_M2 = 90.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A right-handed frame in the plane."""
+
+    origin_m: Points
+    along: Points  # unit
+
+    def world(self, xy_m: Points) -> Points:
+        """Places of the frame, [..., 2], in the world."""
+        xy = np.asarray(xy_m, dtype=np.float64)
+        inward = np.array([-self.along[1], self.along[0]])
+        return np.asarray(self.origin_m + xy[..., :1] * self.along + xy[..., 1:] * inward)
+
+    def local(self, xy_world_m: Points) -> Points:
+        """Places of the world in the frame."""
+        inward = np.array([-self.along[1], self.along[0]])
+        return np.asarray((np.asarray(xy_world_m) - self.origin_m) @ np.stack([self.along, inward], axis=1))
+
+    def rectangle(self, x0: float, x1: float, y0: float, y1: float) -> Points:
+        """Corners in the world, [4, 2], counter-clockwise from (x0, y0)."""
+        return self.world(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+
+    def line(self, *points: tuple[float, float]) -> Points:
+        """A polyline in the world."""
+        return self.world(np.array(points, dtype=np.float64))
+
+    @property
+    def yaw_rad(self) -> float:
+        """Direction of the x axis in the world."""
+        return float(np.arctan2(self.along[1], self.along[0]))
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """A point in the world."""
+        east, north = self.world(np.array([x, y]))
+        return float(east), float(north)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot with its frame; ``width_m`` of the front, ``depth_m`` behind it."""
+
+    polygon: Polygon
+    frame: Frame
+    width_m: float
+    depth_m: float
+
+
+def long_frame(polygon: Polygon) -> tuple[Frame, float, float]:
+    """The frame of a polygon's oriented envelope: origin at a corner, x along its long side; both lengths."""
+    box = np.array(shapely.oriented_envelope(polygon).exterior.coords)[:4]
+    if not Polygon(box).exterior.is_ccw:
+        box = box[::-1]
+    lengths = np.hypot(*(np.roll(box, -1, axis=0) - box).T)
+    first = int(np.argmax(lengths[:2]))
+    start, end = box[first], box[(first + 1) % 4]
+    return Frame(start, (end - start) / lengths[first]), float(lengths[first]), float(lengths[1 - first])
+
+
+def cut_plots(polygon: Polygon, rng: np.random.Generator, width_m: tuple[float, float]) -> list[Plot]:
+    """Plots in one or two rows along the block's long sides, of random widths."""
+    frame, length, depth = long_frame(polygon)
+    middle = depth * rng.uniform(0.44, 0.56)
+    rows = [(0.0, middle), (middle, depth)] if depth > TWO_ROWS_M else [(0.0, depth)]
+    plots = []
+    for low, high in rows:
+        x = 0.0
+        while x < length - 4:
+            wide = rng.uniform(*width_m)
+            end = length if length - x - wide < width_m[0] * 0.7 else x + wide
+            piece = polygon.intersection(Polygon(frame.rectangle(x, end, low - 1, high + (1 if high == depth else 0))))
+            parts = polygons(piece)
+            if parts:
+                plot = _fronted(max(parts, key=lambda p: p.area), frame, (x, end), upper=low > 0)
+                if plot is not None:
+                    plots.append(plot)
+            x = end
+    return plots
+
+
+def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, upper: bool) -> Plot | None:
+    """The plot whose front is the piece's border on the row's street side."""
+    if piece.area < SMALLEST_PLOT_M2:
+        return None
+    border = np.asarray(piece.exterior.coords)
+    inset = 0.12 * (between[1] - between[0])
+    ends = []
+    for x in (between[0] + inset, between[1] - inset):
+        cut = piece.intersection(LineString(frame.rectangle(x, x, -500.0, 500.0)[[0, 2]]))
+        if cut.is_empty:
+            return None
+        y = frame.local(np.asarray(cut.envelope.exterior.coords if cut.geom_type != "LineString" else cut.coords))[:, 1]
+        ends.append(frame.world(np.array([x, y.max() if upper else y.min()])))
+    a, b = (ends[1], ends[0]) if upper else (ends[0], ends[1])
+    along = (b - a) / max(float(np.hypot(*(b - a))), 1e-6)
+    own = Frame((a + b) / 2, along)
+    depth = float(own.local(border)[:, 1].max())
+    return Plot(piece, own, float(np.hypot(*(b - a))) / 0.76, depth)
+
+
+def fits(polygon: Polygon, corners_m: Points, margin_m: float) -> bool:
+    """Whether a shape lies in a polygon with a margin around."""
+    return bool(polygon.buffer(-margin_m).contains(Polygon(corners_m)))
+
+
+def random_points(polygon: Polygon, rng: np.random.Generator, count: int, apart_m: float) -> list[tuple[float, float]]:
+    """Up to ``count`` random places in a polygon, at least ``apart_m`` from each other."""
+    if polygon.is_empty or count < 1:
+        return []
+    west, south, east, north = polygon.bounds
+    shapely.prepare(polygon)
+    found: list[tuple[float, float]] = []
+    for x, y in rng.uniform((west, south), (east, north), (count * 6, 2)):
+        if len(found) == count:
+            break
+        near = any((x - a) ** 2 + (y - b) ** 2 < apart_m**2 for a, b in found)
+        if not near and polygon.contains(Point(x, y)):
+            found.append((float(x), float(y)))
+    return found

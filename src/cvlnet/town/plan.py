@@ -1,0 +1,252 @@
+"""The plan of a town: what stands where, before anything is painted or built. World frame, metres, radians.
+
+The layout modules yield these items; the paint modules turn patches and roads into the ground, the mesh modules turn
+the rest into triangles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
+
+from cvlnet.town.scene import Material
+
+Points = npt.NDArray[np.float64]  # [N, 2], x east, y north
+Rgb = tuple[int, int, int]  # sRGB
+
+
+class Surface(IntEnum):
+    """What the ground is made of; decides its grain and pattern."""
+
+    PLAIN = 0
+    ASPHALT = 1
+    CONCRETE = 2
+    SLABS = 3
+    PAVERS = 4
+    COBBLES = 5
+    GRAVEL = 6
+    LAWN = 7
+    MEADOW = 8
+    FIELD = 9
+    SOIL = 10
+    WATER = 11
+    SAND = 12
+
+
+class Zone(str, Enum):
+    """The character of a quarter."""
+
+    CENTRE = "centre"
+    SUBURB = "suburb"
+    VILLAS = "villas"
+    APARTMENTS = "apartments"
+    INDUSTRY = "industry"
+    FIELDS = "fields"
+
+
+StreetKind = Literal["main", "collector", "residential", "lane"]
+RoofKind = Literal["gable", "hip", "flat", "shed", "mansard", "sawtooth"]
+TreeKind = Literal["broadleaf", "conifer", "poplar", "bush", "young"]
+BarrierKind = Literal["hedge", "wood_fence", "mesh_fence", "wall", "brick_wall"]
+Layer = Literal["lot", "pavement", "road"]
+CarKind = Literal["car", "van", "truck", "trailer"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Cross-section of a street, from the centreline outwards."""
+
+    kind: StreetKind
+    lanes: int  # per direction
+    lane_m: float
+    median_m: float
+    tram: bool  # rails: on the median where there is one, else in the inner lanes
+    cycle_m: float  # marked cycle lane beside the outer lane
+    parking_left_m: float  # strip for standing cars, seen along the street's direction
+    parking_right_m: float
+    bays: bool  # the strip is paved apart from the carriageway, with trees between the bays
+    verge_m: float  # grass between carriageway and pavement
+    pavement_m: float
+    surface: Surface
+    rgb: Rgb
+    trees: bool
+
+    @property
+    def driven_half_m(self) -> float:
+        """From the centreline to the outer edge of the outer lane."""
+        return self.median_m / 2 + self.lanes * self.lane_m
+
+    def lane_offset_m(self, lane: int) -> float:
+        """From the centreline to a lane's middle; lane 0 is the outer one."""
+        return self.driven_half_m - (lane + 0.5) * self.lane_m
+
+    def kerb_m(self, side: Literal["left", "right"]) -> float:
+        """From the centreline to the kerb."""
+        parking_m = self.parking_left_m if side == "left" else self.parking_right_m
+        return self.driven_half_m + self.cycle_m + parking_m
+
+    def border_m(self, side: Literal["left", "right"]) -> float:
+        """From the centreline to the border of the lots."""
+        return self.kerb_m(side) + self.verge_m + self.pavement_m
+
+
+@dataclass(frozen=True)
+class Node:
+    """A junction, bend or end of roads. A roundabout has a radius (of its outer kerb), others have 0."""
+
+    xy_m: tuple[float, float]
+    roads: tuple[int, ...]
+    roundabout_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Road:
+    """The piece of a street between two nodes; its points run from ``start`` to ``end``, about 2 m apart."""
+
+    start: int
+    end: int
+    street: int
+    profile: Profile
+    xy_m: Points
+    dead_end: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """All roads, and the footpaths that continue dead ends."""
+
+    nodes: tuple[Node, ...]
+    roads: tuple[Road, ...]
+    footpaths: tuple[Points, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The land between streets."""
+
+    polygon: Polygon
+    zone: Zone
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A piece of ground. ``angle_rad`` is the direction of its pattern.
+
+    Later patches cover earlier ones of their layer: lots lie below pavements, pavements below carriageways, and patches
+    of the layer ``road`` upon the carriageways.
+    """
+
+    area: BaseGeometry
+    surface: Surface
+    rgb: Rgb
+    angle_rad: float = 0.0
+    layer: Layer = "lot"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A painted line, such as a bay's border; strength 0 to 1."""
+
+    xy_m: Points
+    width_m: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class Building:
+    """A house or a part of one on four corners, counter-clockwise; the first side is the front."""
+
+    corners_m: Points
+    eaves_m: float
+    rise_m: float  # of the roof above the eaves
+    roof: RoofKind
+    ridge_along_front: bool
+    overhang_m: float
+    wall: Material
+    wall_rgb: Rgb
+    covering: Material
+    roof_rgb: Rgb
+    seed: int
+    party_walls: bool = False  # a row house: no windows towards its neighbours
+    balconies: int = 0  # per floor, along the front
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree or bush."""
+
+    xy_m: tuple[float, float]
+    kind: TreeKind
+    height_m: float
+    crown_m: float  # diameter
+    rgb: Rgb
+    seed: int
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """A hedge, fence or wall along a line."""
+
+    xy_m: Points
+    kind: BarrierKind
+    height_m: float
+    rgb: Rgb
+    seed: int
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place where a vehicle may stand: nose along ``yaw_rad``, occupied with the given probability."""
+
+    xy_m: tuple[float, float]
+    yaw_rad: float
+    occupied: float
+    kinds: tuple[CarKind, ...] = ("car", "car", "car", "car", "car", "car", "car", "van")
+
+
+@dataclass(frozen=True)
+class Prop:
+    """Street furniture and garden things, by name (see furniture.py)."""
+
+    name: str
+    xy_m: tuple[float, float]
+    yaw_rad: float
+    rgb: Rgb
+    seed: int
+
+
+Item = Patch | Line | Building | Tree | Barrier | Spot | Prop
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that stands in a town, sorted by kind, each in its order of making."""
+
+    patches: tuple[Patch, ...] = field(default=())
+    lines: tuple[Line, ...] = field(default=())
+    buildings: tuple[Building, ...] = field(default=())
+    trees: tuple[Tree, ...] = field(default=())
+    barriers: tuple[Barrier, ...] = field(default=())
+    spots: tuple[Spot, ...] = field(default=())
+    props: tuple[Prop, ...] = field(default=())
+
+    @staticmethod
+    def of(items: Iterable[Item]) -> Plan:
+        """The plan of these items."""
+        every = tuple(items)
+        return Plan(
+            patches=tuple(i for i in every if isinstance(i, Patch)),
+            lines=tuple(i for i in every if isinstance(i, Line)),
+            buildings=tuple(i for i in every if isinstance(i, Building)),
+            trees=tuple(i for i in every if isinstance(i, Tree)),
+            barriers=tuple(i for i in every if isinstance(i, Barrier)),
+            spots=tuple(i for i in every if isinstance(i, Spot)),
+            props=tuple(i for i in every if isinstance(i, Prop)),
+        )
