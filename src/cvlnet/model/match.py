@@ -112,13 +112,11 @@ def _correlate(a: Tensor, b: Tensor, grid: Grid, steps: int) -> Tensor:
     The clip's grid is smaller than the tile's by ``steps - 1``, so that none of these shifts wraps around.
     """
     rows, freqs = a.shape[-2:]
-    per_frequency = torch.matmul(
-        a.permute(2, 3, 0, 1).reshape(rows * freqs, a.shape[0], -1),
-        b.permute(2, 3, 1, 0).reshape(rows * freqs, -1, b.shape[0]),
-    )
-    spectrum = per_frequency.permute(1, 2, 0).reshape(a.shape[0], b.shape[0], rows, freqs)
+    clips, tiles = a.shape[0], b.shape[0]
+    per_frequency = torch.matmul(a.permute(2, 3, 0, 1), b.permute(2, 3, 1, 0))  # [rows, freqs, clips, tiles]
     to_rows, to_cols = _inverse_transforms(grid.rows, grid.cols, steps, a.device)
-    return torch.einsum("qmuf,vf->qmuv", torch.einsum("ur,qmrf->qmuf", to_rows, spectrum), to_cols).real
+    at_rows = torch.matmul(to_rows, per_frequency.reshape(rows, -1)).reshape(steps, freqs, clips * tiles)
+    return torch.matmul(to_cols, at_rows).real.reshape(steps, steps, clips, tiles).permute(2, 3, 0, 1)
 
 
 @lru_cache(maxsize=16)
