@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("image_width_px", "image_height_px"):
-            _check(getattr(self, name) % 16 == 0 and getattr(self, name) > 0, name, "a positive multiple of 16", self)
-        _check(self.overhead_m_per_px > 0, "overhead_m_per_px", "positive", self)
-        _check(self.clip_cells >= 2 and self.clip_cells % 2 == 0, "clip_cells", "even and at least 2", self)
-        _check(self.window_cells >= 1, "window_cells", "at least 1", self)
-        _check(self.channels >= 1 and self.descriptor_channels >= 1, "channels", "at least 1", self)
+            side = getattr(self, name)
+            _check(side % 16 == 0 and 16 <= side <= 8192, name, "a multiple of 16 from 16 to 8192", self)
+        _check(0 < self.overhead_m_per_px <= 100, "overhead_m_per_px", "above 0 and at most 100", self)
+        _check(2 <= self.clip_cells <= 1024 and self.clip_cells % 2 == 0, "clip_cells", "even, from 2 to 1024", self)
+        _check(1 <= self.window_cells <= 256, "window_cells", "from 1 to 256", self)
+        _check(1 <= self.channels <= 1024, "channels", "from 1 to 1024", self)
+        _check(1 <= self.descriptor_channels <= 1024, "descriptor_channels", "from 1 to 1024", self)
 
     @property
     def tile_cells(self) -> int:
@@ -101,11 +103,6 @@ class TrainConfig:
             _check(getattr(self, name) >= 0, name, "not negative", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
-
-
-def to_plain(config: ModelConfig | TrainConfig) -> dict[str, Any]:
-    """The configuration as JSON's types."""
-    return asdict(config)
 
 
 def _check(holds: bool, name: str, rule: str, config: object) -> None:

@@ -1,0 +1,18 @@
+import pytest
+
+from cvlnet.config import ModelConfig, TrainConfig
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("image_width_px", 100), ("clip_cells", 7), ("overhead_m_per_px", 0.0), ("channels", 10**9), ("window_cells", 0)],
+)
+def test_a_model_that_cannot_be_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"ModelConfig.{name} must be .*, not {value}"):
+        ModelConfig(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("frames", 17), ("steps", 0), ("learning_rate", -1.0), ("neighbours", 9)])
+def test_a_training_that_cannot_be_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"TrainConfig.{name} must be .*, not {value}"):
+        TrainConfig(**{name: value})

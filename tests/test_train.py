@@ -1,0 +1,99 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from cvlnet.checkpoint import load_model, load_tensors
+from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.errors import InputError
+from cvlnet.train import BEST, LAST, Run, learning_rate_factor, train
+
+MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
+CONFIG = TrainConfig(
+    steps=4,
+    batch_size=2,
+    frames=2,
+    warmup_steps=2,
+    neighbours=0,
+    min_distance_m=5.0,
+    validate_every=2,
+    validate_queries=4,
+    freeze_early=False,
+)
+
+
+def losses_of(run):
+    lines = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if "retrieval" in line]
+
+
+@pytest.fixture
+def run(tiny_town, tmp_path):
+    return Run(data=(tiny_town,), validation=(tiny_town,), out=tmp_path / "run", cache=tmp_path / "cache", workers=0)
+
+
+def test_a_resumed_training_has_the_same_losses_and_weights(run, tmp_path, monkeypatch):
+    train(MODEL, CONFIG, run)
+    broken = replace(run, out=tmp_path / "broken")
+
+    class InterruptedTrainingError(Exception):
+        pass
+
+    def interrupt(trainer, run):
+        if trainer.step == 4:
+            raise InterruptedTrainingError
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cvlnet.train.validate", interrupt)
+        with pytest.raises(InterruptedTrainingError):
+            train(MODEL, CONFIG, broken)
+    train(MODEL, CONFIG, broken)
+    assert len(losses_of(run)) == 4
+    assert losses_of(broken) == losses_of(run)
+    whole, resumed = (load_tensors(r.out / LAST)[0] for r in (run, broken))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_checkpoints_tell_where_they_come_from(run):
+    figures = train(MODEL, CONFIG, run)
+    model, provenance = load_model(run.out / BEST)
+    assert not model.training
+    assert (provenance.model, provenance.train) == (MODEL, CONFIG)
+    assert provenance.data[0]["sha256"]
+    assert provenance.figures == figures
+    assert 0 <= figures["recall_10m"] <= 1
+
+
+def test_another_configuration_does_not_continue(run):
+    train(MODEL, replace(CONFIG, steps=2), run)
+    with pytest.raises(InputError, match="another training configuration"):
+        train(MODEL, replace(CONFIG, steps=2, learning_rate=0.1), run)
+
+
+@pytest.mark.parametrize("loss", ["infonce", "soft_margin"])
+def test_one_batch_can_be_learned_by_heart(run, loss):
+    config = replace(CONFIG, steps=30, loss=loss, learning_rate=3e-3, validate_every=30, photometric=0.0)
+    train(MODEL, config, replace(run, overfit_batch=True))
+    values = [line["retrieval"] + line["displacement"] for line in losses_of(run)]
+    assert values[-1] < 0.6 * values[0]
+
+
+def test_a_test_town_is_refused(run, tiny_town, tmp_path):
+    described = json.loads((tiny_town / "dataset.json").read_text())
+    copy = tmp_path / "test-town"
+    copy.mkdir()
+    (copy / "dataset.json").write_text(json.dumps(described | {"role": "test"}))
+    with pytest.raises(InputError, match="not for training"):
+        train(MODEL, CONFIG, replace(run, data=(copy,)))
+
+
+def test_learning_rate_rises_then_falls_to_nothing():
+    config = TrainConfig(steps=100, warmup_steps=10)
+    factors = [learning_rate_factor(step, config) for step in range(101)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == factors[9] == factors[10] == 1
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[100] == pytest.approx(0)
