@@ -98,7 +98,7 @@ class Predictions:
                     tile_xy_m=arrays["tile_xy_m"],
                     rankings=rankings,
                 )
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
             remedy = "give the predictions file that cvlnet evaluate wrote"
             raise InputError(f"no predictions inside ({error})", where=path, remedy=remedy) from error
 
