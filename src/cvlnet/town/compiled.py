@@ -1,0 +1,68 @@
+"""The decorator of everything that is compiled, and the noise that the compiled drawing code shares.
+
+Noise is a pure function of its coordinates and a seed: the same surface looks the same from every view.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from math import floor
+from typing import TypeVar
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function to machine code, kept on disk; it runs without the interpreter's lock.
+
+    Run-time type checkers wrap functions in Python code, which cannot be compiled: the original is.
+    """
+    compiled: Function = njit(cache=True, nogil=True, error_model="numpy")(inspect.unwrap(function))
+    return compiled
+
+
+@kernel
+def hash01(i: int, j: int, seed: int) -> float:
+    """A number in [0, 1) that looks random, of two integers and a seed."""
+    h = (i * 374761393 + j * 668265263 + (seed & 0x7FFFFFFF) * 1442695041) & 0xFFFFFFFF
+    h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
+    h = ((h ^ (h >> 16)) * 461845907) & 0xFFFFFFFF
+    return float(h ^ (h >> 15)) * (1.0 / 4294967296.0)
+
+
+@kernel
+def noise2(x: float, y: float, seed: int) -> float:
+    """Smooth noise in [0, 1] with features of size one."""
+    i, j = floor(x), floor(y)
+    s, t = x - i, y - j
+    s, t = s * s * (3 - 2 * s), t * t * (3 - 2 * t)
+    ii, jj = int(i), int(j)
+    low = hash01(ii, jj, seed) * (1 - s) + hash01(ii + 1, jj, seed) * s
+    high = hash01(ii, jj + 1, seed) * (1 - s) + hash01(ii + 1, jj + 1, seed) * s
+    return low * (1 - t) + high * t
+
+
+@kernel
+def noise3(x: float, y: float, z: float, seed: int) -> float:
+    """Smooth noise in [0, 1] in space with features of size one."""
+    k = int(floor(z))
+    t = z - k
+    t = t * t * (3 - 2 * t)
+    return noise2(x, y, seed + 7919 * k) * (1 - t) + noise2(x, y, seed + 7919 * (k + 1)) * t
+
+
+@kernel
+def ramp(x: float, low: float, high: float) -> float:
+    """Smooth step from 0 at ``low`` to 1 at ``high``."""
+    t = min(max((x - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+@kernel
+def band(x: float, low: float, high: float, soft: float) -> float:
+    """1 inside [low, high], 0 outside, with edges ``soft`` wide: a pattern that does not alias."""
+    half = 0.5 * soft + 1e-6
+    return min(max((x - low) / (2 * half) + 0.5, 0.0), 1.0) * min(max((high - x) / (2 * half) + 0.5, 0.0), 1.0)

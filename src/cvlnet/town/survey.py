@@ -1,0 +1,158 @@
+"""A town with its car under way, and where its overhead tiles lie: what the writer writes down.
+
+Everything follows from the configuration; positions of tiles are those that the car measures, as in life.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.grid import Grid
+from cvlnet.town.build import build_town
+from cvlnet.town.config import TownConfig, role_of_seed
+from cvlnet.town.curves import resample
+from cvlnet.town.oxts import Motion, drive_motion, measured
+from cvlnet.town.rig import Rig, make_rig
+from cvlnet.town.scene import Drive, Scene
+from cvlnet.town.streams import stream
+from cvlnet.town.streets import make_network
+from cvlnet.town.style import make_style
+from cvlnet.town.zones import make_zones
+
+F64 = npt.NDArray[np.float64]
+Use = Literal["train", "test"]
+
+FIRST_QUERY = 9  # the first frame with a full clip behind it: four frames, every third
+FIRST_DATE = datetime(2011, 9, 26, 10)
+ANCHOR_DEG = (48.0, 7.5)  # towns lie north and east of it
+ANCHOR_ROWS, ROW_DEG = 16, 0.2  # towns of one data set lie in different rows
+DISTRACTORS_PER_TILE = 2.5
+UNDRIVEN_M = 15.0  # a street is another one when it is so far from all queries
+
+
+@dataclass(frozen=True)
+class Town:
+    """A town, its place on earth, its car, and the drives: as they were, and as the car measured them."""
+
+    config: TownConfig
+    date: str
+    start: datetime
+    frame: LocalFrame
+    rig: Rig
+    scene: Scene
+    drives: tuple[Drive, ...]
+    true_motions: tuple[Motion, ...]
+    measured_motions: tuple[Motion, ...]
+
+    def drive_name(self, number: int) -> str:
+        """The folder of a drive, as KITTI names it."""
+        return drive_name(self.date, number)
+
+
+@dataclass(frozen=True)
+class PlacedTile:
+    """A tile of the overhead map: whose drive it belongs to, its centre, and the frame that it is named after.
+
+    frame is None for a distractor. center_xy_m is a corner of the map's pixels, so that tiles are cut, not resampled.
+    """
+
+    drive: int
+    frame: int | None
+    center_xy_m: tuple[float, float]
+    latitude: str
+    longitude: str
+
+
+def drive_name(date: str, number: int) -> str:
+    """The folder of the drive ``number`` (from 0), as KITTI names it."""
+    return f"{date}_drive_{number + 1:04d}_sync"
+
+
+def survey(config: TownConfig, index: int) -> Town:
+    """Build the town that is the ``index``-th of its data set, and drive through it."""
+    scene, drives = build_town(config)
+    seed, nuisances = config.seed, config.nuisances
+    start = FIRST_DATE + timedelta(days=index)
+    rng = stream(seed, "anchor")
+    anchor = LatLon(
+        ANCHOR_DEG[0] + ROW_DEG * (index % ANCHOR_ROWS + rng.uniform(0.0, 0.7)), ANCHOR_DEG[1] + rng.uniform(0.0, 4.0)
+    )
+    motions = tuple(drive_motion(d, stream(seed, "shake", i), nuisances) for i, d in enumerate(drives))
+    return Town(
+        config=config,
+        date=f"{start:%Y_%m_%d}",
+        start=start,
+        frame=LocalFrame(anchor),
+        rig=make_rig(stream(seed, "rig"), nuisances.shake),
+        scene=scene,
+        drives=drives,
+        true_motions=motions,
+        measured_motions=tuple(measured(m, stream(seed, "oxts", i), nuisances) for i, m in enumerate(motions)),
+    )
+
+
+def use_of_drive(config: TownConfig, number: int) -> Use:
+    """Training towns keep their last drive for tests; all drives of the other towns are for tests."""
+    held_out = role_of_seed(config.seed) != "train" or (config.drives > 1 and number == config.drives - 1)
+    return "test" if held_out else "train"
+
+
+def map_grid(config: TownConfig) -> Grid:
+    """The pixels of the overhead map: the town's square and half a tile around it."""
+    half_px = int(np.ceil((config.size_m + config.tile_size_m) / 2 / config.overhead_m_per_px))
+    return Grid(2 * half_px, 2 * half_px, config.overhead_m_per_px)
+
+
+def tile_px(config: TownConfig) -> int:
+    """Width and height of a tile: an even number of pixels, so that its centre is a corner of the map's."""
+    return 2 * round(config.tile_size_m / config.overhead_m_per_px / 2)
+
+
+def query_tiles(town: Town, number: int) -> tuple[PlacedTile, ...]:
+    """A tile for every ``tile_gap_m`` of a drive's way, at the frames that may be queries."""
+    xy = town.measured_motions[number].xyz_m[:, :2]
+    way_m = np.append(0.0, np.cumsum(np.hypot(*np.diff(town.true_motions[number].xyz_m[:, :2], axis=0).T)))
+    tiles, next_m = [], -np.inf
+    for frame in range(FIRST_QUERY, len(xy)):
+        if way_m[frame] >= next_m:
+            tiles.append(_placed(town, number, frame, xy[frame]))
+            next_m = way_m[frame] + town.config.tile_gap_m
+    return tuple(tiles)
+
+
+def nearest_tiles(town: Town, number: int, tiles: tuple[PlacedTile, ...]) -> list[tuple[int, PlacedTile]]:
+    """Every query frame of a drive with the tile nearest to it."""
+    centers = np.array([t.center_xy_m for t in tiles])
+    xy = town.measured_motions[number].xyz_m[FIRST_QUERY:, :2]
+    nearest = np.hypot(*(xy[:, None] - centers).transpose(2, 0, 1)).argmin(1)
+    return [(FIRST_QUERY + i, tiles[k]) for i, k in enumerate(nearest)]
+
+
+def distractors(town: Town, tiles: tuple[PlacedTile, ...]) -> tuple[PlacedTile, ...]:
+    """Tiles on streets that no query drove, for the gallery of Test-2; shared out among the drives of ``tiles``."""
+    if not tiles:
+        return ()
+    config = town.config
+    style = make_style(config.seed)
+    network = make_network(config.seed, config.size_m, style, make_zones(config.seed, config.size_m, style))
+    places = np.concatenate([resample(road.xy_m, config.tile_gap_m) for road in network.roads])
+    places = places[(np.abs(places) < config.size_m / 2).all(1)]
+    queried = np.concatenate([town.true_motions[d].xyz_m[:, :2] for d in sorted({t.drive for t in tiles})])
+    away_m = np.array([np.hypot(*(queried - place).T).min() for place in places])
+    places = places[away_m > UNDRIVEN_M]
+    rng = stream(config.seed, "distractors")
+    chosen = rng.permutation(len(places))[: int(np.ceil(DISTRACTORS_PER_TILE * len(tiles)))]
+    return tuple(_placed(town, tiles[i % len(tiles)].drive, None, places[k]) for i, k in enumerate(chosen))
+
+
+def _placed(town: Town, drive: int, frame: int | None, xy_m: F64) -> PlacedTile:
+    pixel_m = town.config.overhead_m_per_px
+    center = np.round(xy_m / pixel_m) * pixel_m
+    latitude, longitude = (f"{value:.12f}" for value in town.frame.latlon_deg(center))
+    return PlacedTile(drive, frame, (float(center[0]), float(center[1])), latitude, longitude)

@@ -1,0 +1,181 @@
+"""A data set of synthetic towns: the work shared out among processes, the lists, and what the data set tells of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from tqdm import tqdm
+
+from cvlnet.errors import InputError
+from cvlnet.town.config import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
+from cvlnet.town.files import remove_unfinished, write_text
+from cvlnet.town.survey import survey, tile_px
+from cvlnet.town.write import CAMERAS, Listing, Report, write_drive, write_tiles
+
+FORMAT_VERSION = 1
+COMPLETE, STARTED = "dataset.json", "unfinished.json"
+ATTRIBUTION = "Synthetic town, drawn by cvlnet; no real imagery"
+_LOOK_S = 0.5  # between looks at the workers' progress
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process does for one town: some of its drives, and perhaps the overhead map."""
+
+    out: Path
+    index: int
+    config: TownConfig
+    drives: tuple[int, ...]
+    tiles: bool
+
+
+def synthesize(
+    out: Path, seed: int, preset: Preset, *, nuisances: Nuisances | None = None, workers: int | None = None
+) -> None:
+    """Write the data set of a seed and preset into the folder ``out``; go on where a stopped run has left off.
+
+    Raises InputError if ``out`` holds anything else, or the seed does not go with the preset.
+    """
+    try:
+        towns = preset_towns(preset, seed, nuisances or Nuisances())
+    except ValueError as error:
+        raise InputError(str(error), where=f"seed {seed}", remedy="choose another seed") from error
+    write_dataset(out, towns, name=preset, workers=workers or os.cpu_count() or 1)
+
+
+def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers: int) -> None:
+    """Write towns into one folder. The towns share role, tile size and resolution. Raises InputError as `synthesize`."""
+    about = describe(towns, name)
+    if _is_complete(out, about):
+        return
+    write_text(out / STARTED, json.dumps(about, indent=1))
+    (out / COMPLETE).unlink(missing_ok=True)
+    shares = share_out(out, towns, workers)
+    pictures = sum(len(CAMERAS) * town.drives * town.frames_per_drive for town in towns)
+    try:
+        with tqdm(total=pictures, unit="picture", desc=name) as bar:
+            results = _run(shares, workers, bar)
+    finally:
+        remove_unfinished(out)
+    write_lists(out, [listing for listing in results if listing is not None])
+    (out / STARTED).unlink()
+    about["files"] = _count_files(out)
+    write_text(out / COMPLETE, json.dumps(about, indent=1))
+
+
+def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:
+    """What ``dataset.json`` says: enough to make the same data set again, and to read its tiles."""
+    first = towns[0]
+    return {
+        "format": FORMAT_VERSION,
+        "seed": first.seed,
+        "preset": name,
+        "role": role_of_seed(first.seed),
+        "tile": {"m_per_px": first.overhead_m_per_px, "size_px": tile_px(first), "gap_m": first.tile_gap_m},
+        "towns": [asdict(town) for town in towns],
+        "attribution": ATTRIBUTION,
+    }
+
+
+def share_out(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Share]:
+    """Divide every town among as many processes as there are to spare; the one with fewest drives does the map."""
+    parts = max(1, workers // len(towns))
+    shares = []
+    for index, town in enumerate(towns):
+        count = min(parts, town.drives + 1)
+        drives = [tuple(range(town.drives))[part::count] for part in range(count)]
+        shares += [Share(out, index, town, drives[part], tiles=part == count - 1) for part in range(count)]
+    return shares
+
+
+def write_lists(out: Path, listings: Sequence[Listing]) -> None:
+    """Write the split lists and the tables of the test gallery."""
+    test = "".join(f"{line}\n" for listing in listings for line in listing.test)
+    train = "".join(f"{line}\n" for listing in listings for line in listing.train)
+    rows = "".join(f"{row}\n" for listing in listings for row in listing.test_rows)
+    for split, lines in (("train", train), ("test1", test), ("test2", test)):
+        write_text(out / f"{split}_files_with_sat_GPS.txt", lines)
+    write_text(out / "satmap" / "test.csv", f"drive,latitude,longitude,holds_query\n{rows}")
+    write_text(out / "satmap" / "ignore.csv", "drive\n")
+
+
+def _is_complete(out: Path, about: dict[str, Any]) -> bool:
+    """Whether ``out`` holds all of this data set. Raises InputError if it holds something else."""
+    if out.exists() and not out.is_dir():
+        raise InputError("is a file", where=out, remedy="name a folder")
+    marks = [out / name for name in (COMPLETE, STARTED) if (out / name).is_file()]
+    if not marks:
+        if out.is_dir() and any(out.iterdir()):
+            raise InputError("holds other files", where=out, remedy="name a new folder")
+        return False
+    try:
+        found = json.loads(marks[0].read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    wanted = json.loads(json.dumps(about))
+    if not isinstance(found, dict) or {k: found.get(k) for k in wanted} != wanted:
+        raise InputError(
+            "was begun with another seed, preset or configuration", where=out, remedy="name a new folder or delete it"
+        )
+    return marks[0].name == COMPLETE and found.get("files") == _count_files(out)
+
+
+def _count_files(out: Path) -> int:
+    return sum(path.is_file() for path in out.rglob("*") if path != out / COMPLETE)
+
+
+def _run(shares: Sequence[Share], workers: int, bar: Any) -> list[Listing | None]:
+    """Do all shares, in this process if one is to work, else in ``workers`` others."""
+    if min(workers, len(shares)) == 1:
+        return [_do(share, bar.update) for share in shares]
+    context = get_context("spawn")
+    done: Synchronized[int] = context.Value("i", 0)
+    with _stopped_at_once(context.Pool(min(workers, len(shares)), _start_worker, (done,))) as pool:
+        pending = pool.map_async(_do_in_worker, shares, chunksize=1)
+        while not pending.ready():
+            pending.wait(_LOOK_S)
+            bar.update(done.value - bar.n)
+        return list(pending.get())
+
+
+@contextmanager
+def _stopped_at_once(pool: Any) -> Iterator[Any]:
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+        pool.join()
+
+
+def _do(share: Share, report: Report) -> Listing | None:
+    town = survey(share.config, share.index)
+    for number in share.drives:
+        write_drive(share.out, town, number, report)
+    return write_tiles(share.out, town) if share.tiles else None
+
+
+def _start_worker(done: Synchronized[int]) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    _do_in_worker.report = partial(_count, done)  # type: ignore[attr-defined]
+
+
+def _do_in_worker(share: Share) -> Listing | None:
+    report: Report = _do_in_worker.report  # type: ignore[attr-defined]
+    return _do(share, report)
+
+
+def _count(done: Synchronized[int], pictures: int) -> None:
+    with done.get_lock():
+        done.value += pictures
