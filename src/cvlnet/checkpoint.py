@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,6 +71,14 @@ def load_model(path: Path) -> tuple[CVLNet, Provenance]:
     model = build_model(provenance.model)
     fill(model, tensors, path)
     return model.eval(), provenance
+
+
+def shipped_weights() -> Path:
+    """The weights that come with the package. Raises InputError where they were left out of it."""
+    path = Path(str(files("cvlnet") / "weights" / "cvlnet-lite0.safetensors"))
+    if not path.is_file():
+        raise InputError("the package's own weights are not there", where=path, remedy="name a file of weights instead")
+    return path
 
 
 def fill(model: CVLNet, tensors: Mapping[str, Tensor], where: Path) -> None:

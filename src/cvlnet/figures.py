@@ -1,0 +1,154 @@
+"""The figures of an evaluation, from a file of predictions alone: recall, errors, calibration, each with an interval.
+
+Neighbouring frames are not independent: the intervals come from redrawing whole stretches of road.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cvlnet.evaluate import Predictions
+from cvlnet.files import written_whole
+from cvlnet.fixes import BestFixes, best_fixes
+from cvlnet.metrics import F64, Bools, Interval, found, position_errors_m
+from cvlnet.resampling import CONFIDENCE, I64, Redraws
+
+FORMAT = 1
+RANKS = (1, 5, 10, 100)
+RADII_M = (5.0, 10.0, 25.0)
+FOUND_M = 10.0  # a fix nearer than this has found the place; what remains is its accuracy
+STRETCH_M = 50.0
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Share of queries with one of the best ``rank`` fixes, each after its displacement, within the radius."""
+
+    rank: int
+    radius_m: float
+    share: Interval
+
+
+@dataclass(frozen=True)
+class AxisErrors:
+    """Absolute error along one axis: its median, and the share of queries below 1, 3 and 5 metres."""
+
+    median_m: Interval
+    within_1m: Interval
+    within_3m: Interval
+    within_5m: Interval
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Errors along the heading (longitudinal) and across it (lateral)."""
+
+    longitudinal: AxisErrors
+    lateral: AxisErrors
+
+
+@dataclass(frozen=True)
+class SplitFigures:
+    """Figures of one gallery. Intervals hold NaN where nothing is there to count, as when no query is found.
+
+    found: share of queries whose best fix is right to 10 m, the base of accuracy_found and of the calibration:
+    within_1_sigma and within_2_sigma are shares of errors inside the fix's own ellipse (39 % and 86 % when it is true).
+    """
+
+    queries: int
+    gallery: int
+    stretches: int
+    recall: tuple[Recall, ...]
+    median_m: Interval
+    mean_m: Interval
+    p95_m: Interval
+    found: Interval
+    accuracy_found: Accuracy
+    accuracy_all: Accuracy
+    within_1_sigma: Interval
+    within_2_sigma: Interval
+
+    def recall_at(self, rank: int, radius_m: float) -> Interval:
+        """The share within a radius among so many best fixes. Raises KeyError if it was not computed."""
+        for recall in self.recall:
+            if (recall.rank, recall.radius_m) == (rank, radius_m):
+                return recall.share
+        raise KeyError(f"recall@{rank} within {radius_m} m")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of every gallery, by split."""
+
+    splits: Mapping[str, SplitFigures]
+
+    def to_json(self) -> str:
+        """Plain JSON; undefined values are null."""
+        described = {"format": FORMAT, "confidence": CONFIDENCE, "stretch_m": STRETCH_M, "found_m": FOUND_M}
+        splits = {name: asdict(split) for name, split in self.splits.items()}
+        return json.dumps(_finite(described | {"splits": splits}), indent=2, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the JSON, whole or not at all."""
+        with written_whole(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+
+def figures_of(predictions: Predictions) -> Figures:
+    """All figures of all galleries of the predictions."""
+    return Figures({name: _split_figures(predictions, name) for name in predictions.rankings})
+
+
+def stretch_of_road(xy_m: F64) -> I64:
+    """Number of the 50 m square of the map that holds each place, [q]: one stretch, however often it is driven."""
+    squares = np.floor(xy_m / STRETCH_M).astype(np.int64)
+    return np.unique(squares, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _split_figures(predictions: Predictions, name: str) -> SplitFigures:
+    ranking, fixes = predictions.rankings[name], best_fixes(predictions, name)
+    errors_m = position_errors_m(ranking.xy_m, fixes.true_xy_m)
+    redraws = Redraws.of(stretch_of_road(fixes.true_xy_m))
+    is_found, everyone = fixes.error_m <= FOUND_M, np.ones(len(fixes), dtype=bool)
+    median_m, p95_m = redraws.quantiles(fixes.error_m, (0.5, 0.95))
+    return SplitFigures(
+        queries=len(fixes),
+        gallery=ranking.gallery_size,
+        stretches=redraws.times.shape[1],
+        recall=tuple(Recall(k, r, redraws.mean(found(errors_m, k, r))) for r in RADII_M for k in RANKS),
+        median_m=median_m,
+        mean_m=redraws.mean(fixes.error_m),
+        p95_m=p95_m,
+        found=redraws.mean(is_found),
+        accuracy_found=_accuracy(fixes, is_found, redraws),
+        accuracy_all=_accuracy(fixes, everyone, redraws),
+        within_1_sigma=redraws.mean(fixes.mahalanobis <= 1, is_found),
+        within_2_sigma=redraws.mean(fixes.mahalanobis <= 2, is_found),
+    )
+
+
+def _accuracy(fixes: BestFixes, chosen: Bools, redraws: Redraws) -> Accuracy:
+    longitudinal, lateral = (_axis(np.abs(fixes.ahead_left_m[:, axis]), chosen, redraws) for axis in (0, 1))
+    return Accuracy(longitudinal, lateral)
+
+
+def _axis(error_m: F64, chosen: Bools, redraws: Redraws) -> AxisErrors:
+    (median_m,) = redraws.quantiles(error_m, (0.5,), chosen)
+    within = [redraws.mean(error_m <= radius_m, chosen) for radius_m in (1, 3, 5)]
+    return AxisErrors(median_m, *within)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither NaN nor infinity."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
