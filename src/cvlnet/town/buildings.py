@@ -32,7 +32,7 @@ def building_mesh(b: Building, ground_m: float) -> Mesh:
 def _walls(b: Building) -> Iterator[Mesh]:
     for i in range(4):
         a, c = b.corners_m[i], b.corners_m[(i + 1) % 4]
-        material = Material.BARE_WALL if b.party_walls and i in (1, 3) else b.wall
+        material = Material.PLAIN if b.party_walls and i in (1, 3) else b.wall
         if material is Material.SHOP_FACADE and i != 0:
             material = Material.PLASTER_FACADE
         yield wall(a, c, -FOUNDATION_M, b.eaves_m, material, b.wall_rgb, b.seed)
@@ -101,8 +101,8 @@ def _openings(b: Building, roof: Roof, rng: np.random.Generator) -> Iterator[Mes
 
 def _dormer(b: Building, face: Array, s: float, length_m: float) -> Iterator[Mesh]:
     half = 0.75 / length_m
-    foot0, foot1 = _on_face(face, s - half, 0.22, 0), _on_face(face, s + half, 0.22, 0)
-    back0, back1 = _on_face(face, s - half, 0.75, 0), _on_face(face, s + half, 0.75, 0)
+    foot0, foot1 = _on_face(face, s - half, 0.22, 0.0), _on_face(face, s + half, 0.22, 0.0)
+    back0, back1 = _on_face(face, s - half, 0.75, 0.0), _on_face(face, s + half, 0.75, 0.0)
     z = foot0[2] + min(1.5, 0.85 * (back0[2] - foot0[2]))
     rise = (z - foot0[2]) / max(back0[2] - foot0[2], 1e-6)
     meet0, meet1 = foot0 + (back0 - foot0) * rise, foot1 + (back1 - foot1) * rise
@@ -111,7 +111,8 @@ def _dormer(b: Building, face: Array, s: float, length_m: float) -> Iterator[Mes
     cheeks = np.array([[meet0, foot0, head0, head0], [foot1, meet1, meet1, head1]])
     yield quads(cheeks, Material.PLAIN, b.wall_rgb, b.seed)
     out = (foot0 - back0) * [1, 1, 0] * 0.08
-    lid = np.array([[head0 + out, head1 + out, meet1 + [0, 0, 0.25], meet0 + [0, 0, 0.25]]])
+    eaves = np.array([0.0, 0.0, 0.25])
+    lid = np.array([[head0 + out, head1 + out, meet1 + eaves, meet0 + eaves]])
     yield quads(lid, b.covering, b.roof_rgb, b.seed)
 
 
@@ -131,14 +132,14 @@ def _machines(b: Building, roof: Roof, rng: np.random.Generator, area_m2: float)
         rows, cols = max(1, int(size[1] / rng.uniform(9, 14))), max(1, int(size[0] / rng.uniform(8, 16)))
         shape = rng.uniform((1.2, 1.2), (2.2, 4.5))
         for i in range(min(rows * cols, 60)):
-            spot = outline((i % cols + 0.5) / cols, (i // cols + 0.5) / rows, *shape)
+            spot = outline((i % cols + 0.5) / cols, (i // cols + 0.5) / rows, shape[0], shape[1])
             yield prism(spot, z, z + 0.45, Material.PLAIN, SKYLIGHT, b.seed)
     for _ in range(rng.poisson(min(6.0, area_m2 / 180))):
-        spot = outline(*rng.uniform(0.12, 0.88, 2), *rng.uniform(0.7, 2.6, 2))
+        spot = outline(*rng.uniform((0.12, 0.12, 0.7, 0.7), (0.88, 0.88, 2.6, 2.6)))
         yield prism(spot, z, z + rng.uniform(0.5, 1.6), Material.ROOF_METAL, MACHINE, b.seed)
     if b.eaves_m > 8 and area_m2 > 120:
-        yield prism(outline(*rng.uniform(0.3, 0.7, 2), 3.2, 2.8), z, z + 2.2, Material.PLAIN, b.wall_rgb, b.seed,
-                    top=Material.ROOF_FLAT, top_rgb=b.roof_rgb)  # fmt: skip
+        lift = outline(rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), 3.2, 2.8)
+        yield prism(lift, z, z + 2.2, Material.PLAIN, b.wall_rgb, b.seed, top=Material.ROOF_FLAT, top_rgb=b.roof_rgb)
     if chance(rng, 0.2):
         rows = max(1, int(size[1] * 0.5 / 2.2))
         for i in range(min(rows, 14)):

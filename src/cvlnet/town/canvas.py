@@ -1,4 +1,4 @@
-"""Drawing on the ground in metres: anti-aliased, exact to a sixteenth of a cell.
+"""Drawing on the ground in metres, anti-aliased.
 
 The layers are composed by `texture.weather` at the end, so that what is drawn here stays plain.
 """
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from cvlnet.grid import Grid
+from cvlnet.town.areas import polygons
+from cvlnet.town.coverage import paint_polygon
 from cvlnet.town.curves import ribbon
 from cvlnet.town.plan import Line, Points, Rgb, Surface
 from cvlnet.town.scene import U8
@@ -27,14 +27,13 @@ NEUTRAL_WEAR = 128
 class Canvas:
     """Layers over one grid, each [rows, cols], drawn in place.
 
-    rgb: base colour (sRGB), [rows, cols, 3]. surface: what it is made of. angle: direction of its pattern, 256 steps to
-    the half turn. wear: brightness, 128 is neutral. marking: white paint, 0 none to 255 full.
+    rgb: base colour (sRGB), [rows, cols, 3]. kind: what it is made of (Surface), and its pattern's direction in 256 steps
+    to the half turn, [rows, cols, 2]. wear: brightness, 128 is neutral. marking: white paint, 0 none to 255 full.
     """
 
     grid: Grid
     rgb: U8
-    surface: U8
-    angle: U8
+    kind: U8
     wear: U8
     marking: U8
 
@@ -45,24 +44,16 @@ class Canvas:
         return Canvas(
             grid,
             np.zeros((*shape, 3), np.uint8),
-            np.zeros(shape, np.uint8),
-            np.zeros(shape, np.uint8),
+            np.zeros((*shape, 2), np.uint8),
             np.full(shape, NEUTRAL_WEAR, np.uint8),
             np.zeros(shape, np.uint8),
         )
 
     def fill(self, area: BaseGeometry, surface: Surface, rgb: Rgb, angle_rad: float = 0.0) -> None:
-        """Cover an area; wear and markings that lay there are gone."""
-        step = round(angle_rad / np.pi * 256) % 256
+        """Cover an area."""
+        kind = np.array([int(surface), round(angle_rad / np.pi * 256) % 256], np.uint8)
         for rings in self._rings(area):
-            cv2.fillPoly(self.rgb, rings, rgb, cv2.LINE_AA, SHIFT_BITS)
-            cv2.fillPoly(self.surface, rings, int(surface), cv2.LINE_8, SHIFT_BITS)
-            cv2.fillPoly(self.angle, rings, step, cv2.LINE_8, SHIFT_BITS)
-
-    def paint_rgb(self, area: BaseGeometry, rgb: Rgb) -> None:
-        """Recolour an area; it stays made of what it was."""
-        for rings in self._rings(area):
-            cv2.fillPoly(self.rgb, rings, rgb, cv2.LINE_AA, SHIFT_BITS)
+            paint_polygon(self.rgb, np.array(rgb, np.uint8), self.kind, kind, rings)
 
     def stroke(self, xy_m: Points, width_m: float, surface: Surface, rgb: Rgb) -> None:
         """Cover a line."""
@@ -70,41 +61,37 @@ class Canvas:
 
     def mark(self, line: Line) -> None:
         """White paint along a line."""
-        half_m = max(line.width_m - self.grid.cell_m, 0.01) / 2  # drawing an edge adds about half a cell on each side
-        self.mark_area(ribbon(line.xy_m, half_m, half_m), line.strength)
-
-    def mark_area(self, area: BaseGeometry, strength: float) -> None:
-        """White paint on an area."""
-        for rings in self._rings(area):
-            cv2.fillPoly(self.marking, rings, round(255 * strength), cv2.LINE_AA, SHIFT_BITS)
+        half_m = line.width_m / 2
+        self._blend(self.marking, ribbon(line.xy_m, half_m, half_m), round(255 * line.strength))
 
     def wear_line(self, xy_m: Points, width_m: float, brightness: float) -> None:
         """Make a line darker (negative) or brighter, in shares of the base brightness."""
-        value = int(np.clip(NEUTRAL_WEAR * (1 + brightness), 0, 255))
+        value = _wear_value(brightness)
         width_px = max(1, round(width_m / self.grid.cell_m))
-        cv2.polylines(self.wear, [self._fixed(xy_m)], False, value, width_px, cv2.LINE_AA, SHIFT_BITS)
+        fixed = np.round(self._col_row(xy_m) * 2**SHIFT_BITS).astype(np.int32)
+        cv2.polylines(self.wear, [fixed], False, value, width_px, cv2.LINE_AA, SHIFT_BITS)
 
     def wear_area(self, area: BaseGeometry, brightness: float) -> None:
         """Make an area darker (negative) or brighter, in shares of the base brightness."""
-        value = int(np.clip(NEUTRAL_WEAR * (1 + brightness), 0, 255))
+        self._blend(self.wear, area, _wear_value(brightness))
+
+    def _blend(self, layer: U8, area: BaseGeometry, value: int) -> None:
+        nothing = np.zeros((1, 1, 0), np.uint8)
         for rings in self._rings(area):
-            cv2.fillPoly(self.wear, rings, value, cv2.LINE_AA, SHIFT_BITS)
+            paint_polygon(layer[..., None], np.array([value], np.uint8), nothing, nothing[0, 0], rings)
 
-    def _fixed(self, xy_m: Points) -> npt.NDArray[np.int32]:
-        """Fixed-point (column, row) of places; OpenCV counts from cell centres as the grid does."""
+    def _col_row(self, xy_m: Points) -> Points:
+        """(column, row) of places, whole numbers at cell centres."""
         grid = self.grid
-        east_m, north_m = xy_m[:, 0] - grid.center_xy_m[0], xy_m[:, 1] - grid.center_xy_m[1]
-        col = (grid.cols - 1) / 2 + east_m / grid.cell_m
-        row = (grid.rows - 1) / 2 - north_m / grid.cell_m
-        return np.asarray(np.round(np.stack([col, row], axis=-1) * 2**SHIFT_BITS), dtype=np.int32)
+        col = (grid.cols - 1) / 2 + (xy_m[:, 0] - grid.center_xy_m[0]) / grid.cell_m
+        row = (grid.rows - 1) / 2 - (xy_m[:, 1] - grid.center_xy_m[1]) / grid.cell_m
+        return np.stack([col, row], axis=-1)
 
-    def _rings(self, area: BaseGeometry) -> Iterator[list[npt.NDArray[np.int32]]]:
+    def _rings(self, area: BaseGeometry) -> Iterator[list[Points]]:
         for part in polygons(area):
-            yield [self._fixed(np.asarray(ring.coords)[:, :2]) for ring in (part.exterior, *part.interiors)]
+            rings = (part.exterior, *part.interiors)
+            yield [self._col_row(np.asarray(ring.coords, dtype=np.float64)[:-1, :2]) for ring in rings]
 
 
-def polygons(area: BaseGeometry) -> list[Polygon]:
-    """The non-empty polygons of any geometry."""
-    if isinstance(area, Polygon):
-        return [] if area.is_empty else [area]
-    return [p for part in getattr(area, "geoms", ()) for p in polygons(part)]
+def _wear_value(brightness: float) -> int:
+    return int(np.clip(NEUTRAL_WEAR * (1 + brightness), 0, 255))

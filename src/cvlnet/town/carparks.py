@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry import Point, Polygon
 
+from cvlnet.town.areas import border_line
 from cvlnet.town.greenery import hedge, plant
 from cvlnet.town.lots import Frame, long_frame
 from cvlnet.town.plan import Item, Line, Patch, Prop, Rgb, Spot, Surface
@@ -19,7 +20,7 @@ PAVER_RED: Rgb = (140, 98, 86)
 
 def car_park(area: Polygon, style: Style, rng: np.random.Generator, occupied: float) -> Iterator[Item]:
     """Double rows of bays over an area, with aisles between them."""
-    yield Patch(area, Surface.ASPHALT, varied(rng, style.asphalt, 10, 2))
+    yield Patch(area, Surface.ASPHALT, varied(rng, style.asphalt, 10.0, 2.0))
     frame, length, depth = long_frame(area)
     paved = chance(rng, 0.4)
     y = 1.0
@@ -32,8 +33,9 @@ def car_park(area: Polygon, style: Style, rng: np.random.Generator, occupied: fl
         if double and islands:
             yield from _island(area, frame, length, y + BAY_DEPTH_M, style, rng)
         y = rows[-1][0] + BAY_DEPTH_M + AISLE_M
-    if chance(rng, 0.5):
-        yield hedge(rng, np.asarray(area.buffer(-0.7).exterior.coords)[: len(area.exterior.coords) * 2 // 3], 0.9)
+    border = border_line(area, 0.7)
+    if border is not None and chance(rng, 0.5):
+        yield hedge(rng, border[: max(2, len(border) * 2 // 3)], 0.9)
 
 
 def _row(
@@ -47,7 +49,7 @@ def _row(
         if not inner.contains(bay):
             continue
         if paved:
-            yield Patch(bay, Surface.PAVERS, varied(rng, PAVER_RED, 3, 1), frame.yaw_rad)
+            yield Patch(bay, Surface.PAVERS, varied(rng, PAVER_RED, 3.0, 1.0), frame.yaw_rad)
         for edge in (x, x + BAY_M):
             yield Line(frame.line((edge, low), (edge, low + BAY_DEPTH_M)), 0.1, 0.8)
         turn = facing if chance(rng, 0.8) else -facing
@@ -59,16 +61,11 @@ def _island(
     area: Polygon, frame: Frame, length: float, low: float, style: Style, rng: np.random.Generator
 ) -> Iterator[Item]:
     strip = Polygon(frame.rectangle(3.0, length - 3.0, low + 0.1, low + 1.5)).intersection(area.buffer(-2.0))
-    yield Patch(strip, Surface.SOIL if chance(rng, 0.5) else Surface.LAWN, varied(rng, style.lawn, 6, 3))
+    yield Patch(strip, Surface.SOIL if chance(rng, 0.5) else Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     for x in np.arange(6.0, length - 5.0, 8.0):
         at = frame.place(x, low + 0.8)
         if strip.contains(Point(at)):
             yield plant(rng, at, "broadleaf" if chance(rng, 0.5) else "young", style.avenue, 0.6)
             yield plant(rng, frame.place(x + 3.0, low + 0.8), "bush", size=0.6)
-    if (
-        isinstance(strip, Polygon)
-        and not strip.is_empty
-        and LineString(strip.exterior).length > 60
-        and chance(rng, 0.5)
-    ):
+    if length > 36 and chance(rng, 0.5):
         yield Prop("lamp", frame.place(length / 2, low + 0.8), frame.yaw_rad, (150, 152, 152), object_seed(rng))

@@ -9,12 +9,13 @@ import shapely
 from shapely.geometry import Polygon
 
 from cvlnet.town.land import Land
-from cvlnet.town.plan import Plan, Points, Spot
+from cvlnet.town.plan import Plan, Points, Spot, Tree
 from cvlnet.town.solids import rectangle
 
 LANE_CLEARANCE_M = 0.25
 TREE_FROM_WALL_M = 1.0
-FOOTPRINT_M = {"car": (4.7, 1.85), "van": (6.0, 2.1), "truck": (9.5, 2.5), "trailer": (6.5, 2.2)}
+NEAR_STREET_M = 14.0
+FOOTPRINT_M = {"car": (4.6, 1.75), "van": (6.0, 2.1), "truck": (9.5, 2.5), "trailer": (6.5, 2.2)}
 
 
 def cleared(plan: Plan, land: Land, half_m: float) -> Plan:
@@ -27,7 +28,8 @@ def cleared(plan: Plan, land: Land, half_m: float) -> Plan:
     off_street = ~shapely.intersects(land.carriageway, shapes) if shapes else np.zeros(0, bool)
     buildings = tuple(b for b, ok in zip(inside, off_street, strict=True) if ok)
     houses = shapely.STRtree([s.buffer(0.1) for s, ok in zip(shapes, off_street, strict=True) if ok])
-    spots = _clear_spots(plan.spots, driven, houses, half_m)
+    shapely.prepare(land.driven)
+    spots = _clear_spots(plan.spots, land.driven, houses, half_m)
     cars = shapely.STRtree([footprint(s).buffer(0.5) for s in spots])
     trees = _kept([t.xy_m for t in plan.trees], driven, houses, cars, TREE_FROM_WALL_M, half_m)
     props = _kept([p.xy_m for p in plan.props], driven, houses, cars, 0.2, half_m)
@@ -35,7 +37,7 @@ def cleared(plan: Plan, land: Land, half_m: float) -> Plan:
         plan,
         buildings=buildings,
         spots=spots,
-        trees=tuple(t for t, ok in zip(plan.trees, trees, strict=True) if ok),
+        trees=_detailed(tuple(t for t, ok in zip(plan.trees, trees, strict=True) if ok), land),
         props=tuple(p for p, ok in zip(plan.props, props, strict=True) if ok),
         barriers=tuple(
             b
@@ -43,6 +45,14 @@ def cleared(plan: Plan, land: Land, half_m: float) -> Plan:
             if np.abs(b.xy_m).max() < half_m and not shapely.intersects(land.carriageway, shapely.linestrings(b.xy_m))
         ),
     )
+
+
+def _detailed(trees: tuple[Tree, ...], land: Land) -> tuple[Tree, ...]:
+    """The trees, those near a carriageway marked for more detail."""
+    if not trees:
+        return trees
+    near = shapely.dwithin(land.carriageway, shapely.points([t.xy_m for t in trees]), NEAR_STREET_M)
+    return tuple(replace(t, near_street=bool(n)) for t, n in zip(trees, near, strict=True))
 
 
 def footprint(spot: Spot) -> Polygon:

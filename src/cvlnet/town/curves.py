@@ -52,7 +52,7 @@ def left_normals(xy_m: Points) -> Points:
 
 def offset(xy_m: Points, left_m: float | Points) -> Points:
     """The curve moved to its left by ``left_m`` (negative: to its right), one figure or one per point."""
-    return xy_m + left_normals(xy_m) * np.asarray(left_m).reshape(-1, 1)
+    return np.asarray(xy_m + left_normals(xy_m) * np.asarray(left_m).reshape(-1, 1))
 
 
 def ribbon(xy_m: Points, left_m: float, right_m: float) -> Polygon:

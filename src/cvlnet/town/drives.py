@@ -10,7 +10,7 @@ from cvlnet.town.config import TownConfig
 from cvlnet.town.curves import at_way, length_m
 from cvlnet.town.junctions import Approach
 from cvlnet.town.lanes import STEP_M, Leg, Way, make_way
-from cvlnet.town.motion import speeds, timed, wobbly
+from cvlnet.town.motion import speeds, tightest_radius_m, timed, wobbly
 from cvlnet.town.plan import Network, Points
 from cvlnet.town.scene import Drive, Ground
 from cvlnet.town.streams import chance, stream
@@ -20,7 +20,8 @@ FRAMES_PER_S = 10.0
 MARGIN_M = 100.0  # of large towns, kept free of positions
 ROOMY_M = 60.0  # half the square that must remain for that margin
 WANTED_M_S = 8.0  # for the length of a route
-CANDIDATES = 48
+CANDIDATES = 60
+TIGHTEST_M = 4.0  # turns that a car makes without effort
 AXLE_M, TRACK_M = 2.7, 1.6  # over which the ground tilts the car
 Ends = dict[tuple[int, int], Approach]
 
@@ -55,7 +56,7 @@ def make_routes(config: TownConfig, network: Network, ends: Ends) -> tuple[Route
         for _ in range(CANDIDATES):
             legs = _walk(network, half, wanted_m, driven, rng)
             way = _cropped(make_way(network, ends, legs), half) if legs else None
-            if way is None:
+            if way is None or tightest_radius_m(way.xy_m) < TIGHTEST_M:
                 continue
             fresh = sum(length_m(network.roads[leg.road].xy_m) / (1 + 3 * driven.get(leg.road, 0)) for leg in legs)
             score = min(length_m(way.xy_m), wanted_m) + 0.5 * min(fresh, wanted_m)

@@ -26,8 +26,8 @@ def _lamp(p: Prop, rng: np.random.Generator) -> Mesh:
     return Mesh.join(
         [
             pole(0.07, -0.3, height, Material.METAL, p.rgb, p.seed),
-            block((1.7, 0.09, 0.09), (0.8, 0), height - 0.1, Material.METAL, p.rgb, p.seed),
-            block((0.75, 0.3, 0.14), (1.5, 0), height - 0.06, Material.METAL, (176, 178, 178), p.seed),
+            block((1.7, 0.09, 0.09), (0.8, 0.0), height - 0.1, Material.METAL, p.rgb, p.seed),
+            block((0.75, 0.3, 0.14), (1.5, 0.0), height - 0.06, Material.METAL, (176, 178, 178), p.seed),
         ]
     )
 
@@ -61,7 +61,7 @@ def _sign(p: Prop, rng: np.random.Generator) -> Mesh:
 def _signal(p: Prop, rng: np.random.Generator) -> Mesh:
     parts = [
         pole(0.08, -0.3, 3.4, Material.METAL, p.rgb, p.seed),
-        block((0.24, 0.3, 0.95), (0.12, 0), 2.4, Material.PLAIN, DARK, p.seed),
+        block((0.24, 0.3, 0.95), (0.12, 0.0), 2.4, Material.PLAIN, DARK, p.seed),
     ]
     for i, rgb in enumerate(((60, 150, 90), (150, 110, 40), (170, 50, 40))):
         z = 2.48 + 0.3 * i
@@ -69,7 +69,7 @@ def _signal(p: Prop, rng: np.random.Generator) -> Mesh:
         parts.append(quads(lens, Material.PLAIN, rgb, p.seed))
     if rng.random() < 0.4:
         parts += [pole(0.09, 3.0, 5.8, Material.METAL, p.rgb, p.seed),
-                  block((0.12, 5.0, 0.12), (0, 2.5), 5.6, Material.METAL, p.rgb, p.seed),
+                  block((0.12, 5.0, 0.12), (0.0, 2.5), 5.6, Material.METAL, p.rgb, p.seed),
                   block((0.24, 0.3, 0.95), (0.1, 4.8), 4.9, Material.PLAIN, DARK, p.seed)]  # fmt: skip
     return Mesh.join(parts)
 
@@ -79,21 +79,21 @@ def _bollard(p: Prop, rng: np.random.Generator) -> Mesh:
 
 
 def _bin(p: Prop, rng: np.random.Generator) -> Mesh:
-    return block((0.6, 0.6, rng.uniform(0.9, 1.15)), (0, 0), 0.0, Material.PLAIN, p.rgb, p.seed)
+    return block((0.6, 0.6, rng.uniform(0.9, 1.15)), (0.0, 0.0), 0.0, Material.PLAIN, p.rgb, p.seed)
 
 
-def _bench(p: Prop, rng: np.random.Generator) -> Mesh:
+def _bench(p: Prop, _rng: np.random.Generator) -> Mesh:
     return Mesh.join(
         [
-            block((0.5, 1.7, 0.06), (0, 0), 0.42, Material.PLAIN, WOOD, p.seed),
-            block((0.06, 1.7, 0.4), (-0.25, 0), 0.5, Material.PLAIN, WOOD, p.seed),
-            block((0.4, 0.08, 0.42), (0, 0.6), 0.0, Material.METAL, DARK, p.seed),
-            block((0.4, 0.08, 0.42), (0, -0.6), 0.0, Material.METAL, DARK, p.seed),
+            block((0.5, 1.7, 0.06), (0.0, 0.0), 0.42, Material.PLAIN, WOOD, p.seed),
+            block((0.06, 1.7, 0.4), (-0.25, 0.0), 0.5, Material.PLAIN, WOOD, p.seed),
+            block((0.4, 0.08, 0.42), (0.0, 0.6), 0.0, Material.METAL, DARK, p.seed),
+            block((0.4, 0.08, 0.42), (0.0, -0.6), 0.0, Material.METAL, DARK, p.seed),
         ]
     )
 
 
-def _shelter(p: Prop, rng: np.random.Generator) -> Mesh:
+def _shelter(p: Prop, _rng: np.random.Generator) -> Mesh:
     """A bus shelter: open along +x."""
     w, d, h = 4.0, 1.5, 2.4
     panes = np.array(
@@ -103,7 +103,7 @@ def _shelter(p: Prop, rng: np.random.Generator) -> Mesh:
         ]
     )
     posts = [
-        pole(0.04, -0.2, h, Material.METAL, DARK, p.seed, 4).moved((x, y, 0), 0)
+        pole(0.04, -0.2, h, Material.METAL, DARK, p.seed, 4).moved((x, y, 0.0), 0.0)
         for x in (-d / 2, d / 2)
         for y in (-w / 2, w / 2)
     ]
@@ -112,13 +112,13 @@ def _shelter(p: Prop, rng: np.random.Generator) -> Mesh:
         [
             quads(panes, Material.GLASS, GLAZING, p.seed),
             quads(advert, Material.SIGN, p.rgb, p.seed),
-            block((d + 0.5, w + 0.5, 0.15), (0.1, 0), h, Material.METAL, (150, 152, 152), p.seed),
+            block((d + 0.5, w + 0.5, 0.15), (0.1, 0.0), h, Material.METAL, (150, 152, 152), p.seed),
             *posts,
         ]
     )
 
 
-def _column(p: Prop, rng: np.random.Generator) -> Mesh:
+def _column(p: Prop, _rng: np.random.Generator) -> Mesh:
     """An advertising column."""
     return Mesh.join(
         [
@@ -128,17 +128,17 @@ def _column(p: Prop, rng: np.random.Generator) -> Mesh:
     )
 
 
-def _mast(p: Prop, rng: np.random.Generator) -> Mesh:
+def _mast(p: Prop, _rng: np.random.Generator) -> Mesh:
     """A wooden power pole, or the mast of a tram's wires."""
     return Mesh.join(
         [
             pole(0.13, -0.3, 8.5, Material.METAL, p.rgb, p.seed, 6),
-            block((0.1, 1.8, 0.12), (0, 0), 7.8, Material.METAL, p.rgb, p.seed),
+            block((0.1, 1.8, 0.12), (0.0, 0.0), 7.8, Material.METAL, p.rgb, p.seed),
         ]
     )
 
 
-def _flags(p: Prop, rng: np.random.Generator) -> Mesh:
+def _flags(p: Prop, _rng: np.random.Generator) -> Mesh:
     cloth = np.array([[[0, 0.1, 3.2], [0, 1.1, 3.2], [0, 1.1, 6.6], [0, 0.1, 6.6]]])
     return Mesh.join(
         [pole(0.06, -0.3, 7.0, Material.METAL, (210, 210, 210), p.seed), quads(cloth, Material.SIGN, p.rgb, p.seed)]
@@ -149,7 +149,8 @@ def _billboard(p: Prop, rng: np.random.Generator) -> Mesh:
     high = rng.uniform(2.0, 5.0)
     plate = np.array([[[0.1, -1.8, high], [0.1, 1.8, high], [0.1, 1.8, high + 2.6], [0.1, -1.8, high + 2.6]]])
     posts = [
-        pole(0.1, -0.3, high + 2.6, Material.METAL, GALVANISED, p.seed, 4).moved((0, y, 0), 0) for y in (-1.4, 1.4)
+        pole(0.1, -0.3, high + 2.6, Material.METAL, GALVANISED, p.seed, 4).moved((0.0, y, 0.0), 0.0)
+        for y in (-1.4, 1.4)
     ]
     return Mesh.join(
         [
@@ -175,10 +176,10 @@ def _shed(p: Prop, rng: np.random.Generator) -> Mesh:
 
 def _container(p: Prop, rng: np.random.Generator) -> Mesh:
     length = float(rng.choice([6.06, 12.2, 6.06]))
-    return block((length, 2.44, 2.6), (0, 0), 0.0, Material.ROOF_METAL, p.rgb, p.seed)
+    return block((length, 2.44, 2.6), (0.0, 0.0), 0.0, Material.ROOF_METAL, p.rgb, p.seed)
 
 
-def _skip(p: Prop, rng: np.random.Generator) -> Mesh:
+def _skip(p: Prop, _rng: np.random.Generator) -> Mesh:
     return prism(
         rectangle(3.6, 1.8), 0.0, 1.3, Material.METAL, p.rgb, p.seed, top=Material.PLAIN, top_rgb=(120, 108, 94)
     )
@@ -208,39 +209,39 @@ def _parasol(p: Prop, rng: np.random.Generator) -> Mesh:
     )
 
 
-def _playhouse(p: Prop, rng: np.random.Generator) -> Mesh:
+def _playhouse(p: Prop, _rng: np.random.Generator) -> Mesh:
     slide = np.array([[[2.6, -0.3, 0.2], [2.6, 0.3, 0.2], [0.6, 0.3, 1.5], [0.6, -0.3, 1.5]]])
     posts = [
-        pole(0.06, -0.3, 2.4, Material.PLAIN, WOOD, p.seed, 4).moved((x, y, 0), 0)
+        pole(0.06, -0.3, 2.4, Material.PLAIN, WOOD, p.seed, 4).moved((x, y, 0.0), 0.0)
         for x in (-0.6, 0.6)
         for y in (-0.6, 0.6)
     ]
     swing = [
-        pole(0.06, -0.3, 2.2, Material.METAL, (60, 90, 150), p.seed, 4).moved((-3.0, y, 0), 0) for y in (-1.5, 1.5)
+        pole(0.06, -0.3, 2.2, Material.METAL, (60, 90, 150), p.seed, 4).moved((-3.0, y, 0.0), 0.0) for y in (-1.5, 1.5)
     ]
     return Mesh.join(
         [
             *posts, *swing,
-            block((1.4, 1.4, 0.1), (0, 0), 1.45, Material.PLAIN, WOOD, p.seed),
-            block((1.7, 1.7, 0.3), (0, 0), 2.4, Material.PLAIN, p.rgb, p.seed),
+            block((1.4, 1.4, 0.1), (0.0, 0.0), 1.45, Material.PLAIN, WOOD, p.seed),
+            block((1.7, 1.7, 0.3), (0.0, 0.0), 2.4, Material.PLAIN, p.rgb, p.seed),
             quads(slide, Material.METAL, (180, 60, 50), p.seed),
-            block((0.1, 3.1, 0.1), (-3.0, 0), 2.15, Material.METAL, (60, 90, 150), p.seed),
+            block((0.1, 3.1, 0.1), (-3.0, 0.0), 2.15, Material.METAL, (60, 90, 150), p.seed),
         ]
     )  # fmt: skip
 
 
 def _grave(p: Prop, rng: np.random.Generator) -> Mesh:
-    stone = block((0.2, rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.1)), (-0.9, 0), 0.0, Material.PLAIN, p.rgb, p.seed)
-    return Mesh.join([stone, block((1.8, 0.9, 0.15), (0, 0), 0.0, Material.PLAIN, p.rgb, p.seed)])
+    stone = block((0.2, rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.1)), (-0.9, 0.0), 0.0, Material.PLAIN, p.rgb, p.seed)
+    return Mesh.join([stone, block((1.8, 0.9, 0.15), (0.0, 0.0), 0.0, Material.PLAIN, p.rgb, p.seed)])
 
 
-def _crane(p: Prop, rng: np.random.Generator) -> Mesh:
+def _crane(p: Prop, _rng: np.random.Generator) -> Mesh:
     """A tower crane on a building site."""
     return Mesh.join(
         [
-            block((1.4, 1.4, 26.0), (0, 0), 0.0, Material.FENCE, p.rgb, p.seed),
-            block((30.0, 1.0, 1.0), (9.0, 0), 26.0, Material.FENCE, p.rgb, p.seed),
-            block((2.0, 1.6, 2.0), (-5.0, 0), 25.0, Material.PLAIN, (130, 130, 128), p.seed),
+            block((1.4, 1.4, 26.0), (0.0, 0.0), 0.0, Material.FENCE, p.rgb, p.seed),
+            block((30.0, 1.0, 1.0), (9.0, 0.0), 26.0, Material.FENCE, p.rgb, p.seed),
+            block((2.0, 1.6, 2.0), (-5.0, 0.0), 25.0, Material.PLAIN, (130, 130, 128), p.seed),
         ]
     )
 
@@ -253,14 +254,16 @@ def _rubble(p: Prop, rng: np.random.Generator) -> Mesh:
     return quads(sides, Material.PLAIN, p.rgb, p.seed)
 
 
-def _goal(p: Prop, rng: np.random.Generator) -> Mesh:
-    posts = [pole(0.06, -0.2, 2.4, Material.METAL, (230, 230, 230), p.seed, 4).moved((0, y, 0), 0) for y in (-3.6, 3.6)]
-    return Mesh.join([*posts, block((0.12, 7.3, 0.12), (0, 0), 2.4, Material.METAL, (230, 230, 230), p.seed)])
+def _goal(p: Prop, _rng: np.random.Generator) -> Mesh:
+    posts = [
+        pole(0.06, -0.2, 2.4, Material.METAL, (230, 230, 230), p.seed, 4).moved((0.0, y, 0.0), 0.0) for y in (-3.6, 3.6)
+    ]
+    return Mesh.join([*posts, block((0.12, 7.3, 0.12), (0.0, 0.0), 2.4, Material.METAL, (230, 230, 230), p.seed)])
 
 
 def _racks(p: Prop, rng: np.random.Generator) -> Mesh:
     """Stacked goods, pallets."""
-    return block(tuple(rng.uniform((1.2, 1.0, 0.6), (5.0, 2.4, 2.4))), (0, 0), 0.0, Material.PLAIN, p.rgb, p.seed)  # type: ignore[arg-type]
+    return block(tuple(rng.uniform((1.2, 1.0, 0.6), (5.0, 2.4, 2.4))), (0.0, 0.0), 0.0, Material.PLAIN, p.rgb, p.seed)
 
 
 MAKERS: dict[str, Callable[[Prop, np.random.Generator], Mesh]] = {

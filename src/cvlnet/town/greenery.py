@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.lots import random_points
+from cvlnet.town.areas import random_points
 from cvlnet.town.plan import Barrier, Points, Rgb, Tree, TreeKind
 from cvlnet.town.streams import chance, object_seed, pick
 from cvlnet.town.style import HEDGES, LEAVES, NEEDLES, RARE_LEAVES, one_of, varied
@@ -31,13 +31,18 @@ def plant(
         "bush": (0.9, 1.7),
     }
     palette = NEEDLES if kind == "conifer" else RARE_LEAVES if chance(rng, 0.07) else LEAVES
-    colour = one_of(rng, palette, 7, 3) if leaf is None else varied(rng, leaf, 5, 2)
+    colour = one_of(rng, palette, 7.0, 3.0) if leaf is None else varied(rng, leaf, 5.0, 2.0)
     kind_: TreeKind = kind  # type: ignore[assignment]
     return Tree(xy_m, kind_, float(height), float(height * rng.uniform(*spread[kind])), colour, object_seed(rng))
 
 
 def scatter(
-    rng: np.random.Generator, area: Polygon, count: int, mix: dict[str, float], apart_m: float = 3.0, size: float = 1.0
+    rng: np.random.Generator,
+    area: BaseGeometry,
+    count: int,
+    mix: dict[str, float],
+    apart_m: float = 3.0,
+    size: float = 1.0,
 ) -> Iterator[Tree]:
     """Plants of a mix at random places of an area."""
     for xy in random_points(area, rng, count, apart_m):
@@ -47,7 +52,7 @@ def scatter(
 def hedge(rng: np.random.Generator, xy_m: Points, height_m: float | None = None) -> Barrier:
     """A hedge along a line."""
     height = float(rng.uniform(0.9, 2.1)) if height_m is None else height_m
-    return Barrier(xy_m, "hedge", height, one_of(rng, HEDGES, 6, 3), object_seed(rng))
+    return Barrier(xy_m, "hedge", height, one_of(rng, HEDGES, 6.0, 3.0), object_seed(rng))
 
 
 def fence(rng: np.random.Generator, xy_m: Points, kind: str | None = None) -> Barrier:
@@ -60,7 +65,7 @@ def fence(rng: np.random.Generator, xy_m: Points, kind: str | None = None) -> Ba
         "brick_wall": ((0.8, 2.2), ((138, 88, 70), (150, 108, 86), (166, 124, 104))),
     }
     heights, colours = looks[kind]
-    return Barrier(xy_m, kind, float(rng.uniform(*heights)), one_of(rng, colours, 6, 3), object_seed(rng))  # type: ignore[arg-type]
+    return Barrier(xy_m, kind, float(rng.uniform(*heights)), one_of(rng, colours, 6.0, 3.0), object_seed(rng))  # type: ignore[arg-type]
 
 
 def border(rng: np.random.Generator, xy_m: Points) -> Barrier:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from shapely.geometry import LineString, Point, Polygon
 
-from cvlnet.town.canvas import polygons
+from cvlnet.town.areas import border_line, place_within, polygons, random_points
 from cvlnet.town.curves import resample
 from cvlnet.town.greenery import GARDEN, GROVE, PARK, border, fence, hedge, plant, scatter
 from cvlnet.town.housing import PAVINGS, SHED_COLOURS
-from cvlnet.town.lots import cut_plots, long_frame, random_points
+from cvlnet.town.lots import cut_plots, long_frame
 from cvlnet.town.plan import Block, Building, Item, Line, Patch, Points, Prop, Rgb, Surface
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed
@@ -28,10 +28,10 @@ EARTH: Rgb = (134, 112, 88)
 def fill_park(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Lawn, winding paths, groves, a pond, a playground."""
     area = block.polygon
-    yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6, 3))
+    yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     for x, y in random_points(area, rng, int(area.area / 900), 12.0):
         blob = Point(x, y).buffer(rng.uniform(5, 12)).intersection(area)
-        yield Patch(blob, Surface.MEADOW, one_of(rng, LAWNS, 6, 4))
+        yield Patch(blob, Surface.MEADOW, one_of(rng, LAWNS, 6.0, 4.0))
     paths = [_winding(area, rng) for _ in range(max(2, int(area.area / 2500)))]
     surface, colour = (Surface.GRAVEL, GRAVEL) if chance(rng, 0.6) else (Surface.ASPHALT, style.old_asphalt)
     wide = rng.uniform(1.1, 1.7)
@@ -45,9 +45,9 @@ def fill_park(block: Block, style: Style, rng: np.random.Generator) -> Iterator[
                 )
     free = area.buffer(-3).difference(LineString(paths[0]).buffer(3.2)).difference(LineString(paths[1]).buffer(3.2))
     if area.area > 3500 and chance(rng, 0.5):
-        pond = _blob(area.representative_point(), rng.uniform(8, 15), rng).intersection(area.buffer(-6))
+        pond = _blob(Point(place_within(area)), rng.uniform(8, 15), rng).intersection(area.buffer(-6))
         yield Patch(pond.buffer(0.8), Surface.GRAVEL, STONES[0])
-        yield Patch(pond, Surface.WATER, varied(rng, POND, 6, 3))
+        yield Patch(pond, Surface.WATER, varied(rng, POND, 6.0, 3.0))
         free = free.difference(pond.buffer(1.5))
     if chance(rng, 0.6):
         for xy in random_points(area.buffer(-10), rng, 1, 1.0):
@@ -55,7 +55,7 @@ def fill_park(block: Block, style: Style, rng: np.random.Generator) -> Iterator[
             yield Prop("playhouse", xy, float(rng.uniform(0, 6.28)), (60, 90, 150), object_seed(rng))
             free = free.difference(Point(xy).buffer(9.0))
     for part in polygons(free):
-        yield from scatter(rng, part, int(part.area / rng.uniform(55, 130) * style.tree_density), PARK, 3.5, 1.15)
+        yield from scatter(rng, part, int(part.area / rng.uniform(32, 75) * style.tree_density), PARK, 3.5, 1.15)
 
 
 def _winding(area: Polygon, rng: np.random.Generator) -> Points:
@@ -63,8 +63,7 @@ def _winding(area: Polygon, rng: np.random.Generator) -> Points:
     ring = area.exterior
     s = rng.uniform(0, ring.length)
     a, b = ring.interpolate(s), ring.interpolate((s + ring.length * rng.uniform(0.3, 0.7)) % ring.length)
-    middle = area.representative_point()
-    c = np.array([middle.x, middle.y]) + rng.normal(0, 8, 2)
+    c = np.array(place_within(area)) + rng.normal(0, 8, 2)
     t = np.linspace(0, 1, 24)[:, None]
     start, end = np.array([a.x, a.y]), np.array([b.x, b.y])
     return np.asarray((1 - t) ** 2 * start + 2 * t * (1 - t) * (2 * c - (start + end) / 2) + t**2 * end)
@@ -80,11 +79,11 @@ def _blob(center: Point, radius_m: float, rng: np.random.Generator) -> Polygon:
 def fill_cemetery(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Rows of graves between hedges, a chapel, old trees, a wall around."""
     area = block.polygon
-    yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6, 3))
+    yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     frame, length, depth = long_frame(area)
     inner = area.buffer(-4)
     for x in np.arange(10.0, length, 24.0):
-        lane = Polygon(frame.rectangle(x - 1.2, x + 1.2, 0, depth)).intersection(inner)
+        lane = Polygon(frame.rectangle(x - 1.2, x + 1.2, 0.0, depth)).intersection(inner)
         yield Patch(lane, Surface.GRAVEL, GRAVEL)
         for y in np.arange(6.0, depth, 2.9):
             if chance(rng, 0.12):
@@ -97,18 +96,18 @@ def fill_cemetery(block: Block, style: Style, rng: np.random.Generator) -> Itera
             at = frame.place(x + 2.2, y)
             if inner.contains(Point(at)):
                 yield plant(rng, at, "conifer" if chance(rng, 0.4) else "broadleaf", size=0.9)
-    yield from scatter(rng, inner, int(area.area / 200 * style.tree_density), PARK, 8.0, 1.1)
-    ring = area.buffer(-1.0)
-    if isinstance(ring, Polygon) and not ring.is_empty:
-        yield fence(rng, np.asarray(ring.exterior.coords)[:-1], "brick_wall" if chance(rng, 0.5) else "wall")
+    yield from scatter(rng, inner, int(area.area / 90 * style.tree_density), PARK, 5.0, 1.1)
+    ring = border_line(area, 1.0)
+    if ring is not None:
+        yield fence(rng, ring[:-1], "brick_wall" if chance(rng, 0.5) else "wall")
 
 
 def fill_allotments(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Small gardens with beds and huts."""
-    yield Patch(block.polygon, Surface.LAWN, varied(rng, style.lawn, 6, 3))
-    for plot in cut_plots(block.polygon.buffer(-1.0), rng, (10, 15)):
+    yield Patch(block.polygon, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
+    for plot in cut_plots(block.polygon.buffer(-1.0), rng, (10.0, 15.0)):
         frame = plot.frame
-        yield Patch(plot.polygon.buffer(-0.4), Surface.LAWN, one_of(rng, LAWNS, 8, 4))
+        yield Patch(plot.polygon.buffer(-0.4), Surface.LAWN, one_of(rng, LAWNS, 8.0, 4.0))
         for y in np.arange(6.0, plot.depth_m - 3, rng.uniform(2.4, 5)):
             if chance(rng, 0.7):
                 bed = Polygon(frame.rectangle(-plot.width_m * 0.35, plot.width_m * rng.uniform(0, 0.35), y, y + 1.4))
@@ -118,7 +117,7 @@ def fill_allotments(block: Block, style: Style, rng: np.random.Generator) -> Ite
         if plot.polygon.buffer(-2).contains(Point(hut)):
             yield Prop("shed", hut, frame.yaw_rad, one_of(rng, SHED_COLOURS), object_seed(rng))
         yield from scatter(
-            rng, plot.polygon.buffer(-1.2), int(rng.poisson(4)), {"bush": 5, "young": 3, "broadleaf": 0.5}, 2.5, 0.8
+            rng, plot.polygon.buffer(-1.2), int(rng.poisson(4)), {"bush": 5.0, "young": 3.0, "broadleaf": 0.5}, 2.5, 0.8
         )
         line = frame.line((plot.width_m / 2 - 0.3, 1.0), (plot.width_m / 2 - 0.3, plot.depth_m - 1.5))
         if plot.depth_m > 6 and plot.polygon.buffer(0.5).contains(LineString(line)):
@@ -127,7 +126,7 @@ def fill_allotments(block: Block, style: Style, rng: np.random.Generator) -> Ite
 
 def fill_fields(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Strips of crops and meadows, a farm track, a hedgerow, sometimes a copse."""
-    yield Patch(block.polygon, Surface.MEADOW, varied(rng, style.lawn, 6, 3))
+    yield Patch(block.polygon, Surface.MEADOW, varied(rng, style.lawn, 6.0, 3.0))
     frame, length, depth = long_frame(block.polygon)
     inner = block.polygon.buffer(-2.5)
     across = chance(rng, 0.5)
@@ -139,7 +138,7 @@ def fill_fields(block: Block, style: Style, rng: np.random.Generator) -> Iterato
         strip = Polygon(frame.rectangle(*sides)).intersection(inner)
         surface = Surface.FIELD if chance(rng, 0.7) else Surface.MEADOW
         yaw = frame.yaw_rad + (np.pi / 2 if across else 0.0)
-        yield Patch(strip, surface, one_of(rng, CROPS if surface is Surface.FIELD else LAWNS, 8, 4), yaw)
+        yield Patch(strip, surface, one_of(rng, CROPS if surface is Surface.FIELD else LAWNS, 8.0, 4.0), yaw)
         if chance(rng, 0.3):
             for part in polygons(Polygon(frame.rectangle(*_edge(sides, across))).intersection(inner)):
                 yield from scatter(rng, part, int(part.area / 12), GROVE, 3.0, 0.9)
@@ -153,9 +152,9 @@ def _edge(sides: tuple[float, float, float, float], across: bool) -> tuple[float
     return (sides[1] - 3.0, sides[1], sides[2], sides[3]) if across else (sides[0], sides[1], sides[3] - 3.0, sides[3])
 
 
-def fill_wood(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+def fill_wood(block: Block, _style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """A small wood."""
-    yield Patch(block.polygon, Surface.SOIL, varied(rng, (86, 82, 54), 5, 3))
+    yield Patch(block.polygon, Surface.SOIL, varied(rng, (86, 82, 54), 5.0, 3.0))
     count = int(block.polygon.area / 32)
     mix = GROVE if chance(rng, 0.6) else {"conifer": 6.0, "broadleaf": 3.0, "bush": 2.0}
     yield from scatter(rng, block.polygon.buffer(-1.5), min(count, 420), mix, 3.2, 1.3)
@@ -164,7 +163,7 @@ def fill_wood(block: Block, style: Style, rng: np.random.Generator) -> Iterator[
 def fill_sports(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """A school or a club: a pitch, a red court, a hall, trees around."""
     area = block.polygon
-    yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6, 3))
+    yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     frame, length, depth = long_frame(area)
     size = (min(90.0, length * 0.62), min(56.0, depth * 0.72))
     x0, y0 = length * 0.04 + 4, (depth - size[1]) / 2
@@ -173,9 +172,9 @@ def fill_sports(block: Block, style: Style, rng: np.random.Generator) -> Iterato
     for i in range(0, int(size[0] / 10), 2):
         stripe = Polygon(frame.rectangle(x0 + i * 10, x0 + i * 10 + 10, y0, y0 + size[1]))
         yield Patch(stripe.intersection(pitch), Surface.LAWN, (84, 112, 52))
-    inner = pitch.buffer(-2)
-    if isinstance(inner, Polygon) and not inner.is_empty:
-        yield Line(np.asarray(inner.exterior.coords), 0.12, 0.8)
+    touch = border_line(pitch, 2.0)
+    if touch is not None:
+        yield Line(touch, 0.12, 0.8)
         middle = frame.line((x0 + size[0] / 2, y0 + 2), (x0 + size[0] / 2, y0 + size[1] - 2))
         yield Line(middle, 0.12, 0.8)
         for x, turn in ((x0 + 2.2, 0.0), (x0 + size[0] - 2.2, np.pi)):
@@ -192,13 +191,13 @@ def fill_sports(block: Block, style: Style, rng: np.random.Generator) -> Iterato
         yield Patch(Polygon(hall).buffer(3.0), Surface.PAVERS, one_of(rng, PAVINGS), frame.yaw_rad)
     around = area.buffer(-1.5).difference(area.buffer(-7)).difference(court.buffer(2))
     for part in polygons(around):
-        yield from scatter(rng, part, int(part.area / 45 * style.tree_density), PARK, 4.0)
+        yield from scatter(rng, part, int(part.area / 26 * style.tree_density), PARK, 3.2)
 
 
-def fill_building_site(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+def fill_building_site(block: Block, _style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Bare earth, a pit, heaps, containers, a crane and a carcass of concrete."""
     area = block.polygon
-    yield Patch(area, Surface.SOIL, varied(rng, EARTH, 6, 3))
+    yield Patch(area, Surface.SOIL, varied(rng, EARTH, 6.0, 3.0))
     inner = area.buffer(-6)
     frame, length, depth = long_frame(area)
     carcass = frame.rectangle(length * 0.3, length * 0.3 + 22, depth * 0.3, depth * 0.3 + 14)
@@ -215,19 +214,18 @@ def fill_building_site(block: Block, style: Style, rng: np.random.Generator) -> 
         )
     for xy in random_points(inner, rng, int(area.area / 180), 8.0):
         name = ("rubble", "container", "racks", "skip", "rubble")[int(rng.integers(5))]
-        colour: Rgb = varied(rng, EARTH, 8, 3) if name == "rubble" else one_of(rng, SHED_COLOURS)
+        colour: Rgb = varied(rng, EARTH, 8.0, 3.0) if name == "rubble" else one_of(rng, SHED_COLOURS)
         yield Prop(name, xy, float(rng.uniform(0, 6.28)), colour, object_seed(rng))
-    ring = area.buffer(-1.2)
-    if isinstance(ring, Polygon) and not ring.is_empty:
-        yield fence(rng, np.asarray(ring.exterior.coords)[:-1], "mesh_fence")
+    ring = border_line(area, 1.2)
+    if ring is not None:
+        yield fence(rng, ring[:-1], "mesh_fence")
 
 
 def fill_scrap(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """A leftover piece of land: grass, bushes, a hedge."""
-    yield Patch(block.polygon, Surface.MEADOW, varied(rng, style.lawn, 8, 4))
+    yield Patch(block.polygon, Surface.MEADOW, varied(rng, style.lawn, 8.0, 4.0))
     yield from scatter(rng, block.polygon.buffer(-1.5), int(block.polygon.area / 60), GARDEN, 3.0)
     if block.polygon.area > 200 and chance(rng, 0.4):
-        ring = block.polygon.buffer(-1.0)
-        if isinstance(ring, Polygon) and not ring.is_empty:
-            points = np.asarray(ring.exterior.coords)
-            yield hedge(rng, points[: max(2, len(points) // 2)])
+        ring = border_line(block.polygon, 1.0)
+        if ring is not None:
+            yield hedge(rng, ring[: max(2, len(ring) // 2)])

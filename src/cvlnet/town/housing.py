@@ -1,4 +1,4 @@
-"""Plots with houses: detached, semi-detached and terraced, with gardens, garages, drives and fences."""
+"""Plots with detached houses: gardens, garages, drives and fences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from shapely.geometry import LineString, Polygon
 
+from cvlnet.town.areas import largest
 from cvlnet.town.greenery import GARDEN, border, fence, hedge, scatter
 from cvlnet.town.lots import Frame, Plot, cut_plots, fits
 from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Spot, Surface, Zone
@@ -18,6 +19,7 @@ from cvlnet.town.style import FLAT_ROOFS, LAWNS, METAL_ROOFS, Style, one_of, var
 WATER: Rgb = (72, 140, 160)
 SHED_COLOURS: tuple[Rgb, ...] = ((124, 96, 70), (96, 80, 66), (150, 60, 48), (84, 100, 84), (170, 160, 146))
 PAVINGS: tuple[Rgb, ...] = ((150, 146, 140), (166, 150, 134), (140, 112, 100), (124, 122, 120), (178, 172, 160))
+BRICKS: tuple[Rgb, ...] = ((140, 86, 70), (156, 104, 84), (120, 76, 66))
 FLOOR_M = 2.8
 
 
@@ -33,30 +35,32 @@ class HouseKind:
     roofs: dict[str, float]
 
 
-DETACHED = HouseKind((15, 23), (9, 12), (8.5, 11.5), (3, 7), (1.2, 1.5, 1.5, 2.2), {"gable": 7, "hip": 2, "flat": 1})
-VILLA = HouseKind(
-    (22, 34), (12, 17), (11, 14), (6, 11), (2.2, 2.2, 2.6), {"hip": 5, "gable": 2, "mansard": 2, "flat": 1.5}
+DETACHED = HouseKind(
+    (15.0, 23.0), (9.0, 12.0), (8.5, 11.5), (3.0, 7.0), (1.2, 1.5, 1.5, 2.2), {"gable": 7.0, "hip": 2.0, "flat": 1.0}
 )
-TERRACED = HouseKind((6.2, 8.2), (6.2, 8.2), (9, 11), (3, 5), (2.2,), {"gable": 4, "flat": 1})
+VILLA = HouseKind(
+    (22.0, 34.0),
+    (12.0, 17.0),
+    (11.0, 14.0),
+    (6.0, 11.0),
+    (2.2, 2.2, 2.6),
+    {"hip": 5.0, "gable": 2.0, "mansard": 2.0, "flat": 1.5},
+)
 
 
 def fill_houses(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """A block of houses with gardens. All roofs of a terrace are alike, others differ."""
-    if block.zone is Zone.VILLAS:
-        kind = VILLA
-    else:
-        kind = TERRACED if chance(rng, 0.25) else DETACHED
-    yield Patch(block.polygon, Surface.LAWN, varied(rng, style.lawn, 6, 3))
-    if kind is TERRACED:
-        yield from _terraces(block, style, rng)
-        return
+    """A block of houses with gardens."""
+    kind = VILLA if block.zone is Zone.VILLAS else DETACHED
+    yield Patch(block.polygon, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     along_street = chance(rng, 0.65)
     setback = rng.uniform(*kind.setback_m)
     for plot in cut_plots(block.polygon, rng, kind.plot_m):
         if chance(rng, 0.04):
             yield from _empty_plot(plot, rng)
         else:
-            yield from _house_plot(plot, kind, style, rng, along_street == chance(rng, 0.85), setback)
+            yield from _house_plot(
+                plot, kind, style, rng, along_street if chance(rng, 0.85) else not along_street, setback
+            )
 
 
 def house(
@@ -69,23 +73,25 @@ def house(
     pitch = {"gable": rng.uniform(0.65, 1.0), "hip": rng.uniform(0.45, 0.75)}.get(roof, 0.0)
     rise = {"flat": 1.0, "shed": short * 0.2, "mansard": 3.8}.get(roof, span / 2 * pitch)
     flat = roof == "flat"
-    covering = (
-        Material.ROOF_FLAT
-        if flat
-        else Material.ROOF_METAL
-        if roof == "shed" or chance(rng, 0.04)
-        else Material.ROOF_TILES
-    )
+    metal = roof == "shed" or chance(rng, 0.04)
+    covering = Material.ROOF_FLAT if flat else Material.ROOF_METAL if metal else Material.ROOF_TILES
     palette = FLAT_ROOFS if flat else METAL_ROOFS if covering is Material.ROOF_METAL else style.roofs
     facade = wall or (Material.BRICK_FACADE if chance(rng, 0.12) else Material.PLASTER_FACADE)
-    colour: Rgb = (
-        one_of(rng, ((140, 86, 70), (156, 104, 84), (120, 76, 66)))
-        if facade is Material.BRICK_FACADE
-        else one_of(rng, style.walls)
-    )
+    colour = one_of(rng, BRICKS if facade is Material.BRICK_FACADE else style.walls)
+    overhang = 0.0 if flat else float(rng.uniform(0.3, 0.7))
     return Building(
-        corners_m, 0.4 + floors * FLOOR_M, float(rise), roof, along_front, 0.0 if flat else float(rng.uniform(0.3, 0.7)),
-        facade, colour, covering, one_of(rng, palette, 9, 4), object_seed(rng), party,
+        corners_m, 0.4 + floors * FLOOR_M, float(rise), roof, along_front, overhang, facade, colour, covering,
+        one_of(rng, palette, 9.0, 4.0), object_seed(rng), party,
+    )  # fmt: skip
+
+
+def flat_house(
+    corners_m: Points, height_m: float, style: Style, rng: np.random.Generator, wall: Material = Material.PLASTER_FACADE
+) -> Building:
+    """A plain building with a flat roof: annexes, offices, halls."""
+    return Building(
+        corners_m, height_m, 1.0, "flat", True, 0.0, wall, one_of(rng, style.walls), Material.ROOF_FLAT,
+        one_of(rng, FLAT_ROOFS), object_seed(rng),
     )  # fmt: skip
 
 
@@ -93,8 +99,8 @@ def garage(frame: Frame, x0: float, y0: float, style: Style, rng: np.random.Gene
     """A garage of 3 m by 6 m at a place of a plot."""
     flat = chance(rng, 0.75)
     return Building(
-        frame.rectangle(x0, x0 + 3.0, y0, y0 + 6.0), 2.5, 0.0 if flat else 1.3, "flat" if flat else "gable", False, 0.15,
-        Material.BARE_WALL, one_of(rng, style.walls), Material.ROOF_FLAT if flat else Material.ROOF_TILES,
+        frame.rectangle(x0, x0 + 3.0, y0, y0 + 6.0), 2.5, 0.0 if flat else 1.3, "flat" if flat else "gable", False,
+        0.15, Material.BARE_WALL, one_of(rng, style.walls), Material.ROOF_FLAT if flat else Material.ROOF_TILES,
         one_of(rng, FLAT_ROOFS if flat else style.roofs), object_seed(rng),
     )  # fmt: skip
 
@@ -103,7 +109,7 @@ def _house_plot(
     plot: Plot, kind: HouseKind, style: Style, rng: np.random.Generator, along_street: bool, setback_m: float
 ) -> Iterator[Item]:
     if chance(rng, 0.7):
-        yield Patch(plot.polygon, Surface.LAWN, one_of(rng, LAWNS, 6, 3))
+        yield Patch(plot.polygon, Surface.LAWN, one_of(rng, LAWNS, 6.0, 3.0))
     corners = _house_corners(plot, kind, rng, setback_m)
     if corners is None:
         yield from _empty_plot(plot, rng)
@@ -180,34 +186,31 @@ def _garden(
     frame, (x0, x1, y0, y1) = plot.frame, box
     terrace = Polygon(frame.rectangle(rng.uniform(x0, (x0 + x1) / 2), x1, y1, y1 + rng.uniform(2, 4.5)))
     yield Patch(terrace.intersection(plot.polygon), Surface.SLABS, one_of(rng, PAVINGS), frame.yaw_rad)
-    taken = Polygon(frame.rectangle(x0 - 3.5, x1 + 3.5, -1, y1 + 3))
+    taken = Polygon(frame.rectangle(x0 - 3.5, x1 + 3.5, -1.0, y1 + 3))
     rest = plot.polygon.buffer(-1.0).difference(taken)
-    back = max(getattr(rest, "geoms", [rest]), key=lambda p: p.area)
-    if not isinstance(back, Polygon) or back.area < 25:
+    back = largest(rest)
+    if back is None or back.area < 25:
         return
     for _ in range(int(rng.integers(0, 3))):
         yield from _bed(back, frame, rng)
     if chance(rng, 0.07) and back.area > 150:
-        pool = frame.rectangle(-2, 2, y1 + 6, y1 + 13)
+        pool = frame.rectangle(-2.0, 2.0, y1 + 6, y1 + 13)
         if fits(back, pool, 0.5):
             yield Patch(Polygon(pool).buffer(0.8), Surface.SLABS, one_of(rng, PAVINGS), frame.yaw_rad)
             yield Patch(Polygon(pool), Surface.WATER, WATER)
-    count = rng.poisson(back.area / 75 * style.tree_density)
+    count = rng.poisson(back.area / 34 * style.tree_density)
     yield from scatter(rng, back, int(count), GARDEN, 2.5, 0.75)
-    front = plot.polygon.buffer(-0.6).intersection(Polygon(frame.rectangle(-40, 40, 0, y0 - 1)))
-    yield from scatter(rng, front, int(rng.poisson(1.6)), {"bush": 5, "young": 1}, 1.5, 0.7)
+    front = plot.polygon.buffer(-0.6).intersection(Polygon(frame.rectangle(-40.0, 40.0, 0.0, y0 - 1)))
+    yield from scatter(rng, front, int(rng.poisson(3.5)), {"bush": 6.0, "young": 1.5, "conifer": 0.5}, 1.5, 0.7)
     for name, share in (("shed", 0.4), ("trampoline", 0.1), ("parasol", 0.1)):
         if chance(rng, share):
-            at = back.buffer(-2.0).representative_point() if chance(rng, 0.3) else None
-            spots = [(at.x, at.y)] if at is not None and not at.is_empty else [_somewhere(back, rng)]
-            yield Prop(name, spots[0], frame.yaw_rad, one_of(rng, SHED_COLOURS), object_seed(rng))
+            yield Prop(name, _somewhere(back, rng), frame.yaw_rad, one_of(rng, SHED_COLOURS), object_seed(rng))
 
 
 def _somewhere(area: Polygon, rng: np.random.Generator) -> tuple[float, float]:
     """A place near an area's border, where sheds stand."""
-    inner = area.buffer(-1.8)
-    ring = inner.exterior if isinstance(inner, Polygon) and not inner.is_empty else area.exterior
-    point = ring.interpolate(rng.uniform(0, ring.length))
+    inner = largest(area.buffer(-1.8)) or area
+    point = inner.exterior.interpolate(rng.uniform(0, inner.exterior.length))
     return float(point.x), float(point.y)
 
 
@@ -217,7 +220,7 @@ def _bed(area: Polygon, frame: Frame, rng: np.random.Generator) -> Iterator[Item
     bed = Frame(np.array([x, y]), frame.along).rectangle(-size[0] / 2, size[0] / 2, -size[1] / 2, size[1] / 2)
     surface = Surface.SOIL if chance(rng, 0.6) else Surface.GRAVEL
     colour: Rgb = (92, 76, 60) if surface is Surface.SOIL else (166, 160, 150)
-    yield Patch(Polygon(bed).intersection(area), surface, varied(rng, colour, 8, 3), frame.yaw_rad)
+    yield Patch(Polygon(bed).intersection(area), surface, varied(rng, colour, 8.0, 3.0), frame.yaw_rad)
 
 
 def _borders(plot: Plot, rng: np.random.Generator) -> Iterator[Item]:
@@ -230,76 +233,23 @@ def _borders(plot: Plot, rng: np.random.Generator) -> Iterator[Item]:
         other = frame.line((half * 0.15 + 1.6, 0.5), (half - 3.4, 0.5))
         make = hedge if front < 0.4 else fence
         for piece in (line, other):
-            if np.hypot(*(piece[-1] - piece[0])) > 1.5 and piece_inside(inside, piece):
+            if np.hypot(*(piece[-1] - piece[0])) > 1.5 and line_inside(inside, piece):
                 yield make(rng, piece)
     if chance(rng, 0.85):
         side = frame.line((half, 5.0), (half, depth - 1.0))
-        if depth > 10 and piece_inside(inside.buffer(0.5), side):
+        if depth > 10 and line_inside(inside.buffer(0.5), side):
             yield border(rng, side)
     if chance(rng, 0.7):
         rear = frame.line((-half, depth - 0.6), (half, depth - 0.6))
-        if piece_inside(inside.buffer(0.4), rear):
+        if line_inside(inside.buffer(0.4), rear):
             yield border(rng, rear)
 
 
-def piece_inside(area: Polygon, line: Points) -> bool:
+def line_inside(area: Polygon, line: Points) -> bool:
     """Whether a line lies in an area."""
     return bool(area.contains(LineString(line)))
 
 
 def _empty_plot(plot: Plot, rng: np.random.Generator) -> Iterator[Item]:
-    yield Patch(plot.polygon, Surface.MEADOW, one_of(rng, LAWNS, 6, 4))
+    yield Patch(plot.polygon, Surface.MEADOW, one_of(rng, LAWNS, 6.0, 4.0))
     yield from scatter(rng, plot.polygon.buffer(-2), int(plot.polygon.area / 60), GARDEN, 3.0)
-
-
-def _terraces(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Rows of four to eight equal houses, each with its strip of garden."""
-    roof: RoofKind = pick(rng, TERRACED.roofs)  # type: ignore[assignment]
-    setback, depth = rng.uniform(*TERRACED.setback_m), rng.uniform(*TERRACED.depth_m)
-    for plot in cut_plots(block.polygon, rng, (30, 52)):
-        frame = plot.frame
-        count = max(2, int((plot.width_m - 6) / rng.uniform(*TERRACED.plot_m)))
-        wide = min(7.5, (plot.width_m - 4) / count)
-        start = -count * wide / 2
-        walls, tiles = one_of(rng, style.walls), one_of(rng, style.roofs)
-        for i in range(count):
-            x0, x1 = start + i * wide, start + (i + 1) * wide
-            corners = frame.rectangle(x0, x1, setback, setback + depth)
-            if not fits(plot.polygon, corners, 0.3):
-                continue
-            model = house(corners, 2.2, roof, style, rng, party=True)
-            painted = walls if chance(rng, 0.6) else one_of(rng, style.walls)
-            yield Building(**{**model.__dict__, "wall_rgb": painted, "roof_rgb": varied(rng, tiles, 4, 2) if roof != "flat" else model.roof_rgb,
-                              "rise_m": depth / 2 * 0.8 if roof != "flat" else 1.0, "overhang_m": 0.4 if roof != "flat" else 0.0})  # fmt: skip
-            yield from _strip(plot, (x0, x1, setback + depth), rng, style)
-            yield Patch(
-                Polygon(frame.rectangle(x0 + 0.5, x0 + 2.0, -0.5, setback)),
-                Surface.SLABS,
-                one_of(rng, PAVINGS),
-                frame.yaw_rad,
-            )
-
-
-def _strip(plot: Plot, strip: tuple[float, float, float], rng: np.random.Generator, style: Style) -> Iterator[Item]:
-    frame, (x0, x1, y0) = plot.frame, strip
-    garden = Polygon(frame.rectangle(x0, x1, y0, plot.depth_m - 0.5)).intersection(plot.polygon)
-    if not isinstance(garden, Polygon) or garden.area < 20:
-        return
-    yield Patch(garden, Surface.LAWN, one_of(rng, LAWNS, 5, 3))
-    yield Patch(
-        Polygon(frame.rectangle(x0 + 0.2, x1 - 0.2, y0, y0 + 3)), Surface.SLABS, one_of(rng, PAVINGS), frame.yaw_rad
-    )
-    yield from scatter(
-        rng, garden.buffer(-0.8), int(rng.poisson(1.8 * style.tree_density)), {"bush": 4, "young": 2}, 2.0, 0.8
-    )
-    line = frame.line((x1, y0 + 0.5), (x1, plot.depth_m - 1.0))
-    if plot.depth_m - y0 > 4 and piece_inside(plot.polygon, line):
-        yield border(rng, line)
-    if chance(rng, 0.3):
-        yield Prop(
-            "shed",
-            frame.place((x0 + x1) / 2, plot.depth_m - 3.0),
-            frame.yaw_rad,
-            one_of(rng, SHED_COLOURS),
-            object_seed(rng),
-        )

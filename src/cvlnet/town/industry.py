@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.canvas import polygons
+from cvlnet.town.areas import border_line, polygons, random_points
 from cvlnet.town.carparks import car_park
 from cvlnet.town.greenery import GROVE, fence, hedge, scatter
-from cvlnet.town.lots import Plot, cut_plots, random_points
+from cvlnet.town.lots import Plot, cut_plots
 from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Spot, Surface
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed, pick
@@ -29,33 +30,29 @@ GOODS: tuple[Rgb, ...] = (
 
 def fill_industry(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Large plots, each with a works or a shop."""
-    yield Patch(block.polygon, Surface.ASPHALT, varied(rng, style.old_asphalt, 8, 2))
-    for plot in cut_plots(block.polygon, rng, (42, 95)):
-        use = pick(rng, {"works": 5, "retail": 3, "storage": 1.5, "fallow": 0.8})
+    yield Patch(block.polygon, Surface.ASPHALT, varied(rng, style.old_asphalt, 8.0, 2.0))
+    for plot in cut_plots(block.polygon, rng, (42.0, 95.0)):
+        use = pick(rng, {"works": 5.0, "retail": 3.0, "storage": 1.5, "fallow": 0.8})
         makers = {"works": _works, "retail": _retail, "storage": _storage, "fallow": _fallow}
         yield from makers[use](plot, style, rng)
         if chance(rng, 0.6):
-            line = (
-                np.asarray(plot.polygon.buffer(-0.8).exterior.coords)
-                if isinstance(plot.polygon.buffer(-0.8), Polygon)
-                else None
-            )
-            if line is not None and len(line) > 3:
+            line = border_line(plot.polygon, 0.8)
+            if line is not None:
                 yield fence(rng, line[: max(2, len(line) - 2)], "mesh_fence")
         strip = plot.polygon.intersection(
-            Polygon(plot.frame.rectangle(-plot.width_m / 2, plot.width_m / 2 - 9, -1, 3.0))
+            Polygon(plot.frame.rectangle(-plot.width_m / 2, plot.width_m / 2 - 9, -1.0, 3.0))
         )
         if chance(rng, 0.7):
-            yield Patch(strip, Surface.LAWN, varied(rng, style.lawn, 6, 3))
+            yield Patch(strip, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
             for part in polygons(strip):
                 yield from scatter(
-                    rng, part.buffer(-0.7), int(part.area / 25), {"bush": 4, "young": 2, "broadleaf": 0.7}, 2.5
+                    rng, part.buffer(-0.7), int(part.area / 14), {"bush": 4.0, "young": 2.0, "broadleaf": 0.7}, 2.5
                 )
 
 
 def hall(corners: Points, eaves_m: float, rng: np.random.Generator, style: Style) -> Building:
     """A hall with the roof of its age."""
-    roof: RoofKind = pick(rng, {"flat": 6, "gable": 3, "sawtooth": 1.2, "hip": 0.6})  # type: ignore[assignment]
+    roof: RoofKind = pick(rng, {"flat": 6.0, "gable": 3.0, "sawtooth": 1.2, "hip": 0.6})  # type: ignore[assignment]
     span = float(np.hypot(*(corners[3] - corners[0])))
     tiles = roof in ("gable", "hip") and chance(rng, 0.25)
     covering = (
@@ -67,7 +64,7 @@ def hall(corners: Points, eaves_m: float, rng: np.random.Generator, style: Style
     )
     palette = {Material.ROOF_FLAT: FLAT_ROOFS, Material.ROOF_TILES: style.roofs}.get(covering, METAL_ROOFS)
     rise = {"flat": 1.0, "sawtooth": 2.6}.get(roof, span * rng.uniform(0.06, 0.16))
-    wall = pick(rng, {"sheet": 6, "brick": 1.5, "plaster": 2})
+    wall = pick(rng, {"sheet": 6.0, "brick": 1.5, "plaster": 2.0})
     material = {
         "sheet": Material.INDUSTRIAL_FACADE,
         "brick": Material.BRICK_FACADE,
@@ -76,7 +73,7 @@ def hall(corners: Points, eaves_m: float, rng: np.random.Generator, style: Style
     colour: Rgb = (142, 92, 74) if wall == "brick" else one_of(rng, INDUSTRY_WALLS if wall == "sheet" else style.walls)
     return Building(
         corners, eaves_m, float(rise), roof, True, 0.0 if roof in ("flat", "sawtooth") else 0.4, material,
-        varied(rng, colour, 6, 2), covering, one_of(rng, palette), object_seed(rng),
+        varied(rng, colour, 6.0, 2.0), covering, one_of(rng, palette), object_seed(rng),
     )  # fmt: skip
 
 
@@ -110,13 +107,13 @@ def _works(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]
 
 def _yard(plot: Plot, built: Points | None, rng: np.random.Generator) -> Iterator[Item]:
     """Containers, goods, trucks and cars around the hall."""
-    free = plot.polygon.buffer(-3.0)
+    free: BaseGeometry = plot.polygon.buffer(-3.0)
     if built is not None:
         free = free.difference(Polygon(built).buffer(4.0))
     for part in polygons(free):
         for xy in random_points(part, rng, int(rng.poisson(part.area / 260)), 7.0):
             turn = plot.frame.yaw_rad + np.pi / 2 * int(rng.integers(4)) + rng.normal(0, 0.03)
-            kind = pick(rng, {"container": 1.5, "goods": 2.5, "car": 4, "truck": 1.2, "skip": 0.5})
+            kind = pick(rng, {"container": 1.5, "goods": 2.5, "car": 4.0, "truck": 1.2, "skip": 0.5})
             if kind == "goods":
                 yield Prop("racks", xy, float(turn), one_of(rng, GOODS), object_seed(rng))
             elif kind in ("container", "skip"):
@@ -134,8 +131,8 @@ def _retail(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item
         return
     tiled = chance(rng, 0.4)
     yield Building(
-        corners, 4.8, 4.5 if tiled else 1.0, "hip" if tiled else "flat", True, 0.8 if tiled else 0.0, Material.SHOP_FACADE,
-        one_of(rng, style.walls), Material.ROOF_TILES if tiled else Material.ROOF_FLAT,
+        corners, 4.8, 4.5 if tiled else 1.0, "hip" if tiled else "flat", True, 0.8 if tiled else 0.0,
+        Material.SHOP_FACADE, one_of(rng, style.walls), Material.ROOF_TILES if tiled else Material.ROOF_FLAT,
         one_of(rng, style.roofs if tiled else FLAT_ROOFS), object_seed(rng),
     )  # fmt: skip
     front = plot.polygon.intersection(Polygon(plot.frame.rectangle(-half + 1.5, half - 1.5, 4.0, back - 2.5)))
@@ -151,16 +148,16 @@ def _retail(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item
     )
 
 
-def _storage(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    yield Patch(plot.polygon.buffer(-1), Surface.GRAVEL, varied(rng, (150, 144, 132), 8, 3))
+def _storage(plot: Plot, _style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    yield Patch(plot.polygon.buffer(-1), Surface.GRAVEL, varied(rng, (150, 144, 132), 8.0, 3.0))
     for xy in random_points(plot.polygon.buffer(-4), rng, int(plot.polygon.area / 130), 6.0):
-        name = pick(rng, {"racks": 3, "container": 2, "rubble": 1})
+        name = pick(rng, {"racks": 3.0, "container": 2.0, "rubble": 1.0})
         colour = one_of(rng, GOODS if name != "container" else CONTAINERS)
         yield Prop(name, xy, plot.frame.yaw_rad + np.pi / 2 * int(rng.integers(2)), colour, object_seed(rng))
 
 
-def _fallow(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    yield Patch(plot.polygon.buffer(-1), Surface.MEADOW, varied(rng, (116, 116, 70), 8, 4))
+def _fallow(plot: Plot, _style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    yield Patch(plot.polygon.buffer(-1), Surface.MEADOW, varied(rng, (116, 116, 70), 8.0, 4.0))
     yield from scatter(rng, plot.polygon.buffer(-3), int(plot.polygon.area / 55), GROVE, 3.0, 0.8)
     if chance(rng, 0.5):
         yield hedge(rng, plot.frame.line((-plot.width_m / 2 + 2, 2.0), (plot.width_m / 2 - 2, 2.0)), 1.5)

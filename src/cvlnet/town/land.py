@@ -10,7 +10,7 @@ import shapely
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.canvas import polygons
+from cvlnet.town.areas import polygons
 from cvlnet.town.curves import ribbon
 from cvlnet.town.junctions import Approach
 from cvlnet.town.plan import Block, Network, Points, Road, Zone

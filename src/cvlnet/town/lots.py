@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from shapely.geometry import LineString, Point, Polygon
+from shapely.geometry import LineString, Polygon
 
-from cvlnet.town.canvas import polygons
+from cvlnet.town.areas import envelope_corners, polygons
 from cvlnet.town.plan import Points
 
 TWO_ROWS_M = 36.0  # blocks deeper than this have plots on both sides
@@ -64,9 +64,7 @@ class Plot:
 
 def long_frame(polygon: Polygon) -> tuple[Frame, float, float]:
     """The frame of a polygon's oriented envelope: origin at a corner, x along its long side; both lengths."""
-    box = np.array(shapely.oriented_envelope(polygon).exterior.coords)[:4]
-    if not Polygon(box).exterior.is_ccw:
-        box = box[::-1]
+    box = envelope_corners(polygon)
     lengths = np.hypot(*(np.roll(box, -1, axis=0) - box).T)
     first = int(np.argmax(lengths[:2]))
     start, end = box[first], box[(first + 1) % 4]
@@ -105,7 +103,7 @@ def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, uppe
         cut = piece.intersection(LineString(frame.rectangle(x, x, -500.0, 500.0)[[0, 2]]))
         if cut.is_empty:
             return None
-        y = frame.local(np.asarray(cut.envelope.exterior.coords if cut.geom_type != "LineString" else cut.coords))[:, 1]
+        y = frame.local(shapely.get_coordinates(cut))[:, 1]
         ends.append(frame.world(np.array([x, y.max() if upper else y.min()])))
     a, b = (ends[1], ends[0]) if upper else (ends[0], ends[1])
     along = (b - a) / max(float(np.hypot(*(b - a))), 1e-6)
@@ -117,19 +115,3 @@ def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, uppe
 def fits(polygon: Polygon, corners_m: Points, margin_m: float) -> bool:
     """Whether a shape lies in a polygon with a margin around."""
     return bool(polygon.buffer(-margin_m).contains(Polygon(corners_m)))
-
-
-def random_points(polygon: Polygon, rng: np.random.Generator, count: int, apart_m: float) -> list[tuple[float, float]]:
-    """Up to ``count`` random places in a polygon, at least ``apart_m`` from each other."""
-    if polygon.is_empty or count < 1:
-        return []
-    west, south, east, north = polygon.bounds
-    shapely.prepare(polygon)
-    found: list[tuple[float, float]] = []
-    for x, y in rng.uniform((west, south), (east, north), (count * 6, 2)):
-        if len(found) == count:
-            break
-        near = any((x - a) ** 2 + (y - b) ** 2 < apart_m**2 for a, b in found)
-        if not near and polygon.contains(Point(x, y)):
-            found.append((float(x), float(y)))
-    return found

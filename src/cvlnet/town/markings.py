@@ -49,7 +49,7 @@ def _lines_along(xy: Points, profile: Profile, strength: float) -> Iterator[Line
         for piece in dashes(cut(xy, solid_m, length - solid_m), DASH_M, GAP_M):
             yield Line(piece, NARROW_M, strength)
         if profile.kind == "main":
-            yield Line(cut(xy, 0, solid_m), NARROW_M, strength)
+            yield Line(cut(xy, 0.0, solid_m), NARROW_M, strength)
             yield Line(cut(xy, length - solid_m, length), NARROW_M, strength)
     for sign in (1, -1):
         for lane in range(1, profile.lanes):
@@ -141,7 +141,7 @@ def _arrows(leaving: Points, profile: Profile, strength: float) -> Iterator[Line
 
 
 def _arrow(turn: int) -> list[tuple[Points, float]]:
-    """Strokes of an arrow in its own frame (x ahead, y left), with widths: straight on, or turning left (1), right (-1)."""
+    """Strokes of an arrow (x ahead, y left) with their widths: straight on, and to the left (1) or right (-1)."""
     shaft = np.array([[-2.0, 0.0], [1.2, 0.0]])
     head = [(np.array([[1.0 + i * 0.2, 0.0], [1.2 + i * 0.2, 0.0]]), 0.9 - i * 0.15) for i in range(6)]
     strokes = [(shaft, 0.15), *head]

@@ -28,10 +28,20 @@ def wobbly(line: Points, rng: np.random.Generator) -> Points:
     return resample(offset(line, WOBBLE_M * waves / np.sqrt(3)), STEP_M)
 
 
+def tightest_radius_m(line: Points) -> float:
+    """Radius of the sharpest bend of a line of points STEP_M apart."""
+    return float(1 / max(_curvature(line).max(), 1e-6))
+
+
+def _curvature(line: Points) -> Points:
+    """Curvature in 1/m, averaged over 2 m."""
+    curvature = np.abs(np.gradient(np.unwrap(yaws_rad(line)))) / STEP_M
+    return np.convolve(np.pad(curvature, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
+
+
 def speeds(way: Way, rng: np.random.Generator) -> tuple[Points, list[tuple[float, float]]]:
     """Speed at every point of a way [N], and its halts (way, seconds)."""
-    curvature = np.abs(np.gradient(np.unwrap(yaws_rad(way.xy_m)))) / STEP_M
-    curvature = np.convolve(np.pad(curvature, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
+    curvature = _curvature(way.xy_m)
     s = np.arange(len(way.xy_m)) * STEP_M
     mood = 0.9 + 0.1 * np.sin(2 * np.pi * s / rng.uniform(60, 150) + rng.uniform(0, 6.28))
     speed = np.minimum(
@@ -53,7 +63,7 @@ def speeds(way: Way, rng: np.random.Generator) -> tuple[Points, list[tuple[float
 
 def timed(speed_m_s: Points, halts: list[tuple[float, float]]) -> tuple[Points, Points]:
     """Times [N] and ways [N] of a motion that starts at time 0; a halt is two times at one way."""
-    s = np.arange(len(speed_m_s)) * STEP_M
+    s = np.asarray(np.arange(len(speed_m_s)) * STEP_M, dtype=np.float64)
     mean = np.maximum((speed_m_s[1:] + speed_m_s[:-1]) / 2, CRAWL_M_S / 2)
     time = np.concatenate([[0.0], np.cumsum(STEP_M / mean)])
     for at_m, seconds in sorted(halts):
@@ -61,4 +71,4 @@ def timed(speed_m_s: Points, halts: list[tuple[float, float]]) -> tuple[Points, 
         if 0 < i < len(s):
             time = np.concatenate([time[: i + 1], time[i:] + seconds])
             s = np.concatenate([s[: i + 1], s[i:]])
-    return time, s
+    return np.asarray(time, dtype=np.float64), s

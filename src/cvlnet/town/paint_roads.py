@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from shapely.geometry import Point, Polygon
 
-from cvlnet.town.canvas import Canvas, polygons
+from cvlnet.town.areas import polygons
+from cvlnet.town.canvas import Canvas
 from cvlnet.town.curves import at_way, cut, length_m, offset, resample, ribbon, tangents, way_m
 from cvlnet.town.junctions import RANK, Approach, between_junctions
 from cvlnet.town.land import Land
@@ -34,18 +35,18 @@ def paint_pavements(
 ) -> None:
     """Everything of the corridors but the carriageways."""
     canvas.fill(land.corridor, Surface.SLABS, style.pavement)
-    canvas.fill(land.footpaths, Surface.PAVERS, varied(rng, style.pavement, 8, 3))
+    canvas.fill(land.footpaths, Surface.PAVERS, varied(rng, style.pavement, 8.0, 3.0))
     finish: dict[int, tuple[Surface, Rgb]] = {}
     for road in network.roads:
         if road.street not in finish:
             surface = (Surface.SLABS, Surface.SLABS, Surface.PAVERS, Surface.ASPHALT)[int(rng.integers(4))]
             base = style.old_asphalt if surface is Surface.ASPHALT else style.pavement
-            finish[road.street] = (surface, varied(rng, base, 9, 2))
+            finish[road.street] = (surface, varied(rng, base, 9.0, 2.0))
         _paint_pavement(canvas, road, *finish[road.street])
     for i, road in enumerate(network.roads):
         inner = between_junctions(network, ends, i)
         if road.profile.verge_m > 0 and inner is not None:
-            colour, half = varied(rng, style.lawn, 6, 3), road.profile.verge_m / 2
+            colour, half = varied(rng, style.lawn, 6.0, 3.0), road.profile.verge_m / 2
             for sign, side in SIDES:
                 middle = offset(inner, sign * (road.profile.kerb_m(side) + half))
                 canvas.fill(ribbon(middle, half, half), Surface.MEADOW, colour)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.areas import border_line, polygons, random_points
 from cvlnet.town.curves import resample
-from cvlnet.town.greenery import GARDEN, plant, scatter
-from cvlnet.town.housing import PAVINGS, house
-from cvlnet.town.lots import Frame, random_points
+from cvlnet.town.greenery import GARDEN, fence, plant, scatter
+from cvlnet.town.housing import PAVINGS, flat_house, house
+from cvlnet.town.lots import Frame
 from cvlnet.town.plan import Block, Building, Item, Patch, Points, RoofKind, Spot, Surface
 from cvlnet.town.scene import Material
-from cvlnet.town.streams import chance, object_seed, pick
-from cvlnet.town.style import FLAT_ROOFS, Style, one_of, varied
+from cvlnet.town.streams import chance, pick
+from cvlnet.town.style import LAWNS, Style, one_of, varied
 
 CORNER_RAD = 0.42  # a sharper turn of the block's border is a corner
 DEEPEST_M = 12.5
@@ -39,25 +42,27 @@ def fill_perimeter(block: Block, style: Style, rng: np.random.Generator) -> Iter
         if not block.polygon.buffer(0.5).contains(shape):
             continue
         yield _town_house(corners, floors, style, rng)
+        yield from _yard(
+            inner[[i, j]], (_mitres(outer) * depth)[[i, j]] * rng.uniform(0.5, 1.1), block.polygon, style, rng
+        )
     yield from _courtyard(block.polygon.buffer(-depth - 1.5), style, rng)
 
 
 def _town_house(corners: Points, floors: int, style: Style, rng: np.random.Generator) -> Building:
     roof: RoofKind = pick(rng, ROOFS)  # type: ignore[assignment]
-    wall = pick(rng, {"shop": 4, "plaster": 5, "brick": 1.5})
+    wall = pick(rng, {"shop": 4.0, "plaster": 5.0, "brick": 1.5})
     material = {"shop": Material.SHOP_FACADE, "plaster": Material.PLASTER_FACADE, "brick": Material.BRICK_FACADE}[wall]
     own = max(2.0, floors + rng.choice([-1, 0, 0, 0, 1]))
     model = house(corners, own * 1.12, roof, style, rng, wall=material, party=True)
-    return Building(**{**model.__dict__, "overhang_m": 0.0 if roof == "flat" else 0.35})
+    return replace(model, overhang_m=0.0 if roof == "flat" else 0.35)
 
 
-def _stations(polygon: Polygon) -> Points | None:
+def _stations(polygon: BaseGeometry) -> Points | None:
     """Corners of the houses along a block's border: its corners, and every 11 to 17 m between them."""
-    if not isinstance(polygon, Polygon) or polygon.is_empty:
+    border = border_line(polygon.simplify(0.4))
+    if border is None:
         return None
-    ring = np.asarray(polygon.simplify(0.4).exterior.coords)[:-1]
-    if not polygon.exterior.is_ccw:
-        ring = ring[::-1]
+    ring = border[:-1]
     corners = [i for i in range(len(ring)) if _turn(ring, i) > CORNER_RAD]
     if len(corners) < 3:
         return None
@@ -86,24 +91,46 @@ def _mitres(points: Points) -> Points:
     return np.array(normals)
 
 
-def _courtyard(yard: Polygon, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    for part in getattr(yard, "geoms", [yard]):
-        if part.is_empty or part.area < 60:
+def _yard(back: Points, inward: Points, lot: Polygon, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    """The strip behind one house, with its own paving or grass, a wall, an annex."""
+    strip = Polygon(np.array([back[0], back[1], back[1] + inward[1], back[0] + inward[0]]))
+    if not strip.is_valid or not lot.buffer(-8).contains(strip.centroid):
+        return
+    surface = (Surface.LAWN, Surface.SLABS, Surface.PAVERS, Surface.GRAVEL, Surface.ASPHALT)[int(rng.integers(5))]
+    colour = one_of(rng, LAWNS if surface is Surface.LAWN else PAVINGS)
+    yield Patch(strip, surface, colour, _direction_rad(back))
+    if chance(rng, 0.5):
+        yield fence(rng, np.array([back[0], back[0] + inward[0]]), "wall" if chance(rng, 0.6) else None)
+    if chance(rng, 0.35):
+        share = rng.uniform(0.3, 0.55)
+        side = back[0] + (back[1] - back[0]) * share
+        corners = np.array([back[0], side, side + inward[1] * 0.9, back[0] + inward[0] * 0.9])
+        yield flat_house(corners, float(rng.uniform(2.6, 9)), style, rng)
+    elif surface is Surface.LAWN:
+        yield from scatter(rng, strip.buffer(-1.5), 3, GARDEN, 2.0, 0.9)
+
+
+def _direction_rad(line: Points) -> float:
+    """Direction of a line from its first to its last point."""
+    east, north = line[-1] - line[0]
+    return float(np.arctan2(north, east))
+
+
+def _courtyard(yard: BaseGeometry, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    for part in polygons(yard):
+        if part.area < 60:
             continue
         green = chance(rng, 0.5)
         if green:
-            yield Patch(part.buffer(-1.5), Surface.LAWN, varied(rng, style.lawn, 6, 3))
-            yield from scatter(rng, part.buffer(-2), int(part.area / 90 * style.tree_density), GARDEN, 4.0)
+            yield Patch(part.buffer(-1.5), Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
+            yield from scatter(rng, part.buffer(-2), int(part.area / 45 * style.tree_density), GARDEN, 3.0)
         angle = style.rotation_rad + rng.normal(0, 0.05)
         for x, y in random_points(part.buffer(-5.0), rng, int(part.area / 300), 11.0):
             frame = Frame(np.array([x, y]), np.array([np.cos(angle), np.sin(angle)]))
             size = rng.uniform((4, 4), (8, 12))
             corners = frame.rectangle(-size[0] / 2, size[0] / 2, -size[1] / 2, size[1] / 2)
             if part.contains(Polygon(corners)):
-                yield Building(
-                    corners, float(rng.uniform(2.5, 5)), 1.0, "flat", True, 0.0, Material.BARE_WALL, one_of(rng, style.walls),
-                    Material.ROOF_FLAT, one_of(rng, FLAT_ROOFS), object_seed(rng),
-                )  # fmt: skip
+                yield flat_house(corners, float(rng.uniform(2.5, 5)), style, rng, Material.BARE_WALL)
         if not green:
             for xy in random_points(part.buffer(-2.5), rng, int(part.area / 80), 5.5):
                 yield Spot(xy, angle + np.pi / 2 * int(rng.integers(4)), 0.6)

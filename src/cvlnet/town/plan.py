@@ -188,6 +188,7 @@ class Tree:
     crown_m: float  # diameter
     rgb: Rgb
     seed: int
+    near_street: bool = False  # drawn in more detail
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ COBBLE_STONES = ((112, 106, 100), (124, 112, 104), (104, 104, 106))
 
 def make_profile(rng: np.random.Generator, kind: StreetKind, zone: Zone, style: Style) -> Profile:
     """A street's cross-section; widths as German guidelines have them."""
-    rgb = varied(rng, style.asphalt if chance(rng, 0.6) else style.old_asphalt, 6, 1)
+    rgb = varied(rng, style.asphalt if chance(rng, 0.6) else style.old_asphalt, 6.0, 1.0)
     parking_m = float(rng.uniform(1.95, 2.2))
     sides = {"both": (parking_m, parking_m), "left": (parking_m, 0.0), "right": (0.0, parking_m), "none": (0.0, 0.0)}
     if kind == "main":
@@ -60,7 +60,7 @@ def _main(rng: np.random.Generator, zone: Zone, style: Style, rgb: tuple[int, in
     else:
         median_m = float(rng.uniform(2.2, 4.5)) if lanes == 2 and chance(rng, 0.6) else 0.0
     cycle_m = float(rng.choice([0.0, 1.6, 1.85]))
-    parking_m = float(rng.uniform(2.0, 2.3)) if zone is not Zone.FIELDS and chance(rng, 0.5) else 0.0
+    parking_m = float(rng.uniform(2.0, 2.3)) if zone is not Zone.FIELDS and chance(rng, 0.65) else 0.0
     left_m = parking_m if chance(rng, 0.8) else 0.0
     bays = parking_m > 0 and chance(rng, 0.6)
     verge_m = float(rng.choice([0.0, 1.8, 2.6])) if not bays else 0.0

@@ -73,7 +73,7 @@ def _gable(b: Building, c: Array) -> Roof:
     )
     v = gables[..., 2]
     u = np.linalg.norm(gables[..., :2] - gables[:, :1, :2], axis=2)
-    wall = Material.BARE_WALL if b.party_walls else b.wall
+    wall = Material.PLAIN if b.party_walls else b.wall
     ends = triangles(gables, np.stack([u, v], axis=-1), wall, b.wall_rgb, b.seed)
     return Roof(faces, Mesh.join([quads(faces, b.covering, b.roof_rgb, b.seed), ends]))
 
@@ -155,7 +155,7 @@ def _mansard(b: Building, c: Array) -> Roof:
         ]
     )
     gable = np.array([[kink[1], kink[2], lifted(right, top)], [kink[3], kink[0], lifted(left, top)]])
-    wall = Material.BARE_WALL if b.party_walls else b.wall
+    wall = Material.PLAIN if b.party_walls else b.wall
     return Roof(
         steep,
         Mesh.join(

@@ -47,7 +47,7 @@ def prism(
     outline_m: Array, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int,
     *, top: Material | None = None, top_rgb: Rgb | None = None,
 ) -> Mesh:  # fmt: skip
-    """Walls around a convex outline [N, 2] (counter-clockwise) and its flat top, in its own material if one is given."""
+    """Walls around a convex outline [N, 2] (counter-clockwise) and its flat top, which may have its own material."""
     n = len(outline_m)
     following = np.roll(outline_m, -1, axis=0)
     sides = np.empty((n, 4, 3))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
 from shapely.geometry import Polygon
 
+from cvlnet.town.areas import envelope_corners
 from cvlnet.town.curves import cut, length_m, resample
 from cvlnet.town.plan import Network, Node, Points, Road, StreetKind, Zone
 from cvlnet.town.profiles import make_profile
@@ -21,12 +23,12 @@ from cvlnet.town.style import Style
 
 # largest short and long side of a cell before it is divided (between centrelines)
 CELL_M: dict[Zone, tuple[float, float]] = {
-    Zone.CENTRE: (88, 130),
-    Zone.SUBURB: (86, 190),
-    Zone.VILLAS: (100, 210),
-    Zone.APARTMENTS: (125, 210),
-    Zone.INDUSTRY: (175, 260),
-    Zone.FIELDS: (230, 420),
+    Zone.CENTRE: (88.0, 130.0),
+    Zone.SUBURB: (86.0, 190.0),
+    Zone.VILLAS: (100.0, 210.0),
+    Zone.APARTMENTS: (125.0, 210.0),
+    Zone.INDUSTRY: (175.0, 260.0),
+    Zone.FIELDS: (230.0, 420.0),
 }
 MARGIN_M = 90.0  # streets run on so far beyond the square
 MAIN_SPACING_M = (230.0, 340.0)
@@ -73,7 +75,7 @@ def _divide_square(
             direction = angle + rng.normal(0, 0.05)
             along = np.array([np.cos(direction), np.sin(direction)])
             kind: StreetKind = "main" if chance(rng, 0.5) or number == axis == 0 else "collector"
-            start, end = normal * offset_m - along * half * 3, normal * offset_m + along * half * 3
+            start = normal * offset_m - along * half * 3
             zone = zone_at(normal * offset_m)
             parts = [_split(cell, start, along) for cell in cells]
             ends = [p for part in parts if part is not None for p in part[2]]
@@ -102,7 +104,9 @@ def _main_offsets(rng: np.random.Generator, size_m: float) -> list[float]:
 def _split(cell: Points, through: Points, along: Points) -> tuple[Points, Points, tuple[Points, Points]] | None:
     """Both parts of a convex cell and the ends of the chord through a point, or None if the line misses the cell."""
     side = (cell - through) @ np.array([-along[1], along[0]])
-    left, right, ends = [], [], []
+    left: list[Points] = []
+    right: list[Points] = []
+    ends: list[Points] = []
     for i in range(len(cell)):
         j = (i + 1) % len(cell)
         (left if side[i] >= 0 else right).append(cell[i])
@@ -125,7 +129,7 @@ def _divide_cell(
     """Divide a cell if it is too large for its zone: its parts join ``cells``, the street between them ``chords``."""
     zone = zone_at(cell.mean(axis=0))
     short_limit, long_limit = CELL_M[zone]
-    box = np.array(shapely.oriented_envelope(Polygon(cell)).exterior.coords)
+    box = envelope_corners(Polygon(cell))
     sides = np.diff(box[:3], axis=0)
     lengths = np.hypot(*sides.T)
     long_axis = sides[int(np.argmax(lengths))] / lengths.max()
@@ -141,7 +145,7 @@ def _divide_cell(
         shift = rng.uniform(-0.12, 0.12) * extent * (1 + attempt / 6)
         turn = rng.normal(0, 0.07)
         direction = along * np.cos(turn) + across * np.sin(turn)
-        chord = _snapped_chord(cell, box[:4].mean(axis=0) + across * shift, direction, joints)
+        chord = _snapped_chord(cell, box.mean(axis=0) + across * shift, direction, joints)
         if chord is None or np.hypot(*(chord[1] - chord[0])) < APART_M:
             continue
         part = _split(cell, chord[0], (chord[1] - chord[0]) / np.hypot(*(chord[1] - chord[0])))
@@ -199,7 +203,7 @@ def _bend(chords: list[Chord], joints: list[Points], rng: np.random.Generator, s
         profile = make_profile(rng, chord.kind, chord.zone, style)
         points = [unique_joints[i] for _, i in stops]
         alone = len(points) == 2 and chord.kind == "residential" and 80 < length < 260
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        for a, b in pairwise(points):
             steps = max(2, round(float(np.hypot(*(b - a))) / 2.0))
             xy = warp(a + (b - a) * np.linspace(0, 1, steps + 1)[:, None])
             if alone and chance(rng, DEAD_END_SHARE):
@@ -207,7 +211,7 @@ def _bend(chords: list[Chord], joints: list[Points], rng: np.random.Generator, s
                     a, b, xy = b, a, xy[::-1]
                 stop_m = length_m(xy) * rng.uniform(0.5, 0.72)
                 footpaths.append(cut(xy, stop_m, length_m(xy)))
-                xy = resample(cut(xy, 0, stop_m), 2.0)
+                xy = resample(cut(xy, 0.0, stop_m), 2.0)
                 start = node_at(a)
                 places.append(xy[-1])
                 roads.append(Road(start, len(places) - 1, street, profile, xy, dead_end=True))

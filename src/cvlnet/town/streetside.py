@@ -41,7 +41,7 @@ def street_side(network: Network, ends: Ends, style: Style, rng: np.random.Gener
                 yield from _standing(strip, road, sign, side, parking_m, share, style, rng)
             elif road.profile.trees:
                 yield from _trees(xy, road, sign, side, style, rng)
-            yield from _furniture(xy, road, sign, side, style, rng)
+            yield from _furniture(xy, road, sign, side, rng)
         if road.profile.median_m > 0:
             yield from _median(xy, road, style, rng)
     for n, node in enumerate(network.nodes):
@@ -72,7 +72,7 @@ def _standing(
     if road.profile.bays:
         paved = (Surface.PAVERS, Surface.COBBLES, Surface.SLABS)[road.street % 3]
         half = parking_m / 2
-        yield Patch(ribbon(line, half, half), paved, varied(rng, style.pavement, 8, 3), float(yaws[0]), "road")
+        yield Patch(ribbon(line, half, half), paved, varied(rng, style.pavement, 8.0, 3.0), float(yaws[0]), "road")
         yield Line(offset(line, -sign * (half - 0.06)), 0.12, 0.7)
     elif road.street % 4 == 0:
         yield Line(offset(line, -sign * parking_m / 2), 0.12, 0.75)
@@ -117,7 +117,7 @@ def _trees(
 
 
 def _furniture(
-    xy: Points, road: Road, sign: int, side: Literal["left", "right"], style: Style, rng: np.random.Generator
+    xy: Points, road: Road, sign: int, side: Literal["left", "right"], rng: np.random.Generator
 ) -> Iterator[Item]:
     p = road.profile
     line, yaws = _line_at(xy, sign, p.kerb_m(side) + 0.45)
@@ -189,4 +189,4 @@ def _at_junction(network: Network, ends: Ends, r: int, n: int, rng: np.random.Ge
         if end.control == wanted and chance(rng, share):
             at_m = end.trim_m + (6.5 if name == "signal" else 0.5)
             place, yaw = _at(line, yaws, at_m)
-            yield Prop(name, place, yaw, colour, object_seed(rng))  # type: ignore[arg-type]
+            yield Prop(name, place, yaw, colour, object_seed(rng))

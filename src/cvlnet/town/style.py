@@ -13,10 +13,10 @@ from cvlnet.town.plan import Rgb, Zone
 from cvlnet.town.streams import pick, stream
 
 ROOF_PALETTES: dict[str, tuple[Rgb, ...]] = {
-    "red": ((152, 72, 52), (168, 86, 62), (136, 64, 50), (120, 62, 52), (176, 98, 70), (96, 62, 54)),
-    "brown": ((104, 70, 58), (88, 64, 56), (118, 80, 66), (76, 62, 58), (136, 78, 60), (150, 70, 52)),
-    "slate": ((72, 74, 80), (60, 62, 68), (88, 90, 96), (98, 84, 80), (80, 70, 68), (128, 68, 56)),
-    "mixed": ((152, 74, 54), (84, 66, 60), (74, 76, 82), (128, 82, 66), (108, 104, 102), (164, 90, 66)),
+    "red": ((138, 82, 66), (150, 92, 74), (122, 72, 60), (104, 70, 62), (160, 108, 86), (88, 66, 60)),
+    "brown": ((98, 76, 66), (84, 68, 62), (110, 86, 74), (74, 66, 62), (126, 86, 72), (138, 80, 66)),
+    "slate": ((74, 76, 80), (62, 64, 68), (90, 91, 95), (96, 86, 82), (80, 73, 71), (120, 78, 68)),
+    "mixed": ((140, 84, 68), (84, 70, 64), (76, 78, 82), (116, 88, 76), (108, 105, 103), (150, 98, 78)),
 }
 WALL_PALETTES: dict[str, tuple[Rgb, ...]] = {
     "light": ((222, 216, 204), (232, 228, 220), (214, 202, 178), (226, 210, 170), (206, 206, 204), (220, 190, 160)),
@@ -52,7 +52,7 @@ LEAVES: tuple[Rgb, ...] = (
 NEEDLES: tuple[Rgb, ...] = ((40, 62, 40), (48, 68, 42), (62, 80, 70), (36, 54, 34))
 RARE_LEAVES: tuple[Rgb, ...] = ((96, 52, 48), (150, 118, 44), (132, 84, 44), (118, 120, 58), (176, 140, 150))
 HEDGES: tuple[Rgb, ...] = ((54, 76, 38), (66, 88, 44), (48, 68, 36), (80, 92, 48))
-LAWNS: tuple[Rgb, ...] = ((86, 108, 52), (98, 116, 58), (78, 98, 50), (110, 118, 66), (122, 120, 74), (72, 96, 46))
+LAWNS: tuple[Rgb, ...] = ((90, 100, 62), (100, 106, 68), (84, 92, 60), (112, 110, 76), (124, 116, 84), (80, 92, 56))
 
 # quarters of one town, commonest first
 CHARACTERS: tuple[tuple[Zone, ...], ...] = (
@@ -96,8 +96,8 @@ def make_style(seed: int) -> Style:
         rotation_rad=float(rng.uniform(0, np.pi / 2)),
         zones=CHARACTERS[int(rng.integers(len(CHARACTERS)))],
         warp_m=float(rng.uniform(5, 17)),
-        roofs=ROOF_PALETTES[pick(rng, {"red": 3, "brown": 2, "slate": 1, "mixed": 3})],
-        walls=WALL_PALETTES[pick(rng, {"light": 3, "sandstone": 1.5, "colourful": 2})],
+        roofs=ROOF_PALETTES[pick(rng, {"red": 3.0, "brown": 2.0, "slate": 1.0, "mixed": 3.0})],
+        walls=WALL_PALETTES[pick(rng, {"light": 3.0, "sandstone": 1.5, "colourful": 2.0})],
         asphalt=rgb(grey + warm, grey, grey - warm),
         old_asphalt=rgb(grey + 20 + warm, grey + 18, grey + 14 - warm),
         pavement=rgb(pavement + 4, pavement, pavement - rng.uniform(2, 12)),

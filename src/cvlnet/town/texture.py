@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from cvlnet.town.canvas import Canvas
+from cvlnet.town.compiled import hash01, kernel, noise2
 from cvlnet.town.plan import Surface
+from cvlnet.town.scene import U8
 
+F64 = npt.NDArray[np.float64]
 OCTAVES_M = np.array([0.12, 0.35, 1.1, 4.0, 17.0, 70.0])
 # relative brightness of each octave, then strength of the drift between green and yellow (or grey and brown)
 GRAIN: dict[Surface, tuple[float, ...]] = {
@@ -46,12 +48,11 @@ def weather(canvas: Canvas, seed: int, marking_wear: float) -> None:
         joints[surface] = JOINTS.get(surface, (0.0, 0.0, 0.0, 0.0))
     _weather(
         canvas.rgb,
-        canvas.surface,
-        canvas.angle,
+        canvas.kind,
         canvas.wear,
         canvas.marking,
         canvas.grid.cell_m,
-        np.uint32(seed & 0xFFFFFFFF),
+        seed % 2**31,
         grain,
         joints,
         OCTAVES_M,
@@ -60,60 +61,55 @@ def weather(canvas: Canvas, seed: int, marking_wear: float) -> None:
     )
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _hash(i: int, j: int, seed: int) -> float:
-    """A number in -1..1 of a lattice point."""
-    h = np.uint32(i) * np.uint32(0x9E3779B1) ^ np.uint32(j) * np.uint32(0x85EBCA77) ^ np.uint32(seed)
-    h = (h ^ (h >> np.uint32(15))) * np.uint32(0x2C1B3C6D)
-    h = np.uint32(h)
-    h = (h ^ (h >> np.uint32(12))) * np.uint32(0x297A2D39)
-    h = np.uint32(h)
-    return float(np.uint32(h ^ (h >> np.uint32(15)))) * (2.0 / 4294967295.0) - 1.0
+@kernel
+def _signed(x: float, y: float, seed: int) -> float:
+    """Smooth noise in -1..1, features about 1 unit apart."""
+    return 2.0 * noise2(x, y, seed) - 1.0
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _noise(x: float, y: float, seed: int) -> float:
-    """Smooth value noise in -1..1, features about 1 unit apart."""
-    fi, fj = np.floor(x), np.floor(y)
-    i, j = np.int64(fi), np.int64(fj)
-    u, v = x - fi, y - fj
-    u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
-    low = _hash(i, j, seed) * (1 - u) + _hash(i + 1, j, seed) * u
-    high = _hash(i, j + 1, seed) * (1 - u) + _hash(i + 1, j + 1, seed) * u
-    return low * (1 - v) + high * v
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _joint(x: float, y: float, angle: float, pattern: npt.NDArray[np.float64], seed: int) -> float:
+@kernel
+def _joint(x: float, y: float, angle: float, pattern: F64, seed: int) -> float:
     """Brightness of a paving's joints, and of its stones against each other, at a place."""
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     row = np.floor(across / pattern[1])
     shifted = along / pattern[0] + 0.5 * (row % 2)
     in_along, in_across = (shifted - np.floor(shifted)) * pattern[0], across - row * pattern[1]
-    stone = 0.05 * _hash(np.int64(np.floor(shifted)), np.int64(row), seed)
+    stone = 0.1 * hash01(int(np.floor(shifted)), int(row), seed) - 0.05
     if in_along < pattern[2] or in_across < pattern[2]:
         return float(pattern[3] + stone)
     return float(stone)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _weather(rgb, surface, angle, wear, marking, cell_m, seed, grain, joints, octaves_m, paint, paint_wear):  # type: ignore[no-untyped-def]
-    rows, cols = surface.shape
+@kernel
+def _weather(
+    rgb: U8,
+    kind: U8,
+    wear: U8,
+    marking: U8,
+    cell_m: float,
+    seed: int,
+    grain: F64,
+    joints: F64,
+    octaves_m: F64,
+    paint: F64,
+    paint_wear: float,
+) -> None:
+    rows, cols = wear.shape
     last = len(octaves_m)
     for row in range(rows):
         y = -row * cell_m
         for col in range(cols):
             x = col * cell_m
-            s = surface[row, col]
+            s = kind[row, col, 0]
             brightness = 1.0 + (wear[row, col] - 128.0) / 128.0
             for k in range(last):
-                brightness *= 1.0 + grain[s, k] * _noise(x / octaves_m[k], y / octaves_m[k], seed + k)
+                brightness *= 1.0 + grain[s, k] * _signed(x / octaves_m[k], y / octaves_m[k], seed + k)
             if joints[s, 0] > 0:
-                brightness *= 1.0 + _joint(x, y, angle[row, col] * np.pi / 256, joints[s], seed)
-            drift = grain[s, last] * (_noise(x / 9.0, y / 9.0, seed + 77) + 0.6 * _noise(x / 1.7, y / 1.7, seed + 78))
+                brightness *= 1.0 + _joint(x, y, kind[row, col, 1] * np.pi / 256, joints[s], seed)
+            drift = grain[s, last] * (_signed(x / 9.0, y / 9.0, seed + 77) + 0.6 * _signed(x / 1.7, y / 1.7, seed + 78))
             paint_left = marking[row, col] / 255.0
             if paint_left > 0:
-                rubbed = 0.5 + 0.5 * _noise(x / 0.2, y / 0.2, seed + 90) + 0.6 * _noise(x / 6.0, y / 6.0, seed + 91)
+                rubbed = 0.5 + 0.5 * _signed(x / 0.2, y / 0.2, seed + 90) + 0.6 * _signed(x / 6.0, y / 6.0, seed + 91)
                 paint_left *= min(1.0, max(0.0, 1.15 - paint_wear * 1.2 * rubbed - 0.25 * paint_wear))
             for c in range(3):
                 bare = rgb[row, col, c] * brightness * (1.0 + drift * (1 - c))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from cvlnet.town.plan import Rgb, Tree
 from cvlnet.town.scene import Material, Mesh
@@ -12,6 +13,7 @@ from cvlnet.town.solids import Array, ball, pole, triangles
 from cvlnet.town.style import rgb
 
 BARK: tuple[Rgb, ...] = ((84, 70, 58), (98, 86, 74), (70, 60, 52), (120, 112, 104))
+HEADROOM_M = 2.7  # streets are kept clear of branches
 LARGE_CROWN_M = 4.5  # from here on a crown is worth finer triangles
 
 
@@ -25,17 +27,21 @@ def tree_mesh(tree: Tree) -> Mesh:
 def _broadleaf(tree: Tree, rng: np.random.Generator) -> Mesh:
     radius, height = tree.crown_m / 2, tree.height_m
     bare = height * rng.uniform(0.2, 0.32)
+    if tree.near_street and height > LARGE_CROWN_M:
+        bare = max(bare, min(HEADROOM_M, height * 0.5))
     middle, half = (height + bare) / 2, (height - bare) / 2
-    main = 1 if tree.crown_m > LARGE_CROWN_M else 0
-    parts = [_clump((0, 0, middle), (radius * 0.86, radius * 0.86, half * 0.95), main, tree, rng)]
-    count = 2 if main else 1
+    fine = tree.near_street and tree.crown_m > LARGE_CROWN_M
+    core = 0.74 if fine else 0.84
+    parts = [_clump((0.0, 0.0, middle + half * 0.06), (radius * core, radius * core, half * 0.9), int(fine), tree, rng)]
+    count = 4 if fine else 3 if tree.crown_m > LARGE_CROWN_M else 1
     angle = rng.uniform(0, 2 * np.pi)
     for i in range(count):
         turn = angle + 2 * np.pi * i / count + rng.normal(0, 0.4)
-        reach = radius * rng.uniform(0.4, 0.62)
+        reach = radius * rng.uniform(0.42, 0.64)
         size = radius * rng.uniform(0.45, 0.62)
-        place = (reach * np.cos(turn), reach * np.sin(turn), middle + half * rng.uniform(-0.45, 0.4))
-        parts.append(_clump(place, (size, size, min(size, half * 0.7)), 0, tree, rng))
+        thick = min(size, half * 0.7)
+        z = max(middle + half * rng.uniform(-0.6, 0.5), bare + thick)
+        parts.append(_clump((reach * np.cos(turn), reach * np.sin(turn), z), (size, size, thick), 0, tree, rng))
     return Mesh.join([_trunk(tree, bare + half * 0.5, rng), *parts])
 
 
@@ -45,15 +51,15 @@ def _poplar(tree: Tree, rng: np.random.Generator) -> Mesh:
     return Mesh.join(
         [
             _trunk(tree, bare + 1.0, rng),
-            _clump((0, 0, bare + half * 0.9), (radius, radius, half * 0.9), 1, tree, rng),
-            _clump((0, 0, bare + half * 1.6), (radius * 0.5, radius * 0.5, half * 0.42), 0, tree, rng),
+            _clump((0.0, 0.0, bare + half * 0.9), (radius, radius, half * 0.9), 1, tree, rng),
+            _clump((0.0, 0.0, bare + half * 1.6), (radius * 0.5, radius * 0.5, half * 0.42), 0, tree, rng),
         ]
     )
 
 
 def _bush(tree: Tree, rng: np.random.Generator) -> Mesh:
     radius = tree.crown_m / 2
-    return _clump((0, 0, tree.height_m * 0.42), (radius, radius, tree.height_m * 0.56), 0, tree, rng)
+    return _clump((0.0, 0.0, tree.height_m * 0.42), (radius, radius, tree.height_m * 0.56), 0, tree, rng)
 
 
 def _conifer(tree: Tree, rng: np.random.Generator) -> Mesh:
@@ -77,11 +83,11 @@ def _trunk(tree: Tree, height_m: float, rng: np.random.Generator) -> Mesh:
 
 
 @lru_cache(maxsize=2)
-def _ball(level: int) -> tuple[Array, Array, int]:
+def _ball(level: int) -> tuple[Array, npt.NDArray[np.int64], int]:
     """Triangles of a ball, the number of each corner's place, and the count of places."""
     corners = ball(level)
     places, number = np.unique(np.round(corners.reshape(-1, 3), 6), axis=0, return_inverse=True)
-    return corners, number.reshape(corners.shape[:2]), len(places)
+    return corners, np.asarray(number).reshape(corners.shape[:2]), len(places)
 
 
 def _clump(

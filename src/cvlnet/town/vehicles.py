@@ -74,7 +74,7 @@ def vehicle_mesh(kind: str, rng: np.random.Generator) -> Mesh:
 
 
 def _paint(rng: np.random.Generator) -> Rgb:
-    return one_of(rng, PAINTS[pick(rng, PAINT_SHARES)], 5, 2)
+    return one_of(rng, PAINTS[pick(rng, PAINT_SHARES)], 5.0, 2.0)
 
 
 def _car(shape: Shape, paint: Rgb, rng: np.random.Generator, *, glazed: bool) -> Mesh:
@@ -168,12 +168,12 @@ def _truck(rng: np.random.Generator) -> Mesh:
     front = length / 2 + 1.0
     return Mesh.join(
         [
-            block((length, 2.45, rng.uniform(2.2, 2.7)), (-1.1, 0), 0.95, Material.CAR_PAINT, load, seed),
-            block((length + 1.6, 1.0, 0.35), (-0.3, 0), 0.6, Material.METAL, DARK, seed),
-            block((1.9, 2.4, 1.0), (front - 0.5, 0), 0.5, Material.CAR_PAINT, paint, seed),
+            block((length, 2.45, rng.uniform(2.2, 2.7)), (-1.1, 0.0), 0.95, Material.CAR_PAINT, load, seed),
+            block((length + 1.6, 1.0, 0.35), (-0.3, 0.0), 0.6, Material.METAL, DARK, seed),
+            block((1.9, 2.4, 1.0), (front - 0.5, 0.0), 0.5, Material.CAR_PAINT, paint, seed),
             prism(_box_outline(front - 1.42, front + 0.4, 1.15), 1.5, 2.3, Material.GLASS, TINTED, seed,
                   top=Material.CAR_PAINT, top_rgb=paint),
-            block((1.8, 2.35, 0.4), (front - 0.55, 0), 2.3, Material.CAR_PAINT, paint, seed),
+            block((1.8, 2.35, 0.4), (front - 0.55, 0.0), 2.3, Material.CAR_PAINT, paint, seed),
             *_wheels(front - 0.9, 1.2, 0.48, seed),
         ]
     )  # fmt: skip
@@ -187,8 +187,8 @@ def _trailer(rng: np.random.Generator) -> Mesh:
     rgb: Rgb = (230, 230, 226) if caravan else one_of(rng, ((90, 92, 96), (50, 80, 130), (110, 110, 106)))
     return Mesh.join(
         [
-            block(size, (0, 0), 0.5, Material.CAR_PAINT if caravan else Material.PLAIN, rgb, seed),
-            block((1.2, 0.1, 0.1), (size[0] / 2 + 0.6, 0), 0.5, Material.METAL, DARK, seed),
+            block(size, (0.0, 0.0), 0.5, Material.CAR_PAINT if caravan else Material.PLAIN, rgb, seed),
+            block((1.2, 0.1, 0.1), (size[0] / 2 + 0.6, 0.0), 0.5, Material.METAL, DARK, seed),
             *_wheels(0.0, size[1] / 2, 0.3, seed)[:4],
         ]
     )
@@ -222,11 +222,11 @@ def _cyclist(rng: np.random.Generator) -> Mesh:
     return Mesh.join(
         [
             *wheels,
-            block((0.9, 0.05, 0.06), (0, 0), 0.6, Material.METAL, (70, 74, 90), seed),
-            block((0.05, 0.5, 0.05), (0.45, 0), 1.0, Material.METAL, DARK, seed),
-            block((0.26, 0.3, 0.5), (-0.12, 0), 0.5, Material.PLAIN, trousers, seed),
-            block((0.3, 0.42, 0.56), (-0.05, 0), 0.97, Material.PLAIN, jacket, seed),
-            block((0.5, 0.5, 0.1), (0.15, 0), 1.2, Material.PLAIN, jacket, seed),
+            block((0.9, 0.05, 0.06), (0.0, 0.0), 0.6, Material.METAL, (70, 74, 90), seed),
+            block((0.05, 0.5, 0.05), (0.45, 0.0), 1.0, Material.METAL, DARK, seed),
+            block((0.26, 0.3, 0.5), (-0.12, 0.0), 0.5, Material.PLAIN, trousers, seed),
+            block((0.3, 0.42, 0.56), (-0.05, 0.0), 0.97, Material.PLAIN, jacket, seed),
+            block((0.5, 0.5, 0.1), (0.15, 0.0), 1.2, Material.PLAIN, jacket, seed),
             head.moved((0.08, 0.0, 0.0), 0.0),
         ]
     )

@@ -1,0 +1,91 @@
+"""Polygons on a grid by exact coverage: a cell takes as much of the colour as the polygon covers of it.
+
+OpenCV's anti-aliased polygons snap to whole rows and grow by half a cell; lane lines of 12 cm show that.
+"""
+
+from __future__ import annotations
+
+from math import floor
+
+import numpy as np
+import numpy.typing as npt
+
+from cvlnet.town.compiled import kernel
+from cvlnet.town.scene import U8
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+SCANS = 8  # scan lines a row; along a scan line coverage is exact
+
+
+def paint_polygon(colours: U8, colour: U8, labels: U8, label: U8, rings: list[F64]) -> None:
+    """Blend ``colour`` [C] into ``colours`` [rows, cols, C], and set ``labels`` [rows, cols, L] where half is covered.
+
+    rings: outer border and holes, each [N, 2], (column, row), a cell's centre at whole numbers; even-odd.
+    """
+    edges = np.concatenate([np.concatenate([ring, np.roll(ring, -1, axis=0)], axis=1) for ring in rings]) + 0.5
+    edges = edges[edges[:, 1] != edges[:, 3]]
+    edges = np.where((edges[:, 1] < edges[:, 3])[:, None], edges, edges[:, [2, 3, 0, 1]])
+    edges = edges[(edges[:, 3] > 0) & (edges[:, 1] < colours.shape[0])]
+    if len(edges):
+        _paint(colours, colour, labels, label, np.ascontiguousarray(edges[np.argsort(edges[:, 1], kind="stable")]))
+
+
+@kernel
+def _paint(colours: U8, colour: U8, labels: U8, label: U8, edges: F64) -> None:
+    """Edges [E, 4]: upper (column, row), lower (column, row), by their upper rows; cell i spans i to i + 1."""
+    rows, cols, channels = colours.shape
+    active = np.empty(len(edges), np.int64)
+    crossings = np.empty(len(edges), np.float64)
+    cover = np.zeros(cols + 1, np.float64)
+    count, coming = 0, 0
+    lowest = edges[:, 3].max()
+    for row in range(max(0, floor(edges[0, 1])), min(rows, floor(lowest) + 1)):
+        while coming < len(edges) and edges[coming, 1] < row + 1:
+            active[count] = coming
+            count += 1
+            coming += 1
+        kept = 0
+        for k in range(count):
+            if edges[active[k], 3] > row:
+                active[kept] = active[k]
+                kept += 1
+        count = kept
+        left, right = cols, 0
+        for scan in range(SCANS):
+            y = row + (scan + 0.5) / SCANS
+            found = 0
+            for k in range(count):
+                e = active[k]
+                if edges[e, 1] <= y < edges[e, 3]:
+                    share = (y - edges[e, 1]) / (edges[e, 3] - edges[e, 1])
+                    crossings[found] = edges[e, 0] + share * (edges[e, 2] - edges[e, 0])
+                    found += 1
+            spans = np.sort(crossings[:found])
+            for k in range(0, found - 1, 2):
+                start, stop = min(max(spans[k], 0.0), float(cols)), min(max(spans[k + 1], 0.0), float(cols))
+                if stop > start:
+                    _cover(cover, start, stop)
+                    left, right = min(left, floor(start)), max(right, min(cols, floor(stop) + 1))
+        for col in range(left, right):
+            share = min(1.0, cover[col])
+            cover[col] = 0.0
+            for c in range(channels):
+                before = float(colours[row, col, c])
+                colours[row, col, c] = np.uint8(before + (colour[c] - before) * share + 0.5)
+            if share >= 0.5:
+                for c in range(len(label)):
+                    labels[row, col, c] = label[c]
+
+
+@kernel
+def _cover(cover: F64, start: float, stop: float) -> None:
+    """Add one scan line's span to the coverage of a row."""
+    first, last = floor(start), floor(stop)
+    if first == last:
+        cover[first] += (stop - start) / SCANS
+        return
+    cover[first] += (first + 1 - start) / SCANS
+    for col in range(first + 1, last):
+        cover[col] += 1.0 / SCANS
+    cover[last] += (stop - last) / SCANS

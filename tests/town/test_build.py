@@ -1,0 +1,203 @@
+"""Laws of whole towns: the same bytes again, nothing in the lanes, inside the square, flat when asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import shapely
+
+from cvlnet.town.build import build_town, make_plan
+from cvlnet.town.config import Nuisances, TownConfig
+from cvlnet.town.drives import allowed_half_m
+from cvlnet.town.plan import Network
+from cvlnet.town.scene import Drive, Material, Mesh, Scene
+from cvlnet.town.style import make_style
+from cvlnet.town.terrain import height_at
+
+CONFIG = TownConfig(seed=7, size_m=260.0, drives=2, frames_per_drive=30, albedo_cell_m=0.4)
+SEEDS = (7, 100_003, 200_004)
+CALM = replace(CONFIG, nuisances=Nuisances.none())
+
+
+@lru_cache(maxsize=8)
+def town(config: TownConfig) -> tuple[Scene, tuple[Drive, ...]]:
+    return build_town(config)
+
+
+def arrays(mesh: Mesh) -> list[np.ndarray]:
+    return [mesh.xyz_m, mesh.uv_m, mesh.material, mesh.rgb, mesh.seed]
+
+
+def same(a: Mesh, b: Mesh) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(arrays(a), arrays(b), strict=True))
+
+
+def test_same_seed_same_bytes() -> None:
+    scene, drives = town(CONFIG)
+    again, drives_again = build_town(CONFIG)
+    assert np.array_equal(scene.ground.albedo, again.ground.albedo)
+    assert np.array_equal(scene.ground.height_m, again.ground.height_m)
+    for part in ("static", "parked_at_flight", "parked_at_drive", "traffic_at_flight"):
+        assert same(getattr(scene, part), getattr(again, part)), part
+    for a, b in zip(drives, drives_again, strict=True):
+        assert np.array_equal(a.xyz_m, b.xyz_m)
+        assert np.array_equal(a.yaw_rad, b.yaw_rad)
+        assert len(a.traffic) == len(b.traffic)
+
+
+def test_another_seed_is_another_town() -> None:
+    scene, _ = town(CONFIG)
+    other, _ = town(replace(CONFIG, seed=8))
+    assert not np.array_equal(scene.ground.albedo, other.ground.albedo)
+    assert len(scene.static) != len(other.static)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_town_has_everything_and_stays_inside(seed: int) -> None:
+    config = replace(CONFIG, seed=seed)
+    scene, drives = town(config)
+    cells = round(config.size_m / config.albedo_cell_m)
+    assert scene.ground.albedo.shape == (cells, cells, 3)
+    assert min(scene.ground.height_grid.size_m) >= config.size_m
+    present = {int(m) for m in np.unique(scene.static.material)}
+    assert {Material.FOLIAGE, Material.BARK, Material.METAL} <= present
+    assert len(scene.static) > 2000
+    assert len(scene.parked_at_drive) > 0
+    for mesh in (scene.static, scene.parked_at_flight, scene.parked_at_drive, scene.traffic_at_flight):
+        assert np.isfinite(mesh.xyz_m).all()
+        assert np.isfinite(mesh.uv_m).all()
+        assert np.abs(mesh.xyz_m[..., :2]).max() < config.size_m / 2 + 40.0
+        assert mesh.xyz_m[..., 2].min() > -2.0
+        assert mesh.xyz_m[..., 2].max() < 60.0
+    assert len(drives) == config.drives
+    for drive in drives:
+        assert drive.xyz_m.shape == (config.frames_per_drive, 3)
+        assert np.allclose(np.diff(drive.time_s), 0.1)
+        assert np.abs(drive.xyz_m[:, :2]).max() <= allowed_half_m(config)
+
+
+def test_drives_keep_to_the_right() -> None:
+    checked = 0
+    for seed in SEEDS:
+        config = replace(CONFIG, seed=seed)
+        network, _, land, _ = make_plan(config, make_style(seed))
+        for drive in town(config)[1]:
+            assert shapely.contains_xy(land.carriageway, drive.xyz_m[:, :2]).all()
+            left_m = left_of_centreline_m(network, drive)
+            assert (left_m < -0.5).all()
+            checked += len(left_m)
+    assert checked > 40
+
+
+def left_of_centreline_m(network: Network, drive: Drive) -> np.ndarray:
+    """Distance to the left of the nearest centreline, seen along the drive, at the frames away from junctions."""
+    centre = np.concatenate([r.xy_m[:-1] for r in network.roads])
+    ahead = np.concatenate([np.diff(r.xy_m, axis=0) for r in network.roads])
+    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
+    junctions = np.array([n.xy_m for n in network.nodes if len(n.roads) > 2])
+    xy, yaw = drive.xyz_m[:, :2], drive.yaw_rad
+    away = np.linalg.norm(xy[:, None] - junctions, axis=2).min(axis=1) > 20.0
+    nearest = np.linalg.norm(xy[away][:, None] - centre, axis=2).argmin(axis=1)
+    along, to_car = ahead[nearest], xy[away] - centre[nearest]
+    same_way = np.sign(np.cos(yaw[away]) * along[:, 0] + np.sin(yaw[away]) * along[:, 1])
+    return np.asarray((along[:, 0] * to_car[:, 1] - along[:, 1] * to_car[:, 0]) * same_way)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_stands_in_the_driven_lane(seed: int) -> None:
+    config = replace(CONFIG, seed=seed)
+    _, _, _, plan = make_plan(config, make_style(seed))
+    for drive in town(config)[1]:
+        xy = drive.xyz_m[:, :2]
+        swept = shapely.LineString(xy).buffer(1.0)
+        assert not any(swept.intersects(shapely.Polygon(b.corners_m)) for b in plan.buildings)
+        assert not any(swept.contains(shapely.Point(t.xy_m)) for t in plan.trees)
+        assert not any(swept.contains(shapely.Point(p.xy_m)) for p in plan.props)
+        assert not any(swept.contains(shapely.Point(s.xy_m)) for s in plan.spots)
+
+
+def test_nothing_solid_hangs_into_the_driven_space() -> None:
+    for seed in SEEDS:
+        scene, drives = town(replace(CONFIG, seed=seed))
+        solid = scene.static.selected(scene.static.material != Material.FOLIAGE)
+        for mesh in (solid, scene.parked_at_drive):
+            middle = mesh.xyz_m.mean(axis=1)
+            low = middle[middle[:, 2] < 2.5]
+            for drive in drives:
+                distance = np.hypot(*(low[:, None, :2] - drive.xyz_m[None, ::3, :2]).T)
+                assert distance.min() > 0.9
+
+
+def test_no_nuisances_no_differences() -> None:
+    scene, drives = town(CALM)
+    assert not scene.ground.height_m.any()
+    assert same(scene.parked_at_flight, scene.parked_at_drive)
+    assert len(scene.traffic_at_flight) == 0
+    for drive in drives:
+        assert not drive.xyz_m[:, 2].any()
+        assert not drive.pitch_rad.any()
+        assert not drive.roll_rad.any()
+        assert drive.traffic == ()
+
+
+def test_nuisances_do_not_move_the_drives() -> None:
+    for calm, usual in zip(town(CALM)[1], town(CONFIG)[1], strict=True):
+        assert np.array_equal(calm.xyz_m[:, :2], usual.xyz_m[:, :2])
+        assert np.array_equal(calm.yaw_rad, usual.yaw_rad)
+
+
+def test_parked_changes_alone() -> None:
+    still = Nuisances.none()
+    changed, _ = town(replace(CONFIG, nuisances=replace(still, parked_changes=1.0)))
+    assert not same(changed.parked_at_flight, changed.parked_at_drive)
+    assert same(changed.parked_at_flight, town(CALM)[0].parked_at_flight)
+
+
+def test_alterations_alone() -> None:
+    altered, _ = town(replace(CONFIG, nuisances=replace(Nuisances.none(), alterations=1.0)))
+    assert not same(altered.parked_at_flight, altered.parked_at_drive)
+
+
+def test_the_car_follows_the_ground() -> None:
+    scene, drives = town(CONFIG)
+    for drive in drives:
+        assert np.allclose(drive.xyz_m[:, 2], height_at(scene.ground, drive.xyz_m[:, :2]))
+        ahead = np.stack([np.cos(drive.yaw_rad), np.sin(drive.yaw_rad)], axis=-1)
+        rise = height_at(scene.ground, drive.xyz_m[:, :2] + ahead) - height_at(scene.ground, drive.xyz_m[:, :2] - ahead)
+        steep = np.abs(rise) > 0.01
+        assert (np.sign(drive.pitch_rad[steep]) == -np.sign(rise[steep])).all()
+
+
+def test_drives_turn_no_tighter_than_cars_can() -> None:
+    for seed in SEEDS:
+        for drive in town(replace(CONFIG, seed=seed))[1]:
+            turned = np.abs(np.diff(np.unwrap(drive.yaw_rad)))
+            moved = np.hypot(*np.diff(drive.xyz_m[:, :2], axis=0).T)
+            assert (turned <= moved / 3.5 + 1e-6).all()
+
+
+def test_drives_move_as_cars_do() -> None:
+    for seed in SEEDS:
+        for drive in town(replace(CONFIG, seed=seed))[1]:
+            step = np.diff(drive.xyz_m[:, :2], axis=0)
+            speed = np.hypot(*step.T) / 0.1
+            assert speed.max() < 15.0
+            assert np.abs(np.diff(speed)).max() / 0.1 < 6.0
+            moving = speed > 1.0
+            off = np.angle(np.exp(1j * (np.arctan2(step[:, 1], step[:, 0]) - drive.yaw_rad[:-1])))
+            assert np.abs(off[moving]).max(initial=0.0) < 0.15
+
+
+def test_traffic_keeps_away_from_the_camera_car() -> None:
+    met = 0
+    for seed in SEEDS:
+        for drive in town(replace(CONFIG, seed=seed))[1]:
+            for thing in drive.traffic:
+                met += 1
+                assert (np.diff(thing.time_s) > 0).all()
+                at = np.searchsorted(drive.time_s, thing.time_s).clip(0, len(drive.time_s) - 1)
+                assert np.hypot(*(thing.xy_m - drive.xyz_m[at, :2]).T).min() > 1.3
+    assert met > 0
