@@ -27,8 +27,8 @@ NEUTRAL_WEAR = 128
 class Canvas:
     """Layers over one grid, each [rows, cols], drawn in place.
 
-    rgb: base colour (sRGB), [rows, cols, 3]. kind: what it is made of (Surface), and its pattern's direction in 256 steps
-    to the half turn, [rows, cols, 2]. wear: brightness, 128 is neutral. marking: white paint, 0 none to 255 full.
+    rgb: base colour (sRGB), [rows, cols, 3]. kind: what it is made of (Surface) and the direction of its pattern, 256
+    steps to the half turn, [rows, cols, 2]. wear: brightness, 128 is neutral. marking: white paint, 0 none to 255 full.
     """
 
     grid: Grid

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from shapely.geometry import Point, Polygon
+from shapely.geometry.base import BaseGeometry
 
 from cvlnet.town.areas import border_line
 from cvlnet.town.greenery import hedge, plant
@@ -29,7 +30,10 @@ def car_park(area: Polygon, style: Style, rng: np.random.Generator, occupied: fl
         double = y + 2 * BAY_DEPTH_M + AISLE_M < depth
         rows = [(y, -1)] if not double else [(y, -1), (y + BAY_DEPTH_M + (1.6 if islands else 0.0), 1)]
         for low, facing in rows:
-            yield from _row(area, frame, length, low, facing, paved, occupied, rng)
+            for x, bay in _bays(area, frame, (2.0, length - 2.0), low):
+                if paved:
+                    yield Patch(bay, Surface.PAVERS, varied(rng, PAVER_RED, 3.0, 1.0), frame.yaw_rad)
+                yield from _bay(frame, x, low, facing, occupied, rng)
         if double and islands:
             yield from _island(area, frame, length, y + BAY_DEPTH_M, style, rng)
         y = rows[-1][0] + BAY_DEPTH_M + AISLE_M
@@ -38,23 +42,33 @@ def car_park(area: Polygon, style: Style, rng: np.random.Generator, occupied: fl
         yield hedge(rng, border[: max(2, len(border) * 2 // 3)], 0.9)
 
 
-def _row(
-    area: Polygon, frame: Frame, length: float, low: float, facing: int, paved: bool, occupied: float,
-    rng: np.random.Generator,
-) -> Iterator[Item]:  # fmt: skip
-    """Bays along x between ``low`` and its depth; the noses point to +y (facing 1) or -y."""
+def bay_row(
+    area: BaseGeometry, frame: Frame, reach_m: tuple[float, float], low: float, rng: np.random.Generator
+) -> Iterator[Item]:
+    """One row of bays along a frame's x axis, between two x, from y = ``low`` up; noses to +y."""
+    occupied = rng.uniform(0.3, 0.85)
+    for x, _ in _bays(area, frame, reach_m, low):
+        yield from _bay(frame, x, low, 1, occupied, rng)
+
+
+def _bays(
+    area: BaseGeometry, frame: Frame, reach_m: tuple[float, float], low: float
+) -> Iterator[tuple[float, Polygon]]:
+    """The bays of a row that lie in an area: where each starts, and its ground."""
     inner = area.buffer(-0.8)
-    for x in np.arange(2.0, length - 2.0 - BAY_M, BAY_M):
-        bay = Polygon(frame.rectangle(x, x + BAY_M, low, low + BAY_DEPTH_M))
-        if not inner.contains(bay):
-            continue
-        if paved:
-            yield Patch(bay, Surface.PAVERS, varied(rng, PAVER_RED, 3.0, 1.0), frame.yaw_rad)
-        for edge in (x, x + BAY_M):
-            yield Line(frame.line((edge, low), (edge, low + BAY_DEPTH_M)), 0.1, 0.8)
-        turn = facing if chance(rng, 0.8) else -facing
-        middle = frame.place(x + BAY_M / 2 + rng.normal(0, 0.08), low + BAY_DEPTH_M / 2 + rng.normal(0, 0.2))
-        yield Spot(middle, float(frame.yaw_rad + turn * np.pi / 2 + rng.normal(0, 0.02)), occupied)
+    for x in np.arange(reach_m[0], reach_m[1] - BAY_M, BAY_M):
+        bay = Polygon(frame.rectangle(float(x), float(x) + BAY_M, low, low + BAY_DEPTH_M))
+        if inner.contains(bay):
+            yield float(x), bay
+
+
+def _bay(frame: Frame, x: float, low: float, facing: int, occupied: float, rng: np.random.Generator) -> Iterator[Item]:
+    """A bay's lines and the place of its car."""
+    for edge in (x, x + BAY_M):
+        yield Line(frame.line((edge, low), (edge, low + BAY_DEPTH_M)), 0.1, 0.8)
+    turn = facing if chance(rng, 0.8) else -facing
+    middle = frame.place(x + BAY_M / 2 + rng.normal(0, 0.08), low + BAY_DEPTH_M / 2 + rng.normal(0, 0.2))
+    yield Spot(middle, float(frame.yaw_rad + turn * np.pi / 2 + rng.normal(0, 0.02)), occupied)
 
 
 def _island(

@@ -21,6 +21,7 @@ MARGIN_M = 100.0  # of large towns, kept free of positions
 ROOMY_M = 60.0  # half the square that must remain for that margin
 WANTED_M_S = 8.0  # for the length of a route
 CANDIDATES = 60
+SHORTEST_M = 14.0  # roads between two junctions that leave no room for a lane are not driven
 TIGHTEST_M = 4.0  # turns that a car makes without effort
 AXLE_M, TRACK_M = 2.7, 1.6  # over which the ground tilts the car
 Ends = dict[tuple[int, int], Approach]
@@ -95,7 +96,9 @@ def _walk(
 ) -> tuple[Leg, ...]:
     """A random walk without turning back, over roads that lie in the square, new ones first."""
     usable = [
-        i for i, r in enumerate(network.roads) if not r.dead_end and (np.abs(r.xy_m).max(axis=1) < half_m - 2).sum() > 3
+        i
+        for i, r in enumerate(network.roads)
+        if not r.dead_end and length_m(r.xy_m) > SHORTEST_M and (np.abs(r.xy_m).max(axis=1) < half_m - 2).sum() > 3
     ]
     if not usable:
         return ()

@@ -21,6 +21,7 @@ SHED_COLOURS: tuple[Rgb, ...] = ((124, 96, 70), (96, 80, 66), (150, 60, 48), (84
 PAVINGS: tuple[Rgb, ...] = ((150, 146, 140), (166, 150, 134), (140, 112, 100), (124, 122, 120), (178, 172, 160))
 BRICKS: tuple[Rgb, ...] = ((140, 86, 70), (156, 104, 84), (120, 76, 66))
 FLOOR_M = 2.8
+CROSSING_M = 6.0  # at least as wide as any pavement with its verge
 
 
 @dataclass(frozen=True)
@@ -172,12 +173,19 @@ def _front_yard(
     surface = (Surface.PAVERS, Surface.SLABS, Surface.ASPHALT, Surface.GRAVEL)[int(rng.integers(4))]
     drive = Polygon(frame.rectangle(edge, edge + 3.2, -0.5, back))
     yield Patch(drive, surface, colour, frame.yaw_rad)
+    yield lowered_kerb(frame, edge, edge + 3.2, style, rng)
     built = frame.rectangle(edge, edge + 3.0, back, back + 6.0)
     if chance(rng, 0.75) and fits(plot.polygon, built, 0.05):
         yield garage(frame, edge, back, style, rng)
     if back > 4.6:
         yaw = frame.yaw_rad + (np.pi / 2 if chance(rng, 0.7) else -np.pi / 2)
         yield Spot(frame.place(edge + 1.55, back - 2.5), float(yaw), 0.5)
+
+
+def lowered_kerb(frame: Frame, x0: float, x1: float, style: Style, rng: np.random.Generator) -> Patch:
+    """Where cars cross pavement and verge to a plot; the carriageway covers what reaches too far."""
+    crossing = Polygon(frame.rectangle(x0, x1, -CROSSING_M, 0.0))
+    return Patch(crossing, Surface.PAVERS, varied(rng, style.pavement, 8.0, 1.5), frame.yaw_rad, "pavement")
 
 
 def _garden(
@@ -199,7 +207,7 @@ def _garden(
             yield Patch(Polygon(pool).buffer(0.8), Surface.SLABS, one_of(rng, PAVINGS), frame.yaw_rad)
             yield Patch(Polygon(pool), Surface.WATER, WATER)
     count = rng.poisson(back.area / 34 * style.tree_density)
-    yield from scatter(rng, back, int(count), GARDEN, 2.5, 0.75)
+    yield from scatter(rng, back, int(count), GARDEN, 2.8, 0.9)
     front = plot.polygon.buffer(-0.6).intersection(Polygon(frame.rectangle(-40.0, 40.0, 0.0, y0 - 1)))
     yield from scatter(rng, front, int(rng.poisson(3.5)), {"bush": 6.0, "young": 1.5, "conifer": 0.5}, 1.5, 0.7)
     for name, share in (("shed", 0.4), ("trampoline", 0.1), ("parasol", 0.1)):

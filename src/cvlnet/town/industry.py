@@ -9,15 +9,17 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from cvlnet.town.areas import border_line, polygons, random_points
-from cvlnet.town.carparks import car_park
+from cvlnet.town.carparks import bay_row, car_park
 from cvlnet.town.greenery import GROVE, fence, hedge, scatter
-from cvlnet.town.lots import Plot, cut_plots
+from cvlnet.town.housing import lowered_kerb
+from cvlnet.town.lots import Frame, Plot, cut_plots
 from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Spot, Surface
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed, pick
 from cvlnet.town.style import FLAT_ROOFS, INDUSTRY_WALLS, METAL_ROOFS, Style, one_of, varied
 
 CONTAINERS: tuple[Rgb, ...] = ((150, 60, 44), (44, 80, 120), (70, 100, 70), (170, 170, 166), (190, 120, 40))
+HEAPS: tuple[Rgb, ...] = ((138, 128, 112), (120, 110, 96), (150, 148, 142), (104, 92, 78))
 GOODS: tuple[Rgb, ...] = (
     (150, 130, 100),
     (120, 120, 118),
@@ -31,8 +33,8 @@ GOODS: tuple[Rgb, ...] = (
 def fill_industry(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Large plots, each with a works or a shop."""
     yield Patch(block.polygon, Surface.ASPHALT, varied(rng, style.old_asphalt, 8.0, 2.0))
-    for plot in cut_plots(block.polygon, rng, (42.0, 95.0)):
-        use = pick(rng, {"works": 5.0, "retail": 3.0, "storage": 1.5, "fallow": 0.8})
+    for plot in cut_plots(block.polygon, rng, (40.0, 85.0)):
+        use = pick(rng, {"works": 6.0, "retail": 3.0, "storage": 0.7, "fallow": 0.6})
         makers = {"works": _works, "retail": _retail, "storage": _storage, "fallow": _fallow}
         yield from makers[use](plot, style, rng)
         if chance(rng, 0.6):
@@ -91,8 +93,9 @@ def _largest_rectangle(plot: Plot, x0: float, x1: float, y0: float, y1: float, m
 
 def _works(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     half, depth = plot.width_m / 2, plot.depth_m
-    front = rng.uniform(8, 16)
-    side = rng.uniform(4, 14)
+    yield lowered_kerb(plot.frame, half - 9.0, half - 2.0, style, rng)
+    front = rng.uniform(6, 14)
+    side = rng.uniform(4, 18)
     corners = _largest_rectangle(plot, -half + side, half - 4, front, depth - rng.uniform(4, 12), 2.5)
     if corners is not None:
         yield hall(corners, float(rng.uniform(5, 10)), rng, style)
@@ -102,18 +105,33 @@ def _works(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]
             if plot.polygon.contains(Polygon(office)):
                 yield Building(office, 6.8, 1.0, "flat", True, 0.0, Material.PLASTER_FACADE, one_of(rng, style.walls),
                                Material.ROOF_FLAT, one_of(rng, FLAT_ROOFS), object_seed(rng))  # fmt: skip
-    yield from _yard(plot, corners, rng)
+    yield from _yard(plot, corners, style, rng)
 
 
-def _yard(plot: Plot, built: Points | None, rng: np.random.Generator) -> Iterator[Item]:
-    """Containers, goods, trucks and cars around the hall."""
+def _yard(plot: Plot, built: Points | None, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+    """Around the hall: rows of parked cars along the fence, a smaller hall, patches, containers, goods, trucks."""
     free: BaseGeometry = plot.polygon.buffer(-3.0)
     if built is not None:
-        free = free.difference(Polygon(built).buffer(4.0))
+        free = free.difference(Polygon(built).buffer(5.0))
+    for corners in _more_halls(free, plot.frame, rng):
+        yield hall(corners, float(rng.uniform(4, 9)), rng, style)
+        free = free.difference(Polygon(corners).buffer(3.5))
+    for xy in random_points(free, rng, 3, 15.0):
+        patch = Frame(np.array(xy), plot.frame.along).rectangle(-rng.uniform(4, 14), 8.0, -rng.uniform(4, 12), 6.0)
+        surface = (Surface.CONCRETE, Surface.PAVERS, Surface.ASPHALT)[int(rng.integers(3))]
+        yield Patch(
+            Polygon(patch).intersection(free), surface, varied(rng, style.pavement, 14.0, 3.0), plot.frame.yaw_rad
+        )
+    half, depth = plot.width_m / 2, plot.depth_m
+    if chance(rng, 0.75):
+        yield from bay_row(free, plot.frame, (-half + 3, half - 3), 3.4, rng)
+    if chance(rng, 0.6):
+        side = plot.frame.turned(half - 3.2, 4.0)
+        yield from bay_row(free, side, (0.0, depth - 12), 0.0, rng)
     for part in polygons(free):
-        for xy in random_points(part, rng, int(rng.poisson(part.area / 260)), 7.0):
+        for xy in random_points(part, rng, int(rng.poisson(part.area / 190)), 7.0):
             turn = plot.frame.yaw_rad + np.pi / 2 * int(rng.integers(4)) + rng.normal(0, 0.03)
-            kind = pick(rng, {"container": 1.5, "goods": 2.5, "car": 4.0, "truck": 1.2, "skip": 0.5})
+            kind = pick(rng, {"container": 1.2, "goods": 3.0, "car": 4.0, "truck": 1.2, "skip": 0.5})
             if kind == "goods":
                 yield Prop("racks", xy, float(turn), one_of(rng, GOODS), object_seed(rng))
             elif kind in ("container", "skip"):
@@ -122,8 +140,22 @@ def _yard(plot: Plot, built: Points | None, rng: np.random.Generator) -> Iterato
                 yield Spot(xy, float(turn), 0.6, ("truck",) if kind == "truck" else ("car", "car", "van"))
 
 
+def _more_halls(free: BaseGeometry, frame: Frame, rng: np.random.Generator) -> list[Points]:
+    """Further halls in what is free, the larger ones first, with lanes between them."""
+    found: list[Points] = []
+    for size in (34.0, 24.0, 16.0, 10.0):
+        for xy in random_points(free, rng, 12, 4.0):
+            length, width = size * rng.uniform(1.0, 1.8), size * rng.uniform(0.6, 1.0)
+            corners = Frame(np.array(xy), frame.along).rectangle(-length / 2, length / 2, -width / 2, width / 2)
+            shape = Polygon(corners)
+            if free.contains(shape.buffer(4.5)) and not any(shape.distance(Polygon(c)) < 8.0 for c in found):
+                found.append(corners)
+    return found[:6]
+
+
 def _retail(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     half, depth = plot.width_m / 2, plot.depth_m
+    yield lowered_kerb(plot.frame, half - 9.0, half - 2.0, style, rng)
     back = depth * rng.uniform(0.5, 0.6)
     corners = _largest_rectangle(plot, -half + 3, half - 3, back, depth - 3, 2.0)
     if corners is None:
@@ -152,12 +184,12 @@ def _storage(plot: Plot, _style: Style, rng: np.random.Generator) -> Iterator[It
     yield Patch(plot.polygon.buffer(-1), Surface.GRAVEL, varied(rng, (150, 144, 132), 8.0, 3.0))
     for xy in random_points(plot.polygon.buffer(-4), rng, int(plot.polygon.area / 130), 6.0):
         name = pick(rng, {"racks": 3.0, "container": 2.0, "rubble": 1.0})
-        colour = one_of(rng, GOODS if name != "container" else CONTAINERS)
+        colour = one_of(rng, {"racks": GOODS, "container": CONTAINERS, "rubble": HEAPS}[name])
         yield Prop(name, xy, plot.frame.yaw_rad + np.pi / 2 * int(rng.integers(2)), colour, object_seed(rng))
 
 
 def _fallow(plot: Plot, _style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    yield Patch(plot.polygon.buffer(-1), Surface.MEADOW, varied(rng, (116, 116, 70), 8.0, 4.0))
+    yield Patch(plot.polygon.buffer(-1), Surface.MEADOW, varied(rng, (112, 110, 78), 8.0, 4.0))
     yield from scatter(rng, plot.polygon.buffer(-3), int(plot.polygon.area / 55), GROVE, 3.0, 0.8)
     if chance(rng, 0.5):
         yield hedge(rng, plot.frame.line((-plot.width_m / 2 + 2, 2.0), (plot.width_m / 2 - 2, 2.0)), 1.5)

@@ -14,6 +14,7 @@ STEP_M = 0.25
 LIMIT_M_S = {"main": 13.9, "collector": 12.0, "residential": 8.6, "lane": 6.0}
 LANE_CHANGE_M = 45.0
 RING_M = 3.4  # from a roundabout's outer kerb to the driven line
+RING_ENTRY_RAD = 0.45  # the way around within which vehicles enter, and leave, the ring
 SMOOTH_M = 3.0
 
 
@@ -90,10 +91,10 @@ def _through_junction(before: Points, after: Points, network: Network, node: int
     if place.roundabout_m == 0:
         return _bezier(a, _heading(before, -1), b, _heading(after, 0))
     center, radius = np.array(place.xy_m), place.roundabout_m - RING_M
-    start = float(np.arctan2(*(a - center)[::-1])) + 0.45
-    stop = float(np.arctan2(*(b - center)[::-1])) - 0.45
-    while stop < start:
-        stop += 2 * np.pi
+    start = float(np.arctan2(*(a - center)[::-1]))
+    around = (float(np.arctan2(*(b - center)[::-1])) - start) % (2 * np.pi)
+    bend = min(RING_ENTRY_RAD, around * 0.4)
+    start, stop = start + bend, start + around - bend
     angle = np.linspace(start, stop, max(2, int((stop - start) * radius / 0.5)))
     ring = center + radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     enter = _bezier(a, _heading(before, -1), ring[0], np.array([-np.sin(start), np.cos(start)]))

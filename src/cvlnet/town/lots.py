@@ -13,6 +13,7 @@ from cvlnet.town.plan import Points
 
 TWO_ROWS_M = 36.0  # blocks deeper than this have plots on both sides
 SMALLEST_PLOT_M2 = 90.0
+FRONT_INSETS = (0.12, 0.3, 0.42)  # tried in turn: shares of a plot's width at which its front is measured
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Frame:
     def line(self, *points: tuple[float, float]) -> Points:
         """A polyline in the world."""
         return self.world(np.array(points, dtype=np.float64))
+
+    def turned(self, x: float, y: float) -> Frame:
+        """A frame at a place of this one whose x axis points into the plot."""
+        return Frame(self.world(np.array([x, y])), np.array([-self.along[1], self.along[0]]))
 
     @property
     def yaw_rad(self) -> float:
@@ -97,19 +102,37 @@ def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, uppe
     if piece.area < SMALLEST_PLOT_M2:
         return None
     border = np.asarray(piece.exterior.coords)
-    inset = 0.12 * (between[1] - between[0])
+    ends = next(filter(None, (_front_ends(piece, frame, between, share, upper=upper) for share in FRONT_INSETS)), None)
+    if ends is None:
+        return None
+    a, b = (ends[1], ends[0]) if upper else (ends[0], ends[1])
+    along = (b - a) / max(float(np.hypot(*(b - a))), 1e-6)
+    own = Frame((a + b) / 2, along)
+    depth = float(own.local(border)[:, 1].max())
+    return Plot(piece, own, _front_width(piece, own), depth)
+
+
+def _front_ends(
+    piece: Polygon, frame: Frame, between: tuple[float, float], inset: float, *, upper: bool
+) -> tuple[Points, Points] | None:
+    """Two points of the street side, a share of the width from its ends; None where the piece is not that wide."""
     ends = []
-    for x in (between[0] + inset, between[1] - inset):
+    for x in (between[0] + inset * (between[1] - between[0]), between[1] - inset * (between[1] - between[0])):
         cut = piece.intersection(LineString(frame.rectangle(x, x, -500.0, 500.0)[[0, 2]]))
         if cut.is_empty:
             return None
         y = frame.local(shapely.get_coordinates(cut))[:, 1]
         ends.append(frame.world(np.array([x, y.max() if upper else y.min()])))
-    a, b = (ends[1], ends[0]) if upper else (ends[0], ends[1])
-    along = (b - a) / max(float(np.hypot(*(b - a))), 1e-6)
-    own = Frame((a + b) / 2, along)
-    depth = float(own.local(border)[:, 1].max())
-    return Plot(piece, own, float(np.hypot(*(b - a))) / 0.76, depth)
+    return ends[0], ends[1]
+
+
+def _front_width(piece: Polygon, own: Frame) -> float:
+    """The width of a plot a little behind its front, as far as it is even to both sides."""
+    cut = piece.intersection(LineString(own.line((-200.0, 3.0), (200.0, 3.0))))
+    if cut.is_empty:
+        return 0.0
+    x = own.local(shapely.get_coordinates(cut))[:, 0]
+    return float(2 * min(-x.min(), x.max()))
 
 
 def fits(polygon: Polygon, corners_m: Points, margin_m: float) -> bool:

@@ -35,13 +35,13 @@ def paint_pavements(
 ) -> None:
     """Everything of the corridors but the carriageways."""
     canvas.fill(land.corridor, Surface.SLABS, style.pavement)
-    canvas.fill(land.footpaths, Surface.PAVERS, varied(rng, style.pavement, 8.0, 3.0))
+    canvas.fill(land.footpaths, Surface.PAVERS, varied(rng, style.pavement, 8.0, 1.5))
     finish: dict[int, tuple[Surface, Rgb]] = {}
     for road in network.roads:
         if road.street not in finish:
             surface = (Surface.SLABS, Surface.SLABS, Surface.PAVERS, Surface.ASPHALT)[int(rng.integers(4))]
             base = style.old_asphalt if surface is Surface.ASPHALT else style.pavement
-            finish[road.street] = (surface, varied(rng, base, 9.0, 2.0))
+            finish[road.street] = (surface, varied(rng, base, 9.0, 1.5))
         _paint_pavement(canvas, road, *finish[road.street])
     for i, road in enumerate(network.roads):
         inner = between_junctions(network, ends, i)
@@ -166,6 +166,7 @@ def _paint_median(canvas: Canvas, network: Network, ends: Ends, index: int, styl
         bed = (Surface.GRAVEL, (122, 116, 108)) if road.street % 2 else (Surface.LAWN, style.lawn)
         surface, colour = bed if road.profile.tram else (Surface.MEADOW, style.lawn)
         canvas.fill(ribbon(xy, half - KERB_M, half - KERB_M), surface, colour)
+        canvas.wear_area(ribbon(xy, half, half), 0.0)  # cracks and patches of the carriageway do not cross it
         if road.profile.tram and surface is Surface.GRAVEL:
             _paint_sleepers(canvas, xy)
     if road.profile.tram:

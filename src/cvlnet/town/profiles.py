@@ -19,7 +19,7 @@ def make_profile(rng: np.random.Generator, kind: StreetKind, zone: Zone, style: 
     if kind == "main":
         return _main(rng, zone, style, rgb)
     if kind == "collector":
-        parking = sides[("both", "both", "right", "none")[int(rng.integers(4))]]
+        parking = sides["none" if zone is Zone.FIELDS else ("both", "both", "right", "none")[int(rng.integers(4))]]
         bays = parking != (0.0, 0.0) and chance(rng, 0.6)
         cycle_m = 1.5 if parking == (0.0, 0.0) and chance(rng, 0.5) else 0.0
         trees = chance(rng, 0.55 * style.tree_density)
@@ -38,7 +38,7 @@ def make_profile(rng: np.random.Generator, kind: StreetKind, zone: Zone, style: 
     choice = (
         ("both", "both", "left", "right", "none") if zone is not Zone.INDUSTRY else ("both", "left", "right", "none")
     )
-    parking = sides[choice[int(rng.integers(len(choice)))]]
+    parking = sides["none" if zone is Zone.FIELDS else choice[int(rng.integers(len(choice)))]]
     wide = zone is Zone.INDUSTRY
     bays = parking != (0.0, 0.0) and chance(rng, 0.2)
     lane_m = float(rng.uniform(3.2, 3.6)) if wide else float(rng.uniform(2.6, 3.0))

@@ -19,7 +19,7 @@ Ends = dict[tuple[int, int], Approach]
 SIDES: tuple[tuple[int, Literal["left", "right"]], ...] = ((1, "left"), (-1, "right"))
 SPOT_M = 5.9  # along the kerb
 FREE_M = 6.0  # kept free of standing cars after a junction
-KERB_KINDS: tuple[CarKind, ...] = ("car",) * 14 + ("van", "van", "trailer")
+KERB_KINDS: tuple[CarKind, ...] = ("car",) * 30 + ("van", "van", "trailer")
 POLE: Rgb = (112, 118, 116)
 MAST: Rgb = (92, 96, 92)
 SIGN: Rgb = (190, 40, 40)
@@ -72,7 +72,7 @@ def _standing(
     if road.profile.bays:
         paved = (Surface.PAVERS, Surface.COBBLES, Surface.SLABS)[road.street % 3]
         half = parking_m / 2
-        yield Patch(ribbon(line, half, half), paved, varied(rng, style.pavement, 8.0, 3.0), float(yaws[0]), "road")
+        yield Patch(ribbon(line, half, half), paved, varied(rng, style.pavement, 8.0, 1.0), float(yaws[0]), "road")
         yield Line(offset(line, -sign * (half - 0.06)), 0.12, 0.7)
     elif road.street % 4 == 0:
         yield Line(offset(line, -sign * parking_m / 2), 0.12, 0.75)

@@ -52,7 +52,7 @@ LEAVES: tuple[Rgb, ...] = (
 NEEDLES: tuple[Rgb, ...] = ((40, 62, 40), (48, 68, 42), (62, 80, 70), (36, 54, 34))
 RARE_LEAVES: tuple[Rgb, ...] = ((96, 52, 48), (150, 118, 44), (132, 84, 44), (118, 120, 58), (176, 140, 150))
 HEDGES: tuple[Rgb, ...] = ((54, 76, 38), (66, 88, 44), (48, 68, 36), (80, 92, 48))
-LAWNS: tuple[Rgb, ...] = ((90, 100, 62), (100, 106, 68), (84, 92, 60), (112, 110, 76), (124, 116, 84), (80, 92, 56))
+LAWNS: tuple[Rgb, ...] = ((90, 99, 63), (98, 104, 68), (86, 94, 61), (106, 106, 72), (112, 108, 78), (82, 93, 58))
 
 # quarters of one town, commonest first
 CHARACTERS: tuple[tuple[Zone, ...], ...] = (
@@ -103,7 +103,7 @@ def make_style(seed: int) -> Style:
         pavement=rgb(pavement + 4, pavement, pavement - rng.uniform(2, 12)),
         kerb=rgb(*(rng.uniform(160, 190) + np.array([3, 1, -5]))),
         marking_wear=float(rng.uniform(0.05, 0.6)),
-        tree_density=float(rng.uniform(0.6, 1.5)),
+        tree_density=float(rng.uniform(0.8, 1.7)),
         avenue=LEAVES[int(rng.integers(len(LEAVES)))],
         lawn=LAWNS[int(rng.integers(len(LAWNS)))],
         tram=bool(rng.random() < 0.45),

@@ -78,40 +78,66 @@ def _paint(rng: np.random.Generator) -> Rgb:
 
 
 def _car(shape: Shape, paint: Rgb, rng: np.random.Generator, *, glazed: bool) -> Mesh:
+    """Body, cabin with inset windows (``glazed``: also at the sides and the back), lights, wheels."""
     seed = object_seed(rng)
     s, w = shape, shape.half_width_m
-    low = 0.24
-    nose = np.array(
-        [[-s.half_length_m + 0.08, low], [s.half_length_m - 0.1, low], [s.half_length_m, 0.5],
+    side = np.array(
+        [[-s.half_length_m + 0.08, 0.24], [s.half_length_m - 0.1, 0.24], [s.half_length_m, 0.5],
          [s.half_length_m - 0.06, s.hood_m - 0.14], [s.screen_foot_m, s.belt_m], [s.rear_foot_m, s.belt_m],
          [-s.half_length_m + 0.02, s.belt_m - 0.06], [-s.half_length_m, 0.5]]
     )  # fmt: skip
-    body = _extruded(nose, w, Material.CAR_PAINT, paint, seed)
-    inset = w * 0.93
-    foot = np.array(
-        [[s.rear_foot_m, -inset], [s.screen_foot_m, -inset], [s.screen_foot_m, inset], [s.rear_foot_m, inset]]
-    )
-    head = np.array(
-        [[s.rear_top_m, -w * 0.76], [s.screen_top_m, -w * 0.76], [s.screen_top_m, w * 0.76], [s.rear_top_m, w * 0.76]]
-    )
+    foot = _across(s.rear_foot_m, s.screen_foot_m, w * 0.93)
+    head = _across(s.rear_top_m, s.screen_top_m, w * 0.76)
     cabin = _frustum(foot, s.belt_m, head, s.roof_m)
-    screen = quads(cabin[[1]], Material.GLASS, TINTED, seed)
-    sides = quads(cabin[[0, 2, 3]], Material.GLASS if glazed else Material.CAR_PAINT, TINTED if glazed else paint, seed)
+    windows = _windows(cabin) if glazed else _windows(cabin)[:1]
     roof = np.concatenate([head, np.full((4, 1), s.roof_m)], axis=1)
-    parts = [body, screen, sides, quads(roof[None], Material.CAR_PAINT, paint, seed), _lights(s, seed)]
-    return Mesh.join([*parts, *_wheels(s.half_length_m * 0.6, w, s.wheel_m, seed)])
+    sill = _across(-s.half_length_m + 0.3, s.half_length_m - 0.3, w * 0.97)
+    return Mesh.join(
+        [
+            _extruded(side, w, s.half_length_m, paint, seed),
+            prism(sill, 0.16, 0.3, Material.PLAIN, DARK, seed),
+            quads(np.concatenate([cabin, roof[None]]), Material.CAR_PAINT, paint, seed),
+            quads(windows, Material.GLASS, TINTED, seed),
+            _lights(s, seed),
+            *_wheels(s.half_length_m * 0.6, w, s.wheel_m, seed),
+        ]
+    )
 
 
-def _extruded(profile: Array, half_width_m: float, material: Material, rgb: Rgb, seed: int) -> Mesh:
-    """A side view (x, z), counter-clockwise seen from the right, drawn out to both sides."""
+def _across(back_m: float, front_m: float, half_width_m: float) -> Array:
+    """A rectangle [4, 2] over the car's width, counter-clockwise from the back right."""
+    x, y = (back_m, front_m), half_width_m
+    return np.array([[x[0], -y], [x[1], -y], [x[1], y], [x[0], y]])
+
+
+def _windows(cabin: Array) -> Array:
+    """Panes [6, 4, 3] a little before the cabin's sides: windscreen, rear window, two on each side."""
+    right, front, left, back = cabin
+    cuts = [(front, 0.05, 0.95), (back, 0.08, 0.92)]
+    cuts += [(wall, low, high) for wall in (right, left) for low, high in ((0.07, 0.49), (0.54, 0.93))]
+    panes = []
+    for wall, low, high in cuts:
+        bottom = [wall[0] + (wall[1] - wall[0]) * s for s in (low, high)]
+        top = [wall[3] + (wall[2] - wall[3]) * s for s in (low, high)]
+        pane = np.array([bottom[0], bottom[1], top[1], top[0]])
+        pane[:2], pane[2:] = pane[:2] + 0.06 * (pane[[3, 2]] - pane[:2]), pane[2:] - 0.1 * (pane[2:] - pane[[1, 0]])
+        outward = np.cross(pane[1] - pane[0], pane[3] - pane[0])
+        panes.append(pane + 0.012 * outward / np.linalg.norm(outward))
+    return np.array(panes)
+
+
+def _extruded(profile: Array, half_width_m: float, half_length_m: float, rgb: Rgb, seed: int) -> Mesh:
+    """A side view (x, z), counter-clockwise from the right, drawn out to both sides; nose and tail are narrower."""
     n = len(profile)
-    right = np.stack([profile[:, 0], np.full(n, -half_width_m), profile[:, 1]], axis=-1)
+    ends = np.clip(np.abs(profile[:, 0]) / half_length_m - 0.8, 0, 0.2) / 0.2
+    width = half_width_m * (1 - 0.13 * ends) * np.where(profile[:, 1] > 0.6, 0.97, 1.0)
+    right = np.stack([profile[:, 0], -width, profile[:, 1]], axis=-1)
     left = right * [1, -1, 1]
     fan = np.array([[0, i, i + 1] for i in range(1, n - 1)])
-    ends = np.concatenate([right[fan], left[fan[:, ::-1]]])
+    sides = np.concatenate([right[fan], left[fan[:, ::-1]]])
     strip = np.stack([left, right, np.roll(right, -1, axis=0), np.roll(left, -1, axis=0)], axis=1)
-    uv = ends[..., [0, 2]]
-    return Mesh.join([triangles(ends, uv, material, rgb, seed), quads(strip[1:], material, rgb, seed)])
+    paint = Material.CAR_PAINT
+    return Mesh.join([triangles(sides, sides[..., [0, 2]], paint, rgb, seed), quads(strip[1:], paint, rgb, seed)])
 
 
 def _frustum(foot: Array, low_m: float, head: Array, high_m: float) -> Array:
@@ -132,8 +158,8 @@ def _lights(s: Shape, seed: int) -> Mesh:
     w = s.half_width_m
     return Mesh.join(
         [
-            plates(s.half_length_m + 0.005, 0.55, w - 0.22, 0.36, LAMP, Material.PLAIN),
-            plates(-s.half_length_m - 0.005, 0.66, w - 0.17, 0.28, TAIL, Material.PLAIN),
+            plates(s.half_length_m + 0.005, 0.55, w - 0.3, 0.36, LAMP, Material.PLAIN),
+            plates(-s.half_length_m - 0.005, 0.66, w - 0.26, 0.28, TAIL, Material.PLAIN),
             plates(-s.half_length_m - 0.01, 0.48, 0.13, 0.26, (210, 210, 204), Material.PLAIN),
         ]
     )
@@ -157,7 +183,7 @@ def _wheels(axle_m: float, half_width_m: float, radius_m: float, seed: int) -> l
 
 
 def _van(rng: np.random.Generator) -> Mesh:
-    paint: Rgb = (224, 224, 221) if rng.random() < 0.6 else _paint(rng)
+    paint: Rgb = (224, 224, 221) if rng.random() < 0.45 else _paint(rng)
     return _car(VAN if rng.random() < 0.5 else BIG_VAN, paint, rng, glazed=bool(rng.random() < 0.3))
 
 
@@ -171,7 +197,7 @@ def _truck(rng: np.random.Generator) -> Mesh:
             block((length, 2.45, rng.uniform(2.2, 2.7)), (-1.1, 0.0), 0.95, Material.CAR_PAINT, load, seed),
             block((length + 1.6, 1.0, 0.35), (-0.3, 0.0), 0.6, Material.METAL, DARK, seed),
             block((1.9, 2.4, 1.0), (front - 0.5, 0.0), 0.5, Material.CAR_PAINT, paint, seed),
-            prism(_box_outline(front - 1.42, front + 0.4, 1.15), 1.5, 2.3, Material.GLASS, TINTED, seed,
+            prism(_across(front - 1.42, front + 0.4, 1.15), 1.5, 2.3, Material.GLASS, TINTED, seed,
                   top=Material.CAR_PAINT, top_rgb=paint),
             block((1.8, 2.35, 0.4), (front - 0.55, 0.0), 2.3, Material.CAR_PAINT, paint, seed),
             *_wheels(front - 0.9, 1.2, 0.48, seed),
@@ -196,13 +222,25 @@ def _trailer(rng: np.random.Generator) -> Mesh:
 
 def _bus(rng: np.random.Generator) -> Mesh:
     seed, paint = object_seed(rng), one_of(rng, BUS_COLOURS)
-    outline = _box_outline(-6.0, 6.0, 1.26)
+    outline = _across(-6.0, 6.0, 1.26)
+    panes = []
+    for k in range(6):
+        for sign in (1, -1):
+            x, y = -5.7 + 1.9 * k, -1.27 * sign
+            panes.append([[x, y, 1.2], [x + 1.7 * sign, y, 1.2], [x + 1.7 * sign, y, 2.4], [x, y, 2.4]])
+            if sign < 0:
+                panes[-1] = [[px + 1.7, py, pz] for px, py, pz in panes[-1]]
+    for x, sign, low in ((6.01, 1, 1.0), (-6.01, -1, 1.5)):
+        panes.append([[x, -1.15 * sign, low], [x, 1.15 * sign, low], [x, 1.15 * sign, 2.5], [x, -1.15 * sign, 2.5]])
+    tail = np.array(
+        [[[-6.02, y, 0.7], [-6.02, y - 0.3, 0.7], [-6.02, y - 0.3, 1.0], [-6.02, y, 1.0]] for y in (1.15, -0.85)]
+    )
     return Mesh.join(
         [
-            prism(outline, 0.3, 1.15, Material.CAR_PAINT, paint, seed),
-            prism(outline * 0.995, 1.15, 2.45, Material.GLASS, TINTED, seed),
-            prism(outline, 2.45, 3.0, Material.CAR_PAINT, paint, seed),
-            *_wheels(3.2, 1.26, 0.48, seed),
+            prism(outline, 0.32, 3.0, Material.CAR_PAINT, paint, seed, top=Material.PLAIN, top_rgb=(206, 206, 202)),
+            quads(np.array(panes), Material.GLASS, TINTED, seed),
+            quads(tail, Material.PLAIN, TAIL, seed),
+            *_wheels(3.4, 1.26, 0.48, seed),
         ]
     )
 
@@ -229,10 +267,4 @@ def _cyclist(rng: np.random.Generator) -> Mesh:
             block((0.5, 0.5, 0.1), (0.15, 0.0), 1.2, Material.PLAIN, jacket, seed),
             head.moved((0.08, 0.0, 0.0), 0.0),
         ]
-    )
-
-
-def _box_outline(back_m: float, front_m: float, half_width_m: float) -> Array:
-    return np.array(
-        [[back_m, -half_width_m], [front_m, -half_width_m], [front_m, half_width_m], [back_m, half_width_m]]
     )
