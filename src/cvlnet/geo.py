@@ -1,21 +1,24 @@
 """WGS84, the local east-north frame, Web Mercator, and where an overhead image lies. All conversions are pyproj's.
 
 ``world`` is a local frame in metres anchored at a WGS84 point: x true east, y true north, by the azimuthal equidistant
-projection: a point's direction and distance are those of the geodesic from the anchor (a tangent plane is shorter by 4 mm
-at 10 km).
+projection: a point's direction and distance are those of the geodesic from the anchor (a tangent plane is shorter by
+4 mm at 10 km).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import cos, pi, radians
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pyproj import Geod, Transformer
 
 Array = npt.NDArray[np.float64]
+Points = Array | Sequence[Any]  # an array, or lists and tuples of numbers
 
 _WGS84 = Geod(ellps="WGS84")
 EARTH_RADIUS_M = 6378137.0  # of Web Mercator's sphere (EPSG:3857)
@@ -34,6 +37,11 @@ class LatLon:
         if not -180 <= self.longitude_deg <= 180:
             raise ValueError(f"longitude {self.longitude_deg} is not within -180 to 180 degrees")
 
+    @property
+    def degrees(self) -> tuple[float, float]:
+        """(latitude, longitude)."""
+        return self.latitude_deg, self.longitude_deg
+
 
 @dataclass(frozen=True)
 class LocalFrame:
@@ -41,14 +49,14 @@ class LocalFrame:
 
     anchor: LatLon
 
-    def xy_world_m(self, latlon_deg: npt.ArrayLike) -> Array:
+    def xy_world_m(self, latlon_deg: Points) -> Array:
         """Metres (east, north), [..., 2], of latitudes and longitudes, [..., 2]."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
         azimuth_deg, _, distance_m = _WGS84.inv(*self._anchors(latlon.shape[:-1]), latlon[..., 1], latlon[..., 0])
         azimuth_rad = np.radians(azimuth_deg)
         return np.stack([distance_m * np.sin(azimuth_rad), distance_m * np.cos(azimuth_rad)], axis=-1)
 
-    def latlon_deg(self, xy_world_m: npt.ArrayLike) -> Array:
+    def latlon_deg(self, xy_world_m: Points) -> Array:
         """Latitudes and longitudes, [..., 2], of metres (east, north), [..., 2]."""
         xy = np.asarray(xy_world_m, dtype=np.float64)
         azimuth_deg = np.degrees(np.arctan2(xy[..., 0], xy[..., 1]))
@@ -73,13 +81,13 @@ class MercatorRaster:
     north_m: float
     pixel_m: float
 
-    def xy_px(self, latlon_deg: npt.ArrayLike) -> Array:
+    def xy_px(self, latlon_deg: Points) -> Array:
         """Pixel coordinates (x right, y down, from the image's corner), [..., 2], of latitudes and longitudes."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
         east_m, north_m = _mercator_from_wgs84().transform(latlon[..., 1], latlon[..., 0])
         return np.stack([(east_m - self.west_m) / self.pixel_m, (self.north_m - north_m) / self.pixel_m], axis=-1)
 
-    def latlon_deg(self, xy_px: npt.ArrayLike) -> Array:
+    def latlon_deg(self, xy_px: Points) -> Array:
         """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
         xy = np.asarray(xy_px, dtype=np.float64)
         east_m, north_m = self.west_m + xy[..., 0] * self.pixel_m, self.north_m - xy[..., 1] * self.pixel_m
@@ -103,30 +111,30 @@ class MetricRaster:
     height_px: int
     m_per_px: float
 
-    def xy_px(self, latlon_deg: npt.ArrayLike) -> Array:
+    def xy_px(self, latlon_deg: Points) -> Array:
         """Pixel coordinates (x right, y down, from the image's corner), [..., 2], of latitudes and longitudes."""
         east_north_px = LocalFrame(self.center).xy_world_m(latlon_deg) / self.m_per_px
         return np.stack(
             [self.width_px / 2 + east_north_px[..., 0], self.height_px / 2 - east_north_px[..., 1]], axis=-1
         )
 
-    def latlon_deg(self, xy_px: npt.ArrayLike) -> Array:
+    def latlon_deg(self, xy_px: Points) -> Array:
         """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
         xy = np.asarray(xy_px, dtype=np.float64)
         east_north_px = np.stack([xy[..., 0] - self.width_px / 2, self.height_px / 2 - xy[..., 1]], axis=-1)
         return LocalFrame(self.center).latlon_deg(east_north_px * self.m_per_px)
 
 
-def earth_centred_m(latlon_deg: npt.ArrayLike) -> Array:
+def earth_centred_m(latlon_deg: Points) -> Array:
     """Points of the ellipsoid in the earth-centred frame, [..., 3]: straight distances that hold anywhere on earth."""
     latlon = np.asarray(latlon_deg, dtype=np.float64)
     x_m, y_m, z_m = _earth_centred_from_wgs84().transform(latlon[..., 1], latlon[..., 0], np.zeros(latlon.shape[:-1]))
     return np.stack([x_m, y_m, z_m], axis=-1)
 
 
-def web_mercator_m_per_px(latitude_deg: float, zoom: float, tile_px: int = 256) -> float:
+def web_mercator_m_per_px(latitude_deg: float, zoom: int, tile_px: int = 256) -> float:
     """Ground metres (of the sphere) a pixel at a zoom level; scale-2 tiles have ``tile_px`` 512."""
-    return 2 * pi * EARTH_RADIUS_M * cos(radians(latitude_deg)) / (tile_px * 2**zoom)
+    return 2 * pi * EARTH_RADIUS_M * cos(radians(latitude_deg)) / (tile_px * 2.0**zoom)
 
 
 @lru_cache(maxsize=1)

@@ -39,7 +39,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        latlon_deg = np.array([[position.latitude_deg, position.longitude_deg] for position in positions])
+        latlon_deg = np.array([position.degrees for position in positions])
         self._xyz_m = earth_centred_m(latlon_deg.reshape(-1, 2))
         self.batch_size, self.min_distance_m = batch_size, min_distance_m
         self.seed, self.epoch, self.start = seed, epoch, start

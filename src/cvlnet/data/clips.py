@@ -95,7 +95,7 @@ def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:
 
 def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:
     """Of the road frame under the vehicle at each frame, [frames]; the ground frame has its origin at the first one."""
-    latlon_deg = np.array([[frame.position.latitude_deg, frame.position.longitude_deg] for frame in frames])
+    latlon_deg = np.array([frame.position.degrees for frame in frames])
     xy_m = torch.from_numpy(LocalFrame(frames[0].position).xy_world_m(latlon_deg))
     yaw_rad = torch.tensor([frame.yaw_rad for frame in frames], dtype=torch.float64)
     level_rad = torch.zeros_like(yaw_rad)

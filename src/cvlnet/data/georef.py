@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pyproj import Transformer
 
 from cvlnet.data.imagery import OverheadImage, Raster
 from cvlnet.data.images import U8, read_image
 from cvlnet.data.text import number_of, read_json, read_text, to_numbers
 from cvlnet.errors import InputError
-from cvlnet.geo import EARTH_RADIUS_M, Array, LatLon, MercatorRaster, MetricRaster
+from cvlnet.geo import EARTH_RADIUS_M, Array, LatLon, MercatorRaster, MetricRaster, Points
 
 _WORLD_FILES = (".pgw", ".jgw", ".wld")
 _GEOTIFF = (".tif", ".tiff")
@@ -39,14 +38,14 @@ class ProjectedRaster:
     crs: str
     affine: tuple[tuple[float, float, float], tuple[float, float, float]]
 
-    def xy_px(self, latlon_deg: npt.ArrayLike) -> Array:
+    def xy_px(self, latlon_deg: Points) -> Array:
         """Pixel coordinates, [..., 2], of latitudes and longitudes, [..., 2]."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
         projected = np.stack(self._from_wgs84.transform(latlon[..., 1], latlon[..., 0]), axis=-1)
         matrix = np.array(self.affine)
         return np.asarray((projected - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T, dtype=np.float64)
 
-    def latlon_deg(self, xy_px: npt.ArrayLike) -> Array:
+    def latlon_deg(self, xy_px: Points) -> Array:
         """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
         matrix = np.array(self.affine)
         projected = np.asarray(xy_px, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
@@ -94,7 +93,7 @@ def _raster_of(entry: Mapping[str, Any], width_px: int, height_px: int, where: P
         m_per_px = number_of(entry, "m_per_px", where, _SEE)
         return MetricRaster(_place(entry, "center", where), width_px, height_px, m_per_px)
     corners = [_place(entry, key, where) for key in ("north_west", "south_east")]
-    projected = MercatorRaster(0.0, 0.0, 1.0).xy_px([(c.latitude_deg, c.longitude_deg) for c in corners])
+    projected = MercatorRaster(0.0, 0.0, 1.0).xy_px([corner.degrees for corner in corners])
     (west_m, south_of_north_m), (east_m, south_of_south_m) = projected.tolist()
     pixel_m, pixel_height_m = (east_m - west_m) / width_px, (south_of_south_m - south_of_north_m) / height_px
     if not pixel_m > 0 or abs(pixel_height_m / pixel_m - 1) > _SQUARE:

@@ -5,30 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, floor, sin
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from cvlnet.data.images import U8
 from cvlnet.errors import InputError
-from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster
+from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster, Points
 from cvlnet.grid import Grid
 
 _EDGE_PX = 1.0  # a crop may reach so far over the edge, for rounding
 
 
+@runtime_checkable
 class Raster(Protocol):
     """Where an image lies; see `cvlnet.geo.MercatorRaster` and `cvlnet.geo.MetricRaster`."""
 
-    def xy_px(self, latlon_deg: npt.ArrayLike) -> Array:
+    def xy_px(self, latlon_deg: Points) -> Array:
         """Pixel coordinates, [..., 2], of latitudes and longitudes, [..., 2]."""
 
-    def latlon_deg(self, xy_px: npt.ArrayLike) -> Array:
+    def latlon_deg(self, xy_px: Points) -> Array:
         """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
 
 

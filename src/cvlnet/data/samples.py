@@ -115,7 +115,7 @@ class ClipTileSamples(Dataset[Sample]):
         image = load_tile(self.split.tiles[query.tile], self.tile_grid, self.cache)
         clip = assemble_clip(self.recordings[query.recording], query.frame, self.clip_spec, self.cache)
         if self.augmentation is None:
-            offset_m, turn_rad, heading_error_rad = LocalFrame(image.center).xy_world_m(_degrees(position)), 0.0, 0.0
+            offset_m, turn_rad, heading_error_rad = LocalFrame(image.center).xy_world_m(position.degrees), 0.0, 0.0
             center = image.center
         else:
             rng = np.random.default_rng((self.seed, epoch, index))
@@ -125,7 +125,7 @@ class ClipTileSamples(Dataset[Sample]):
             clip=turned(clip, turn_rad + heading_error_rad),
             tile=crop(image, center, self.tile_grid, turn_rad),
             offset_m=torch.from_numpy(offset_m).float(),
-            xy_world_m=torch.from_numpy(self.frame.xy_world_m(_degrees(position))),
+            xy_world_m=torch.from_numpy(self.frame.xy_world_m(position.degrees)),
             query_id=query.id,
             tile_id=query.tile,
         )
@@ -148,7 +148,7 @@ class JoinedSamples(Dataset[Sample]):
         index, epoch = draw if isinstance(draw, tuple) else (draw, 0)
         part = int(np.searchsorted(self._starts, index, side="right")) - 1
         sample = self.parts[part][Draw(index - int(self._starts[part]), epoch)]
-        xy_world_m = self.parts[0].frame.xy_world_m(_degrees(self.positions[index]))
+        xy_world_m = self.parts[0].frame.xy_world_m(self.positions[index].degrees)
         return replace(sample, xy_world_m=torch.from_numpy(xy_world_m))
 
 
@@ -232,8 +232,4 @@ def _random_crop(
             center = LatLon(*frame.latlon_deg(-offset_m @ turned_from_world).tolist())
             if holds(image, center, grid, turn_rad):
                 return center, offset_m, turn_rad
-    return image.center, LocalFrame(image.center).xy_world_m(_degrees(vehicle)), 0.0
-
-
-def _degrees(position: LatLon) -> tuple[float, float]:
-    return position.latitude_deg, position.longitude_deg
+    return image.center, LocalFrame(image.center).xy_world_m(vehicle.degrees), 0.0
