@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import Transformer
+
+from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
+
+places = st.builds(LatLon, st.floats(-80, 80), st.floats(-179, 179))
+metres = st.tuples(st.floats(-20_000, 20_000), st.floats(-20_000, 20_000))
+pixels = st.tuples(st.floats(0, 1280), st.floats(0, 1280))
+KARLSRUHE = LatLon(49.0, 8.4)
+
+
+def degrees(place: LatLon) -> list[float]:
+    return [place.latitude_deg, place.longitude_deg]
+
+
+@given(places, metres)
+def test_world_and_wgs84_are_inverse(anchor: LatLon, xy_m: tuple[float, float]) -> None:
+    frame = LocalFrame(anchor)
+    assert np.allclose(frame.xy_world_m(frame.latlon_deg(xy_m)), xy_m, atol=1e-5)
+
+
+@given(places)
+def test_the_anchor_is_the_origin(anchor: LatLon) -> None:
+    assert np.allclose(LocalFrame(anchor).xy_world_m(degrees(anchor)), 0, atol=1e-6)
+
+
+@given(places, metres)
+def test_straight_distances_are_the_frame_s(anchor: LatLon, xy_m: tuple[float, float]) -> None:
+    there = LocalFrame(anchor).latlon_deg(xy_m)
+    chord_m = np.linalg.norm(earth_centred_m(there) - earth_centred_m(degrees(anchor)))
+    assert chord_m == pytest.approx(np.hypot(*xy_m), rel=1e-6, abs=1e-3)
+
+
+def test_the_frame_is_proj_s_azimuthal_equidistant_one() -> None:
+    proj = Transformer.from_crs("EPSG:4326", "+proj=aeqd +lat_0=49 +lon_0=8.4 +datum=WGS84 +units=m", always_xy=True)
+    latlon_deg = np.array([[49.0, 8.4], [49.3, 8.1], [48.9, 8.45], [49.001, 8.4]])
+    expected = np.stack(proj.transform(latlon_deg[:, 1], latlon_deg[:, 0]), axis=-1)
+    assert np.allclose(LocalFrame(KARLSRUHE).xy_world_m(latlon_deg), expected, atol=1e-6)
+
+
+def test_x_is_east_and_y_is_north_whatever_the_shape() -> None:
+    frame = LocalFrame(KARLSRUHE)
+    north, east = frame.xy_world_m([[49.01, 8.4], [49.0, 8.41]])
+    assert north == pytest.approx([0, 1112.0], abs=0.5)  # an arc minute of latitude is 1853.3 m at 49 degrees
+    assert east == pytest.approx([731.4, 0.0], abs=0.5)
+    assert frame.xy_world_m(np.full((3, 2, 2), [49.0, 8.4])).shape == (3, 2, 2)
+    assert frame.latlon_deg([0.0, 0.0]).tolist() == pytest.approx([49.0, 8.4])
+
+
+def test_an_anchor_may_be_numpy_s_numbers() -> None:
+    anchor = LatLon(*np.array([49.0, 8.4]))
+    assert LocalFrame(anchor).xy_world_m([49.0, 8.4]).tolist() == pytest.approx([0, 0])
+
+
+@given(places, pixels)
+def test_pixels_of_a_raster_and_wgs84_are_inverse(center: LatLon, xy_px: tuple[float, float]) -> None:
+    for raster in (MercatorRaster.around(center, 1280, 1280, 0.2), MetricRaster(center, 1280, 1280, 0.2)):
+        assert np.allclose(raster.xy_px(raster.latlon_deg(xy_px)), xy_px, atol=1e-3)
+        assert np.allclose(raster.xy_px(degrees(center)), [640, 640], atol=1e-3)
+
+
+def test_pixels_of_a_metric_raster_are_true_metres() -> None:
+    raster = MetricRaster(KARLSRUHE, 800, 600, 0.25)
+    right_and_down = raster.latlon_deg([400 + 40, 300 + 80])
+    assert LocalFrame(KARLSRUHE).xy_world_m(right_and_down) == pytest.approx([10, -20], abs=1e-6)
+
+
+def test_web_mercator_is_not_metric() -> None:
+    """The known trap: its metres, even after cos(latitude), are 0.1 to 0.2 percent off at 49 degrees."""
+    raster = MercatorRaster.around(KARLSRUHE, 1, 1, 1.0)
+    north_px = raster.xy_px(LocalFrame(KARLSRUHE).latlon_deg([0.0, 1000.0]))
+    east_px = raster.xy_px(LocalFrame(KARLSRUHE).latlon_deg([1000.0, 0.0]))
+    assert 0.5 - north_px[1] == pytest.approx(1001.1, abs=0.2)
+    assert east_px[0] - 0.5 == pytest.approx(998.1, abs=0.2)
+
+
+def test_the_published_resolution() -> None:
+    assert web_mercator_m_per_px(49.015, 18, 512) == pytest.approx(
+        156543.03392 * np.cos(np.radians(49.015)) / 2**18 / 2
+    )
+    assert web_mercator_m_per_px(0.0, 0) == pytest.approx(156543.03392)
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(90.1, 0.0), (-91.0, 0.0), (0.0, 180.5), (float("nan"), 0.0)])
+def test_no_place_on_earth(latitude: float, longitude: float) -> None:
+    with pytest.raises(ValueError, match="is not within"):
+        LatLon(latitude, longitude)
