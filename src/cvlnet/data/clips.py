@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
-from cvlnet.data.images import ImageCache, ImageSpec, read_frame
+from cvlnet.data.images import U8, ImageCache, ImageSpec, read_frame
 from cvlnet.data.recording import RecordedFrame, Recording
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
@@ -79,7 +77,8 @@ def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: Imag
             images.append(_image(frame, camera_id, mounted.camera, spec.image, cache))
             cameras.append(spec.image.camera(mounted.camera))
             poses.append(ground_from_road[i] @ recording.road_from_body @ mounted.body_from_cam)
-    return Clip(torch.stack(images), Camera.stack(cameras).to(torch.float32), Pose.stack(poses).to(torch.float32))
+    stacked = torch.from_numpy(np.stack(images))  # numpy copies on one thread: torch's would wait for each other here
+    return Clip(stacked, Camera.stack(cameras).to(torch.float32), Pose.stack(poses).to(torch.float32))
 
 
 def turned(clip: Clip, angle_rad: float) -> Clip:
@@ -102,13 +101,12 @@ def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:
     return Pose.from_euler(level_rad, level_rad, yaw_rad, torch.cat([xy_m, torch.zeros_like(xy_m[:, :1])], dim=1))
 
 
-def _image(
-    frame: RecordedFrame, camera_id: int, camera: Camera, spec: ImageSpec, cache: ImageCache | None
-) -> UInt8[Tensor, "3 height width"]:
+def _image(frame: RecordedFrame, camera_id: int, camera: Camera, spec: ImageSpec, cache: ImageCache | None) -> U8:
+    """The picture, [3, rows, columns]."""
     path = frame.images[camera_id]
     if cache is None:
         image = read_frame(path, camera, spec)
     else:
         made = f"frame {spec} of {camera.width_px} x {camera.height_px}"
         image = cache.get(path, made, lambda: read_frame(path, camera, spec))
-    return torch.from_numpy(image).permute(2, 0, 1)
+    return image.transpose(2, 0, 1)

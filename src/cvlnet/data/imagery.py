@@ -63,7 +63,7 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
             where=image.source,
             remedy="take a larger overhead image, or a smaller crop",
         )
-    return torch.from_numpy(_resample(image.pixels, corners_px, grid)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.ascontiguousarray(_resample(image.pixels, corners_px, grid).transpose(2, 0, 1)))
 
 
 def holds(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> bool:
@@ -108,7 +108,7 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
         for reach, cells in zip(reach_m, (grid.cols, grid.rows), strict=True)
     )
     whole = Grid(grid.rows + 2 * more_rows, grid.cols + 2 * more_cols, grid.cell_m)
-    pixels = crop(image, center, whole).permute(1, 2, 0).contiguous().numpy()
+    pixels = np.ascontiguousarray(crop(image, center, whole).numpy().transpose(1, 2, 0))
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
 
 

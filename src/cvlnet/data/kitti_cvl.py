@@ -238,6 +238,9 @@ def _true_m_per_px(root: Path) -> float | None:
 def _dataset(root: Path) -> dict[str, Any]:
     """What a town tells of itself; nothing for KITTI-CVL."""
     path = root / "dataset.json"
+    if (root / "unfinished.json").is_file():
+        remedy = "let cvlnet synth finish it: the same command goes on"
+        raise InputError("the town is not finished", where=root, remedy=remedy)
     if not path.is_file():
         return {}
     dataset = read_json(path, _REMAKE)
