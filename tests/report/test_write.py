@@ -1,0 +1,83 @@
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pytest
+
+from cvlnet.errors import InputError
+from cvlnet.evaluate import Predictions
+from cvlnet.report import evaluate_and_report
+
+
+@pytest.fixture(scope="module")
+def report(small_data, weights, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    return evaluate_and_report(small_data, weights, out, frames=2, cases=1, progress=False)
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for name, value in attributes if name in ("src", "href", "srcset")]
+
+
+def links_of(page):
+    links = Links()
+    links.feed(page.read_text())
+    return links.found
+
+
+def test_everything_is_there(report):
+    out = report.page.parent
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {"index.html", "predictions.npz", "figures.json", "figures.md", "map/area-0.jpg"} <= names
+    assert {f"plots/{name}-day.png" for name in ("recall", "precision", "errors", "map")} <= names
+    assert {"cases/best-1-night.png", "cases/worst-1-night.png"} <= names
+    assert len([name for name in names if name.startswith("frames/")]) == 14
+    assert not [name for name in names if name.split("/")[-1].startswith(".")]
+    assert set(Predictions.load(out / "predictions.npz").rankings) == {"test1", "test2"}
+    split = json.loads((out / "figures.json").read_text())["splits"]["test2"]
+    assert (split["queries"], split["gallery"]) == (14, 10)
+
+
+def test_the_page_asks_for_nothing_but_what_lies_beside_it(report):
+    text = report.page.read_text()
+    links = links_of(report.page)
+    assert len(links) == 1 + 3 * (3 + 2)  # the map; each plot and sheet by day, by night, and enlarged
+    assert all((report.page.parent / link).is_file() for link in links)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", text.replace("// The moment", ""))
+
+
+def test_the_pages_data_name_the_frames_and_the_errors(report):
+    (data,) = re.findall(r'<script type="application/json" id="fixes-0">(.*?)</script>', report.page.read_text(), re.S)
+    fixes = json.loads(data)
+    assert len(fixes) == 14
+    assert all((report.page.parent / fix["picture"]).is_file() for fix in fixes)
+    assert fixes[0]["id"].endswith("drive_0001_sync/0000000003")
+    assert fixes[0]["yaw_deg"] == pytest.approx(0.0, abs=0.1)
+    assert fixes[-1]["yaw_deg"] == pytest.approx(90.0, abs=0.1)
+
+
+def test_lines_for_the_terminal(report):
+    first, second = report.lines
+    assert first.startswith("test1: 14 queries among 4 tiles, recall@1 within 5 m")
+    assert second.startswith("test2: 14 queries among 10 tiles")
+
+
+def test_names_from_the_disk_do_not_become_markup(small_data, weights, tmp_path):
+    named = tmp_path / "a<b>&c"
+    shutil.copytree(small_data, named)
+    report = evaluate_and_report(named, weights, tmp_path / "out", most_queries=1, frames=1, cases=1, progress=False)
+    text = report.page.read_text()
+    assert "a<b>" not in text
+    assert "a&lt;b&gt;&amp;c" in text
+
+
+def test_unusable_weights_get_one_line(small_data, tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        evaluate_and_report(small_data, tmp_path / "none.safetensors", tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
