@@ -21,6 +21,7 @@ MARGIN_M = 100.0  # of large towns, kept free of positions
 ROOMY_M = 60.0  # half the square that must remain for that margin
 WANTED_M_S = 8.0  # for the length of a route
 CANDIDATES = 60
+START_DRAWS = 4
 SHORTEST_M = 14.0  # roads between two junctions that leave no room for a lane are not driven
 TIGHTEST_M = 4.0  # turns that a car makes without effort
 AXLE_M, TRACK_M = 2.7, 1.6  # over which the ground tilts the car
@@ -152,5 +153,6 @@ def _timed_route(legs: tuple[Leg, ...], way: Way, frames: int, rng: np.random.Ge
         time, s = timed(speed * slower, halts)
     at = np.arange(frames) / FRAMES_PER_S
     spare = max(0.0, float(time[-1]) - needed)
-    driven = np.interp(at + rng.uniform(0, spare), time, s)
+    starts = [np.interp(at + start, time, s) for start in rng.uniform(0, spare, START_DRAWS)]
+    driven = max(starts, key=lambda way_m: float(way_m[-1] - way_m[0]))  # a short drive should not be a halt alone
     return Route(legs, way, at, driven)

@@ -24,6 +24,7 @@ from cvlnet.town.housing import fill_houses
 from cvlnet.town.industry import fill_industry
 from cvlnet.town.perimeter import fill_perimeter
 from cvlnet.town.plan import Block, Item, Zone
+from cvlnet.town.squares import fill_square
 from cvlnet.town.streams import chance, pick, stream
 from cvlnet.town.style import Style
 from cvlnet.town.terraces import fill_terraces
@@ -34,10 +35,10 @@ FILLERS: dict[str, Filler] = {
     "perimeter": fill_perimeter, "houses": fill_houses, "terraces": fill_terraces, "estate": fill_estate,
     "industry": fill_industry,
     "park": fill_park, "cemetery": fill_cemetery, "allotments": fill_allotments, "fields": fill_fields,
-    "wood": fill_wood, "sports": fill_sports, "site": fill_building_site, "scrap": fill_scrap,
+    "wood": fill_wood, "sports": fill_sports, "site": fill_building_site, "square": fill_square, "scrap": fill_scrap,
 }  # fmt: skip
 USES: dict[Zone, dict[str, float]] = {
-    Zone.CENTRE: {"perimeter": 24.0, "park": 2.0, "estate": 1.5, "site": 0.7, "houses": 1.5},
+    Zone.CENTRE: {"perimeter": 24.0, "park": 2.0, "square": 2.0, "estate": 1.5, "site": 0.7, "houses": 1.5},
     Zone.SUBURB: {
         "houses": 19.0,
         "terraces": 6.0,
@@ -62,7 +63,14 @@ USES: dict[Zone, dict[str, float]] = {
     Zone.INDUSTRY: {"industry": 22.0, "allotments": 1.0, "wood": 1.0, "site": 1.2, "estate": 1.0},
     Zone.FIELDS: {"fields": 14.0, "wood": 2.0, "allotments": 2.0, "sports": 1.0, "cemetery": 1.0},
 }
-LARGEST_M2 = {"site": 6000.0, "sports": 30000.0, "cemetery": 16000.0, "allotments": 20000.0, "perimeter": 16000.0}
+LARGEST_M2 = {
+    "site": 6000.0,
+    "sports": 30000.0,
+    "cemetery": 16000.0,
+    "allotments": 20000.0,
+    "perimeter": 16000.0,
+    "square": 6500.0,
+}
 FENCED = {"estate": 0.5, "park": 0.45, "sports": 0.6, "wood": 0.2, "allotments": 0.9, "scrap": 0.2, "fields": 0.12}
 
 

@@ -105,7 +105,9 @@ def _yard(back: Points, inward: Points, lot: Polygon, style: Style, rng: np.rand
         share = rng.uniform(0.3, 0.55)
         side = back[0] + (back[1] - back[0]) * share
         corners = np.array([back[0], side, side + inward[1] * 0.9, back[0] + inward[0] * 0.9])
-        yield flat_house(corners, float(rng.uniform(2.6, 9)), style, rng)
+        annex = Polygon(corners)
+        if annex.is_valid and annex.exterior.is_ccw and lot.buffer(-6.0).contains(annex):
+            yield flat_house(corners, float(rng.uniform(2.6, 9)), style, rng)
     elif surface is Surface.LAWN:
         yield from scatter(rng, strip.buffer(-1.5), 3, GARDEN, 2.0, 0.9)
 

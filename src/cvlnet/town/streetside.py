@@ -145,6 +145,9 @@ def _furniture(
             yield Prop(
                 "bin", place, yaw, ((50, 52, 54), (60, 90, 60), (40, 70, 120))[int(rng.integers(3))], object_seed(rng)
             )
+    if p.kind == "main" and p.pavement_m > 2.6 and chance(rng, 0.2):
+        place, yaw = _at(*_line_at(xy, sign, p.border_m(side) - 0.9), rng.uniform(2, max(2.5, length - 2)))
+        yield Prop("column", place, yaw, SIGN, object_seed(rng))
     if p.kind in ("main", "collector") and p.pavement_m > 2.4 and length > 70 and chance(rng, 0.25):
         yield from _bus_stop(xy, road, sign, side, rng)
 
