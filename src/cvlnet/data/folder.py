@@ -126,8 +126,17 @@ def _read_csv(path: Path, pictures: Sequence[Path]) -> tuple[list[_Odometry], bo
         if row["file"] not in by_name:
             raise InputError(f"frames holds no {row['file']}", where=where, remedy="correct the line, or add the frame")
         time_s, yaw_deg, *place = (number_of(row, key, where, _SEE) for key in ("time_s", "yaw_deg", *place_columns))
+        if geographic:
+            _check_place(place, where)
         odometry.append(_Odometry(by_name[row["file"]], time_s, (place[0], place[1]), radians(yaw_deg)))
     return odometry, geographic
+
+
+def _check_place(latlon_deg: Sequence[float], where: str) -> None:
+    try:
+        LatLon(*latlon_deg)
+    except ValueError as error:
+        raise InputError(str(error), where=where, remedy="give degrees, latitude first") from error
 
 
 def _read_tum(path: Path, pictures: Sequence[Path], posed_from_body: Pose) -> list[_Odometry]:

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -68,7 +69,7 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
 
 def holds(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> bool:
     """Whether `crop` would succeed."""
-    return _inside(image.raster.xy_px(_corners_latlon_deg(center, grid, turn_rad)), image.pixels)
+    return bool(_inside(image.raster.xy_px(_corners_latlon_deg(center, grid, turn_rad)), image.pixels))
 
 
 def lattice(image: OverheadImage, grid: Grid, gap_m: float) -> tuple[LatLon, ...]:
@@ -78,12 +79,11 @@ def lattice(image: OverheadImage, grid: Grid, gap_m: float) -> tuple[LatLon, ...
     """
     rows, cols = image.pixels.shape[:2]
     frame = LocalFrame(image.center)
-    edges_px = np.array([[0, 0], [cols, 0], [cols, rows], [0, rows]])
-    reach_m = np.abs(frame.xy_world_m(image.raster.latlon_deg(edges_px))).max(axis=0)
+    reach_m = _reach_m(image)
     east, north = (np.arange(-floor(r / gap_m), floor(r / gap_m) + 1) * gap_m for r in reach_m)
     xy_m = np.stack(np.meshgrid(east, north[::-1]), axis=-1).reshape(-1, 1, 2)
     corners_px = image.raster.xy_px(frame.latlon_deg(xy_m + grid.corners_xy_m().numpy()))
-    fits = ((corners_px >= 0) & (corners_px <= [cols, rows])).all(axis=(1, 2))
+    fits = _inside(corners_px, image.pixels)
     if not fits.any():
         raise InputError(
             f"the image of {cols} x {rows} px holds no crop of {grid.size_m[0]:.1f} x {grid.size_m[1]:.1f} m",
@@ -99,17 +99,22 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
     Its rows and columns are even or odd as the grid's are, so that a crop at its centre takes whole pixels.
     Raises InputError if the image is smaller than the grid.
     """
-    rows, cols = image.pixels.shape[:2]
     center = image.center
-    edges_px = np.array([[0, 0], [cols, 0], [cols, rows], [0, rows]])
-    reach_m = np.abs(LocalFrame(center).xy_world_m(image.raster.latlon_deg(edges_px))).min(axis=0)
     more_cols, more_rows = (
         max(floor(reach / grid.cell_m - cells / 2 + 1e-6), 0)
-        for reach, cells in zip(reach_m, (grid.cols, grid.rows), strict=True)
+        for reach, cells in zip(_reach_m(image), (grid.cols, grid.rows), strict=True)
     )
     whole = Grid(grid.rows + 2 * more_rows, grid.cols + 2 * more_cols, grid.cell_m)
     pixels = np.ascontiguousarray(crop(image, center, whole).numpy().transpose(1, 2, 0))
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
+
+
+def _reach_m(image: OverheadImage) -> Array:
+    """How far the image reaches from its centre, eastward and northward, in true metres, [2]."""
+    rows, cols = image.pixels.shape[:2]
+    edges_px = np.array([[cols / 2, 0.0], [cols, rows / 2], [cols / 2, rows], [0.0, rows / 2]])
+    north, east, south, west = LocalFrame(image.center).xy_world_m(image.raster.latlon_deg(edges_px))
+    return np.array([min(east[0], -west[0]), min(north[1], -south[1])])
 
 
 def _corners_latlon_deg(center: LatLon, grid: Grid, turn_rad: float) -> Array:
@@ -118,9 +123,11 @@ def _corners_latlon_deg(center: LatLon, grid: Grid, turn_rad: float) -> Array:
     return LocalFrame(center).latlon_deg(grid.corners_xy_m().numpy() @ turned_from_world)
 
 
-def _inside(corners_px: Array, pixels: U8) -> bool:
+def _inside(corners_px: Array, pixels: U8) -> npt.NDArray[np.bool_]:
+    """Whether all corners of crops, [..., 4, 2], lie in the image, [...]."""
     rows, cols = pixels.shape[:2]
-    return bool((corners_px >= -_EDGE_PX).all() and (corners_px <= np.array([cols, rows]) + _EDGE_PX).all())
+    within = (corners_px >= -_EDGE_PX) & (corners_px <= np.array([cols, rows]) + _EDGE_PX)
+    return np.asarray(within.all(axis=(-2, -1)))
 
 
 def _resample(pixels: U8, corners_px: Array, grid: Grid) -> U8:

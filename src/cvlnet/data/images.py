@@ -74,7 +74,7 @@ class ImageSpec:
                 f"{scaled_height_px} rows, fewer than the {self.height_px} asked for"
             )
         scaled = camera.resize(self.width_px, scaled_height_px)
-        return scaled.crop(0, scaled_height_px - self.height_px, self.width_px, self.height_px)
+        return scaled.crop(0.0, float(scaled_height_px - self.height_px), self.width_px, self.height_px)
 
 
 def read_frame(path: Path, camera: Camera, spec: ImageSpec) -> U8:

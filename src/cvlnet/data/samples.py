@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from cvlnet.data.clips import ClipSpec, assemble_clip, missing_frames, turned
 from cvlnet.data.imagery import OverheadImage, crop, holds, resampled
-from cvlnet.data.images import ImageCache
+from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
@@ -171,10 +171,12 @@ def load_tile(tile: Tile, grid: Grid, cache: ImageCache | None = None) -> Overhe
 
     Raises InputError if the tile is smaller than the grid, and as `cvlnet.data.images.read_image` does.
     """
-    if cache is None:
-        return resampled(open_tile(tile), grid)
+
+    def make() -> U8:
+        return resampled(open_tile(tile), grid).pixels
+
     made = f"tile {grid.rows % 2} {grid.cols % 2} {grid.cell_m} {tile.m_per_px} {tile.center}"
-    pixels = cache.get(tile.path, made, lambda: resampled(open_tile(tile), grid).pixels, in_memory=False)
+    pixels = make() if cache is None else cache.get(tile.path, made, make, in_memory=False)
     rows, cols = pixels.shape[:2]
     return OverheadImage(pixels, MetricRaster(tile.center, cols, rows, grid.cell_m), tile.path)
 

@@ -35,7 +35,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     return value
 
 
-def to_numbers(fields: Sequence[str], where: str | Path, remedy: str) -> list[float]:
+def to_numbers(fields: Sequence[Any], where: str | Path, remedy: str) -> list[float]:
     """Finite numbers. Raises InputError if a field is none."""
     return [_number(field, f"{field!r}", where, remedy) for field in fields]
 

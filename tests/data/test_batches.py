@@ -1,0 +1,96 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cvlnet.data.batches import SpacedBatchSampler
+from cvlnet.data.samples import Draw
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame
+
+MIN_M = 30.0
+FRAME = LocalFrame(LatLon(49.0, 8.4))
+
+
+def street(count: int = 400, gap_m: float = 5.0, north_m: float = 0.0) -> list[LatLon]:
+    xy_m = np.stack([np.arange(count) * gap_m, np.full(count, north_m)], axis=-1)
+    return [LatLon(*place) for place in FRAME.latlon_deg(xy_m).tolist()]
+
+
+def batches(sampler: SpacedBatchSampler) -> list[list[int]]:
+    return [[draw.item for draw in batch] for batch in sampler]
+
+
+@given(st.integers(0, 1000), st.integers(0, 50), st.integers(2, 8), st.integers(0, 4))
+@settings(max_examples=20, deadline=None)
+def test_no_two_samples_of_a_batch_are_near_and_none_comes_twice(
+    seed: int, epoch: int, batch_size: int, neighbours: int
+) -> None:
+    places = street()
+    xy_m = FRAME.xy_world_m([place.degrees for place in places])
+    sampler = SpacedBatchSampler(places, batch_size, MIN_M, seed=seed, epoch=epoch, neighbours=neighbours)
+    drawn = batches(sampler)
+    assert len(drawn) == len(sampler) > 0
+    assert all(len(batch) == batch_size for batch in drawn)
+    for batch in drawn:
+        assert all(np.hypot(*(xy_m[a] - xy_m[b])) >= MIN_M - 1e-3 for a, b in combinations(batch, 2))
+    flat = [item for batch in drawn for item in batch]
+    assert len(set(flat)) == len(flat)
+    assert len(flat) > 0.8 * len(places)
+
+
+def test_an_epoch_is_repeatable_and_differs_from_others() -> None:
+    places = street()
+    first = SpacedBatchSampler(places, 4, MIN_M, seed=1, epoch=2)
+    assert batches(first) == batches(SpacedBatchSampler(places, 4, MIN_M, seed=1, epoch=2))
+    assert batches(first) != batches(SpacedBatchSampler(places, 4, MIN_M, seed=1, epoch=3))
+    assert batches(first) != batches(SpacedBatchSampler(places, 4, MIN_M, seed=2, epoch=2))
+    assert {draw.epoch for batch in first for draw in batch} == {2}
+    moved = SpacedBatchSampler(places, 4, MIN_M, seed=1)
+    moved.set_epoch(2)
+    assert batches(moved) == batches(first)
+
+
+def test_it_goes_on_where_it_was_stopped() -> None:
+    places = street()
+    whole = batches(SpacedBatchSampler(places, 4, MIN_M))
+    resumed = SpacedBatchSampler(places, 4, MIN_M, start=5)
+    assert batches(resumed) == whole[5:]
+    assert len(resumed) == len(whole) - 5
+
+
+def test_neighbours_stand_in_the_same_streets() -> None:
+    """Two streets a kilometre apart: groups of four are of one street."""
+    places = street(100) + street(100, north_m=1000.0)
+    grouped = SpacedBatchSampler(places, 8, MIN_M, neighbours=4)
+    scattered = SpacedBatchSampler(places, 8, MIN_M)
+
+    def groups_of_one_street(sampler: SpacedBatchSampler) -> float:
+        groups = [batch[i : i + 4] for batch in batches(sampler)[:10] for i in (0, 4)]
+        return float(np.mean([len({item // 100 for item in group}) == 1 for group in groups]))
+
+    assert groups_of_one_street(grouped) > 0.8
+    assert groups_of_one_street(scattered) < 0.4
+
+
+def test_processes_share_the_batches_of_one_plan() -> None:
+    places = street()
+    whole = batches(SpacedBatchSampler(places, 4, MIN_M))
+    parts = [batches(SpacedBatchSampler(places, 4, MIN_M, rank=rank, ranks=3)) for rank in range(3)]
+    assert len({len(part) for part in parts}) == 1
+    assert [batch for together in zip(*parts, strict=True) for batch in together] == whole[: 3 * len(parts[0])]
+
+
+def test_too_little_data_for_one_batch() -> None:
+    with pytest.raises(InputError) as caught:
+        SpacedBatchSampler(street(20), 8, MIN_M)
+    assert "20 samples fill 0 batches of 8 at least 30 m apart, 1 are needed; take a smaller batch" in str(caught.value)
+    with pytest.raises(InputError, match="0 samples fill 0 batches"):
+        SpacedBatchSampler([], 2, MIN_M)
+
+
+def test_draws_name_item_and_epoch() -> None:
+    first = next(iter(SpacedBatchSampler(street(), 2, MIN_M, epoch=7)))
+    assert all(isinstance(draw, Draw) and draw.epoch == 7 for draw in first)

@@ -1,0 +1,98 @@
+from math import pi
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kitti_tree import DATE, DRIVE, write_drive
+
+from cvlnet.data.clips import ClipSpec, assemble_clip, missing_frames, turned
+from cvlnet.data.images import ImageCache, ImageSpec, read_frame
+from cvlnet.data.kitti import read_drive
+from cvlnet.data.recording import Recording
+from cvlnet.errors import InputError
+
+SPEC = ClipSpec(ImageSpec(62, 16))
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Recording:
+    """A drive to the north, a metre a frame, cameras a metre ahead and 0.25 and 0.75 m right of the unit."""
+    write_drive(tmp_path)
+    return read_drive(tmp_path, DATE, DRIVE, unit_pitch_rad=0.0)
+
+
+def test_a_clip_is_every_third_frame_newest_first(recording: Recording) -> None:
+    clip = assemble_clip(recording, 10, SPEC)
+    assert clip.images.shape == (4, 3, 16, 62)
+    assert clip.images.dtype == torch.uint8
+    for picture, index in zip(clip.images, (10, 7, 4, 1), strict=True):
+        frame = recording.frame(index)
+        assert frame is not None
+        expected = read_frame(frame.images[2], recording.cameras[2].camera, SPEC.image)
+        assert np.array_equal(picture.permute(1, 2, 0).numpy(), expected)
+    assert clip.camera.focal_px.tolist() == [[36.0, 36.0]] * 4
+
+
+def test_frames_stand_where_they_were_taken_relative_to_the_newest(recording: Recording) -> None:
+    clip = assemble_clip(recording, 10, SPEC)
+    expected = [[0.25, 1.0 - 3 * i, 0.93 + 0.7] for i in range(4)]  # north is +y, right of the unit is east
+    assert np.allclose(clip.ground_from_cam.translation_m, expected, atol=1e-4)
+    assert torch.allclose(
+        clip.ground_from_cam.rotation[:, :, 2], torch.tensor([0.0, 1.0, 0.0]), atol=1e-6
+    )  # looks north
+
+
+def test_measured_roll_and_pitch_do_not_count_but_the_mounting_does(tmp_path: Path) -> None:
+    write_drive(tmp_path)  # whose oxts roll and pitch by a degree
+    level = assemble_clip(read_drive(tmp_path, DATE, DRIVE, unit_pitch_rad=0.0), 10, SPEC)
+    down = assemble_clip(read_drive(tmp_path, DATE, DRIVE, unit_pitch_rad=0.1), 10, SPEC)
+    assert level.ground_from_cam.rotation[0, 2, 2] == 0
+    assert down.ground_from_cam.rotation[0, 2, 2] == pytest.approx(-np.sin(0.1))
+
+
+def test_two_cameras_alternate(recording: Recording) -> None:
+    clip = assemble_clip(recording, 10, ClipSpec(ImageSpec(62, 16), frames=2, camera_ids=(2, 3)))
+    assert clip.images.shape[0] == 4
+    assert clip.ground_from_cam.translation_m[:, 0].tolist() == pytest.approx([0.25, 0.75, 0.25, 0.75], abs=1e-4)
+    assert clip.ground_from_cam.translation_m[:, 1].tolist() == pytest.approx([1, 1, -2, -2], abs=1e-4)
+
+
+@pytest.mark.parametrize("angle_rad", [0.3, -2.0])
+def test_a_turned_clip_turns_about_the_newest_vehicle_position(recording: Recording, angle_rad: float) -> None:
+    clip = assemble_clip(recording, 10, SPEC)
+    again = turned(turned(clip, angle_rad), -angle_rad)
+    moved = turned(clip, angle_rad).ground_from_cam
+    xy, turned_xy = clip.ground_from_cam.translation_m[:, :2], moved.translation_m[:, :2]
+    assert torch.allclose(again.ground_from_cam.translation_m, clip.ground_from_cam.translation_m, atol=1e-5)
+    assert torch.allclose(xy.norm(dim=1), turned_xy.norm(dim=1), atol=1e-5)
+    turn = torch.atan2(turned_xy[:, 1], turned_xy[:, 0]) - torch.atan2(xy[:, 1], xy[:, 0])
+    assert torch.allclose(torch.remainder(turn - angle_rad + pi, 2 * pi), torch.full((4,), pi), atol=1e-5)
+    assert torch.equal(moved.translation_m[:, 2], clip.ground_from_cam.translation_m[:, 2])
+
+
+def test_a_clip_that_lacks_frames_is_refused_not_padded(recording: Recording) -> None:
+    assert missing_frames(recording, 8, SPEC) == (-1,)
+    with pytest.raises(InputError, match=r"the clip of frame 8 lacks frame -1; choose a later frame"):
+        assemble_clip(recording, 8, SPEC)
+    with pytest.raises(InputError, match="the clip of frame 20 lacks frame 20, 17, 14"):
+        assemble_clip(recording, 20, SPEC)
+
+
+def test_an_unknown_camera_is_refused(recording: Recording) -> None:
+    with pytest.raises(InputError, match="has no camera 5; choose among 2, 3"):
+        assemble_clip(recording, 10, ClipSpec(ImageSpec(62, 16), camera_ids=(5,)))
+
+
+@pytest.mark.parametrize("frames", [0, 17])
+def test_a_clip_has_one_to_sixteen_frames(frames: int) -> None:
+    with pytest.raises(ValueError, match="a clip has 1 to 16 frames"):
+        ClipSpec(ImageSpec(62, 16), frames=frames)
+
+
+def test_a_cached_clip_is_the_same(recording: Recording, tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path / "cache")
+    plain = assemble_clip(recording, 10, SPEC)
+    for _ in range(2):
+        assert torch.equal(assemble_clip(recording, 10, SPEC, cache).images, plain.images)
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 4

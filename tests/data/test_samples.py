@@ -1,0 +1,181 @@
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kitti_tree import NAME, place, write_kitti_cvl
+from torch.utils.data import DataLoader
+
+from cvlnet.data.batches import SpacedBatchSampler
+from cvlnet.data.clips import ClipSpec
+from cvlnet.data.images import ImageCache, ImageSpec
+from cvlnet.data.kitti_cvl import open_tile, read_recordings, read_split
+from cvlnet.data.samples import (
+    Augmentation,
+    ClipTileSamples,
+    Draw,
+    JoinedSamples,
+    Sample,
+    TileCrops,
+    collate,
+    load_tile,
+)
+from cvlnet.errors import InputError
+from cvlnet.geo import LocalFrame
+from cvlnet.grid import Grid
+
+SPEC = ClipSpec(ImageSpec(62, 16))
+GRID = Grid(64, 64, 0.5)
+WINDOW = Augmentation(max_shift_m=6.0, turn_world=True, max_heading_error_rad=0.05)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_kitti_cvl(tmp_path)
+    return tmp_path
+
+
+def samples(
+    root: Path, augmentation: Augmentation | None = None, cache: ImageCache | None = None, seed: int = 0
+) -> ClipTileSamples:
+    split = read_split(root, "train")
+    return ClipTileSamples(split, read_recordings(split), SPEC, GRID, augmentation=augmentation, cache=cache, seed=seed)
+
+
+def same(a: Sample, b: Sample) -> bool:
+    return (
+        torch.equal(a.tile, b.tile)
+        and torch.equal(a.clip.images, b.clip.images)
+        and torch.equal(a.offset_m, b.offset_m)
+        and torch.equal(a.clip.ground_from_cam.rotation, b.clip.ground_from_cam.rotation)
+    )
+
+
+def test_without_augmentation_the_offset_is_the_vehicle_s_from_the_tile_s_centre(root: Path) -> None:
+    data = samples(root)
+    for index, frame in enumerate((9, 10, 12)):
+        sample = data[index]
+        assert sample.offset_m.tolist() == pytest.approx([0.0, frame - 10.0], abs=1e-4)  # the tile is at frame 10
+        assert sample.xy_world_m.tolist() == pytest.approx([0.0, frame - 9.0], abs=1e-4)
+        assert sample.query_id == f"{NAME}/{frame:010d}"
+        assert sample.tile.shape == (3, 64, 64)
+
+
+def test_a_draw_is_one_sample_and_epochs_differ(root: Path) -> None:
+    data = samples(root, WINDOW)
+    assert same(data[Draw(1, 3)], samples(root, WINDOW)[Draw(1, 3)])
+    assert same(data[1], data[Draw(1, 0)])
+    assert not same(data[Draw(1, 3)], data[Draw(1, 4)])
+    assert not same(data[Draw(1, 3)], samples(root, WINDOW, seed=1)[Draw(1, 3)])
+
+
+def test_augmented_offsets_cover_the_window_and_turns_the_circle(root: Path) -> None:
+    data = samples(root, WINDOW)
+    drawn = [data[Draw(1, epoch)] for epoch in range(60)]
+    offsets_m = torch.stack([sample.offset_m for sample in drawn])
+    forward = torch.stack([sample.clip.ground_from_cam.rotation[0, :2, 2] for sample in drawn])
+    assert offsets_m.abs().max() <= 6.0
+    assert (offsets_m.min(dim=0).values < -4).all()
+    assert (offsets_m.max(dim=0).values > 4).all()
+    assert forward.mean(dim=0).norm() < 0.4
+
+
+def test_the_turned_crop_shows_the_vehicle_s_place_at_its_offset(root: Path) -> None:
+    """A white cross is painted where the car of frame 10 stands; in every draw it lies at the offset."""
+    import cv2
+
+    split = read_split(root, "train")
+    (tile,) = split.tiles.values()
+    pixels = np.zeros((400, 400, 3), np.uint8)
+    cv2.circle(pixels, (200, 200), 8, (255, 255, 255), -1)
+    cv2.imwrite(str(tile.path), pixels)
+    for path in (None, ImageCache(root / "cache")):
+        data = samples(root, replace(WINDOW, max_heading_error_rad=0.0), path)
+        for epoch in range(8):
+            sample = data[Draw(1, epoch)]
+            weight = sample.tile[0].double() / sample.tile[0].sum()
+            xy_m = (GRID.cell_centers_xy_m() * weight.unsqueeze(-1)).sum(dim=(0, 1))
+            assert torch.allclose(xy_m.float(), sample.offset_m, atol=0.25)  # 200, 200 is half a pixel off the centre
+
+
+def test_a_heading_error_turns_the_clip_alone(root: Path) -> None:
+    none = Augmentation(0.0, False, 0.0)
+    exact = samples(root, none)[1]
+    wrong = samples(root, replace(none, max_heading_error_rad=0.1))[1]
+    turn = np.arccos(float(exact.clip.ground_from_cam.rotation[0, :, 2] @ wrong.clip.ground_from_cam.rotation[0, :, 2]))
+    assert torch.equal(exact.tile, wrong.tile)
+    assert 0 < turn <= 0.1
+
+
+def test_a_tile_that_is_hardly_larger_than_the_crop_is_turned_as_far_as_it_goes(root: Path) -> None:
+    split = read_split(root, "train")
+    tight = Grid(150, 150, 0.5)  # 75 of 78 m
+    data = ClipTileSamples(split, read_recordings(split), SPEC, tight, augmentation=replace(WINDOW, max_shift_m=1.0))
+    assert all(data[Draw(1, epoch)].tile.shape == (3, 150, 150) for epoch in range(5))
+
+
+def test_a_tile_smaller_than_the_crop(root: Path) -> None:
+    split = read_split(root, "train")
+    data = ClipTileSamples(split, read_recordings(split), SPEC, Grid(200, 200, 0.5))
+    with pytest.raises(InputError, match=r"does not hold the crop of 100.0 x 100.0 m .*; take a larger overhead image"):
+        data[0]
+
+
+def test_the_cache_changes_nothing(root: Path) -> None:
+    cache = ImageCache(root / "cache")
+    for augmentation in (None, WINDOW):
+        plain, cached = samples(root, augmentation), samples(root, augmentation, cache)
+        assert all(same(plain[i], cached[i]) for i in range(3) for _ in range(2))
+
+
+def test_queries_without_a_whole_clip_are_told_and_left_out(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "raw_data" / NAME / "image_02" / "data" / "0000000003.png").unlink()
+    with caplog.at_level(logging.WARNING):
+        data = samples(root)
+    assert [query.frame for query in data.queries] == [10]  # of 9, 10, 12
+    (line,) = data.left_out
+    assert line == f"{root}: 2 queries of train lack frames of their clip, the first is {NAME}/0000000009"
+    assert line in caplog.text
+    for path in (root / "raw_data" / NAME / "image_02" / "data").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="no query has a whole clip"):
+        samples(root)
+
+
+def test_joined_data_sets_share_one_frame(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    write_kitti_cvl(other)
+    joined = JoinedSamples([samples(root), samples(other, WINDOW)])
+    assert len(joined) == len(joined.positions) == 6
+    assert same(joined[Draw(4, 2)], samples(other, WINDOW)[Draw(1, 2)])
+    assert joined[5].xy_world_m.tolist() == pytest.approx([0.0, 3.0], abs=1e-4)
+    with pytest.raises(ValueError, match="no data set"):
+        JoinedSamples([])
+
+
+def test_batches_come_out_of_a_loader(root: Path) -> None:
+    data = samples(root, WINDOW)
+    sampler = SpacedBatchSampler(data.positions, 2, 1.5)
+    (batch,) = DataLoader(data, batch_sampler=sampler, collate_fn=collate)
+    assert batch.clip.images.shape == (2, 4, 3, 16, 62)
+    assert batch.clip.camera.focal_px.shape == (2, 4, 2)
+    assert batch.clip.ground_from_cam.rotation.shape == (2, 4, 3, 3)
+    assert batch.tiles.shape == (2, 3, 64, 64)
+    assert batch.offset_m.shape == batch.xy_world_m.shape == (2, 2)
+    assert float((batch.xy_world_m[0] - batch.xy_world_m[1]).norm()) >= 1.5
+    assert len(set(batch.query_ids)) == 2
+    assert len(batch.tile_ids) == 2
+
+
+def test_gallery_crops_are_the_tiles_centres(root: Path) -> None:
+    split = read_split(root, "test2")
+    tile = next(iter(split.tiles.values()))
+    crops = TileCrops([tile], GRID)
+    assert len(crops) == 1
+    assert torch.equal(crops[0], samples(root)[1].tile)
+    whole = load_tile(tile, GRID)
+    assert LocalFrame(place(10)).xy_world_m(whole.center.degrees) == pytest.approx([0, 0], abs=1e-6)
+    assert whole.pixels.shape[0] * GRID.cell_m == pytest.approx(400 * 0.19589, abs=2 * GRID.cell_m)
+    assert open_tile(tile).pixels.shape == (400, 400, 3)
