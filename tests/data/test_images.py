@@ -93,7 +93,8 @@ def test_a_small_frame_is_enlarged_and_a_flat_one_refused(tmp_path: Path) -> Non
 
 
 def test_the_cache_makes_once_and_again_when_the_source_or_the_wish_changes(tmp_path: Path) -> None:
-    source, cache, made = tmp_path / "frame.png", ImageCache(tmp_path / "cache"), []
+    source, cache = tmp_path / "frame.png", ImageCache(tmp_path / "cache")
+    made: list[int] = []
     write_picture(source)
 
     def make() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

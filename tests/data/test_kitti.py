@@ -9,7 +9,7 @@ from kitti_tree import DATE, DRIVE, NAME, place, shared, write_drive
 
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.clips import missing_frames as missing
-from cvlnet.data.images import ImageSpec
+from cvlnet.data.images import ImageSpec, read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, nominal_body_from_cam, read_calibration, read_drive, read_oxts_file
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
@@ -198,10 +198,11 @@ def road_agreement(recording: Recording, pitch_rad: float) -> float:
             ground_from_newest = ground_from_newest or ground_from_road
             cam_from_ground = (ground_from_road @ road_from_body @ mounted.body_from_cam).inverse()
             xy_px, _ = mounted.camera.project(cam_from_ground.transform(ground_from_newest.transform(road)))
-            picture = cv2.imread(str(frame.images[2]), cv2.IMREAD_GRAYSCALE)
+            picture = cv2.cvtColor(read_image(frame.images[2]), cv2.COLOR_RGB2GRAY)
             x_px, y_px = (xy_px.float().numpy() - 0.5).reshape(150, 60, 2).transpose(2, 0, 1)
             patch = cv2.remap(picture, np.ascontiguousarray(x_px), np.ascontiguousarray(y_px), cv2.INTER_LINEAR)
             detail = patch.astype(np.float64) - cv2.blur(patch.astype(np.float64), (25, 25))
             patches.append(detail.ravel())
-        correlations.append(np.corrcoef(patches)[0, 1])
+        a, b = ((patch - patch.mean()) / patch.std() for patch in patches)
+        correlations.append(float((a * b).mean()))
     return float(np.mean(correlations))
