@@ -50,14 +50,17 @@ def make_routes(config: TownConfig, network: Network, ends: Ends) -> tuple[Route
     """``config.drives`` routes over different streets. Raises ValueError if no road crosses the allowed square."""
     half = allowed_half_m(config)
     wanted_m = config.frames_per_drive / FRAMES_PER_S * WANTED_M_S + 15.0
+    usable = _usable_roads(network, half)
+    if not usable:
+        raise ValueError(f"no road of town {config.seed} crosses the square of +-{half:.0f} m")
     driven: dict[int, int] = {}
     routes = []
     for number in range(config.drives):
         rng = stream(config.seed, "route", number)
         best: tuple[float, tuple[Leg, ...], Way] | None = None
         for _ in range(CANDIDATES):
-            legs = _walk(network, half, wanted_m, driven, rng)
-            way = _cropped(make_way(network, ends, legs), half) if legs else None
+            legs = _walk(network, usable, half, wanted_m, driven, rng)
+            way = _cropped(make_way(network, ends, legs), half)
             if way is None or tightest_radius_m(way.xy_m) < TIGHTEST_M:
                 continue
             fresh = sum(length_m(network.roads[leg.road].xy_m) / (1 + 3 * driven.get(leg.road, 0)) for leg in legs)
@@ -65,7 +68,7 @@ def make_routes(config: TownConfig, network: Network, ends: Ends) -> tuple[Route
             if best is None or score > best[0]:
                 best = (score, legs, way)
         if best is None:
-            raise ValueError(f"no road of town {config.seed} crosses the square of +-{half:.0f} m")
+            raise ValueError(f"no way through town {config.seed} keeps to the square of +-{half:.0f} m")
         for leg in best[1]:
             driven[leg.road] = driven.get(leg.road, 0) + 1
         routes.append(_timed_route(best[1], best[2], config.frames_per_drive, rng))
@@ -92,17 +95,24 @@ def _yaw_at(line: Points, s_m: Points) -> Points:
     return np.asarray(np.arctan2(step[:, 1], step[:, 0]))
 
 
-def _walk(
-    network: Network, half_m: float, wanted_m: float, driven: dict[int, int], rng: np.random.Generator
-) -> tuple[Leg, ...]:
-    """A random walk without turning back, over roads that lie in the square, new ones first."""
-    usable = [
+def _usable_roads(network: Network, half_m: float) -> list[int]:
+    """Roads that a drive may take: open at both ends, long enough for a lane, at least in part in the square."""
+    return [
         i
         for i, r in enumerate(network.roads)
         if not r.dead_end and length_m(r.xy_m) > SHORTEST_M and (np.abs(r.xy_m).max(axis=1) < half_m - 2).sum() > 3
     ]
-    if not usable:
-        return ()
+
+
+def _walk(
+    network: Network,
+    usable: list[int],
+    half_m: float,
+    wanted_m: float,
+    driven: dict[int, int],
+    rng: np.random.Generator,
+) -> tuple[Leg, ...]:
+    """A random walk without turning back, over the usable roads, new ones first."""
     road = int(rng.choice(usable))
     forward = chance(rng, 0.5)
     legs: list[Leg] = []

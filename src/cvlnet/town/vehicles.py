@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,6 +28,7 @@ TRUCK_COLOURS: tuple[Rgb, ...] = ((220, 220, 216), (180, 40, 36), (40, 80, 140),
 BUS_COLOURS: tuple[Rgb, ...] = ((220, 190, 60), (200, 40, 40), (226, 226, 222), (60, 110, 160))
 CLOTHES: tuple[Rgb, ...] = ((60, 70, 96), (140, 50, 50), (44, 44, 48), (180, 176, 168), (90, 100, 70), (220, 200, 60))
 DARK: Rgb = (24, 25, 27)
+UNPAINTED: Rgb = (128, 128, 128)
 TINTED: Rgb = (34, 38, 42)
 LAMP, TAIL = (214, 214, 206), (120, 20, 18)
 
@@ -78,9 +80,17 @@ def _paint(rng: np.random.Generator) -> Rgb:
 
 
 def _car(shape: Shape, paint: Rgb, rng: np.random.Generator, *, glazed: bool) -> Mesh:
-    """Body, cabin with inset windows (``glazed``: also at the sides and the back), lights, wheels."""
-    seed = object_seed(rng)
-    s, w = shape, shape.half_width_m
+    """A car in its colour; ``glazed``: windows also at the sides and the back."""
+    model, seed = _unpainted(shape, glazed), object_seed(rng)
+    painted = (model.material == Material.CAR_PAINT)[:, None]
+    rgb = np.where(painted, np.array(paint, np.uint8), model.rgb)
+    return Mesh(model.xyz_m, model.uv_m, model.material, rgb, np.full(len(model), seed, np.uint32))
+
+
+@lru_cache(maxsize=32)
+def _unpainted(shape: Shape, glazed: bool) -> Mesh:
+    """Body, cabin with inset windows, lights, wheels."""
+    s, w, seed = shape, shape.half_width_m, 0
     side = np.array(
         [[-s.half_length_m + 0.08, 0.24], [s.half_length_m - 0.1, 0.24], [s.half_length_m, 0.5],
          [s.half_length_m - 0.06, s.hood_m - 0.14], [s.screen_foot_m, s.belt_m], [s.rear_foot_m, s.belt_m],
@@ -94,9 +104,9 @@ def _car(shape: Shape, paint: Rgb, rng: np.random.Generator, *, glazed: bool) ->
     sill = _across(-s.half_length_m + 0.3, s.half_length_m - 0.3, w * 0.97)
     return Mesh.join(
         [
-            _extruded(side, w, s.half_length_m, paint, seed),
+            _extruded(side, w, s.half_length_m, UNPAINTED, seed),
             prism(sill, 0.16, 0.3, Material.PLAIN, DARK, seed),
-            quads(np.concatenate([cabin, roof[None]]), Material.CAR_PAINT, paint, seed),
+            quads(np.concatenate([cabin, roof[None]]), Material.CAR_PAINT, UNPAINTED, seed),
             quads(windows, Material.GLASS, TINTED, seed),
             _lights(s, seed),
             *_wheels(s.half_length_m * 0.6, w, s.wheel_m, seed),
