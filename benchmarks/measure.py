@@ -1,0 +1,78 @@
+"""How benchmarks measure and print: median times, peak memory of a process of its own, Markdown with the machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+
+def seconds_each(run: Callable[[], object], *, for_s: float = 5.0, at_least: int = 3) -> float:
+    """Median time of a call, after one that is not counted, over about ``for_s`` seconds."""
+    run()
+    times: list[float] = []
+    while sum(times) < for_s or len(times) < at_least:
+        start = perf_counter()
+        run()
+        times.append(perf_counter() - start)
+    return median(times)
+
+
+def in_own_process(measure: Callable[..., Result], *args: object) -> tuple[Result, float]:
+    """The result of a call in a fresh process, and that process' peak memory in MiB."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_with_peak_mib, measure, *args).result()
+
+
+def print_results(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A section of Markdown: the table, and below it the command and the machine."""
+    print(f"## {title}\n\n{table(header, rows)}\n")
+    print(f"`python {' '.join(sys.argv)}` on {machine()}\n")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are aligned to the right."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    rule = [f"{'-' * w}" if i == 0 else f"{'-' * (w - 1)}:" for i, w in enumerate(widths)]
+    lines = [header, rule, *rows]
+    return "\n".join(
+        "| "
+        + " | ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        + " |"
+        for line in lines
+    )
+
+
+def machine() -> str:
+    """Processor, cores, and versions."""
+    return (
+        f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads"
+    )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _with_peak_mib(measure: Callable[..., Result], *args: object) -> tuple[Result, float]:
+    result = measure(*args)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return result, peak / (2**20 if sys.platform == "darwin" else 2**10)

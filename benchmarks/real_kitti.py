@@ -1,0 +1,147 @@
+"""Real frames over real imagery: KITTI clips, each sought on a whole overhead image of 250 m.
+
+The frames and images lie outside the repository (``--shared``, in the layout that docs/benchmarks.md tells); without
+them there is nothing to measure. Every tile of the lattice is one candidate, after displacement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from math import log
+from pathlib import Path
+
+import numpy as np
+
+from cvlnet.checkpoint import load_model, shipped_weights
+from cvlnet.data.clips import ClipSpec, assemble_clip
+from cvlnet.data.georef import open_overhead
+from cvlnet.data.imagery import OverheadImage
+from cvlnet.data.kitti_cvl import read_recording
+from cvlnet.data.recording import Recording
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.localize.answer import Answer
+from cvlnet.localize.picture import draw
+from cvlnet.localize.region import GAP_M, Region, encode_region
+from cvlnet.localize.request import searched
+from cvlnet.localize.search import candidates, distinct, search
+from cvlnet.model.cvlnet import CVLNet
+from measure import print_results
+
+DATE = "2011_09_26"
+FOUND_M = 12.0
+CASES = {"0002": ((9, 4), (38, 1), (75, 1)), "0009": ((223, 1), (445, 1))}  # newest frame, frames of the clip
+
+
+@dataclass(frozen=True)
+class Case:
+    """How one clip fared. rank: of the first candidate within 12 m, if any is. reachable: see `searched`."""
+
+    drive: str
+    frame: int
+    frames: int
+    error_m: float
+    rank: int | None
+    tiles: int
+    random_error_m: float
+    margin: float
+    reachable: bool
+
+    @property
+    def counted_rank(self) -> int:
+        """A place that no candidate names ranks behind all of them."""
+        return self.tiles + 1 if self.rank is None else self.rank
+
+
+def main() -> None:
+    options = parse_options()
+    drives = {drive: options.shared / f"kitti/raw_data/{DATE}/{DATE}_drive_{drive}_sync" for drive in CASES}
+    absent = [str(path) for path in drives.values() if not path.is_dir()]
+    if absent:
+        print(f"skipped: no real frames at {', '.join(absent)}")
+        return
+    model, _ = load_model(options.weights or shipped_weights())
+    cases = []
+    for drive, clips in CASES.items():
+        recording = read_recording(drives[drive])
+        image = open_overhead(options.shared / "overhead" / f"{DATE}_drive_{drive}.png")
+        region = encode_region(model, image, gap_m=options.gap_m)
+        for frame, frames in clips:
+            answer = locate(model, recording, frame, frames, image, region)
+            cases.append(judge(model, answer, drive, frame))
+            if options.pictures:
+                draw(answer, options.pictures / f"{drive}_{frame}.png")
+    report(cases, options.json)
+
+
+def locate(
+    model: CVLNet, recording: Recording, frame: int, frames: int, image: OverheadImage, region: Region
+) -> Answer:
+    """The answer for one clip, with the truth."""
+    clip = assemble_clip(recording, frame, ClipSpec(model.image_spec, frames))
+    volume = search(model, clip, region)
+    fixes = distinct(region, candidates(region, volume, model.sharpness.item()))
+    taken = recording.frame(frame)
+    assert taken is not None  # the clip was assembled
+    return Answer(clip, image, region, volume, fixes, taken.position)
+
+
+def judge(model: CVLNet, answer: Answer, drive: str, frame: int) -> Case:
+    """Compare all candidates with the truth."""
+    truth = answer.truth
+    assert isinstance(truth, LatLon)
+    ranked = candidates(answer.region, answer.volume, model.sharpness.item())
+    true_xy_m = answer.region.frame.xy_world_m(truth.degrees)
+    errors_m = np.linalg.norm(ranked.xy_m - true_xy_m, axis=1)
+    found = np.flatnonzero(errors_m <= FOUND_M)
+    guesses_m = LocalFrame(truth).xy_world_m(answer.region.centers_latlon_deg)
+    return Case(
+        drive=drive,
+        frame=frame,
+        frames=len(answer.clip.images),
+        error_m=float(errors_m[0]),
+        rank=int(found[0]) + 1 if len(found) else None,
+        tiles=len(answer.region),
+        random_error_m=float(np.linalg.norm(guesses_m, axis=1).mean()),
+        margin=answer.fixes[0].margin,
+        reachable=searched(truth, answer.region),
+    )
+
+
+def report(cases: list[Case], path: Path | None) -> None:
+    """Print the table and write JSON."""
+    mean_log_rank = float(np.mean([log(case.counted_rank) for case in cases]))
+    rows = [
+        (
+            f"{case.drive} / {case.frame}" + ("" if case.reachable else " (off the searched part)"),
+            f"{case.frames}",
+            f"{case.error_m:.1f}",
+            f"{case.random_error_m:.1f}",
+            f"{case.rank or '-'}",
+            f"{case.tiles}",
+            f"{case.margin:.3f}",
+        )
+        for case in cases
+    ]
+    header = ("drive / frame", "frames", "error m", "random guess m", f"rank within {FOUND_M:g} m", "tiles", "margin")
+    print_results("Real KITTI frames over real imagery", header, rows)
+    print(f"mean natural logarithm of the rank: {mean_log_rank:.2f} (no rank counts as one more than the tiles)")
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        told = {"mean_log_rank": mean_log_rank, "cases": [asdict(case) for case in cases]}
+        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
+    parser.add_argument("--gap-m", type=float, default=GAP_M, help="distance of the tiles")
+    parser.add_argument("--pictures", type=Path, help="draw every answer into this folder")
+    parser.add_argument("--json", type=Path, help="write all figures into this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

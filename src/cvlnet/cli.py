@@ -1,0 +1,294 @@
+"""The command ``cvlnet``: parse, call one public function, print.
+
+Heavy modules are imported by the commands that need them, so that help is there at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
+
+from cvlnet import __version__
+from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.errors import InputError
+from cvlnet.options import options_of, settings_file
+from cvlnet.town.config import Nuisances, Preset
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+AtLeastOne = Parameter(validator=Number(gte=1))
+NotNegative = Parameter(validator=Number(gte=0))
+FramesOfClip = Parameter(validator=Number(gte=1, lte=16))
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run one command; what the user can mend is told in one line, with exit status 2."""
+    sys.exit(run(sys.argv[1:] if tokens is None else tokens))
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command and return the exit status; errors of our own keep their traceback."""
+    try:
+        command, bound, _ = build_app().parse_args(tokens, print_error=False, exit_on_error=False)
+    except (CycloptsError, ValueError) as error:  # a ValueError comes from a configuration's own checks
+        return _tell(f"{error} (see cvlnet --help)", USER_ERROR)
+    except InputError as error:
+        return _tell(error, USER_ERROR)
+    try:
+        command(*bound.args, **bound.kwargs)
+    except InputError as error:
+        return _tell(error, USER_ERROR)
+    except KeyboardInterrupt:
+        return _tell("interrupted; every file is whole or not there", INTERRUPTED)
+    return 0
+
+
+def build_app() -> App:
+    """The commands and their options."""
+    app = App(
+        name="cvlnet",
+        help="Where a vehicle stands on an overhead picture, from the last few frames of its video.",
+        version=__version__,
+        config=settings_file,
+        help_format="markdown",
+    )
+    commands: tuple[Callable[..., None], ...] = (demo, localize, evaluate, train, synth)
+    for place, command in enumerate(commands):
+        app.command(command, sort_key=place)
+    return app
+
+
+def demo(
+    out: Path = Path("demo"),
+    /,
+    *,
+    weights: Path | None = None,
+    workers: Annotated[int | None, AtLeastOne] = None,
+) -> None:
+    """See it work: make a small town, find its drives on its map, and write a report.
+
+    For example:
+
+        cvlnet demo
+        cvlnet demo /tmp/demo --weights runs/first/best.safetensors
+
+    Args:
+        out: Folder of the town and of the report, index.html.
+        weights: A file of weights; the package's own if it is not given.
+        workers: Processes that draw the town; as many as there are cores if it is not given.
+
+    """
+    from cvlnet.demo import run_demo
+
+    _print_report(run_demo(out, weights=weights, workers=workers))
+
+
+def localize(
+    map: Path,  # noqa: A002
+    /,
+    *,
+    drive: Path | None = None,
+    folder: Path | None = None,
+    frame: Annotated[int | None, NotNegative] = None,
+    frames: Annotated[int, FramesOfClip] = 4,
+    step: Annotated[int, AtLeastOne] = 3,
+    camera: int = 2,
+    weights: Path | None = None,
+    near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    radius_m: Annotated[float, NotNegative] = 100.0,
+    gap_m: float = 10.0,
+    most: Annotated[int, AtLeastOne] = 10,
+    region: Path | None = None,
+    out: Path | None = None,
+    device: str = "cpu",
+) -> None:
+    """Find where on an overhead image a clip was taken, and print the best places.
+
+    The image is a PNG or JPEG with a georef.json or a world file beside it, or a GeoTIFF. The clip comes from a KITTI
+    drive, whose true position is then compared with the answer, or from a folder of frames, camera.json and poses.
+
+    For example:
+
+        cvlnet localize map.png --drive raw_data/2011_09_26/2011_09_26_drive_0002_sync --frame 9 --out answer
+        cvlnet localize map.png --folder my_video --near 49.0144 8.4319 --radius-m 80
+
+    Args:
+        map: The overhead image.
+        drive: A KITTI drive, DATE/DRIVE in its own layout.
+        folder: A video of one's own.
+        frame: Number of the newest frame; the last one if it is not given.
+        frames: So many frames make the clip.
+        step: The clip takes every so-many-th frame.
+        camera: Of a KITTI drive: 2 left, 3 right.
+        weights: A file of weights; the package's own if it is not given.
+        near: Latitude and longitude; only places around them are searched.
+        radius_m: How far around.
+        gap_m: Distance of the tiles that the map is cut into.
+        most: Print at most so many places.
+        region: Keep the encoded map in this .safetensors file, and take it from there the next time.
+        out: Write answer.json, answer.geojson and answer.png into this folder.
+        device: cpu or cuda.
+
+    """
+    from cvlnet.checkpoint import shipped_weights
+    from cvlnet.localize.answer import to_table
+    from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
+
+    clip_files = ClipFiles(drive, folder, frame, frames, step, camera)
+    map_files = MapFiles(map, gap_m, _place(near), radius_m, region)
+    found = answer(
+        weights or shipped_weights(), clip_files, map_files, most=most, device=device, progress=sys.stderr.isatty()
+    )
+    print(to_table(found))
+    if out is not None:
+        write_answer(found, out)
+
+
+def evaluate(
+    data: Path,
+    /,
+    *,
+    out: Path,
+    weights: Path | None = None,
+    frames: Annotated[int, FramesOfClip] = 4,
+    most_queries: Annotated[int | None, AtLeastOne] = None,
+    cache: Path | None = None,
+    workers: Annotated[int, NotNegative] = 1,
+    device: str = "cpu",
+) -> None:
+    """Find every query of a data set's test splits; write predictions, figures and a page.
+
+    For example:
+
+        cvlnet evaluate data/test-town --out runs/report
+        cvlnet evaluate KITTI-CVL --weights runs/first/best.safetensors --most-queries 500 --out runs/kitti
+
+    Args:
+        data: A folder in the layout of KITTI-CVL, such as cvlnet synth writes.
+        out: Folder of the report, index.html.
+        weights: A file of weights; the package's own if it is not given.
+        frames: So many frames make a clip.
+        most_queries: Take so many queries of each split, spread evenly.
+        cache: Keep decoded pictures in this folder.
+        workers: Processes that read pictures.
+        device: cpu or cuda.
+
+    """
+    from cvlnet.checkpoint import shipped_weights
+    from cvlnet.device import named_device
+    from cvlnet.report import evaluate_and_report
+
+    report = evaluate_and_report(
+        data,
+        weights or shipped_weights(),
+        out,
+        most_queries=most_queries,
+        frames=frames,
+        cache=cache,
+        workers=workers,
+        device=str(named_device(device)),
+        progress=sys.stderr.isatty(),
+    )
+    _print_report(report)
+
+
+def train(  # noqa: D417
+    data: tuple[Path, ...],
+    /,
+    *,
+    out: Path,
+    validation: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
+    init: Path | None = None,
+    cache: Path | None = None,
+    workers: Annotated[int, NotNegative] = 1,
+    device: str = "cpu",
+    overfit_batch: Annotated[bool, Parameter(negative="")] = False,
+    model: Annotated[ModelConfig, Parameter(name="*", group=options_of("Model", ModelConfig))] = ModelConfig(),  # noqa: B008
+    training: Annotated[TrainConfig, Parameter(name="*", group=options_of("Training", TrainConfig))] = TrainConfig(),  # noqa: B008
+    config: Path | None = None,
+) -> None:
+    """Train on one or more data sets; goes on where an earlier call with the same folder and settings stopped.
+
+    For example:
+
+        cvlnet train data/town-1 data/town-2 --validation data/town-3 --out runs/first --steps 4000
+        cvlnet train KITTI-CVL --out runs/paper --config paper.toml --device cuda
+
+    Args:
+        data: Folders in the layout of KITTI-CVL.
+        out: Folder of the checkpoints and the log.
+        validation: Data sets whose queries choose the best weights.
+        init: Start from this file of weights.
+        cache: Keep decoded pictures in this folder.
+        workers: Processes that read pictures.
+        device: cpu or cuda.
+        overfit_batch: Train on one batch only, to see the loss go to zero.
+        config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
+
+    """
+    from cvlnet.device import named_device
+    from cvlnet.train import Run, train
+
+    del config  # has been read with the options
+    run = Run(data, validation, out, init, cache, workers, str(named_device(device)), overfit_batch)
+    figures = train(model, training, run)
+    print("  ".join(f"{name} {value:.3f}" for name, value in figures.items()) or f"no validation; see {out}")
+
+
+def synth(  # noqa: D417
+    out: Path,
+    /,
+    *,
+    seed: Annotated[int, NotNegative],
+    preset: Preset = "demo",
+    workers: Annotated[int | None, AtLeastOne] = None,
+    nuisances: Annotated[Nuisances, Parameter(name="*", group=options_of("Nuisances", Nuisances))] = Nuisances(),  # noqa: B008
+    config: Path | None = None,
+) -> None:
+    """Make a synthetic town: its drives, measurements and overhead tiles, in the layout of KITTI-CVL.
+
+    Seeds below 100,000 are for training, below 200,000 for validation, and the others for tests. A call that was
+    interrupted goes on when it is repeated.
+
+    For example:
+
+        cvlnet synth data/town --seed 7
+        cvlnet synth data/test-towns --seed 200000 --preset bench --parked-changes 2
+
+    Args:
+        out: The folder to write.
+        seed: Another seed, another town.
+        preset: "tiny" takes seconds, "demo" about a minute, "bench" makes four towns of 1 km2.
+        workers: Processes that draw; as many as there are cores if it is not given.
+        config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
+
+    """
+    from cvlnet.town.synthesize import synthesize
+
+    del config  # has been read with the options
+    synthesize(out, seed, preset, nuisances=nuisances, workers=workers)
+
+
+def _place(near: tuple[float, float] | None) -> Any:
+    """The point of earth that ``--near`` names."""
+    from cvlnet.geo import LatLon
+
+    try:
+        return None if near is None else LatLon(*near)
+    except ValueError as error:
+        raise InputError(str(error), where="--near", remedy="give latitude and longitude in degrees") from error
+
+
+def _print_report(report: Any) -> None:
+    print("\n".join(report.lines))
+
+
+def _tell(error: object, status: int) -> int:
+    print(f"cvlnet: {' '.join(str(error).split())}", file=sys.stderr)
+    return status

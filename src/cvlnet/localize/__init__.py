@@ -1,0 +1,6 @@
+"""Localization of one clip: a region is encoded once and searched for the places where the clip may have been taken."""
+
+from cvlnet.localize.region import Region, encode_region
+from cvlnet.localize.search import localize
+
+__all__ = ["Region", "encode_region", "localize"]

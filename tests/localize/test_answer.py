@@ -1,0 +1,86 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.localize import encode_region
+from cvlnet.localize.answer import Answer, ellipse_xy_m, heading_rad, to_geojson, to_json, to_table, write_json
+from cvlnet.localize.picture import draw
+from cvlnet.localize.search import candidates, distinct, search
+
+
+@pytest.fixture
+def answer(seeing_model, image, clip, place_m, middle):
+    region = encode_region(seeing_model, image, gap_m=6.0)
+    volume = search(seeing_model, clip, region)
+    fixes = distinct(region, candidates(region, volume, 20.0), most=3)
+    truth = LatLon(*LocalFrame(middle).latlon_deg(place_m).tolist())
+    return Answer(clip, image, region, volume, fixes, truth)
+
+
+def without_truth(answer):
+    return Answer(answer.clip, answer.image, answer.region, answer.volume, answer.fixes, None)
+
+
+def test_heading_is_where_the_newest_frame_looks(clip):
+    assert heading_rad(clip) == pytest.approx(np.pi / 4)
+
+
+@given(st.floats(0.1, 50), st.floats(0.1, 50), st.floats(-1, 1).filter(lambda r: abs(r) < 0.99), st.floats(0.1, 0.99))
+def test_every_point_of_the_ellipse_is_equally_likely(east_m, north_m, correlation, confidence):
+    covariance = np.array([[east_m**2, correlation * east_m * north_m], [0, north_m**2]])
+    covariance[1, 0] = covariance[0, 1]
+    curve = ellipse_xy_m(covariance, confidence)
+    squared = np.einsum("ni,ij,nj->n", curve, np.linalg.inv(covariance), curve)
+    np.testing.assert_allclose(squared, -2 * np.log(1 - confidence), rtol=1e-6)
+    assert (curve[0] == curve[-1]).all()
+    (x, y), (next_x, next_y) = curve[:-1].T, curve[1:].T
+    assert (x * next_y - next_x * y).sum() > 0  # counter-clockwise, as RFC 7946 wants its rings
+
+
+def test_json_tells_every_field_of_the_fixes(answer, tmp_path):
+    write_json(to_json(answer), tmp_path / "answer.json")
+    told = json.loads((tmp_path / "answer.json").read_text())
+    best, fix = told["fixes"][0], answer.fixes[0]
+    assert [f["rank"] for f in told["fixes"]] == [1, 2, 3]
+    assert (best["latitude_deg"], best["longitude_deg"]) == (fix.position.latitude_deg, fix.position.longitude_deg)
+    assert (best["tile"], best["similarity"], best["margin"]) == (fix.tile, fix.similarity, fix.margin)
+    assert best["offset_m"] == list(fix.offset_m)
+    assert best["covariance_m2"] == [list(row) for row in fix.covariance_m2]
+    assert best["error_m"] < 1
+    assert told["heading_deg"] == pytest.approx(45)
+    assert told["tiles"] == 49
+
+
+def test_geojson_has_longitude_first_and_a_closed_ring_around_the_best(answer):
+    features = to_geojson(answer)["features"]
+    kinds = [feature["properties"]["kind"] for feature in features]
+    assert kinds == ["fix", "fix", "fix", "ellipse", "truth"]
+    best, ring = answer.fixes[0].position, features[3]["geometry"]["coordinates"][0]
+    assert features[0]["geometry"]["coordinates"] == [best.longitude_deg, best.latitude_deg]
+    assert ring[0] == ring[-1]
+    assert np.mean(ring[1:], axis=0) == pytest.approx([best.longitude_deg, best.latitude_deg], abs=1e-8)
+
+
+def test_without_truth_no_errors_are_told(answer):
+    unknown = without_truth(answer)
+    assert unknown.errors_m is None
+    assert "error_m" not in to_json(unknown)["fixes"][0]
+    assert to_json(unknown)["true_position"] is None
+    assert "error" not in to_table(unknown)
+
+
+def test_table_has_a_line_a_fix(answer):
+    lines = to_table(answer).splitlines()
+    assert len(lines) == 2 + 3
+    assert "error m" in lines[0]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_picture_is_drawn(answer, tmp_path, truth):
+    draw(answer if truth else without_truth(answer), tmp_path / "answer.png")
+    assert (tmp_path / "answer.png").stat().st_size > 50_000

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+
+from cvlnet.data.imagery import OverheadImage, crop, lattice
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.localize.region import Region, encode_region
+
+
+def test_region_holds_the_features_of_every_crop_of_the_lattice(seeing_model, image):
+    region = encode_region(seeing_model, image, gap_m=6.0)
+    centers = lattice(image, seeing_model.tile_grid, 6.0)
+    assert len(region) == len(centers) == 49
+    crops = torch.stack([crop(image, center, seeing_model.tile_grid) for center in centers])
+    expected = seeing_model.encode_map(crops).descriptor
+    torch.testing.assert_close(region.features.descriptor.float(), expected, atol=1e-3, rtol=0)
+
+
+def test_near_takes_only_tiles_within_the_radius(seeing_model, image):
+    near = LatLon(49.01005, 8.43)
+    region = encode_region(seeing_model, image, gap_m=6.0, near=near, radius_m=8.0)
+    distance_m = np.hypot(*LocalFrame(near).xy_world_m(region.centers_latlon_deg).T)
+    assert 0 < len(region) < 49
+    assert distance_m.max() <= 8
+
+
+def test_tiles_are_named_after_their_centre(seeing_model, image):
+    region = encode_region(seeing_model, image, gap_m=6.0)
+    assert region.tile(24) == "49.010000_8.430000"
+
+
+def test_saved_region_is_the_same(seeing_model, image, tmp_path):
+    region = encode_region(seeing_model, image, gap_m=6.0, near=LatLon(49.01, 8.43), radius_m=9.0)
+    path = tmp_path / "region.safetensors"
+    region.save(path)
+    loaded = Region.load(path)
+    assert torch.equal(loaded.features.descriptor, region.features.descriptor)
+    assert torch.equal(loaded.features.uncertainty, region.features.uncertainty)
+    assert np.array_equal(loaded.centers_latlon_deg, region.centers_latlon_deg)
+    assert loaded.features.grid == region.features.grid
+    assert loaded.origin == region.origin
+
+
+def test_damaged_region_is_refused(seeing_model, image, tmp_path):
+    path = tmp_path / "region.safetensors"
+    encode_region(seeing_model, image, gap_m=6.0).save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="no encoded map"):
+        Region.load(path)
+
+
+def test_weights_are_no_region(weights):
+    with pytest.raises(InputError, match="no encoded map"):
+        Region.load(weights)
+
+
+@pytest.mark.parametrize("gap_m", [0.0, -1.0, 8.1])
+def test_lattice_wider_than_the_window_is_refused(seeing_model, image, gap_m):
+    with pytest.raises(InputError, match=r"at most 8\.0 m"):
+        encode_region(seeing_model, image, gap_m=gap_m)
+
+
+def test_map_without_tiles_near_is_refused(seeing_model, image):
+    with pytest.raises(InputError, match="no tile is centred within 10 m"):
+        encode_region(seeing_model, image, gap_m=6.0, near=LatLon(49.02, 8.43), radius_m=10.0)
+
+
+def test_map_smaller_than_a_crop_is_refused(seeing_model, image):
+    small = OverheadImage(image.pixels[:40, :40], image.raster, image.source)
+    with pytest.raises(InputError, match="holds no crop"):
+        encode_region(seeing_model, small, gap_m=6.0)

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon
+from cvlnet.localize.request import ClipFiles, MapFiles, answer, searched, write_answer
+
+SHARED = Path(__file__).parents[3] / "shared"
+DRIVE = SHARED / "kitti/raw_data/2011_09_26/2011_09_26_drive_0009_sync"
+needs_shared = pytest.mark.skipif(not DRIVE.is_dir(), reason=f"real frames are not at {SHARED}")
+
+
+@pytest.fixture
+def map_files(map_file):
+    return MapFiles(map_file, gap_m=6.0)
+
+
+def test_video_folder_is_localized(weights, video, map_files, tmp_path):
+    found = answer(weights, ClipFiles(folder=video, frames=2), map_files, most=3)
+    assert 1 <= len(found.fixes) <= 3
+    assert found.truth is None
+    write_answer(found, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "answer.geojson", "answer.json", "answer.png",
+    ]  # fmt: skip
+
+
+def test_last_frame_is_taken_if_none_is_named(weights, video, map_files):
+    last = answer(weights, ClipFiles(folder=video, frames=2), map_files)
+    named = answer(weights, ClipFiles(folder=video, frame=6, frames=2), map_files)
+    assert last.fixes == named.fixes
+
+
+def test_kept_region_gives_the_same_fixes(weights, video, map_files, map_file, tmp_path):
+    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=6.0, region=tmp_path / "r.safetensors")
+    first = answer(weights, clip, kept)
+    assert kept.region.is_file()
+    assert answer(weights, clip, kept).fixes == first.fixes == answer(weights, clip, map_files).fixes
+
+
+def test_kept_region_of_other_settings_is_refused(weights, video, map_file, tmp_path):
+    region = tmp_path / "r.safetensors"
+    answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=6.0, region=region))
+    with pytest.raises(InputError, match="another image, with other weights or settings"):
+        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=5.0, region=region))
+
+
+def test_too_few_frames_are_told(weights, video, map_files):
+    with pytest.raises(InputError, match="lacks frame -1, -4"):
+        answer(weights, ClipFiles(folder=video, frame=2, frames=3), map_files)
+
+
+def test_map_without_georeference_is_told(weights, video, map_file):
+    map_file.with_name("georef.json").unlink()
+    with pytest.raises(InputError, match="nothing tells where"):
+        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=6.0))
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_one_source_is_needed(weights, video, map_files, both):
+    with pytest.raises(InputError, match="one clip is localized at a time"):
+        answer(weights, ClipFiles(drive=video if both else None, folder=video if both else None), map_files)
+
+
+def test_unknown_device_is_told(weights, video, map_files):
+    with pytest.raises(InputError, match="device abacus"):
+        answer(weights, ClipFiles(folder=video, frames=2), map_files, device="abacus")
+
+
+def test_searched_places_lie_in_the_windows(weights, video, map_files):
+    region = answer(weights, ClipFiles(folder=video, frames=2), map_files).region
+    middle = LatLon(49.01, 8.43)
+    metre_deg = 1 / 111_000
+    assert searched(middle, region)
+    assert searched(LatLon(49.01 + 22 * metre_deg, 8.43), region)
+    assert not searched(LatLon(49.01 + 24 * metre_deg, 8.43), region)
+
+
+@needs_shared
+def test_clip_off_the_map_is_told(weights):
+    place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", 6.0, LatLon(49.0089, 8.4397), 20.0)
+    with pytest.raises(InputError, match="off the map or too near its edge"):
+        answer(weights, ClipFiles(drive=DRIVE, frame=445, frames=1), place)
+
+
+@needs_shared
+def test_error_is_told_where_the_truth_is_known(weights):
+    place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", 6.0, LatLon(49.008894, 8.439682), 20.0)
+    found = answer(weights, ClipFiles(drive=DRIVE, frame=223, frames=1), place)
+    assert found.errors_m is not None
+    assert max(found.errors_m) < 30
