@@ -1,0 +1,27 @@
+# make demo    make a small town, find its drives on its map, and write demo/index.html
+# make test    everything that has to hold before a commit
+# Both set up .venv first, once. PYTHON chooses the interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test
+
+demo: $(INSTALLED)
+	$(BIN)/cvlnet demo demo
+
+# one thread: tests work on small tensors, and threads that wait for each other would be most of the time
+test: export OMP_NUM_THREADS := 1
+test: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or later is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
