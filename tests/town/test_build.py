@@ -12,13 +12,12 @@ import shapely
 from cvlnet.town.build import build_town, make_plan
 from cvlnet.town.config import Nuisances, TownConfig
 from cvlnet.town.drives import allowed_half_m
-from cvlnet.town.plan import Network
 from cvlnet.town.scene import Drive, Material, Mesh, Scene
 from cvlnet.town.style import make_style
 from cvlnet.town.terrain import height_at
 
-CONFIG = TownConfig(seed=7, size_m=260.0, drives=2, frames_per_drive=30, albedo_cell_m=0.4)
-SEEDS = (7, 100_003, 200_004)
+CONFIG = TownConfig(seed=7, size_m=200.0, drives=2, frames_per_drive=20, albedo_cell_m=0.5)
+SEEDS = (7, 200_004)
 CALM = replace(CONFIG, nuisances=Nuisances.none())
 
 
@@ -77,33 +76,6 @@ def test_a_town_has_everything_and_stays_inside(seed: int) -> None:
         assert drive.xyz_m.shape == (config.frames_per_drive, 3)
         assert np.allclose(np.diff(drive.time_s), 0.1)
         assert np.abs(drive.xyz_m[:, :2]).max() <= allowed_half_m(config)
-
-
-def test_drives_keep_to_the_right() -> None:
-    checked = 0
-    for seed in SEEDS:
-        config = replace(CONFIG, seed=seed)
-        network, _, land, _ = make_plan(config, make_style(seed))
-        for drive in town(config)[1]:
-            assert shapely.contains_xy(land.carriageway, drive.xyz_m[:, :2]).all()
-            left_m = left_of_centreline_m(network, drive)
-            assert (left_m < -0.5).all()
-            checked += len(left_m)
-    assert checked > 40
-
-
-def left_of_centreline_m(network: Network, drive: Drive) -> np.ndarray:
-    """Distance to the left of the nearest centreline, seen along the drive, at the frames away from junctions."""
-    centre = np.concatenate([r.xy_m[:-1] for r in network.roads])
-    ahead = np.concatenate([np.diff(r.xy_m, axis=0) for r in network.roads])
-    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
-    junctions = np.array([n.xy_m for n in network.nodes if len(n.roads) > 2])
-    xy, yaw = drive.xyz_m[:, :2], drive.yaw_rad
-    away = np.linalg.norm(xy[:, None] - junctions, axis=2).min(axis=1) > 20.0
-    nearest = np.linalg.norm(xy[away][:, None] - centre, axis=2).argmin(axis=1)
-    along, to_car = ahead[nearest], xy[away] - centre[nearest]
-    same_way = np.sign(np.cos(yaw[away]) * along[:, 0] + np.sin(yaw[away]) * along[:, 1])
-    return np.asarray((along[:, 0] * to_car[:, 1] - along[:, 1] * to_car[:, 0]) * same_way)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -185,7 +157,7 @@ def test_drives_move_as_cars_do() -> None:
             step = np.diff(drive.xyz_m[:, :2], axis=0)
             speed = np.hypot(*step.T) / 0.1
             assert speed.max() < 15.0
-            assert np.abs(np.diff(speed)).max() / 0.1 < 6.0
+            assert np.abs(np.diff(speed)).max() / 0.1 < 4.5
             moving = speed > 1.0
             off = np.angle(np.exp(1j * (np.arctan2(step[:, 1], step[:, 0]) - drive.yaw_rad[:-1])))
             assert np.abs(off[moving]).max(initial=0.0) < 0.15

@@ -10,7 +10,7 @@ from cvlnet.town.config import TownConfig
 from cvlnet.town.curves import at_way, length_m
 from cvlnet.town.junctions import Approach
 from cvlnet.town.lanes import STEP_M, Leg, Way, make_way
-from cvlnet.town.motion import speeds, tightest_radius_m, timed, wobbly
+from cvlnet.town.motion import speeds, tightest_radius_m, timed, without_jerks, wobbly
 from cvlnet.town.plan import Network, Points
 from cvlnet.town.scene import Drive, Ground
 from cvlnet.town.streams import chance, stream
@@ -161,6 +161,7 @@ def _timed_route(legs: tuple[Leg, ...], way: Way, frames: int, rng: np.random.Ge
     if time[-1] < needed:
         slower = max(0.35, time[-1] / needed * 0.98)
         time, s = timed(speed * slower, halts)
+    time, s = without_jerks(time, s)
     at = np.arange(frames) / FRAMES_PER_S
     spare = max(0.0, float(time[-1]) - needed)
     starts = [np.interp(at + start, time, s) for start in rng.uniform(0, spare, START_DRAWS)]

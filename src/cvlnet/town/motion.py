@@ -16,6 +16,7 @@ CRAWL_M_S = 0.5  # slowest speed while moving
 HALT_SHARE = {"signal": 0.45, "yield": 0.4, "none": 0.15, "through": 0.0}
 SLOW_M_S = {"signal": 12.0, "yield": 4.0, "none": 5.0, "through": 14.0}
 HALT_BEFORE_M = 2.0
+EASE_S, TIME_STEP_S = 1.2, 0.05
 WOBBLE_M = 0.13  # standard deviation
 
 
@@ -72,3 +73,15 @@ def timed(speed_m_s: Points, halts: list[tuple[float, float]]) -> tuple[Points, 
             time = np.concatenate([time[: i + 1], time[i:] + seconds])
             s = np.concatenate([s[: i + 1], s[i:]])
     return np.asarray(time, dtype=np.float64), s
+
+
+def without_jerks(time_s: Points, s_m: Points) -> tuple[Points, Points]:
+    """The motion at even times, averaged over EASE_S: halts begin and end softly, both ends move steadily on."""
+    even = np.arange(0.0, float(time_s[-1]), TIME_STEP_S)
+    way = np.interp(even, time_s, s_m)
+    half = round(EASE_S / TIME_STEP_S / 2)
+    if len(way) < 4 * half:
+        return even, way
+    before, after = 2 * way[0] - way[half:0:-1], 2 * way[-1] - way[-2 : -half - 2 : -1]
+    window = np.hanning(2 * half + 3)[1:-1]
+    return even, np.convolve(np.concatenate([before, way, after]), window / window.sum(), mode="valid")
