@@ -1,5 +1,19 @@
-"""Shapes in signatures are checked at run time while testing."""
+"""Shapes in signatures are checked at run time while testing; the town that several tests share."""
 
+from pathlib import Path
+
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("cvlnet", "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set for training: three short drives of a small town, the last of them held out."""
+    from cvlnet.town.config import TownConfig
+    from cvlnet.town.synthesize import write_dataset
+
+    out = tmp_path_factory.mktemp("towns") / "tiny"
+    write_dataset(out, (TownConfig(seed=7, size_m=220.0, drives=3, frames_per_drive=12),), name="tiny", workers=1)
+    return out

@@ -35,6 +35,8 @@ class ModelConfig:
         _check(0 < self.overhead_m_per_px <= 100, "overhead_m_per_px", "above 0 and at most 100", self)
         _check(2 <= self.clip_cells <= 1024 and self.clip_cells % 2 == 0, "clip_cells", "even, from 2 to 1024", self)
         _check(1 <= self.window_cells <= 256, "window_cells", "from 1 to 256", self)
+        fits = self.backbone == "vgg16" or self.tile_cells % 4 == 0  # strides 4 to 16 on one tile
+        _check(fits, "window_cells", f"such that clip_cells + 2 window_cells ({self.tile_cells}) divides by 4", self)
         _check(1 <= self.channels <= 1024, "channels", "from 1 to 1024", self)
         _check(1 <= self.descriptor_channels <= 1024, "descriptor_channels", "from 1 to 1024", self)
 
