@@ -13,6 +13,7 @@ from cvlnet.checkpoint import Provenance, save_tensors
 from cvlnet.config import ModelConfig
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.model.build import build_model
+from cvlnet.report import theme
 from cvlnet.town.oxts import Motion, write_oxts
 from cvlnet.town.rig import Rig, write_calibration
 
@@ -21,6 +22,14 @@ M_PER_PX, TILE_PX = 0.5, 80
 FRAMES = 10
 DATE = "2011_09_26"
 FRAME = LocalFrame(LatLon(48.1, 10.9))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coarse_pictures():
+    """Plots are drawn small: what they show does not depend on it, the time does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theme, "DPI", 40)
+        yield
 
 
 @pytest.fixture(scope="session")

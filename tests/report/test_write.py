@@ -34,8 +34,8 @@ def links_of(page):
 def test_everything_is_there(report):
     out = report.page.parent
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert {"index.html", "predictions.npz", "figures.json", "figures.md", "map/area-0.jpg"} <= names
-    assert {f"plots/{name}-day.png" for name in ("recall", "precision", "errors", "map")} <= names
+    assert {"index.html", "predictions.npz", "figures.json", "figures.md", "map/area-0.jpg", "plots/map.png"} <= names
+    assert {f"plots/{name}-day.png" for name in ("recall", "precision", "errors")} <= names
     assert {"cases/best-1-night.png", "cases/worst-1-night.png"} <= names
     assert len([name for name in names if name.startswith("frames/")]) == 14
     assert not [name for name in names if name.split("/")[-1].startswith(".")]

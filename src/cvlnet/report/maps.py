@@ -66,23 +66,29 @@ def fix_maps(
     maps = []
     for number, members in enumerate(areas(places_m, is_query)[:MOST_AREAS]):
         grid = grid_around(places_m[members], LONGEST_PX)
-        rows, nearby = members[members < len(fixes)], members[members >= len(fixes)] - len(fixes)
+        rows, nearby = members[members < len(fixes)].tolist(), members[members >= len(fixes)] - len(fixes)
         picture = f"map/area-{number}.jpg"
         write_jpeg(out / picture, stitched([tiles[i] for i in nearby], grid, frame))
-        ids = [predictions.query_ids[fixes.query[row]] for row in rows]
-        width_m, height_m = grid.size_m
-        maps.append(
-            FixMap(
-                picture=picture,
-                width_m=width_m,
-                height_m=height_m,
-                bar_m=_round_length(width_m / 5),
-                start=int(np.argsort(fixes.error_m[rows])[len(rows) // 2]),
-                tracks=_tracks(from_corner(grid, fixes.true_xy_m[rows]), ids),
-                fixes=tuple(mark(fixes, row, name, grid, thumbnails) for row, name in zip(rows, ids, strict=True)),
-            )
-        )
+        ids = {row: predictions.query_ids[fixes.query[row]] for row in rows}
+        maps.append(_fix_map(picture, grid, fixes, ids, thumbnails))
     return tuple(maps)
+
+
+def _fix_map(
+    picture: str, grid: Grid, fixes: BestFixes, ids: Mapping[int, str], thumbnails: Mapping[str, str]
+) -> FixMap:
+    """One area. ids: of its queries, by row of the fixes."""
+    rows = list(ids)
+    width_m, height_m = grid.size_m
+    return FixMap(
+        picture=picture,
+        width_m=width_m,
+        height_m=height_m,
+        bar_m=_round_length(width_m / 5),
+        start=int(np.argsort(fixes.error_m[rows])[len(rows) // 2]),
+        tracks=_tracks(from_corner(grid, fixes.true_xy_m[rows]), list(ids.values())),
+        fixes=tuple(mark(fixes, row, query_id, grid, thumbnails) for row, query_id in ids.items()),
+    )
 
 
 def mark(fixes: BestFixes, row: int, query_id: str, grid: Grid, thumbnails: Mapping[str, str]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def precision_over_answered(predictions: Predictions, split: str, theme: Theme) 
 
 def error_map(fix_map: FixMap, picture: U8, theme: Theme) -> Figure:
     """The true way, the fixes by their error, and lines from wrong ones to the truth, on the picture from above."""
-    figure = theme.figure(8.0, 8.0 * fix_map.height_m / fix_map.width_m + 0.9)
+    figure = theme.figure(8.0, 8.0 * fix_map.height_m / fix_map.width_m + 0.6)
     axes = figure.add_subplot()
     axes.imshow(picture, extent=(0, fix_map.width_m, fix_map.height_m, 0))
     for points in fix_map.tracks:

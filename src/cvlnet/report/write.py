@@ -27,6 +27,7 @@ from cvlnet.report.page import Page, Picture, Section, Stat, draw, write_page
 from cvlnet.report.plots import error_histograms, error_map, precision_over_answered, recall_over_radius
 from cvlnet.report.sheets import case_sheet
 from cvlnet.report.tables import markdown, metres, percent, tables
+from cvlnet.report.theme import DAY, save_png
 from cvlnet.resampling import CONFIDENCE
 
 MOST_THUMBNAILS = 400  # a page with more queries goes without the frames on its map
@@ -176,7 +177,7 @@ def _maps(out: Path, evaluated: Evaluated, shown: SplitName) -> tuple[FixMap, ..
 
 def _draw_map(out: Path, fix_map: FixMap) -> None:
     """The largest area as a picture of its own, for other documents than the page."""
-    draw(out, Picture("plots/map", "Map of the fixes"), partial(error_map, fix_map, read_image(out / fix_map.picture)))
+    save_png(error_map(fix_map, read_image(out / fix_map.picture), DAY), out / "plots/map.png")
 
 
 def _plots(out: Path, predictions: Predictions, shown: str) -> tuple[Picture, ...]:
