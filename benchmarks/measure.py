@@ -19,7 +19,7 @@ import torch
 Result = TypeVar("Result")
 
 
-def seconds_each(run: Callable[[], object], *, for_s: float = 5.0, at_least: int = 3) -> float:
+def seconds_each(run: Callable[[], object], *, for_s: float = 3.0, at_least: int = 3) -> float:
     """Median time of a call, after one that is not counted, over about ``for_s`` seconds."""
     run()
     times: list[float] = []
