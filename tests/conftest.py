@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 install_import_hook("cvlnet", "beartype.beartype")
+torch.set_num_threads(1)  # threads that wait for each other would be most of the time of small tensors
 
 
 @pytest.fixture(scope="session")

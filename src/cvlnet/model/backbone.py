@@ -92,7 +92,7 @@ class Vgg16(nn.Module):
 
     def early_layers(self) -> list[nn.Module]:
         """The first ten layers, which the paper's training leaves as ImageNet made them."""
-        return list(self.features[:10])
+        return list(self.features)[:10]
 
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
         """Features at stride 16 of RGB images in [0, 1], not normalised, as in the published network."""
