@@ -10,7 +10,7 @@ from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
 
-MODEL = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=1, channels=4)
+MODEL = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=2, channels=4)
 
 
 def test_weights_come_back(tmp_path):

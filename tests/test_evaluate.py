@@ -42,13 +42,13 @@ def test_clips_cut_from_tiles_are_found_in_them(model):
 
 def test_prediction_of_a_town(model, tiny_town, tmp_path):
     spec = ClipSpec(model.image_spec, frames=2)
-    predictions = predict(model, tiny_town, spec, most_queries=6)
+    predictions = predict(model, tiny_town, spec, most_queries=3)
     test1, test2 = predictions.rankings["test1"], predictions.rankings["test2"]
-    assert len(test1.queries) == len(test2.queries) == 6
+    assert len(test1.queries) == len(test2.queries) == 3
     assert test1.gallery_size < test2.gallery_size <= len(predictions.tile_ids)
     # every query lies in the window of the tile nearest to it
     nearest_m = position_errors_m(
-        np.broadcast_to(predictions.tile_xy_m, (6, *predictions.tile_xy_m.shape)), predictions.true_xy_m
+        np.broadcast_to(predictions.tile_xy_m, (3, *predictions.tile_xy_m.shape)), predictions.true_xy_m
     ).min(axis=1)
     assert (nearest_m < 10).all()
     # a fix lies within the window of its tile
@@ -64,9 +64,9 @@ def test_prediction_of_a_town(model, tiny_town, tmp_path):
 
 def test_blocks_do_not_change_the_ranking(model, tiny_town, monkeypatch):
     spec = ClipSpec(model.image_spec, frames=1)
-    whole = predict(model, tiny_town, spec, splits=("test2",), most_queries=5).rankings["test2"]
-    monkeypatch.setattr("cvlnet.evaluate._BLOCK", 3)
-    blocked = predict(model, tiny_town, spec, splits=("test2",), most_queries=5).rankings["test2"]
+    whole = predict(model, tiny_town, spec, splits=("test2",), most_queries=3).rankings["test2"]
+    monkeypatch.setattr("cvlnet.evaluate._BLOCK", 2)
+    blocked = predict(model, tiny_town, spec, splits=("test2",), most_queries=3).rankings["test2"]
     np.testing.assert_allclose(blocked.similarity, whole.similarity, atol=1e-5)
 
 
