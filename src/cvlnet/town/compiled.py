@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from math import floor
-from typing import TypeVar
+from math import floor, sin
+from typing import TypeVar, cast
 
 from numba import njit
 
@@ -20,8 +20,7 @@ def kernel(function: Function) -> Function:
 
     Run-time type checkers wrap functions in Python code, which cannot be compiled: the original is.
     """
-    compiled: Function = njit(cache=True, nogil=True, error_model="numpy")(inspect.unwrap(function))
-    return compiled
+    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(inspect.unwrap(function)))
 
 
 @kernel
@@ -48,10 +47,20 @@ def noise2(x: float, y: float, seed: int) -> float:
 @kernel
 def noise3(x: float, y: float, z: float, seed: int) -> float:
     """Smooth noise in [0, 1] in space with features of size one."""
-    k = int(floor(z))
+    k = floor(z)
     t = z - k
     t = t * t * (3 - 2 * t)
     return noise2(x, y, seed + 7919 * k) * (1 - t) + noise2(x, y, seed + 7919 * (k + 1)) * t
+
+
+@kernel
+def leaf_noise(x: float, y: float, z: float, size_m: float, seed: int) -> float:
+    """A number in [0, 1) for every cell of about ``size_m`` in space, with ragged borders as leaves have them."""
+    f = 2.6 / size_m
+    i = floor((x + 0.3 * size_m * sin(f * y + 1.7 * f * z)) / size_m)
+    j = floor((y + 0.3 * size_m * sin(f * z + 1.3 * f * x)) / size_m)
+    k = floor((z + 0.3 * size_m * sin(f * x + 1.9 * f * y)) / size_m)
+    return hash01(i, j, seed + 977 * k)
 
 
 @kernel

@@ -58,7 +58,7 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
     warmth = 0.5 * strength * rng.uniform(0.0, 1.0) * (1.2 - elevation)
     direct, cast = 1.0 - 0.85 * overcast, rng.uniform(-0.06, 0.06, 3) * min(strength, 2.0)
     sun = np.array([1.0, 0.95 - 0.1 * warmth, 0.86 - 0.25 * warmth]) * direct
-    sky = np.array([0.105, 0.13, 0.165]) * (1.0 + 2.2 * overcast) * (1.0 + cast)
+    sky = np.array([0.082, 0.102, 0.13]) * (1.0 + 2.2 * overcast) * (1.0 + cast)
     blue, grey = np.array([0.28, 0.52, 0.95]), np.array([0.85, 0.9, 0.98])
     zenith = (blue + (grey - blue) * overcast) * (1.0 + 0.3 * strength * rng.uniform(-1, 1))
     horizon = np.array([1.05, 1.12, 1.2]) * (1.0 + 0.35 * strength * rng.uniform(-1, 1))
@@ -71,7 +71,7 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
         cloud=min(1.0, 0.25 + strength * rng.uniform(-0.25, 0.4) + 0.5 * overcast),
         shadow_strength=min(1.0, shadow_strength),
         wetness=min(1.0, strength * max(0.0, rng.uniform(-3.0, 1.0))),
-        haze_m=1200.0 / (1.0 + strength * rng.uniform(0.0, 1.5)),
+        haze_m=3500.0 / (1.0 + strength * rng.uniform(0.0, 3.0)),
         leaf_tint=NEUTRAL_TINT,
         grass_tint=NEUTRAL_TINT,
         seed=int(rng.integers(2**31)),
@@ -85,8 +85,8 @@ def flight_light(rng: np.random.Generator, strength: float, shadow_strength: flo
     dry, spring = season * rng.uniform(0.0, 1.0), season * rng.uniform(-1.0, 1.0)
     return Light(
         toward_sun=sun_direction(azimuth, elevation),
-        sun=(0.95, 0.92, 0.85),
-        sky=(0.16, 0.19, 0.23),
+        sun=(0.93, 0.92, 0.89),
+        sky=(0.115, 0.145, 0.19),
         zenith=(0.28, 0.52, 0.95),
         horizon=(0.9, 0.95, 1.0),
         cloud=0.0,
@@ -94,7 +94,7 @@ def flight_light(rng: np.random.Generator, strength: float, shadow_strength: flo
         wetness=0.0,
         haze_m=1e9,
         leaf_tint=(1.0 + 0.25 * spring, 1.0 + 0.12 * spring, 1.0 - 0.1 * spring),
-        grass_tint=(1.0 + 0.45 * dry, 1.0 + 0.15 * dry, 1.0 - 0.05 * dry),
+        grass_tint=(1.0 + 0.16 * dry, 1.0 + 0.05 * dry, 1.0),
         seed=int(rng.integers(2**31)),
     )
 

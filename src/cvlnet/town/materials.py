@@ -1,7 +1,7 @@
 """What surfaces look like close up: every material's pattern, painted from uv (metres) and the object's seed.
 
 Each painter changes ``colour`` (sRGB, 0 to 1, [3]) in place and returns how much the surface mirrors the sky, 0 to 1.
-``soft`` is the size of a pixel on the surface in metres: patterns fade into their mean where it is larger than they are.
+``soft`` is the size of a pixel on the surface in metres: patterns fade into their mean where they are smaller.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from math import floor
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.town.compiled import band, hash01, kernel, noise2, noise3, ramp
+from cvlnet.town.compiled import band, hash01, kernel, leaf_noise, noise2, noise3, ramp
 from cvlnet.town.scene import Material
 
 F64 = npt.NDArray[np.float64]
 
+LEAF_M = 0.09  # size of a leaf, or of a few
 GROUND = 255  # the painted ground, drawn from its albedo
 
 _PLAIN, _SIGN = int(Material.PLAIN), int(Material.SIGN)
@@ -155,7 +156,7 @@ def _shop(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
     """Panes between pillars, the sign above them, storeys of windows above that."""
     sign_low, sign_high = 2.7, 3.4
     sign = band(v, sign_low, sign_high, soft)
-    which = int(floor(u / 8.0))
+    which = floor(u / 8.0)
     red, green, blue = hash01(which, 1, seed), hash01(which, 2, seed), hash01(which, 3, seed)
     _mix(colour, red, green * 0.8, blue, 0.85 * sign)
     s = u / 8.0 - which
@@ -200,7 +201,7 @@ def _roof(material: int, u: float, v: float, seed: int, colour: F64, soft: float
     if material == _TILES:
         row, column = v / 0.34, u / 0.24
         visible = min(1.0, 0.2 / soft)
-        tile = hash01(int(floor(column)), int(floor(row)), seed)
+        tile = hash01(floor(column), floor(row), seed)
         _scale(colour, 1.0 + visible * (0.2 * (tile - 0.5) + 0.35 * (row - floor(row) - 0.5)))
         moss = ramp(noise2(u * 0.35, v * 0.35, seed + 3) + 0.25 * noise2(u * 2.0, v * 2.0, seed + 4), 0.7, 1.1)
         _mix(colour, 0.3, 0.3, 0.24, _between(seed, 50, 0.0, 0.6) * moss)
@@ -232,13 +233,12 @@ def _solar(u: float, v: float, colour: F64, soft: float) -> float:
 @kernel
 def _leaves(material: int, place: F64, seed: int, colour: F64, soft: float) -> float:
     """Clumps of leaves in the light and hollows between them, by the place in space."""
-    clumps = noise3(place[0] * 1.5, place[1] * 1.5, place[2] * 1.5, seed)
-    leaf_m = max(0.1, soft)
-    i, j, k = floor(place[0] / leaf_m), floor(place[1] / leaf_m), floor(place[2] / leaf_m)
-    leaf = hash01(int(i), int(j), seed + 613 * int(k))
+    x, y, z = place[0], place[1], place[2]
+    clumps = noise3(x * 1.5, y * 1.5, z * 1.5, seed)
+    leaf = leaf_noise(x, y, z, max(LEAF_M, soft), seed)
     depth = 0.5 if material == _FOLIAGE else 0.4
-    _scale(colour, (1.0 - depth + 2.0 * depth * ramp(clumps, 0.15, 0.85)) * (0.7 + 0.6 * leaf))
-    _mix(colour, colour[0] * 1.25 + 0.03, colour[1] * 1.08, colour[2] * 0.75, ramp(leaf, 0.6, 1.0))
+    _scale(colour, (1.0 - depth + 2.0 * depth * ramp(clumps, 0.15, 0.85)) * (0.65 + 0.7 * leaf))
+    _mix(colour, colour[0] * 1.2 + 0.02, colour[1] * 1.06, colour[2] * 0.8, ramp(leaf, 0.6, 1.0))
     return 0.02
 
 
@@ -256,11 +256,11 @@ def _sign(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
 @kernel
 def paint(material: int, u: float, v: float, place: F64, seed: int, colour: F64, soft: float) -> float:
     """Paint any material but the ground at (u, v) metres; ``place`` is the point in the world, metres, [3]."""
-    if material == _PLASTER or material == _BRICK or material == _SHOP:
+    if material in (_PLASTER, _BRICK, _SHOP):
         return _house_wall(material, u, v, seed, colour, soft)
-    if material == _FOLIAGE or material == _HEDGE:
+    if material in (_FOLIAGE, _HEDGE):
         return _leaves(material, place, seed, colour, soft)
-    if material == _TILES or material == _FLAT or material == _SEAMS:
+    if material in (_TILES, _FLAT, _SEAMS):
         return _roof(material, u, v, seed, colour, soft)
     if material == _INDUSTRIAL:
         return _industrial(u, v, seed, colour, soft)
@@ -272,7 +272,7 @@ def paint(material: int, u: float, v: float, place: F64, seed: int, colour: F64,
     if material == _SOLAR:
         return _solar(u, v, colour, soft)
     if material == _PAINT:
-        return 0.32
+        return 0.2
     if material == _GLASS:
         return 0.75
     if material == _METAL:
@@ -281,6 +281,6 @@ def paint(material: int, u: float, v: float, place: F64, seed: int, colour: F64,
         return _sign(u, v, seed, colour, soft)
     if material == _BARK:
         _scale(colour, _grain(u * 3.0, v, seed, 0.12, 0.35, soft))
-    elif material == _PLAIN or material == _FENCE or material == _TYRE:
+    elif material in (_PLAIN, _FENCE, _TYRE):
         _scale(colour, _grain(u, v, seed, 0.3, 0.08, soft))
     return 0.0

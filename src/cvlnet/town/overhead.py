@@ -69,9 +69,9 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
     return Flight(
         strips=tuple(strips),
         cast=1.0 + light * rng.normal(0.0, 0.035, 3),
-        haze=0.07 * light * float(rng.uniform(0.0, 1.0)),
-        contrast=0.25 + 0.25 * light * float(rng.uniform(-1, 1)),
-        exposure=1.15 * float(np.exp(0.12 * light * rng.normal())),
+        haze=0.03 * light * float(rng.uniform(0.0, 1.0)),
+        contrast=0.5 + 0.3 * light * float(rng.uniform(-1, 1)),
+        exposure=1.75 * float(np.exp(0.12 * light * rng.normal())),
         blur_sigma_px=0.9 * nuisances.overhead_blur * float(rng.uniform(0.2, 1.0)),
         noise=2.5 * nuisances.overhead_noise * float(rng.uniform(0.4, 1.3)),
         jpeg_quality=max(quality, 20) if nuisances.overhead_jpeg > 0 else None,
@@ -105,9 +105,7 @@ def _window(grid: Grid, top: int, bottom: int, left: int, right: int) -> Grid:
 def _draw(stage: Stage, grid: Grid, strip: Strip) -> F32:
     """Linear radiance of a chunk: drawn finer than asked for, then averaged."""
     shifted = grid.centered_at((grid.center_xy_m[0] + strip.offset_m[0], grid.center_xy_m[1] + strip.offset_m[1]))
-    fine = Grid(
-        grid.rows * SUPERSAMPLING, grid.cols * SUPERSAMPLING, grid.cell_m / SUPERSAMPLING, shifted.center_xy_m
-    )
+    fine = Grid(grid.rows * SUPERSAMPLING, grid.cols * SUPERSAMPLING, grid.cell_m / SUPERSAMPLING, shifted.center_xy_m)
     view = overhead(fine, strip.lean)
     mesh = _below(stage, fine, strip.lean)
     nearness, triangle = empty_picture(view)

@@ -81,7 +81,7 @@ def oxts_rows(motion: Motion, frame: LocalFrame) -> list[str]:
     """The 30 values of every frame in KITTI's order (dataformat.txt of the raw data)."""
     latlon = frame.latlon_deg(motion.xyz_m[:, :2])
     velocity = _rate(motion.xyz_m, motion.time_s)
-    acceleration = _rate(velocity, motion.time_s) + [0.0, 0.0, GRAVITY_M_S2]
+    acceleration = _rate(velocity, motion.time_s) + np.array([0.0, 0.0, GRAVITY_M_S2])
     axes = np.stack([motion.world_from_body(i).rotation.numpy() for i in range(len(latlon))])
     yaw = motion.angles_rad[:, 2]
     turning = _turn_rates(axes, motion.time_s)
@@ -118,7 +118,7 @@ def _rate(values: F64, time_s: F64) -> F64:
 def _turn_rates(axes: F64, time_s: F64) -> F64:
     """Angular velocity in the world, [N, 3], of rotations [N, 3, 3]."""
     skew = np.einsum("nij,nkj->nik", _rate(axes, time_s), axes)
-    return np.stack([skew[:, 2, 1] - skew[:, 1, 2], skew[:, 0, 2] - skew[:, 2, 0], skew[:, 1, 0] - skew[:, 0, 1]], 1) / 2
+    return np.stack([skew[:, i, j] - skew[:, j, i] for i, j in ((2, 1), (0, 2), (1, 0))], axis=1) / 2
 
 
 def _into(axes: F64, vectors: F64) -> F64:

@@ -45,7 +45,7 @@ def drive_photo(rng: np.random.Generator, nuisances: Nuisances, time_s: F64) -> 
     """Draw the exposure's course, the colour cast and the noise of one drive."""
     phase, period_s = rng.uniform(0, 2 * np.pi, 3), rng.uniform(4.0, 25.0, 3)
     waves = np.sin(2 * np.pi * time_s[:, None] / period_s + phase).sum(1) / 3
-    offset, cast = float(rng.normal(0.0, 0.16)), rng.normal(0.0, 0.03, 3) + np.array([-0.02, 0.01, 0.02])
+    offset, cast = float(rng.normal(0.0, 0.16)), rng.normal(0.0, 0.03, 3) + np.array([-0.01, 0.0, 0.02])
     return DrivePhoto(
         exposure=np.exp(nuisances.exposure * (offset + 0.15 * waves)),
         automatic=0.55,
@@ -53,7 +53,7 @@ def drive_photo(rng: np.random.Generator, nuisances: Nuisances, time_s: F64) -> 
         vignetting=0.35 * min(nuisances.camera_light, 2.0) * float(rng.uniform(0.5, 1.0)),
         noise=0.014 * nuisances.camera_noise * float(rng.uniform(0.6, 1.5)),
         shutter_s=0.006 * nuisances.motion_blur * float(rng.uniform(0.4, 1.3)),
-        contrast=0.55,
+        contrast=0.8,
         seed=int(rng.integers(2**31)),
     )
 

@@ -1,17 +1,18 @@
 """Which triangle every pixel sees: a z-buffer for all views, without clipping (homogeneous edge functions).
 
-A pixel p = (x, y, 1) sees the point sum(b_i corner_i) / sum(b_i) with b = M^-1 p, where the columns of M are the corners
-(X, Y, W) of the triangle in the view (Olano and Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997).
+A pixel p = (x, y, 1) sees the point sum(b_i corner_i) / sum(b_i) with b = M^-1 p, where the columns of M are the
+corners (X, Y, W) of the triangle in the view (Olano and Greer, Triangle scan conversion using 2D homogeneous
+coordinates, 1997).
 """
 
 from __future__ import annotations
 
-from math import ceil, floor, inf
+from math import ceil, floor, inf, sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.town.compiled import hash01, kernel
+from cvlnet.town.compiled import kernel, leaf_noise, ramp
 from cvlnet.town.scene import Material, Mesh
 from cvlnet.town.view import F64, View
 
@@ -19,8 +20,8 @@ F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 
 FOLIAGE, FENCE = int(Material.FOLIAGE), int(Material.FENCE)
-LEAF_M = 0.14  # size of the holes in foliage
-LEAF_COVER = 0.72  # share of a crown's surface that is there
+SPRIG_M = 0.22  # size of the holes in foliage
+DENSE, THIN = 0.74, 0.3  # share of a crown's surface that is there: seen from the front, and at the outline
 BAR_M, BAR_SHARE = 0.12, 0.45  # spacing of fence bars, and how much of it a bar takes
 
 
@@ -32,14 +33,13 @@ def empty_picture(view: View) -> tuple[F32, I32]:
 
 def rasterise(view: View, mesh: Mesh, nearness: F32, triangle: I32) -> None:
     """Draw a mesh into ``nearness`` and ``triangle`` (both [height, width], changed in place)."""
-    _rasterise(
-        view.matrix, view.nearest, view.m_per_px, mesh.xyz_m, mesh.uv_m, mesh.material, mesh.seed, nearness, triangle
-    )
+    surfaces = (mesh.xyz_m, mesh.uv_m, mesh.material, mesh.seed)
+    _rasterise(view.matrix, view.nearest, view.m_per_px, view.eye, *surfaces, nearness, triangle)
 
 
 @kernel
 def edge_functions(matrix: F64, xyz_m: F32, corners: F64, inverse: F64) -> float:
-    """Fill ``corners`` (rows X, Y, W of the view, columns corners, [3, 3]) and its ``inverse``; return the determinant."""
+    """Fill ``corners`` (rows X, Y, W, columns corners, [3, 3]) and its ``inverse``; return the determinant."""
     for c in range(3):
         x, y, z = xyz_m[c, 0], xyz_m[c, 1], xyz_m[c, 2]
         for r in range(3):
@@ -54,7 +54,7 @@ def edge_functions(matrix: F64, xyz_m: F32, corners: F64, inverse: F64) -> float
         for r in range(3):
             for c in range(3):
                 inverse[r, c] /= determinant
-    return determinant
+    return float(determinant)
 
 
 @kernel
@@ -78,13 +78,12 @@ def _bounds(corners: F64, nearest: float, bounds: F64) -> None:
 
 
 @kernel
-def is_hole(material: int, u_m: float, v_m: float, xyz_sum_m: F64, pixel_m: float, seed: int) -> bool:
+def is_hole(material: int, u_m: float, v_m: float, place: F64, pixel_m: float, cover: float, seed: int) -> bool:
     """Whether one looks through a surface here: between leaves (told by the place), between bars (by u and v)."""
     if material == FOLIAGE:
-        cell_m = max(LEAF_M, pixel_m)
-        i, j = int(floor(xyz_sum_m[0] / cell_m)), int(floor(xyz_sum_m[1] / cell_m))
-        k = int(floor(xyz_sum_m[2] / cell_m))
-        return hash01(i, j, seed + 977 * k) > LEAF_COVER
+        sprig = leaf_noise(place[0], place[1], place[2], max(SPRIG_M, pixel_m), seed)
+        leaf = leaf_noise(place[0], place[1], place[2], max(0.5 * SPRIG_M, pixel_m), seed + 1)
+        return 0.6 * sprig + 0.4 * leaf > cover
     if seed % 2 == 0:  # wooden or iron bars with two rails
         bar = u_m / BAR_M - floor(u_m / BAR_M)
         rail = (v_m > 0.15 and v_m < 0.25) or (v_m > 0.75 and v_m < 0.85)
@@ -96,10 +95,22 @@ def is_hole(material: int, u_m: float, v_m: float, xyz_sum_m: F64, pixel_m: floa
 
 
 @kernel
+def _cover(xyz_m: F32, eye: F64) -> float:
+    """How dense a crown's triangle is: whole where it faces the viewer, ragged at the crown's outline."""
+    ax, ay, az = xyz_m[1, 0] - xyz_m[0, 0], xyz_m[1, 1] - xyz_m[0, 1], xyz_m[1, 2] - xyz_m[0, 2]
+    bx, by, bz = xyz_m[2, 0] - xyz_m[0, 0], xyz_m[2, 1] - xyz_m[0, 1], xyz_m[2, 2] - xyz_m[0, 2]
+    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    x, y, z = eye[0] - eye[3] * xyz_m[0, 0], eye[1] - eye[3] * xyz_m[0, 1], eye[2] - eye[3] * xyz_m[0, 2]
+    lengths = sqrt((nx * nx + ny * ny + nz * nz) * (x * x + y * y + z * z)) + 1e-12
+    return THIN + (DENSE - THIN) * ramp(abs(nx * x + ny * y + nz * z) / lengths, 0.0, 0.55)
+
+
+@kernel
 def _rasterise(
     matrix: F64,
     nearest: float,
     m_per_px: float,
+    eye: F64,
     xyz_m: F32,
     uv_m: F32,
     material: npt.NDArray[np.uint8],
@@ -125,8 +136,9 @@ def _rasterise(
             k0 += inverse[c, 0] * key
             k1 += inverse[c, 1] * key
             k2 += inverse[c, 2] * key
+        cover = _cover(xyz_m[t], eye) if material[t] == FOLIAGE else 1.0
         holes = material[t] == FOLIAGE or material[t] == FENCE
-        for row in range(max(int(ceil(bounds[2] - 0.5)), 0), min(int(floor(bounds[3] - 0.5)), height - 1) + 1):
+        for row in range(max(ceil(bounds[2] - 0.5), 0), min(floor(bounds[3] - 0.5), height - 1) + 1):
             py = row + 0.5
             low, high = left, right
             for c in range(3):  # the pixels of this row where b_c is not negative
@@ -139,14 +151,14 @@ def _rasterise(
                     high = -inf
             if not low <= high:
                 continue
-            for col in range(max(int(ceil(low - 0.5)), 0), min(int(floor(high - 0.5)), width - 1) + 1):
+            for col in range(max(ceil(low - 0.5), 0), min(floor(high - 0.5), width - 1) + 1):
                 px = col + 0.5
                 near = np.float32(k0 * px + k1 * py + k2)
                 if near <= nearness[row, col]:
                     continue
                 if holes:
                     u, v, total = 0.0, 0.0, 0.0
-                    place[:] = 0.0
+                    place[0], place[1], place[2] = 0.0, 0.0, 0.0
                     for c in range(3):
                         b = inverse[c, 0] * px + inverse[c, 1] * py + inverse[c, 2]
                         total += b
@@ -154,8 +166,9 @@ def _rasterise(
                         v += b * uv_m[t, c, 1]
                         for axis in range(3):
                             place[axis] += b * xyz_m[t, c, axis]
-                    place /= total
-                    if is_hole(material[t], u / total, v / total, place, m_per_px / total, seed[t]):
+                    for axis in range(3):
+                        place[axis] /= total
+                    if is_hole(material[t], u / total, v / total, place, m_per_px / total, cover, seed[t]):
                         continue
                 nearness[row, col] = near
                 triangle[row, col] = t

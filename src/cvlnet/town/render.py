@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ I64 = npt.NDArray[np.int64]
 
 BUCKET_M = 24.0  # edge of the squares by which far triangles are left out together
 FARTHEST_M = 260.0  # nothing beyond is drawn; the skyline stands there
-SUN_CELL_M = 0.25
+SUN_CELL_M = 0.2
 SKY_CELL_M = 1.0
 
 
@@ -34,7 +35,7 @@ SKY_CELL_M = 1.0
 class Stage:
     """A scene made ready for drawing: triangles sorted by bucket, and the light of one drive or flight.
 
-    first: start of each bucket's triangles in ``mesh``, [B + 1]. low_m, high_m: what each bucket's triangles span, [B, 3].
+    first: start of each bucket's triangles in ``mesh``, [B + 1]. low_m, high_m: what each bucket spans, [B, 3].
     """
 
     mesh: Mesh
@@ -69,10 +70,8 @@ def _in_buckets(mesh: Mesh) -> tuple[Mesh, I64]:
 
 def seen_by(stage: Stage, view: View) -> Mesh:
     """The triangles of all buckets that reach into a perspective view, nearest bucket first."""
-    corners = np.stack([stage.low_m, stage.high_m])
-    boxes = np.stack(
-        [np.stack([corners[i, :, 0], corners[j, :, 1], corners[k, :, 2]], -1) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
-    ).astype(np.float64)  # [8, B, 3]
+    sides = np.stack([stage.low_m, stage.high_m]).astype(np.float64)  # [2, B, 3]
+    boxes = np.stack([sides[corner, :, range(3)].T for corner in product((0, 1), repeat=3)])  # [8, B, 3]
     x, y, w = np.moveaxis(boxes @ view.matrix[:3, :3].T + view.matrix[:3, 3], -1, 0)
     outside = (w < view.nearest).all(0) | (w > FARTHEST_M).all(0)
     outside |= (x < 0).all(0) | (x > view.width_px * w).all(0)
@@ -83,9 +82,7 @@ def seen_by(stage: Stage, view: View) -> Mesh:
     return stage.mesh.selected(np.concatenate(ranges) if ranges else np.zeros(0, np.int64))
 
 
-def render_camera(
-    stage: Stage, camera: Camera, world_from_cam: Pose, moving: Sequence[Mesh] = ()
-) -> tuple[F32, F32]:
+def render_camera(stage: Stage, camera: Camera, world_from_cam: Pose, moving: Sequence[Mesh] = ()) -> tuple[F32, F32]:
     """Linear RGB radiance [height, width, 3] and depth in metres [height, width] (inf: sky) of a frame.
 
     moving: what stands elsewhere in the next frame, in its present place; it casts shadows, too.

@@ -69,9 +69,7 @@ def write_calibration(date_dir: Path, rig: Rig) -> None:
     roll, pitch, yaw = (torch.tensor(v, dtype=torch.float64) for v in RECTIFYING_RAD)
     rect = Pose.from_euler(roll, pitch, yaw, torch.zeros(3, dtype=torch.float64))
     velo_from_imu = Pose(torch.eye(3, dtype=torch.float64), -torch.tensor(VELO_M, dtype=torch.float64))
-    beside = Pose(
-        torch.eye(3, dtype=torch.float64), torch.tensor([-CAMERA_2_BESIDE_0_M, 0, 0], dtype=torch.float64)
-    )
+    beside = Pose(torch.eye(3, dtype=torch.float64), torch.tensor([-CAMERA_2_BESIDE_0_M, 0, 0], dtype=torch.float64))
     rect_from_imu = beside @ rig.body_from_cam(2).inverse()
     cam_from_velo = rect.inverse() @ rect_from_imu @ velo_from_imu.inverse()
     write_text(date_dir / "calib_imu_to_velo.txt", _motion(velo_from_imu))

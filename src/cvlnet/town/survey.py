@@ -17,6 +17,7 @@ from cvlnet.grid import Grid
 from cvlnet.town.build import build_town
 from cvlnet.town.config import TownConfig, role_of_seed
 from cvlnet.town.curves import resample
+from cvlnet.town.drives import allowed_half_m
 from cvlnet.town.oxts import Motion, drive_motion, measured
 from cvlnet.town.rig import Rig, make_rig
 from cvlnet.town.scene import Drive, Scene
@@ -142,7 +143,7 @@ def distractors(town: Town, tiles: tuple[PlacedTile, ...]) -> tuple[PlacedTile, 
     style = make_style(config.seed)
     network = make_network(config.seed, config.size_m, style, make_zones(config.seed, config.size_m, style))
     places = np.concatenate([resample(road.xy_m, config.tile_gap_m) for road in network.roads])
-    places = places[(np.abs(places) < config.size_m / 2).all(1)]
+    places = places[(np.abs(places) < allowed_half_m(config)).all(1)]
     queried = np.concatenate([town.true_motions[d].xyz_m[:, :2] for d in sorted({t.drive for t in tiles})])
     away_m = np.array([np.hypot(*(queried - place).T).min() for place in places])
     places = places[away_m > UNDRIVEN_M]

@@ -1,4 +1,4 @@
-"""A data set of synthetic towns: the work shared out among processes, the lists, and what the data set tells of itself."""
+"""A data set of synthetic towns: the work shared out among processes, the lists, and what ``dataset.json`` says."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def synthesize(
 
 
 def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers: int) -> None:
-    """Write towns into one folder. The towns share role, tile size and resolution. Raises InputError as `synthesize`."""
+    """Write towns of one role, tile size and resolution into a folder. Raises InputError as `synthesize` does."""
     about = describe(towns, name)
     if _is_complete(out, about):
         return

@@ -1,8 +1,8 @@
 """How a picture looks at the world: one projective map for the camera, the overhead image and the sun.
 
-A view maps a world point to (X, Y, W, nearness) linearly. Its pixel is (X / W, Y / W), from the image's corner. Nearness
-divided by W is linear over a triangle's pixels and grows towards the viewer: 1 / depth in perspective, height along the
-line of sight in parallel views.
+A view maps a world point to (X, Y, W, nearness) linearly. Its pixel is (X / W, Y / W), from the image's corner.
+Nearness divided by W is linear over a triangle's pixels and grows towards the viewer: 1 / depth in perspective, height
+along the line of sight in parallel views.
 """
 
 from __future__ import annotations

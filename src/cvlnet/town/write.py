@@ -138,9 +138,7 @@ def tile_path(town: Town, tile: PlacedTile) -> Path:
     return Path("satmap") / "test" / name / f"{tile.latitude}_{tile.longitude}.png"
 
 
-def _cut(
-    picture: npt.NDArray[np.uint8], tile: PlacedTile, pixel_m: float, size_px: int
-) -> npt.NDArray[np.uint8]:
+def _cut(picture: npt.NDArray[np.uint8], tile: PlacedTile, pixel_m: float, size_px: int) -> npt.NDArray[np.uint8]:
     """The tile's part of the map, whose middle is the world's origin."""
     col = picture.shape[1] // 2 + round(tile.center_xy_m[0] / pixel_m)
     row = picture.shape[0] // 2 - round(tile.center_xy_m[1] / pixel_m)
