@@ -55,13 +55,13 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
     overcast = min(1.0, strength * float(rng.choice([0.0, 0.0, 0.25, 0.6, 1.0])))
     azimuth = -pi / 2 + strength * rng.uniform(-1.3, 1.3)
     elevation = np.clip(0.85 + strength * rng.uniform(-0.5, 0.2), 0.25, 1.2)
-    warmth = 0.5 * strength * rng.uniform(0.0, 1.0) * (1.2 - elevation)
+    warmth = min(0.5 * strength * rng.uniform(0.0, 1.0) * (1.2 - elevation), 1.0)
     direct, cast = 1.0 - 0.85 * overcast, rng.uniform(-0.06, 0.06, 3) * min(strength, 2.0)
     sun = np.array([1.0, 0.95 - 0.1 * warmth, 0.86 - 0.25 * warmth]) * direct
     sky = np.array([0.082, 0.102, 0.13]) * (1.0 + 2.2 * overcast) * (1.0 + cast)
     blue, grey = np.array([0.28, 0.52, 0.95]), np.array([0.85, 0.9, 0.98])
-    zenith = (blue + (grey - blue) * overcast) * (1.0 + 0.3 * strength * rng.uniform(-1, 1))
-    horizon = np.array([1.05, 1.12, 1.2]) * (1.0 + 0.35 * strength * rng.uniform(-1, 1))
+    zenith = (blue + (grey - blue) * overcast) * np.exp(0.3 * strength * rng.uniform(-1, 1))
+    horizon = np.array([1.05, 1.12, 1.2]) * np.exp(0.35 * strength * rng.uniform(-1, 1))
     return Light(
         toward_sun=sun_direction(azimuth, float(elevation)),
         sun=_rgb(sun),
@@ -93,8 +93,8 @@ def flight_light(rng: np.random.Generator, strength: float, shadow_strength: flo
         shadow_strength=min(1.0, shadow_strength),
         wetness=0.0,
         haze_m=1e9,
-        leaf_tint=(1.0 + 0.25 * spring, 1.0 + 0.12 * spring, 1.0 - 0.1 * spring),
-        grass_tint=(1.0 + 0.16 * dry, 1.0 + 0.05 * dry, 1.0),
+        leaf_tint=_rgb(np.exp(spring * np.array([0.22, 0.11, -0.1]))),
+        grass_tint=_rgb(np.exp(dry * np.array([0.15, 0.05, 0.0]))),
         seed=int(rng.integers(2**31)),
     )
 

@@ -1,0 +1,122 @@
+"""The data set on disk: complete, readable by the reader of KITTI-CVL, resumed to the same bytes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.errors import InputError
+from cvlnet.geo import LocalFrame
+from cvlnet.town.config import Nuisances, TownConfig, preset_towns
+from cvlnet.town.synthesize import share_out, write_dataset
+
+TOWN = TownConfig(seed=7, size_m=220.0, drives=3, frames_per_drive=12)  # as the shared fixture has it
+
+
+@pytest.fixture
+def copy(tiny_town: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_town, tmp_path / "copy")
+
+
+def test_every_query_has_its_frames_and_stands_near_the_middle_of_its_tile(tiny_town: Path) -> None:
+    for name in ("train", "test1", "test2"):
+        split = read_split(tiny_town, name)
+        assert split.queries
+        assert not split.left_out
+        recordings = read_recordings(split)
+        for query in split.queries:
+            frames = {frame.index: frame for frame in recordings[query.recording].frames}
+            assert all(set(frames[query.frame - back].images) == {2, 3} for back in (0, 3, 6, 9))
+            position = frames[query.frame].position
+            offset = LocalFrame(split.tiles[query.tile].center).xy_world_m(
+                [position.latitude_deg, position.longitude_deg]
+            )
+            assert np.hypot(*offset) < 6.0
+
+
+def test_the_last_drive_is_held_out_and_has_distractors(tiny_town: Path) -> None:
+    train, test1, test2 = (read_split(tiny_town, name) for name in ("train", "test1", "test2"))
+    assert {q.recording[-9:] for q in train.queries} == {"0001_sync", "0002_sync"}
+    assert {q.recording[-9:] for q in test1.queries} == {"0003_sync"}
+    assert test1.queries == test2.queries
+    assert set(test1.tiles) < set(test2.tiles)
+    rows = (tiny_town / "satmap" / "test.csv").read_text().splitlines()
+    assert rows[0] == "drive,latitude,longitude,holds_query"
+    assert len(rows) - 1 == len(test2.tiles)
+    assert sum(row.endswith(",1") for row in rows) == len(test1.tiles)
+
+
+def test_pictures_are_kitti_s_and_tiles_are_what_the_data_set_says(tiny_town: Path) -> None:
+    about = json.loads((tiny_town / "dataset.json").read_text())
+    size_px = about["tile"]["size_px"]
+    assert size_px * about["tile"]["m_per_px"] == pytest.approx(TOWN.tile_size_m)
+    assert (about["seed"], about["role"], about["preset"]) == (7, "train", "tiny")
+    for path in tiny_town.rglob("*.png"):
+        shape = (size_px, size_px, 3) if "satmap" in path.parts else (375, 1242, 3)
+        assert np.asarray(cv2.imread(str(path))).shape == shape
+
+
+def test_nothing_unfinished_is_left(tiny_town: Path) -> None:
+    assert not [path for path in tiny_town.rglob("*") if "unfinished" in path.name]
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_to_the_same_bytes(copy: Path, tiny_town: Path) -> None:
+    gone = [
+        *sorted(copy.rglob("image_02/data/*.png"))[5:6],
+        *sorted(copy.rglob("image_03/data/*.png"))[-1:],
+        *sorted(copy.rglob("oxts/data/*.txt"))[3:4],
+        *sorted(copy.rglob("satmap/*/*/*.png"))[:1],
+        copy / "test1_files_with_sat_GPS.txt",
+    ]
+    assert len(gone) == 5
+    for path in gone:
+        path.unlink()
+    write_dataset(copy, (TOWN,), name="tiny", workers=2)
+    files = sorted(path.relative_to(tiny_town) for path in tiny_town.rglob("*") if path.is_file())
+    assert sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file()) == files
+    assert all((copy / path).read_bytes() == (tiny_town / path).read_bytes() for path in files)
+
+
+def test_a_whole_data_set_is_left_alone(copy: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    write_dataset(copy, (TOWN,), name="tiny", workers=1)
+    assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_a_folder_of_another_town_is_refused(tiny_town: Path) -> None:
+    other = TownConfig(seed=8, size_m=220.0, drives=3, frames_per_drive=12)
+    with pytest.raises(InputError, match="another seed"):
+        write_dataset(tiny_town, (other,), name="tiny", workers=1)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(InputError, match="other files"):
+        write_dataset(tmp_path, (TOWN,), name="tiny", workers=1)
+    with pytest.raises(InputError, match="is a file"):
+        write_dataset(tmp_path / "holiday.jpg", (TOWN,), name="tiny", workers=1)
+
+
+def test_shares_hold_every_drive_and_every_map_once() -> None:
+    for count, workers in ((1, 1), (1, 2), (1, 8), (4, 2), (3, 7)):
+        towns = [TownConfig(i, 220.0, drives=3, frames_per_drive=12) for i in range(count)]
+        shares = share_out(Path("out"), towns, workers)
+        assert sorted((s.index, d) for s in shares for d in s.drives) == [
+            (i, d) for i in range(count) for d in range(3)
+        ]
+        assert sorted(s.index for s in shares if s.tiles) == list(range(count))
+
+
+def test_presets_keep_their_promises() -> None:
+    for preset in ("tiny", "demo", "bench"):
+        towns = preset_towns(preset, 200_000, Nuisances())
+        assert all(town.tile_size_m >= 140 for town in towns)
+        assert len({town.seed for town in towns}) == len(towns)
+    assert sum(town.drives * (town.frames_per_drive - 9) for town in preset_towns("bench", 0, Nuisances())) >= 5000
+    with pytest.raises(ValueError, match="partly"):
+        preset_towns("bench", 99_998, Nuisances())
