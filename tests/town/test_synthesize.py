@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from cvlnet.data.clips import ClipSpec, assemble_clip
+from cvlnet.data.images import ImageSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
@@ -120,3 +122,19 @@ def test_presets_keep_their_promises() -> None:
     assert sum(town.drives * (town.frames_per_drive - 9) for town in preset_towns("bench", 0, Nuisances())) >= 5000
     with pytest.raises(ValueError, match="partly"):
         preset_towns("bench", 99_998, Nuisances())
+
+
+def test_a_sparse_set_has_small_frames_of_one_camera_and_whole_clips(tmp_path: Path) -> None:
+    config = TownConfig(11, 220.0, drives=2, frames_per_drive=16, frame_step=3, frame_width_px=414, cameras=(2,))
+    write_dataset(tmp_path / "town", (config,), name="sparse", workers=1)
+    split = read_split(tmp_path / "town", "train")
+    assert [query.frame for query in split.queries] == [9, 12, 15]
+    recording = read_recordings(split)[split.queries[0].recording]
+    drawn = [frame.index for frame in recording.frames if frame.images]
+    assert drawn == [0, 3, 6, 9, 12, 15]
+    assert all(set(frame.images) <= {2} for frame in recording.frames)
+    clip = assemble_clip(recording, 9, ClipSpec(ImageSpec(384, 96)))
+    assert clip.images.shape == (4, 3, 96, 384)
+    camera = recording.cameras[2].camera
+    assert (camera.width_px, camera.height_px) == (414, 125)
+    assert camera.focal_px.tolist() == pytest.approx([721.5377 / 3] * 2, rel=1e-6)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 Role = Literal["train", "validation", "test"]
-Preset = Literal["tiny", "demo", "bench"]
+Preset = Literal["tiny", "demo", "bench", "streets"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,11 @@ class Nuisances:
 
 @dataclass(frozen=True)
 class TownConfig:
-    """One town: a square of ``size_m`` metres with ``drives`` drives of ``frames_per_drive`` frames at 10 Hz."""
+    """One town: a square of ``size_m`` metres with ``drives`` drives of ``frames_per_drive`` frames at 10 Hz.
+
+    Of every ``frame_step`` frames one is drawn, by the cameras ``cameras``, ``frame_width_px`` wide: clips take every
+    third frame, so that a training set may leave out two of three, and what the network would scale down anyway.
+    """
 
     seed: int
     size_m: float
@@ -59,6 +63,9 @@ class TownConfig:
     overhead_m_per_px: float = 0.2
     tile_size_m: float = 160.0
     tile_gap_m: float = 10.0
+    frame_step: int = 1
+    frame_width_px: int = 1242
+    cameras: tuple[int, ...] = (2, 3)
     nuisances: Nuisances = Nuisances()
 
 
@@ -75,6 +82,10 @@ def preset_towns(preset: Preset, seed: int, nuisances: Nuisances) -> tuple[TownC
         "tiny": (1, TownConfig(seed, 220.0, drives=2, frames_per_drive=14)),
         "demo": (1, TownConfig(seed, 450.0, drives=3, frames_per_drive=36)),
         "bench": (4, TownConfig(seed, 1000.0, drives=5, frames_per_drive=275)),
+        "streets": (
+            12,
+            TownConfig(seed, 700.0, drives=8, frames_per_drive=240, frame_step=3, frame_width_px=621, cameras=(2,)),
+        ),
     }[preset]
     if role_of_seed(seed) != role_of_seed(seed + count - 1):
         raise ValueError(f"the towns {seed} to {seed + count - 1} are partly for training, partly not")

@@ -34,10 +34,19 @@ RECTIFYING_RAD = (0.0043, -0.0074, -0.0098)  # camera 0's own small rotation bef
 
 @dataclass(frozen=True)
 class Rig:
-    """One town's car. The cameras' common pitch (nose down) and yaw (to the left) on the body, radians."""
+    """One town's car. The cameras' common pitch (nose down) and yaw (to the left) on the body, and their width."""
 
     pitch_rad: float
     yaw_rad: float
+    width_px: int = WIDTH_PX
+
+    @property
+    def camera(self) -> Camera:
+        """The pinhole camera of all rectified pictures: KITTI's, or the same at another width."""
+        focal = torch.tensor([FOCAL_PX, FOCAL_PX], dtype=torch.float64)
+        center = torch.tensor(CENTER_PX, dtype=torch.float64) + 0.5
+        height_px = round(HEIGHT_PX * self.width_px / WIDTH_PX)
+        return Camera(focal, center, WIDTH_PX, HEIGHT_PX).resize(self.width_px, height_px)
 
     def body_from_cam(self, camera_id: int) -> Pose:
         """Pose of camera 2 or 3 on the body, whose origin is the GPS/IMU unit."""
@@ -51,17 +60,10 @@ class Rig:
         return tilt @ Pose(axes, torch.zeros(3, dtype=torch.float64)) @ Pose(identity, beside)
 
 
-def make_rig(rng: np.random.Generator, strength: float) -> Rig:
+def make_rig(rng: np.random.Generator, strength: float, width_px: int = WIDTH_PX) -> Rig:
     """A car whose cameras are a little askew, by up to half a degree times ``strength``."""
     pitch_rad, yaw_rad = (float(v) for v in rng.uniform(-1, 1, 2) * radians(MOUNTING_TILT_DEG) * strength)
-    return Rig(pitch_rad, yaw_rad)
-
-
-def rectified_camera() -> Camera:
-    """The pinhole camera of all rectified pictures."""
-    focal = torch.tensor([FOCAL_PX, FOCAL_PX], dtype=torch.float64)
-    center = torch.tensor(CENTER_PX, dtype=torch.float64) + 0.5
-    return Camera(focal, center, WIDTH_PX, HEIGHT_PX)
+    return Rig(pitch_rad, yaw_rad, width_px)
 
 
 def write_calibration(date_dir: Path, rig: Rig) -> None:
@@ -75,7 +77,7 @@ def write_calibration(date_dir: Path, rig: Rig) -> None:
     write_text(date_dir / "calib_imu_to_velo.txt", _motion(velo_from_imu))
     focus = "delta_f: 0.000000e+00 0.000000e+00\ndelta_c: 0.000000e+00 0.000000e+00\n"
     write_text(date_dir / "calib_velo_to_cam.txt", _motion(cam_from_velo) + focus)
-    write_text(date_dir / "calib_cam_to_cam.txt", _cameras(rect.rotation.numpy()))
+    write_text(date_dir / "calib_cam_to_cam.txt", _cameras(rect.rotation.numpy(), rig.camera))
 
 
 _CALIBRATED = "calib_time: 26-Sep-2011 12:00:00\n"
@@ -85,15 +87,16 @@ def _motion(pose: Pose) -> str:
     return _CALIBRATED + _line("R", pose.rotation.numpy()) + _line("T", pose.translation_m.numpy())
 
 
-def _cameras(rectifying: F64) -> str:
+def _cameras(rectifying: F64, camera: Camera) -> str:
     """The text of calib_cam_to_cam.txt: four cameras without distortion that differ by their place on one line."""
-    k = np.array([[FOCAL_PX, 0, CENTER_PX[0]], [0, FOCAL_PX, CENTER_PX[1]], [0, 0, 1]])
+    (focal_x, focal_y), (x, y) = camera.focal_px.tolist(), (camera.principal_point_px - 0.5).tolist()
+    k = np.array([[focal_x, 0, x], [0, focal_y, y], [0, 0, 1]])
     places_m = (0.0, BASELINE_GREY_M, -CAMERA_2_BESIDE_0_M, BASELINE_M - CAMERA_2_BESIDE_0_M)
     text = _CALIBRATED + "corner_dist: 9.950000e-02\n"
-    size = np.array([WIDTH_PX, HEIGHT_PX], np.float64)
+    size = np.array([camera.width_px, camera.height_px], np.float64)
     for number, right_m in enumerate(places_m):
         unrectified = rectifying.T @ np.array([-right_m, 0.0, 0.0])
-        projection = np.concatenate([k, [[-FOCAL_PX * right_m], [0.0], [0.0]]], axis=1)
+        projection = np.concatenate([k, [[-focal_x * right_m], [0.0], [0.0]]], axis=1)
         fields = {
             "S": size,
             "K": k,

@@ -90,7 +90,7 @@ def survey(config: TownConfig, index: int) -> Town:
         date=f"{start:%Y_%m_%d}",
         start=start,
         frame=LocalFrame(anchor),
-        rig=make_rig(stream(seed, "rig"), nuisances.shake),
+        rig=make_rig(stream(seed, "rig"), nuisances.shake, config.frame_width_px),
         scene=scene,
         drives=drives,
         true_motions=motions,
@@ -116,23 +116,29 @@ def tile_px(config: TownConfig) -> int:
 
 
 def query_tiles(town: Town, number: int) -> tuple[PlacedTile, ...]:
-    """A tile for every ``tile_gap_m`` of a drive's way, at the frames that may be queries."""
+    """A tile for every ``tile_gap_m`` of a drive's way, at the frames that are queries."""
     xy = town.measured_motions[number].xyz_m[:, :2]
     way_m = np.append(0.0, np.cumsum(np.hypot(*np.diff(town.true_motions[number].xyz_m[:, :2], axis=0).T)))
     tiles, next_m = [], -np.inf
-    for frame in range(FIRST_QUERY, len(xy)):
+    for frame in query_frames(town.config, len(xy)):
         if way_m[frame] >= next_m:
             tiles.append(_placed(town, number, frame, xy[frame]))
             next_m = way_m[frame] + town.config.tile_gap_m
     return tuple(tiles)
 
 
+def query_frames(config: TownConfig, count: int) -> list[int]:
+    """The frames of a drive that are drawn and have a full clip behind them."""
+    return [frame for frame in range(0, count, config.frame_step) if frame >= FIRST_QUERY]
+
+
 def nearest_tiles(town: Town, number: int, tiles: tuple[PlacedTile, ...]) -> list[tuple[int, PlacedTile]]:
     """Every query frame of a drive with the tile nearest to it."""
     centers = np.array([t.center_xy_m for t in tiles])
-    xy = town.measured_motions[number].xyz_m[FIRST_QUERY:, :2]
-    nearest = np.hypot(*(xy[:, None] - centers).transpose(2, 0, 1)).argmin(1)
-    return [(FIRST_QUERY + i, tiles[k]) for i, k in enumerate(nearest)]
+    xy = town.measured_motions[number].xyz_m[:, :2]
+    frames = query_frames(town.config, len(xy))
+    nearest = np.hypot(*(xy[frames, None] - centers).transpose(2, 0, 1)).argmin(1)
+    return [(frame, tiles[k]) for frame, k in zip(frames, nearest, strict=True)]
 
 
 def distractors(town: Town, tiles: tuple[PlacedTile, ...]) -> tuple[PlacedTile, ...]:

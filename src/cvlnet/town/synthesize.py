@@ -21,7 +21,7 @@ from cvlnet.errors import InputError
 from cvlnet.town.config import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 from cvlnet.town.files import remove_unfinished, write_text
 from cvlnet.town.survey import survey, tile_px
-from cvlnet.town.write import CAMERAS, Listing, Report, write_drive, write_tiles
+from cvlnet.town.write import Listing, Report, write_drive, write_tiles
 
 FORMAT_VERSION = 1
 COMPLETE, STARTED = "dataset.json", "unfinished.json"
@@ -62,7 +62,7 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
     write_text(out / STARTED, json.dumps(about, indent=1))
     (out / COMPLETE).unlink(missing_ok=True)
     shares = share_out(out, towns, workers)
-    pictures = sum(len(CAMERAS) * town.drives * town.frames_per_drive for town in towns)
+    pictures = sum(pictures_of(town) for town in towns)
     try:
         with tqdm(total=pictures, unit="picture", desc=name) as bar:
             results = _run(shares, workers, bar)
@@ -72,6 +72,11 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
     (out / STARTED).unlink()
     about["files"] = _count_files(out)
     write_text(out / COMPLETE, json.dumps(about, indent=1))
+
+
+def pictures_of(town: TownConfig) -> int:
+    """How many frames are drawn of a town, by all cameras."""
+    return len(town.cameras) * town.drives * len(range(0, town.frames_per_drive, town.frame_step))
 
 
 def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:

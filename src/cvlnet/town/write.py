@@ -23,7 +23,7 @@ from cvlnet.town.overhead import render_overhead
 from cvlnet.town.oxts import write_oxts
 from cvlnet.town.photo import DrivePhoto, drive_photo, photograph
 from cvlnet.town.render import Stage, prepare, present_mesh, render_camera
-from cvlnet.town.rig import rectified_camera, write_calibration
+from cvlnet.town.rig import write_calibration
 from cvlnet.town.scene import Mesh
 from cvlnet.town.streams import stream
 from cvlnet.town.survey import (
@@ -38,7 +38,6 @@ from cvlnet.town.survey import (
 )
 from cvlnet.town.terrain import height_at
 
-CAMERAS = (2, 3)
 Report = Callable[[int], None]  # told how many pictures have been done since the last call
 
 
@@ -58,8 +57,9 @@ def write_drive(out: Path, town: Town, number: int, report: Report) -> None:
     drive_dir = date_dir / town.drive_name(number)
     start = town.start + timedelta(minutes=10 * number)
     write_oxts(drive_dir, town.measured_motions[number], town.frame, start)
-    frames = range(len(town.drives[number].time_s))
-    paths = {(f, c): drive_dir / f"image_{c:02d}" / "data" / f"{f:010d}.png" for f in frames for c in CAMERAS}
+    frames = range(0, len(town.drives[number].time_s), town.config.frame_step)
+    pictures = [(frame, camera_id) for frame in frames for camera_id in town.config.cameras]
+    paths = {(f, c): drive_dir / f"image_{c:02d}" / "data" / f"{f:010d}.png" for f, c in pictures}
     missing = {key: path for key, path in paths.items() if not path.exists()}
     report(len(paths) - len(missing))
     if missing:
@@ -92,7 +92,7 @@ class _DriveArtist:
             number,
             prepare([scene.static, scene.parked_at_drive], scene.ground, light),
             drive_photo(stream(town.config.seed, "drive photo", number), nuisances, drive.time_s),
-            rectified_camera(),
+            town.rig.camera,
             tuple(height_at(scene.ground, thing.xy_m) for thing in drive.traffic),
         )
 
