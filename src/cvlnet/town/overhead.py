@@ -71,7 +71,7 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
         cast=1.0 + light * rng.normal(0.0, 0.035, 3),
         haze=0.03 * light * float(rng.uniform(0.0, 1.0)),
         contrast=0.5 + 0.3 * light * float(rng.uniform(-1, 1)),
-        exposure=1.75 * float(np.exp(0.12 * light * rng.normal())),
+        exposure=1.55 * float(np.exp(0.12 * light * rng.normal())),
         blur_sigma_px=0.9 * nuisances.overhead_blur * float(rng.uniform(0.2, 1.0)),
         noise=2.5 * nuisances.overhead_noise * float(rng.uniform(0.4, 1.3)),
         jpeg_quality=max(quality, 20) if nuisances.overhead_jpeg > 0 else None,

@@ -22,7 +22,8 @@ I32 = npt.NDArray[np.int32]
 FOLIAGE, FENCE = int(Material.FOLIAGE), int(Material.FENCE)
 SPRIG_M = 0.22  # size of the holes in foliage
 DENSE, THIN = 0.74, 0.3  # share of a crown's surface that is there: seen from the front, and at the outline
-BAR_M, BAR_SHARE = 0.12, 0.45  # spacing of fence bars, and how much of it a bar takes
+BAR_M, BAR_SHARE = 0.12, 0.45  # spacing of fence bars, and how much of it a bar takes at least
+MESH_M, WIRE_SHARE, POSTS_M = 0.07, 0.28, 2.5  # the same of wire mesh, and the spacing of its posts
 
 
 def empty_picture(view: View) -> tuple[F32, I32]:
@@ -78,19 +79,23 @@ def _bounds(corners: F64, nearest: float, bounds: F64) -> None:
 
 
 @kernel
-def is_hole(material: int, u_m: float, v_m: float, place: F64, pixel_m: float, cover: float, seed: int) -> bool:
-    """Whether one looks through a surface here: between leaves (told by the place), between bars (by u and v)."""
-    if material == FOLIAGE:
-        sprig = leaf_noise(place[0], place[1], place[2], max(SPRIG_M, pixel_m), seed)
-        leaf = leaf_noise(place[0], place[1], place[2], max(0.5 * SPRIG_M, pixel_m), seed + 1)
-        return 0.6 * sprig + 0.4 * leaf > cover
-    if seed % 2 == 0:  # wooden or iron bars with two rails
+def between_leaves(x: float, y: float, z: float, pixel_m: float, cover: float, seed: int) -> bool:
+    """Whether one looks through a crown at a place in the world; ``cover`` of its surface is there."""
+    sprig = leaf_noise(x, y, z, max(SPRIG_M, pixel_m), seed)
+    leaf = leaf_noise(x, y, z, max(0.5 * SPRIG_M, pixel_m), seed + 1)
+    return 0.6 * sprig + 0.4 * leaf > cover
+
+
+@kernel
+def between_bars(u_m: float, v_m: float, seed: int) -> bool:
+    """Whether one looks through a fence; the object's seed tells bars with two rails from wire mesh with posts."""
+    if seed % 2 == 0:
         bar = u_m / BAR_M - floor(u_m / BAR_M)
         rail = (v_m > 0.15 and v_m < 0.25) or (v_m > 0.75 and v_m < 0.85)
         return bar > BAR_SHARE + 0.3 * (seed % 4 == 2) and not rail
-    diagonal, other = (u_m + v_m) / 0.07, (u_m - v_m) / 0.07  # wire mesh between posts
-    post = u_m / 2.5 - floor(u_m / 2.5) < 0.03
-    wire = diagonal - floor(diagonal) < 0.28 or other - floor(other) < 0.28
+    diagonal, other = (u_m + v_m) / MESH_M, (u_m - v_m) / MESH_M
+    post = u_m / POSTS_M - floor(u_m / POSTS_M) < 0.03
+    wire = diagonal - floor(diagonal) < WIRE_SHARE or other - floor(other) < WIRE_SHARE
     return not (post or wire)
 
 
@@ -103,6 +108,41 @@ def _cover(xyz_m: F32, eye: F64) -> float:
     x, y, z = eye[0] - eye[3] * xyz_m[0, 0], eye[1] - eye[3] * xyz_m[0, 1], eye[2] - eye[3] * xyz_m[0, 2]
     lengths = sqrt((nx * nx + ny * ny + nz * nz) * (x * x + y * y + z * z)) + 1e-12
     return THIN + (DENSE - THIN) * ramp(abs(nx * x + ny * y + nz * z) / lengths, 0.0, 0.55)
+
+
+@kernel
+def _span(inverse: F64, py: float, left: float, right: float) -> tuple[float, float]:
+    """Where a row of pixels is inside a triangle: no b_c is negative there. Low is not below high where it is not."""
+    low, high = left, right
+    for c in range(3):
+        slope, offset = inverse[c, 0], inverse[c, 1] * py + inverse[c, 2]
+        if slope > 0:
+            low = max(low, -offset / slope)
+        elif slope < 0:
+            high = min(high, -offset / slope)
+        elif offset < 0:
+            high = -inf
+    return low, high
+
+
+@kernel
+def _looks_through(
+    inverse: F64, px: float, py: float, xyz_m: F32, uv_m: F32, material: int, m_per_px: float, cover: float, seed: int
+) -> bool:
+    """Whether a pixel falls into a hole of a triangle with holes."""
+    b0 = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
+    b1 = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
+    b2 = inverse[2, 0] * px + inverse[2, 1] * py + inverse[2, 2]
+    w = 1.0 / (b0 + b1 + b2)
+    b0, b1, b2 = b0 * w, b1 * w, b2 * w
+    x = b0 * xyz_m[0, 0] + b1 * xyz_m[1, 0] + b2 * xyz_m[2, 0]
+    y = b0 * xyz_m[0, 1] + b1 * xyz_m[1, 1] + b2 * xyz_m[2, 1]
+    z = b0 * xyz_m[0, 2] + b1 * xyz_m[1, 2] + b2 * xyz_m[2, 2]
+    if material == FOLIAGE:
+        return between_leaves(x, y, z, m_per_px * w, cover, seed)
+    u = b0 * uv_m[0, 0] + b1 * uv_m[1, 0] + b2 * uv_m[2, 0]
+    v = b0 * uv_m[0, 1] + b1 * uv_m[1, 1] + b2 * uv_m[2, 1]
+    return between_bars(u, v, seed)
 
 
 @kernel
@@ -119,56 +159,38 @@ def _rasterise(
     triangle: I32,
 ) -> None:
     height, width = nearness.shape
-    corners, inverse = np.empty((3, 3)), np.empty((3, 3))
-    bounds, place = np.empty(4), np.empty(3)
+    corners, inverse, bounds, slope = np.empty((3, 3)), np.empty((3, 3)), np.empty(4), np.empty(3)
     for t in range(len(material)):
         if edge_functions(matrix, xyz_m[t], corners, inverse) == 0.0:
             continue
         _bounds(corners, nearest, bounds)
         if not (bounds[0] < width and bounds[1] > 0 and bounds[2] < height and bounds[3] > 0):
             continue
-        left, right = max(bounds[0], 0.0), min(bounds[1], float(width))
-        # nearness / W is linear in the pixel, as the b are
-        k0, k1, k2 = 0.0, 0.0, 0.0
-        for c in range(3):
-            x, y, z = xyz_m[t, c, 0], xyz_m[t, c, 1], xyz_m[t, c, 2]
-            key = matrix[3, 0] * x + matrix[3, 1] * y + matrix[3, 2] * z + matrix[3, 3]
-            k0 += inverse[c, 0] * key
-            k1 += inverse[c, 1] * key
-            k2 += inverse[c, 2] * key
+        _nearness_slope(matrix, xyz_m[t], inverse, slope)
         cover = _cover(xyz_m[t], eye) if material[t] == FOLIAGE else 1.0
         holes = material[t] == FOLIAGE or material[t] == FENCE
         for row in range(max(ceil(bounds[2] - 0.5), 0), min(floor(bounds[3] - 0.5), height - 1) + 1):
             py = row + 0.5
-            low, high = left, right
-            for c in range(3):  # the pixels of this row where b_c is not negative
-                slope, offset = inverse[c, 0], inverse[c, 1] * py + inverse[c, 2]
-                if slope > 0:
-                    low = max(low, -offset / slope)
-                elif slope < 0:
-                    high = min(high, -offset / slope)
-                elif offset < 0:
-                    high = -inf
+            low, high = _span(inverse, py, max(bounds[0], 0.0), min(bounds[1], float(width)))
             if not low <= high:
                 continue
             for col in range(max(ceil(low - 0.5), 0), min(floor(high - 0.5), width - 1) + 1):
                 px = col + 0.5
-                near = np.float32(k0 * px + k1 * py + k2)
+                near = np.float32(slope[0] * px + slope[1] * py + slope[2])
                 if near <= nearness[row, col]:
                     continue
-                if holes:
-                    u, v, total = 0.0, 0.0, 0.0
-                    place[0], place[1], place[2] = 0.0, 0.0, 0.0
-                    for c in range(3):
-                        b = inverse[c, 0] * px + inverse[c, 1] * py + inverse[c, 2]
-                        total += b
-                        u += b * uv_m[t, c, 0]
-                        v += b * uv_m[t, c, 1]
-                        for axis in range(3):
-                            place[axis] += b * xyz_m[t, c, axis]
-                    for axis in range(3):
-                        place[axis] /= total
-                    if is_hole(material[t], u / total, v / total, place, m_per_px / total, cover, seed[t]):
-                        continue
+                if holes and _looks_through(inverse, px, py, xyz_m[t], uv_m[t], material[t], m_per_px, cover, seed[t]):
+                    continue
                 nearness[row, col] = near
                 triangle[row, col] = t
+
+
+@kernel
+def _nearness_slope(matrix: F64, xyz_m: F32, inverse: F64, slope: F64) -> None:
+    """Coefficients (of x, y and 1) of nearness / W over a triangle's pixels: it is linear, as the b are."""
+    slope[0], slope[1], slope[2] = 0.0, 0.0, 0.0
+    for c in range(3):
+        x, y, z = xyz_m[c, 0], xyz_m[c, 1], xyz_m[c, 2]
+        near = matrix[3, 0] * x + matrix[3, 1] * y + matrix[3, 2] * z + matrix[3, 3]
+        for k in range(3):
+            slope[k] += inverse[c, k] * near

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from multiprocessing import get_context
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from cvlnet.town.write import Listing, Report, write_drive, write_tiles
 FORMAT_VERSION = 1
 COMPLETE, STARTED = "dataset.json", "unfinished.json"
 ATTRIBUTION = "Synthetic town, drawn by cvlnet; no real imagery"
-_LOOK_S = 0.5  # between looks at the workers' progress
+_LOOK_S = 2.0  # between looks at the workers' progress
 
 
 @dataclass(frozen=True)
@@ -144,13 +143,11 @@ def _run(shares: Sequence[Share], workers: int, bar: Any) -> list[Listing | None
     """Do all shares, in this process if one is to work, else in ``workers`` others."""
     if min(workers, len(shares)) == 1:
         return [_do(share, bar.update) for share in shares]
-    context = get_context("spawn")
-    done: Synchronized[int] = context.Value("i", 0)
-    with _stopped_at_once(context.Pool(min(workers, len(shares)), _start_worker, (done,))) as pool:
-        pending = pool.map_async(_do_in_worker, shares, chunksize=1)
+    with _stopped_at_once(get_context("spawn").Pool(min(workers, len(shares)), _start_worker)) as pool:
+        pending = pool.map_async(_do, shares, chunksize=1)
         while not pending.ready():
             pending.wait(_LOOK_S)
-            bar.update(done.value - bar.n)
+            bar.update(_count_pictures(shares[0].out) - bar.n)
         return list(pending.get())
 
 
@@ -163,24 +160,22 @@ def _stopped_at_once(pool: Any) -> Iterator[Any]:
         pool.join()
 
 
-def _do(share: Share, report: Report) -> Listing | None:
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops all of them
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _unheard(pictures: int) -> None:
+    """Other processes see progress by the files on disk."""
+
+
+def _do(share: Share, report: Report = _unheard) -> Listing | None:
     town = survey(share.config, share.index)
     for number in share.drives:
         write_drive(share.out, town, number, report)
     return write_tiles(share.out, town) if share.tiles else None
 
 
-def _start_worker(done: Synchronized[int]) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    _do_in_worker.report = partial(_count, done)  # type: ignore[attr-defined]
-
-
-def _do_in_worker(share: Share) -> Listing | None:
-    report: Report = _do_in_worker.report  # type: ignore[attr-defined]
-    return _do(share, report)
-
-
-def _count(done: Synchronized[int], pictures: int) -> None:
-    with done.get_lock():
-        done.value += pictures
+def _count_pictures(out: Path) -> int:
+    return sum(1 for _ in (out / "raw_data").glob("*/*/image_*/data/*.png"))
