@@ -198,3 +198,8 @@ def test_the_published_lists_share_no_frame() -> None:
         for q in read_split_list(shared("kitti_cvl", f"{name}_files_with_sat_GPS.txt"))
     )
     assert len(frames) == 23905 + 2362 + 2473
+
+
+def test_a_folder_with_no_room_for_a_date_above_it_gets_one_line() -> None:
+    with pytest.raises(InputError, match=r"calib_cam_to_cam\.txt: the file is missing"):
+        read_recording(Path("/no-such-drive"))

@@ -148,7 +148,8 @@ def read_recording(drive_dir: Path, *, nominal_mounting: bool = False) -> Record
 
     Raises InputError as `cvlnet.data.kitti.read_drive` does.
     """
-    date_dir, raw = drive_dir.absolute().parent, drive_dir.absolute().parents[1]
+    date_dir = drive_dir.absolute().parent
+    raw = date_dir.parent
     unit_pitch_rad = 0.0 if _dataset(raw.parent) else UNIT_PITCH_RAD  # a town's unit is level
     drive = (raw, date_dir.name, drive_dir.absolute().name)
     return read_drive(*drive, nominal_mounting=nominal_mounting, unit_pitch_rad=unit_pitch_rad)
