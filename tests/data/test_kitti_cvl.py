@@ -201,5 +201,5 @@ def test_the_published_lists_share_no_frame() -> None:
 
 
 def test_a_folder_with_no_room_for_a_date_above_it_gets_one_line() -> None:
-    with pytest.raises(InputError, match="^/no-such-drive: the drive is not there"):
+    with pytest.raises(InputError, match=r"^/no-such-drive: the drive is not there"):
         read_recording(Path("/no-such-drive"))
