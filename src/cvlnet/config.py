@@ -65,7 +65,8 @@ class ModelConfig:
 class TrainConfig:
     """One training. Lengths of time in optimizer steps, angles in degrees (they come from a command line).
 
-    loss: "infonce" over all tiles of the batch, or "soft_margin" (the paper's, with ``margin_scale``).
+    loss: "infonce" over all tiles, or "soft_margin" (the paper's, with ``margin_scale``).
+    memory_tiles: so many tiles of earlier steps are negatives, too.
     displacement_weight: of the term on the displacement within the right tile.
     freeze_early: the backbones' first layers stay as they are (worth it where ImageNet made them).
     neighbours: so many samples of a batch stand together in the same streets (hard negatives).
@@ -83,6 +84,7 @@ class TrainConfig:
     clip_gradient_norm: float = 1.0
     loss: Literal["infonce", "soft_margin"] = "infonce"
     margin_scale: float = 10.0
+    memory_tiles: int = 128
     displacement_weight: float = 1.0
     neighbours: int = 4
     min_distance_m: float = 30.0
@@ -99,6 +101,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
+        _check(0 <= self.memory_tiles <= 65_536, "memory_tiles", "from 0 to 65536", self)
         for name in ("learning_rate", "backbone_learning_rate", "clip_gradient_norm", "margin_scale", "min_distance_m"):
             _check(getattr(self, name) > 0, name, "positive", self)
         for name in ("weight_decay", "warmup_steps", "displacement_weight", "photometric", "heading_error_deg"):

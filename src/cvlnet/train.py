@@ -33,10 +33,12 @@ from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamp
 from cvlnet.errors import InputError
 from cvlnet.evaluate import device_of, predict
 from cvlnet.journal import Journal
+from cvlnet.memory import TileMemory
 from cvlnet.metrics import found, position_errors_m
 from cvlnet.model.build import build_model, load_pretrained_backbone
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import Pyramid
+from cvlnet.model.match import match
 from cvlnet.photometric import vary
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -60,7 +62,7 @@ class Run:
 
 
 class Trainer:
-    """The mutable middle of a training: model, running average, optimizer and step."""
+    """The mutable middle of a training: model, running average, optimizer, remembered tiles and step."""
 
     def __init__(self, model: CVLNet, config: TrainConfig) -> None:
         self.model, self.config, self.step = model, config, 0
@@ -69,6 +71,7 @@ class Trainer:
             layer.requires_grad_(False)
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
+        self.memory = TileMemory(config.memory_tiles, model.map_grid)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One optimizer step; returns the losses by name."""
@@ -77,7 +80,7 @@ class Trainer:
             layer.eval()  # keeps the statistics of batch normalisation, too
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
-        terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config)
+        terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config, self.memory)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
@@ -107,11 +110,11 @@ class Trainer:
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-        return tensors
+        return tensors | {f"memory.{name}": tensor for name, tensor in self.memory.tensors().items()}
 
     def restore(self, tensors: Mapping[str, Tensor], step: int, where: Path) -> None:
         """Take up what `tensors` gave. Raises InputError if it does not fit the model."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "memory": {}}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             parts.setdefault(kind, {})[rest] = tensor
@@ -123,6 +126,7 @@ class Trainer:
             index, _, field = name.partition(".")
             state.setdefault(int(index), {})[field] = tensor
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.memory.restore(parts["memory"])
         self.step = step
 
 
@@ -171,18 +175,21 @@ def early_layers(model: CVLNet) -> list[nn.Module]:
     return [layer for encoder in encoders for layer in encoder.backbone.early_layers()]
 
 
-def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
-    """The terms of the loss, weighted, by name."""
+def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig, memory: TileMemory) -> dict[str, Tensor]:
+    """The terms of the loss, weighted, by name; the batch's tiles are remembered."""
     device = device_of(model)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-        volume = model(batch.clip.to(device), batch.tiles.to(device))
+        clips, tiles = model.encode_clip(batch.clip.to(device)), model.encode_map(batch.tiles.to(device))
+        volume = match(clips, memory.behind(tiles))
     log_scores = volume.scores * model.sharpness
-    own = log_scores.diagonal().permute(2, 0, 1)
+    negative = memory.negatives(batch.xy_world_m, config.min_distance_m).to(device)
+    memory.remember(tiles, batch.xy_world_m)
     retrieval = (
-        losses.info_nce(log_scores)
+        losses.info_nce(log_scores, negative)
         if config.loss == "infonce"
-        else losses.soft_margin(volume.scores, config.margin_scale)
+        else losses.soft_margin(volume.scores, negative, config.margin_scale)
     )
+    own = log_scores[:, : len(log_scores)].diagonal().permute(2, 0, 1)
     displacement = losses.displacement(own, batch.offset_m.to(device), volume.cell_m)
     return {"retrieval": retrieval, "displacement": config.displacement_weight * displacement}
 
