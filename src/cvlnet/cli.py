@@ -247,6 +247,7 @@ def synth(  # noqa: D417
     *,
     seed: Annotated[int, NotNegative],
     preset: Preset = "demo",
+    towns: Annotated[int | None, AtLeastOne] = None,
     workers: Annotated[int | None, AtLeastOne] = None,
     nuisances: Annotated[Nuisances, Parameter(name="*", group=options_of("Nuisances", Nuisances))] = Nuisances(),  # noqa: B008
     config: Path | None = None,
@@ -266,6 +267,7 @@ def synth(  # noqa: D417
         seed: Another seed, another town.
         preset: "tiny" takes seconds, "demo" about a minute; "bench" makes four towns of 1 km2 to measure on; "streets"
             makes twelve towns to train on, with 15 km of streets in small frames of one camera.
+        towns: How many towns, instead of as many as the preset makes.
         workers: Processes that draw; as many as there are cores if it is not given.
         config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
 
@@ -273,7 +275,7 @@ def synth(  # noqa: D417
     from cvlnet.town.synthesize import synthesize
 
     del config  # has been read with the options
-    synthesize(out, seed, preset, nuisances=nuisances, workers=workers)
+    synthesize(out, seed, preset, towns=towns, nuisances=nuisances, workers=workers)
 
 
 def _place(near: tuple[float, float] | None) -> Any:

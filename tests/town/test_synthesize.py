@@ -1,7 +1,10 @@
 """The data set on disk: complete, readable by the reader of KITTI-CVL, resumed to the same bytes."""
 
 import json
+import os
 import shutil
+from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 
 import cv2
@@ -14,6 +17,7 @@ from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.town.config import Nuisances, TownConfig, preset_towns
+from cvlnet.town.survey import nearest_tiles, query_tiles, survey
 from cvlnet.town.synthesize import share_out, write_dataset
 
 TOWN = TownConfig(seed=7, size_m=220.0, drives=3, frames_per_drive=12)  # as the shared fixture has it
@@ -38,6 +42,15 @@ def test_every_query_has_its_frames_and_stands_near_the_middle_of_its_tile(tiny_
                 [position.latitude_deg, position.longitude_deg]
             )
             assert np.hypot(*offset) < 6.0
+
+
+def test_no_query_is_far_from_its_tile() -> None:
+    town = survey(TownConfig(seed=7, size_m=300.0, drives=1, frames_per_drive=90), 0)
+    tiles = query_tiles(town, 0)
+    xy_m = town.measured_motions[0].xyz_m[:, :2]
+    apart_m = [np.hypot(*(xy_m[frame] - tile.center_xy_m)) for frame, tile in nearest_tiles(town, 0, tiles)]
+    assert len(tiles) > 2
+    assert max(apart_m) < 6.0
 
 
 def test_the_last_drive_is_held_out_and_has_distractors(tiny_town: Path) -> None:
@@ -104,6 +117,14 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         write_dataset(tmp_path / "holiday.jpg", (TOWN,), name="tiny", workers=1)
 
 
+def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvlnet.town.synthesize._start_worker", partial(os._exit, 9))
+    with pytest.raises(InputError, match="a worker was killed"):
+        write_dataset(tmp_path / "town", (TOWN,), name="tiny", workers=2)
+    assert (tmp_path / "town" / "unfinished.json").is_file()
+    assert not active_children()
+
+
 def test_shares_hold_every_drive_and_every_map_once() -> None:
     for count, workers in ((1, 1), (1, 2), (1, 8), (4, 2), (3, 7)):
         towns = [TownConfig(i, 220.0, drives=3, frames_per_drive=12) for i in range(count)]
@@ -120,6 +141,7 @@ def test_presets_keep_their_promises() -> None:
         assert all(town.tile_size_m >= 140 for town in towns)
         assert len({town.seed for town in towns}) == len(towns)
     assert sum(town.drives * (town.frames_per_drive - 9) for town in preset_towns("bench", 0, Nuisances())) >= 5000
+    assert [town.seed for town in preset_towns("bench", 0, Nuisances(), count=2)] == [0, 1]
     with pytest.raises(ValueError, match="partly"):
         preset_towns("bench", 99_998, Nuisances())
 

@@ -76,17 +76,23 @@ def role_of_seed(seed: int) -> Role:
     return "train" if seed < 100_000 else "validation" if seed < 200_000 else "test"
 
 
-def preset_towns(preset: Preset, seed: int, nuisances: Nuisances) -> tuple[TownConfig, ...]:
-    """The towns of a preset; the i-th has the seed ``seed + i``. Raises ValueError if their roles differ."""
-    count, town = {
+def preset_towns(
+    preset: Preset, seed: int, nuisances: Nuisances, *, count: int | None = None
+) -> tuple[TownConfig, ...]:
+    """The towns of a preset, or ``count`` of their kind; the i-th has the seed ``seed + i``.
+
+    Raises ValueError if their roles differ.
+    """
+    usual_count, town = {
         "tiny": (1, TownConfig(seed, 220.0, drives=2, frames_per_drive=14)),
-        "demo": (1, TownConfig(seed, 450.0, drives=3, frames_per_drive=36)),
+        "demo": (1, TownConfig(seed, 450.0, drives=3, frames_per_drive=60)),
         "bench": (4, TownConfig(seed, 1000.0, drives=5, frames_per_drive=275)),
         "streets": (
             12,
             TownConfig(seed, 700.0, drives=8, frames_per_drive=240, frame_step=3, frame_width_px=621, cameras=(2,)),
         ),
     }[preset]
+    count = usual_count if count is None else count
     if role_of_seed(seed) != role_of_seed(seed + count - 1):
         raise ValueError(f"the towns {seed} to {seed + count - 1} are partly for training, partly not")
     return tuple(replace(town, seed=seed + i, nuisances=nuisances) for i in range(count))

@@ -116,15 +116,17 @@ def tile_px(config: TownConfig) -> int:
 
 
 def query_tiles(town: Town, number: int) -> tuple[PlacedTile, ...]:
-    """A tile for every ``tile_gap_m`` of a drive's way, at the frames that are queries."""
+    """A tile for every ``tile_gap_m`` of a drive's way and at its end, at the frames that are queries."""
     xy = town.measured_motions[number].xyz_m[:, :2]
     way_m = np.append(0.0, np.cumsum(np.hypot(*np.diff(town.true_motions[number].xyz_m[:, :2], axis=0).T)))
-    tiles, next_m = [], -np.inf
-    for frame in query_frames(town.config, len(xy)):
-        if way_m[frame] >= next_m:
-            tiles.append(_placed(town, number, frame, xy[frame]))
-            next_m = way_m[frame] + town.config.tile_gap_m
-    return tuple(tiles)
+    queries, gap_m = query_frames(town.config, len(xy)), town.config.tile_gap_m
+    chosen: list[int] = []
+    for frame in queries:
+        if not chosen or way_m[frame] >= way_m[chosen[-1]] + gap_m:
+            chosen.append(frame)
+    if queries and way_m[queries[-1]] > way_m[chosen[-1]] + gap_m / 2:
+        chosen.append(queries[-1])
+    return tuple(_placed(town, number, frame, xy[frame]) for frame in chosen)
 
 
 def query_frames(config: TownConfig, count: int) -> list[int]:

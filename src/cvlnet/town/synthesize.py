@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +43,24 @@ class Share:
 
 
 def synthesize(
-    out: Path, seed: int, preset: Preset, *, nuisances: Nuisances | None = None, workers: int | None = None
+    out: Path,
+    seed: int,
+    preset: Preset,
+    *,
+    towns: int | None = None,
+    nuisances: Nuisances | None = None,
+    workers: int | None = None,
 ) -> None:
     """Write the data set of a seed and preset into the folder ``out``; go on where a stopped run has left off.
 
+    towns: how many, instead of as many as the preset has.
     Raises InputError if ``out`` holds anything else, or the seed does not go with the preset.
     """
     try:
-        towns = preset_towns(preset, seed, nuisances or Nuisances())
+        configs = preset_towns(preset, seed, nuisances or Nuisances(), count=towns)
     except ValueError as error:
         raise InputError(str(error), where=f"seed {seed}", remedy="choose another seed") from error
-    write_dataset(out, towns, name=preset, workers=workers or os.cpu_count() or 1)
+    write_dataset(out, configs, name=preset, workers=workers or os.cpu_count() or 1)
 
 
 def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers: int) -> None:
@@ -140,28 +150,57 @@ def _count_files(out: Path) -> int:
 
 
 def _run(shares: Sequence[Share], workers: int, bar: Any) -> list[Listing | None]:
-    """Do all shares, in this process if one is to work, else in ``workers`` others."""
+    """Do all shares, in this process if one is to work, else in ``workers`` others.
+
+    Raises InputError if one of those is killed, as the system does where memory runs out.
+    """
     if min(workers, len(shares)) == 1:
         return [_do(share, bar.update) for share in shares]
-    with _stopped_at_once(get_context("spawn").Pool(min(workers, len(shares)), _start_worker)) as pool:
-        pending = pool.map_async(_do, shares, chunksize=1)
-        while not pending.ready():
-            pending.wait(_LOOK_S)
+    pool = ProcessPoolExecutor(min(workers, len(shares)), get_context("spawn"), _start_worker)
+    with _stopped_at_once(pool):
+        with _deaf_children():
+            pending = [pool.submit(_do, share) for share in shares]
+        while not _at_end(pending):
             bar.update(_count_pictures(shares[0].out) - bar.n)
-        return list(pending.get())
+        try:
+            return [future.result() for future in pending]
+        except BrokenProcessPool as error:
+            remedy = "repeat the call with fewer --workers; it goes on where this one stopped"
+            raise InputError("a worker was killed, perhaps for memory", where=shares[0].out, remedy=remedy) from error
+
+
+def _at_end(pending: Sequence[Future[Any]]) -> bool:
+    """Whether all are done or one has failed; looks for ``_LOOK_S`` at most."""
+    done, waiting = wait(pending, _LOOK_S, FIRST_EXCEPTION)
+    return not waiting or any(future.exception() for future in done)
 
 
 @contextmanager
-def _stopped_at_once(pool: Any) -> Iterator[Any]:
+def _stopped_at_once(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """On the way out the pool's processes end, whatever they are at."""
+    others = set(active_children())
     try:
-        yield pool
+        yield
     finally:
-        pool.terminate()
-        pool.join()
+        for worker in set(active_children()) - others:
+            worker.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear Ctrl-C: the first process stops all of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process stops all of them
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
