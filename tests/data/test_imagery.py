@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvlnet.data.imagery import OverheadImage, crop, holds, lattice, resampled
+from cvlnet.data.imagery import OverheadImage, covered, crop, holds, lattice, mirrored_crop, resampled
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster
 from cvlnet.grid import Grid
@@ -99,16 +99,29 @@ def test_a_crop_larger_than_the_tile_is_refused_in_one_line() -> None:
     assert not holds(noise(), at(2.0, 0.0), Grid(200, 200, 0.5))
 
 
-def test_a_lattice_fills_the_image_with_crops_that_fit() -> None:
-    image, grid = noise(), Grid(40, 40, 1.0)  # 100 m of image, 40 m of crop: centres within 30 m
-    places = lattice(image, grid, 10.0)
+def test_a_lattice_fills_the_image() -> None:
+    places = lattice(noise(), 10.0)  # 100 m of image
     xy_m = FRAME.xy_world_m([place.degrees for place in places])
-    assert len(places) == 7 * 7
-    assert np.abs(xy_m).max() == pytest.approx(30, abs=1e-3)
-    assert np.abs(xy_m[0] - [-30, 30]).max() < 1e-3  # rows from the north-west
-    assert all(holds(image, place, grid) for place in places)
-    with pytest.raises(InputError, match=r"holds no crop of 120\.0 x 120\.0 m"):
-        lattice(image, Grid(120, 120, 1.0), 10.0)
+    assert len(places) == 11 * 11
+    assert np.abs(xy_m).max() == pytest.approx(50, abs=1e-3)
+    assert np.abs(xy_m[0] - [-50, 50]).max() < 1e-3  # rows from the north-west
+    assert np.abs(xy_m[60]).max() < 1e-6
+
+
+def test_a_crop_over_the_edge_is_mirrored_there_and_not_covered() -> None:
+    image, grid, place = noise(), Grid(60, 40, 0.5), at(45.0, 0.0)  # ends 5 m, 10 columns, over the eastern edge
+    tile = mirrored_crop(image, place, grid).permute(1, 2, 0).numpy()
+    assert np.array_equal(tile[:, :30], image.pixels[70:130, 170:])
+    assert np.array_equal(tile[:, 30:], image.pixels[70:130, 189:199][:, ::-1])
+    mask = covered(image, place, grid)
+    assert mask[:, :30].all()
+    assert not mask[:, 30:].any()
+    assert covered(image, CENTER, grid).all()
+
+
+def test_a_mirrored_crop_inside_is_the_crop() -> None:
+    image, grid = spot(3.0, 4.0, mercator=True), Grid(50, 50, 0.4)
+    assert torch.equal(mirrored_crop(image, at(1.0, 2.0), grid), crop(image, at(1.0, 2.0), grid))
 
 
 @pytest.mark.parametrize("cells", [31, 32])

@@ -52,7 +52,7 @@ def test_json_tells_every_field_of_the_fixes(answer, tmp_path):
     assert best["covariance_m2"] == [list(row) for row in fix.covariance_m2]
     assert best["error_m"] < 1
     assert told["heading_deg"] == pytest.approx(45)
-    assert told["tiles"] == 49
+    assert told["tiles"] == 121
 
 
 def test_geojson_has_longitude_first_and_a_closed_ring_around_the_best(answer):

@@ -70,17 +70,16 @@ def test_unknown_device_is_told(weights, video, map_files):
 
 def test_searched_places_lie_in_the_windows(weights, video, map_files):
     region = answer(weights, ClipFiles(folder=video, frames=2), map_files).region
-    middle = LatLon(49.01, 8.43)
     metre_deg = 1 / 111_000
-    assert searched(middle, region)
-    assert searched(LatLon(49.01 + 22 * metre_deg, 8.43), region)
-    assert not searched(LatLon(49.01 + 24 * metre_deg, 8.43), region)
+    assert searched(LatLon(49.01, 8.43), region)
+    assert searched(LatLon(49.01 + 34 * metre_deg, 8.43), region)  # the image ends at 30 m, the window 5 m beyond
+    assert not searched(LatLon(49.01 + 36 * metre_deg, 8.43), region)
 
 
 @needs_shared
 def test_clip_off_the_map_is_told(weights):
     place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", 6.0, LatLon(49.0089, 8.4397), 20.0)
-    with pytest.raises(InputError, match="off the map or too near its edge"):
+    with pytest.raises(InputError, match="not among the places that are searched"):
         answer(weights, ClipFiles(drive=DRIVE, frame=445, frames=1), place)
 
 

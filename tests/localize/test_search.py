@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from cvlnet.data.imagery import crop
-from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.data.imagery import OverheadImage, crop
+from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.grid import Grid
 from cvlnet.localize import encode_region, localize
 from cvlnet.localize.region import Region
@@ -39,15 +39,25 @@ def test_clip_is_found_where_it_was_taken(seeing_model, image, clip, place_m, mi
     assert fixes[0].margin > 0.2
 
 
+def test_clip_is_found_at_the_edge_of_the_map(seeing_model, image, clip, place_m, middle):
+    """Of the image there is left what lies west of a line 3 m east of the vehicle: over half of what the clip sees."""
+    cols = round((30 + place_m[0] + 3) / 0.5)
+    west = LocalFrame(middle).latlon_deg([(cols / 2 - 60) * 0.5, 0.0]).tolist()
+    part = OverheadImage(image.pixels[:, :cols], MetricRaster(LatLon(*west), cols, 120, 0.5), image.source)
+    fixes = localize(seeing_model, clip, part, gap_m=6.0)
+    assert np.abs(LocalFrame(middle).xy_world_m(fixes[0].position.degrees) - place_m).max() < 1
+    assert 0.5 < fixes[0].similarity < 0.9  # what is beyond the edge counts as unlike
+
+
 def test_scores_are_those_of_each_tile_alone(image, make_tiny_clip, tiny_config):
     torch.manual_seed(0)
     model = build_model(tiny_config).eval()
     region = encode_region(model, image, gap_m=6.0)
     volume = search(model, make_tiny_clip, region)
-    tile = crop(image, LatLon(*region.centers_latlon_deg[17].tolist()), model.tile_grid)
+    tile = crop(image, LatLon(*region.centers_latlon_deg[60].tolist()), model.tile_grid)
     with torch.inference_mode():
         alone = model(batched(make_tiny_clip), tile[None]).scores[0, 0]
-    torch.testing.assert_close(volume.scores[17], alone, atol=2e-3, rtol=0)
+    torch.testing.assert_close(volume.scores[60], alone, atol=2e-3, rtol=0)
 
 
 def test_candidates_are_each_tiles_best_in_order(line):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from cvlnet.data.images import U8
@@ -55,7 +55,7 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
     the world about ``center`` first, counter-clockwise, so that the crop shows a turned world.
     Raises InputError if the crop reaches over the image's edge.
     """
-    corners_px = image.raster.xy_px(_corners_latlon_deg(center, grid, turn_rad))
+    corners_px = _corners_px(image, center, grid, turn_rad)
     if not _inside(corners_px, image.pixels):
         rows, cols = image.pixels.shape[:2]
         raise InputError(
@@ -64,33 +64,33 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
             where=image.source,
             remedy="take a larger overhead image, or a smaller crop",
         )
-    return torch.from_numpy(np.ascontiguousarray(_resample(image.pixels, corners_px, grid).transpose(2, 0, 1)))
+    return _tensor(_resample(image.pixels, corners_px, grid))
+
+
+def mirrored_crop(image: OverheadImage, center: LatLon, grid: Grid) -> UInt8[Tensor, "3 rows cols"]:
+    """What `crop` gives, and where it reaches over the image's edge the image's mirror image."""
+    return _tensor(_resample(image.pixels, _corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
 
 
 def holds(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> bool:
-    """Whether `crop` would succeed."""
-    return bool(_inside(image.raster.xy_px(_corners_latlon_deg(center, grid, turn_rad)), image.pixels))
+    """Whether the crop lies on the image."""
+    return bool(_inside(_corners_px(image, center, grid, turn_rad), image.pixels))
 
 
-def lattice(image: OverheadImage, grid: Grid, gap_m: float) -> tuple[LatLon, ...]:
-    """Centres of crops every ``gap_m`` metres, rows from the north, all of them inside the image.
-
-    Raises InputError if not even one crop fits.
-    """
+def covered(image: OverheadImage, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
+    """Which cells of a grid around ``center`` have their centres on the image."""
+    cells_px = image.raster.xy_px(LocalFrame(center).latlon_deg(grid.cell_centers_xy_m().numpy()))
     rows, cols = image.pixels.shape[:2]
+    return torch.from_numpy(((cells_px >= 0) & (cells_px <= np.array([cols, rows]))).all(axis=-1))
+
+
+def lattice(image: OverheadImage, gap_m: float) -> tuple[LatLon, ...]:
+    """Places every ``gap_m`` metres on the whole image, rows from the north; one is its centre."""
     frame = LocalFrame(image.center)
-    reach_m = _reach_m(image)
-    east, north = (np.arange(-floor(r / gap_m), floor(r / gap_m) + 1) * gap_m for r in reach_m)
-    xy_m = np.stack(np.meshgrid(east, north[::-1]), axis=-1).reshape(-1, 1, 2)
-    corners_px = image.raster.xy_px(frame.latlon_deg(xy_m + grid.corners_xy_m().numpy()))
-    fits = _inside(corners_px, image.pixels)
-    if not fits.any():
-        raise InputError(
-            f"the image of {cols} x {rows} px holds no crop of {grid.size_m[0]:.1f} x {grid.size_m[1]:.1f} m",
-            where=image.source,
-            remedy="take a larger overhead image, or a smaller crop",
-        )
-    return tuple(LatLon(*place) for place in frame.latlon_deg(xy_m[fits, 0]).tolist())
+    steps = (floor(reach_m / gap_m + 1e-6) for reach_m in _reach_m(image))
+    east, north = (np.arange(-count, count + 1) * gap_m for count in steps)
+    xy_m = np.stack(np.meshgrid(east, north[::-1]), axis=-1).reshape(-1, 2)
+    return tuple(LatLon(*place) for place in frame.latlon_deg(xy_m).tolist())
 
 
 def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
@@ -117,10 +117,10 @@ def _reach_m(image: OverheadImage) -> Array:
     return np.array([min(east[0], -west[0]), min(north[1], -south[1])])
 
 
-def _corners_latlon_deg(center: LatLon, grid: Grid, turn_rad: float) -> Array:
-    """Where the corners of the crop were before the world was turned, [4, 2], from the north-west one clockwise."""
+def _corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:
+    """Pixel coordinates of the corners before the world was turned, [4, 2], from the north-west one clockwise."""
     turned_from_world = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
-    return LocalFrame(center).latlon_deg(grid.corners_xy_m().numpy() @ turned_from_world)
+    return image.raster.xy_px(LocalFrame(center).latlon_deg(grid.corners_xy_m().numpy() @ turned_from_world))
 
 
 def _inside(corners_px: Array, pixels: U8) -> npt.NDArray[np.bool_]:
@@ -130,8 +130,12 @@ def _inside(corners_px: Array, pixels: U8) -> npt.NDArray[np.bool_]:
     return np.asarray(within.all(axis=(-2, -1)))
 
 
-def _resample(pixels: U8, corners_px: Array, grid: Grid) -> U8:
-    """Cells of a grid whose corners lie at ``corners_px``, [rows, columns, 3].
+def _tensor(pixels: U8) -> UInt8[Tensor, "3 rows cols"]:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def _resample(pixels: U8, corners_px: Array, grid: Grid, border: int = cv2.BORDER_REPLICATE) -> U8:
+    """Cells of a grid whose corners lie at ``corners_px``, [rows, columns, 3]; OpenCV's ``border`` over the edge.
 
     Over the few hundred metres of a crop every map projection is affine to a small part of a pixel.
     """
@@ -145,7 +149,7 @@ def _resample(pixels: U8, corners_px: Array, grid: Grid) -> U8:
     window_from_sample[:, 2] += window_from_sample[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from pixel centres
     size = (grid.cols * finer, grid.rows * finer)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    samples = cv2.warpAffine(window, window_from_sample, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    samples = cv2.warpAffine(window, window_from_sample, size, flags=flags, borderMode=border)
     if finer > 1:
         samples = cv2.resize(samples, (grid.cols, grid.rows), interpolation=cv2.INTER_AREA)
     return np.asarray(samples, dtype=np.uint8)

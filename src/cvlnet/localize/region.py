@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvlnet.data.imagery import OverheadImage, crop, lattice
+from cvlnet.data.imagery import OverheadImage, covered, holds, lattice, mirrored_crop
 from cvlnet.errors import InputError
 from cvlnet.evaluate import encode_tiles
 from cvlnet.files import written_whole
@@ -96,24 +96,26 @@ def encode_region(
 ) -> Region:
     """Encode the crops of a lattice over the image; with ``near`` only those centred within ``radius_m`` of it.
 
-    A place can be found if a whole crop fits around a lattice point within the model's window of it.
-    Raises InputError if no crop fits, none lies near enough, or the lattice is too wide for the window.
+    Where a crop reaches over the image's edge its descriptor is zero there: what a clip sees beyond the edge counts as
+    unlike, so that places near the edge are found if enough of their surroundings is on the image.
+    Raises InputError if no crop lies near enough, or the lattice is too wide for the window.
     """
     widest_m = 2 * model.window_cells * model.map_grid.cell_m
     if not 0 < gap_m <= widest_m:
         remedy = f"give more than 0 and at most {widest_m:.1f} m"
         raise InputError(f"tiles every {gap_m:g} m leave places unsearched", where=image.source, remedy=remedy)
-    centers = tile_centers(image, model.tile_grid, gap_m=gap_m, near=near, radius_m=radius_m)
+    centers = tile_centers(image, gap_m=gap_m, near=near, radius_m=radius_m)
     features = encode_tiles(model, _LatticeCrops(image, centers, model.tile_grid), progress=progress)
+    for index, center in enumerate(centers):
+        if not holds(image, center, model.tile_grid):
+            features.descriptor[index] *= covered(image, center, model.map_grid)
     origin = region_origin(model, image, gap_m=gap_m, near=near, radius_m=radius_m)
     return Region(features, np.array([center.degrees for center in centers]), origin)
 
 
-def tile_centers(
-    image: OverheadImage, grid: Grid, *, gap_m: float, near: LatLon | None, radius_m: float
-) -> tuple[LatLon, ...]:
+def tile_centers(image: OverheadImage, *, gap_m: float, near: LatLon | None, radius_m: float) -> tuple[LatLon, ...]:
     """Centres of the crops to be encoded. Raises InputError as `encode_region` does."""
-    centers = lattice(image, grid, gap_m)
+    centers = lattice(image, gap_m)
     if near is None:
         return centers
     xy_m = LocalFrame(near).xy_world_m(np.array([center.degrees for center in centers]))
@@ -122,7 +124,7 @@ def tile_centers(
         raise InputError(
             f"no tile is centred within {radius_m:g} m of {near.latitude_deg:.6f}, {near.longitude_deg:.6f}",
             where=image.source,
-            remedy="give a map that reaches half a tile further, or a larger radius",
+            remedy="give a map that holds the place, or a larger radius",
         )
     return tuple(centers[i] for i in chosen)
 
@@ -150,4 +152,4 @@ class _LatticeCrops(Dataset[UInt8[Tensor, "3 rows cols"]]):
         return len(self.centers)
 
     def __getitem__(self, index: int) -> UInt8[Tensor, "3 rows cols"]:
-        return crop(self.image, self.centers[index], self.grid)
+        return mirrored_crop(self.image, self.centers[index], self.grid)

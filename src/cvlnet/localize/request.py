@@ -129,10 +129,9 @@ def _region(model: CVLNet, image: OverheadImage, files: MapFiles, progress: bool
 def _require_searched(truth: LatLon, region: Region, image: OverheadImage, clip_name: str) -> None:
     if searched(truth, region):
         return
-    grid = region.features.grid
     raise InputError(
         f"the clip ({clip_name}) was taken at {truth.latitude_deg:.6f}, {truth.longitude_deg:.6f}, "
-        "off the map or too near its edge to be found",
+        "which is not among the places that are searched",
         where=image.source,
-        remedy=f"give a map that reaches {grid.size_m[0] / 2:.0f} m further than the clip on all sides",
+        remedy="give a map that holds the place, or a larger radius around a nearer one",
     )

@@ -122,9 +122,10 @@ def similarity_map(region: Region, volume: ScoreVolume) -> SimilarityMap:
     places_m = volume.grid.cell_centers_xy_m().numpy().reshape(-1, 2)
     xy_m = (region.frame.xy_world_m(region.centers_latlon_deg)[:, None] + places_m).reshape(-1, 2)
     low_m, high_m = xy_m.min(axis=0), xy_m.max(axis=0)
-    cols, rows = (np.floor((high_m - low_m) / volume.cell_m + 1e-6).astype(int) + 2).tolist()
-    middle_m = (low_m + high_m) / 2
-    grid = Grid(rows, cols, volume.cell_m, (float(middle_m[0]), float(middle_m[1])))
+    cols, rows = (np.ceil((high_m - low_m) / volume.cell_m - 1e-3).astype(int) + 1).tolist()
+    east_m = low_m[0] + (cols - 1) / 2 * volume.cell_m  # the outermost places are in the middle of their cells
+    north_m = low_m[1] + (rows - 1) / 2 * volume.cell_m
+    grid = Grid(rows, cols, volume.cell_m, (float(east_m), float(north_m)))
     row, col = grid.row_col(torch.from_numpy(xy_m)).round().long().unbind(-1)
     values = np.full((rows, cols), -np.inf)
     np.maximum.at(values, (row.numpy(), col.numpy()), _float64(volume.scores).reshape(-1))
