@@ -84,7 +84,7 @@ class TrainConfig:
     clip_gradient_norm: float = 1.0
     loss: Literal["infonce", "soft_margin"] = "infonce"
     margin_scale: float = 10.0
-    memory_tiles: int = 128
+    memory_tiles: int = 64
     displacement_weight: float = 1.0
     neighbours: int = 4
     min_distance_m: float = 30.0

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cvlnet.model.depthwise import depthwise
+
 
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 to stride 16 (Tan and Le 2019; Lite: no squeeze-excitation, ReLU6).
@@ -124,9 +126,10 @@ def _conv_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """Convolution padded as TensorFlow pads "SAME" on sides that are multiples of the stride: the odd pixel last."""
     total = conv.kernel_size[0] - conv.stride[0]
     first = total // 2
-    if total == 2 * first:
-        return functional.conv2d(x, conv.weight, None, conv.stride, first, 1, conv.groups)
-    return torch.as_tensor(conv(functional.pad(x, (first, total - first, first, total - first))))
+    padded = functional.pad(x, (first, total - first, first, total - first))
+    if conv.groups > 1:
+        return depthwise(padded, conv.weight, conv.stride[0])
+    return torch.as_tensor(conv(padded))
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
