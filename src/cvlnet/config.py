@@ -10,12 +10,17 @@ from typing import Literal
 class ModelConfig:
     """The network and the metric grids that it works on.
 
-    backbone: "efficientnet_lite0" (a pyramid to stride 4; the default) or "vgg16" (the paper's, stride 16).
-    image_width_px, image_height_px, image_fit: frames are scaled to this width and their lowest rows kept ("bottom"),
-    or squeezed into the size ("whole", as in the paper).
-    overhead_m_per_px: overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
-    clip_cells: side of the clip's grid. window_cells: the score covers displacements of +- so many cells.
-    channels: of the projected features. descriptor_channels: of what is compared.
+    Attributes:
+        backbone: EfficientNet-Lite0 with a pyramid to stride 4, or the paper's VGG16 at stride 16.
+        image_width_px: Frames are scaled to this width.
+        image_height_px: Of the frames as the network sees them.
+        image_fit: "bottom" keeps the lowest rows of a frame, "whole" squeezes it into the height, as the paper does.
+        overhead_m_per_px: Overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
+        clip_cells: Side of the clip's grid.
+        window_cells: The score covers displacements of +- so many cells.
+        channels: Of the projected features.
+        descriptor_channels: Of what is compared.
+
     """
 
     backbone: Literal["efficientnet_lite0", "vgg16"] = "efficientnet_lite0"
@@ -63,14 +68,33 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training. Lengths of time in optimizer steps, angles in degrees (they come from a command line).
+    """How the network is trained.
 
-    loss: "infonce" over all tiles, or "soft_margin" (the paper's, with ``margin_scale``).
-    memory_tiles: so many tiles of earlier steps are negatives, too.
-    displacement_weight: of the term on the displacement within the right tile.
-    freeze_early: the backbones' first layers stay as they are (worth it where ImageNet made them).
-    neighbours: so many samples of a batch stand together in the same streets (hard negatives).
-    min_distance_m: no two samples of a batch are nearer than this.
+    Attributes:
+        steps: Updates of the weights.
+        batch_size: Clips a step, each with its tile.
+        frames: Of a clip, 1 to 16.
+        learning_rate: At its highest, for all but the backbones.
+        backbone_learning_rate: At its highest, for the backbones.
+        weight_decay: Of AdamW, for kernels only.
+        warmup_steps: The learning rates rise over so many steps, and then fall to zero as half a cosine.
+        freeze_early: The backbones' first layers stay as ImageNet made them.
+        clip_gradient_norm: Gradients are shortened to this.
+        loss: "infonce" over all tiles, or "soft_margin", the paper's.
+        margin_scale: Of the soft margin.
+        memory_tiles: So many tiles of earlier steps are negatives, too.
+        displacement_weight: Of the loss for the displacement within the right tile.
+        neighbours: So many clips of a batch stand together in the same streets, as hard negatives for each other.
+        min_distance_m: No two clips of a batch are nearer to each other.
+        heading_error_deg: Clips are turned by up to so much, as if the compass were wrong.
+        rotate_world: Clip and tile are turned together by any angle.
+        photometric: Strength of the changes of light and colour.
+        amp: Compute in bfloat16 where that is safe.
+        average_decay: Of the running average of the weights, which is what validates and is kept as the best.
+        validate_every: Steps from one validation and checkpoint to the next.
+        validate_queries: So many queries of each data set, spread evenly, are validated on.
+        seed: Of everything random.
+
     """
 
     steps: int = 2000

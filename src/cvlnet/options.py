@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from inspect import cleandoc
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from cvlnet.errors import InputError
 
 
 def options_of(title: str, configuration: type) -> Group:
-    """A panel of options with what the configuration says of itself, a paragraph for each ``name: meaning``."""
-    text = " ".join(cleandoc(configuration.__doc__ or "").splitlines())
-    return Group(title, help=re.sub(r"(?<=[.;)]) +(?=\w+(, \w+)*: )", "\n\n", text))
+    """A panel of options, with the first line of what the configuration says of itself; its attributes say the rest."""
+    return Group(title, help=cleandoc(configuration.__doc__ or "").partition("\n")[0])
 
 
 def settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -11,30 +11,48 @@ Preset = Literal["tiny", "demo", "bench", "streets"]
 
 @dataclass(frozen=True)
 class Nuisances:
-    """Strength of everything that makes the two views differ; 1 is the default, 0 switches one off, 2 doubles it."""
+    """Strength of everything that makes the two views differ; 1 is the default, 0 switches one off, 2 doubles it.
 
-    # between the two times
-    parked_changes: float = 1.0  # share of parked cars that differ
-    traffic: float = 1.0  # density of moving cars, in both views
-    alterations: float = 1.0  # sheds, containers, repainted or worn markings, cut trees
-    # the overhead image
-    misregistration: float = 1.0  # about 1.5 m, constant per flight strip
-    overhead_light: float = 1.0  # sun, haze, colour cast
+    Attributes:
+        parked_changes: Share of parked cars that differ between the two times.
+        traffic: Density of moving cars, in both views.
+        alterations: Sheds, containers, repainted or worn markings, cut trees.
+        misregistration: Of the overhead image, about 1.5 m, constant in each flight strip.
+        overhead_light: Sun, haze and colour cast of the overhead image.
+        overhead_shadows: Shadows in the overhead image.
+        season: Leaves, grass and fields in the overhead image.
+        overhead_blur: Blur of the overhead image.
+        overhead_noise: Noise of the overhead image.
+        overhead_jpeg: Compression of the overhead image.
+        camera_light: Sun, sky, colour and wetness of the road in the frames.
+        camera_shadows: Shadows in the frames.
+        exposure: Over- and underexposure of the frames.
+        motion_blur: Of the frames.
+        camera_noise: Noise of the frames.
+        shake: Pitch and roll of the body, about 0.4 degrees, and how far the cameras are askew on it.
+        unevenness: Of the ground, decimetres over tens of metres.
+        oxts_noise: Position, heading, pitch and roll as a good GPS/IMU unit measures them.
+
+    """
+
+    parked_changes: float = 1.0
+    traffic: float = 1.0
+    alterations: float = 1.0
+    misregistration: float = 1.0
+    overhead_light: float = 1.0
     overhead_shadows: float = 1.0
-    season: float = 1.0  # leaves, grass, fields
+    season: float = 1.0
     overhead_blur: float = 1.0
     overhead_noise: float = 1.0
     overhead_jpeg: float = 1.0
-    # the camera
-    camera_light: float = 1.0  # sun, sky, colour, wet road
+    camera_light: float = 1.0
     camera_shadows: float = 1.0
     exposure: float = 1.0
     motion_blur: float = 1.0
     camera_noise: float = 1.0
-    shake: float = 1.0  # pitch and roll of the body, about 0.4 degrees
-    # the ground and the measurements
-    unevenness: float = 1.0  # of the ground, decimetres over tens of metres
-    oxts_noise: float = 1.0  # position, heading, pitch and roll as a good GPS/IMU unit has it
+    shake: float = 1.0
+    unevenness: float = 1.0
+    oxts_noise: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -84,7 +102,7 @@ def preset_towns(
     Raises ValueError if their roles differ.
     """
     usual_count, town = {
-        "tiny": (1, TownConfig(seed, 220.0, drives=2, frames_per_drive=14)),
+        "tiny": (1, TownConfig(seed, 220.0, drives=3, frames_per_drive=14)),
         "demo": (1, TownConfig(seed, 450.0, drives=3, frames_per_drive=60)),
         "bench": (4, TownConfig(seed, 1000.0, drives=5, frames_per_drive=275)),
         "streets": (
