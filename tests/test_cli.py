@@ -146,8 +146,8 @@ def test_settings_file_that_cannot_be_used_is_told(trained, tmp_path, capsys, te
 def test_town_is_made_as_asked_for(monkeypatch):
     calls = []
     monkeypatch.setattr("cvlnet.town.synthesize.synthesize", lambda *args, **kwargs: calls.append((args, kwargs)))
-    assert run(["synth", "o", "--seed", "5", "--preset", "tiny", "--shake", "0"]) == 0
-    assert calls == [((Path("o"), 5, "tiny"), {"nuisances": Nuisances(shake=0.0), "workers": None})]
+    assert run(["synth", "o", "--seed", "5", "--preset", "tiny", "--towns", "2", "--shake", "0"]) == 0
+    assert calls == [((Path("o"), 5, "tiny"), {"towns": 2, "nuisances": Nuisances(shake=0.0), "workers": None})]
 
 
 def test_heavy_modules_wait_for_the_command_that_needs_them():

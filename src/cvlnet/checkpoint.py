@@ -7,26 +7,24 @@ Reading one executes no code; names, shapes and sizes are checked before a tenso
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
-from cvlnet.files import written_whole
 from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
+from cvlnet.tensorfile import read_tensors, write_tensors
 
 FORMAT = 1
 _KEY = "cvlnet"
 _LARGEST_BYTES = 4 * 2**30
+_REMEDY = "give a .safetensors file that training wrote"
 
 Config = TypeVar("Config", ModelConfig, TrainConfig)
 
@@ -44,24 +42,12 @@ class Provenance:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
     """Write tensors and where they come from; the file is there whole or not at all."""
-    header = {"format": FORMAT, **asdict(provenance)}
-    with written_whole(path) as temporary:
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(plain, temporary, metadata={_KEY: json.dumps(header)})
+    write_tensors(path, tensors, _KEY, {"format": FORMAT, **asdict(provenance)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], Provenance]:
     """What `save_tensors` wrote. Raises InputError if the file is none of ours, damaged, or too large."""
-    if not path.is_file():
-        raise InputError("there is no such file", where=path, remedy="give a .safetensors file that training wrote")
-    if path.stat().st_size > _LARGEST_BYTES:
-        raise InputError(f"larger than {_LARGEST_BYTES} bytes", where=path, remedy="give a file of CVLNet weights")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_KEY, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise InputError(f"not a whole safetensors file ({error})", where=path, remedy="copy it again") from error
+    tensors, header = read_tensors(path, _KEY, largest_bytes=_LARGEST_BYTES, remedy=_REMEDY)
     return tensors, _provenance(header, path)
 
 
@@ -111,8 +97,7 @@ def _provenance(header: Any, path: Path) -> Provenance:
             figures=header["figures"],
         )
     except (TypeError, KeyError, ValueError) as error:
-        remedy = "give a .safetensors file that training wrote"
-        raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=remedy) from error
+        raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=_REMEDY) from error
 
 
 def _config(kind: type[Config], values: Mapping[str, Any]) -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -12,24 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from cvlnet.data.imagery import OverheadImage, covered, holds, lattice, mirrored_crop
 from cvlnet.errors import InputError
 from cvlnet.evaluate import encode_tiles
-from cvlnet.files import written_whole
 from cvlnet.geo import Array, LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
+from cvlnet.tensorfile import read_tensors, write_tensors
 from cvlnet.types import MapFeatures
 
 GAP_M = 10.0
 NEAR_M = 100.0
 _FORMAT = 1
 _KEY = "cvlnet-region"
+_LARGEST_BYTES = 64 * 2**30
+_REMEDY = "delete it, so that the map is encoded anew"
 
 
 @dataclass(frozen=True)
@@ -61,28 +60,24 @@ class Region:
         """Write everything into one .safetensors file, whole or not at all."""
         header = {"format": _FORMAT, "grid": asdict(self.features.grid), "origin": dict(self.origin)}
         tensors = {
-            "descriptor": self.features.descriptor.contiguous(),
-            "uncertainty": self.features.uncertainty.contiguous(),
+            "descriptor": self.features.descriptor,
+            "uncertainty": self.features.uncertainty,
             "centers_latlon_deg": torch.from_numpy(self.centers_latlon_deg),
         }
-        with written_whole(path) as temporary:
-            save_file(tensors, temporary, metadata={_KEY: json.dumps(header)})
+        write_tensors(path, tensors, _KEY, header)
 
     @staticmethod
     def load(path: Path) -> Region:
-        """What `save` wrote. Raises InputError if the file is missing, damaged or none of ours."""
+        """What `save` wrote. Raises InputError if the file is missing, damaged, too large or none of ours."""
+        tensors, header = read_tensors(path, _KEY, largest_bytes=_LARGEST_BYTES, remedy=_REMEDY)
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {})[_KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if header["format"] != _FORMAT:
                 raise ValueError(f"format {header['format']}, not {_FORMAT}")
             grid = Grid(**(header["grid"] | {"center_xy_m": tuple(header["grid"]["center_xy_m"])}))
             features = MapFeatures(tensors["descriptor"], tensors["uncertainty"], grid)
             return Region(features, tensors["centers_latlon_deg"].numpy(), header["origin"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            remedy = "delete it, so that the map is encoded anew"
-            raise InputError(f"no encoded map inside ({error})", where=path, remedy=remedy) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"no encoded map inside ({error})", where=path, remedy=_REMEDY) from error
 
 
 def encode_region(
