@@ -102,7 +102,6 @@ def localize(
     weights: Path | None = None,
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     radius_m: Annotated[float, NotNegative] = 100.0,
-    gap_m: float = 10.0,
     most: Annotated[int, AtLeastOne] = 10,
     region: Path | None = None,
     out: Path | None = None,
@@ -129,7 +128,6 @@ def localize(
         weights: A file of weights; the package's own if it is not given.
         near: Latitude and longitude; only places around them are searched.
         radius_m: How far around.
-        gap_m: Distance of the tiles that the map is cut into.
         most: Print at most so many places.
         region: Keep the encoded map in this .safetensors file, and take it from there the next time.
         out: Write answer.json, answer.geojson and answer.png into this folder.
@@ -141,7 +139,7 @@ def localize(
     from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
 
     clip_files = ClipFiles(drive, folder, frame, frames, step, camera)
-    map_files = MapFiles(map, gap_m, _place(near), radius_m, region)
+    map_files = MapFiles(map, _place(near), radius_m, region)
     found = answer(
         weights or shipped_weights(), clip_files, map_files, most=most, device=device, progress=sys.stderr.isatty()
     )

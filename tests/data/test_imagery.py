@@ -7,7 +7,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvlnet.data.imagery import OverheadImage, covered, crop, holds, lattice, mirrored_crop, resampled
+from cvlnet.data.imagery import (
+    OverheadImage,
+    covered,
+    crop,
+    farthest_m,
+    holds,
+    mirrored_crop,
+    reach_m,
+    resampled,
+)
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster
 from cvlnet.grid import Grid
@@ -99,13 +108,10 @@ def test_a_crop_larger_than_the_tile_is_refused_in_one_line() -> None:
     assert not holds(noise(), at(2.0, 0.0), Grid(200, 200, 0.5))
 
 
-def test_a_lattice_fills_the_image() -> None:
-    places = lattice(noise(), 10.0)  # 100 m of image
-    xy_m = FRAME.xy_world_m([place.degrees for place in places])
-    assert len(places) == 11 * 11
-    assert np.abs(xy_m).max() == pytest.approx(50, abs=1e-3)
-    assert np.abs(xy_m[0] - [-50, 50]).max() < 1e-3  # rows from the north-west
-    assert np.abs(xy_m[60]).max() < 1e-6
+def test_reach_is_the_least_and_the_farthest_corner_the_most() -> None:
+    image = noise()  # 100 m
+    assert reach_m(image) == pytest.approx([50, 50], abs=1e-3)
+    assert farthest_m(image, at(10.0, -20.0)) == pytest.approx([60, 70], abs=1e-2)
 
 
 def test_a_crop_over_the_edge_is_mirrored_there_and_not_covered() -> None:

@@ -1,6 +1,7 @@
 """A small overhead image, a network that sees the ground itself, and a video folder on disk."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.build import build_model
-from cvlnet.types import Clip, ClipFeatures, MapFeatures
+from cvlnet.types import Clip, ClipFeatures
 
 TINY = ModelConfig(
     image_width_px=128,
@@ -65,22 +66,23 @@ def place_m():
 @pytest.fixture
 def seeing_model(image, place_m):
     """Both features are the overhead colours themselves, the clip's those around `place_m`."""
-    model = build_model(TINY).eval()
+    model = build_model(replace(TINY, descriptor_channels=3)).eval()
     place = LatLon(*LocalFrame(MIDDLE).latlon_deg(place_m).tolist())
 
     def colours(pixels):
         cells = functional.avg_pool2d(pixels.float() / 255, 4)
         return cells - 0.5
 
-    def encode_map(tiles):
-        return MapFeatures(colours(tiles), torch.ones(len(tiles), 5, 5), model.map_grid)
+    def encode_overhead(images):
+        seen = colours(images)
+        return seen, torch.ones(len(seen), seen.shape[2] - 1, seen.shape[3] - 1)
 
     def encode_clip(_):
         inner = crop(image, place, model.tile_grid)[None]
         seen = colours(inner)[..., 2:-2, 2:-2]
         return ClipFeatures(seen, torch.ones_like(seen[:, 0]), model.clip_grid)
 
-    model.encode_map, model.encode_clip = encode_map, encode_clip
+    model.encode_overhead, model.encode_clip = encode_overhead, encode_clip
     return model
 
 

@@ -9,20 +9,20 @@ from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.localize import encode_region
 from cvlnet.localize.answer import Answer, ellipse_xy_m, heading_rad, to_geojson, to_json, to_table, write_json
 from cvlnet.localize.picture import draw
-from cvlnet.localize.search import candidates, distinct, search
+from cvlnet.localize.search import distinct, search
 
 
 @pytest.fixture
 def answer(seeing_model, image, clip, place_m, middle):
-    region = encode_region(seeing_model, image, gap_m=6.0)
-    volume = search(seeing_model, clip, region)
-    fixes = distinct(region, candidates(region, volume, 20.0), most=3)
+    region = encode_region(seeing_model, image)
+    scores = search(seeing_model, clip, region)
+    fixes = distinct(region, scores, 20.0, most=3)
     truth = LatLon(*LocalFrame(middle).latlon_deg(place_m).tolist())
-    return Answer(clip, image, region, volume, fixes, truth)
+    return Answer(clip, image, region, scores, fixes, truth)
 
 
 def without_truth(answer):
-    return Answer(answer.clip, answer.image, answer.region, answer.volume, answer.fixes, None)
+    return Answer(answer.clip, answer.image, answer.region, answer.scores, answer.fixes, None)
 
 
 def test_heading_is_where_the_newest_frame_looks(clip):
@@ -52,7 +52,7 @@ def test_json_tells_every_field_of_the_fixes(answer, tmp_path):
     assert best["covariance_m2"] == [list(row) for row in fix.covariance_m2]
     assert best["error_m"] < 1
     assert told["heading_deg"] == pytest.approx(45)
-    assert told["tiles"] == 121
+    assert told["places"] == len(answer.region)
 
 
 def test_geojson_has_longitude_first_and_a_closed_ring_around_the_best(answer):

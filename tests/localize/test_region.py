@@ -1,59 +1,109 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from cvlnet.data.imagery import OverheadImage, crop, holds, lattice
+from cvlnet.config import ModelConfig
+from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
+from cvlnet.localize import region as region_module
 from cvlnet.localize.region import Region, encode_region
+from cvlnet.model.build import build_model
+
+SMALL = ModelConfig(clip_cells=16, window_cells=2, channels=8, descriptor_channels=4)
 
 
-def test_region_holds_the_features_of_every_crop_that_the_image_holds(seeing_model, image):
-    region = encode_region(seeing_model, image, gap_m=6.0)
-    centers, grid = lattice(image, 6.0), seeing_model.tile_grid
-    assert len(region) == len(centers) == 121
-    whole = [index for index, center in enumerate(centers) if holds(image, center, grid)]
-    assert len(whole) == 49
-    expected = seeing_model.encode_map(torch.stack([crop(image, centers[index], grid) for index in whole])).descriptor
-    torch.testing.assert_close(region.features.descriptor[whole].float(), expected, atol=1e-3, rtol=0)
+def test_places_fill_the_image_a_cell_apart(seeing_model, image):
+    region = encode_region(seeing_model, image)  # 60 m, cells of 2 m
+    places_m = region.places.cell_centers_xy_m()[region.searched].numpy()
+    assert np.abs(places_m).max() == pytest.approx(30, abs=2)
+    assert len(region) == pytest.approx(30**2, rel=0.07)
+    assert region.places.rows % region.steps == 0
+
+
+def test_tiles_are_the_features_of_the_crop_around_their_centre(seeing_model, image):
+    region = encode_region(seeing_model, image)
+    first = torch.tensor([[10, 15]])  # of the row and column of places
+    tile = region.tiles(first, seeing_model.map_grid)
+    center = LatLon(*region.frame.latlon_deg(region.tile_center_m(first[0] + 4).numpy()).tolist())
+    expected = seeing_model.encode_map(crop(image, center, seeing_model.tile_grid)[None])
+    torch.testing.assert_close(tile.descriptor, expected.descriptor, atol=5e-3, rtol=0)
+    assert tile.uncertainty.shape == expected.uncertainty.shape
+    assert tile.grid == expected.grid
+
+
+def test_every_searched_place_is_in_one_tile(seeing_model, image):
+    region = encode_region(seeing_model, image, near=LatLon(49.01, 8.43), radius_m=14.0)
+    asked = torch.zeros_like(region.searched, dtype=torch.int64)
+    for row, col in region.first_places().tolist():
+        asked[row : row + region.steps, col : col + region.steps] += 1
+    assert asked.max() == 1
+    assert (asked[region.searched] == 1).all()
+
+
+def test_network_in_blocks_gives_what_it_gives_in_one_piece(monkeypatch):
+    torch.manual_seed(0)
+    model = build_model(SMALL).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
+    image = OverheadImage(pixels, MetricRaster(LatLon(49.0, 8.4), 500, 500, 0.4), Path("map.png"))
+    whole = encode_region(model, image)
+    monkeypatch.setattr(region_module, "_BLOCK_CELLS", 64)
+    parts = encode_region(model, image)
+    difference = (whole.descriptor.float() - parts.descriptor.float()).norm() / whole.descriptor.float().norm()
+    assert difference < 0.02
+    torch.testing.assert_close(whole.uncertainty, parts.uncertainty, atol=0.02, rtol=0)
+
+
+def test_network_gives_a_place_the_features_of_its_tile():
+    torch.manual_seed(0)
+    model = build_model(SMALL).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    image = OverheadImage(pixels, MetricRaster(LatLon(49.0, 8.4), 400, 400, 0.4), Path("map.png"))
+    region = encode_region(model, image)
+    first = region.first_places()[len(region.first_places()) // 2]
+    center = LatLon(*region.frame.latlon_deg(region.tile_center_m(first).numpy()).tolist())
+    tile = region.tiles(first[None], model.map_grid)
+    with torch.inference_mode():
+        alone = model.encode_map(crop(image, center, model.tile_grid)[None])
+    inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))  # of the tile's own edges the region knows nothing
+    similar = torch.nn.functional.cosine_similarity(
+        tile.descriptor[inner].flatten(), alone.descriptor[inner].flatten(), 0
+    )
+    assert similar > 0.9
+
+
+def test_near_takes_only_places_within_the_radius(seeing_model, image):
+    near = LatLon(49.01005, 8.43)
+    region = encode_region(seeing_model, image, near=near, radius_m=8.0)
+    places_m = region.places.cell_centers_xy_m()[region.searched].numpy()
+    xy_m = LocalFrame(near).xy_world_m(region.frame.latlon_deg(places_m))
+    assert len(region) == pytest.approx(np.pi * 4**2, rel=0.1)
+    assert np.hypot(*xy_m.T).max() <= 8 + 1e-6
 
 
 def test_nothing_is_described_beyond_the_edge(seeing_model, image):
-    region = encode_region(seeing_model, image, gap_m=6.0)
-    north_west = region.features.descriptor[0].abs().sum(dim=0)  # centred on the image's corner
-    assert not north_west[:6].any()
-    assert not north_west[:, :6].any()
-    assert (north_west[6:, 6:] > 0).all()
-
-
-def test_near_takes_only_tiles_within_the_radius(seeing_model, image):
-    near = LatLon(49.01005, 8.43)
-    region = encode_region(seeing_model, image, gap_m=6.0, near=near, radius_m=8.0)
-    distance_m = np.hypot(*LocalFrame(near).xy_world_m(region.centers_latlon_deg).T)
-    assert 0 < len(region) < 121
-    assert distance_m.max() <= 8
-
-
-def test_tiles_are_named_after_their_centre(seeing_model, image):
-    region = encode_region(seeing_model, image, gap_m=6.0)
-    assert region.tile(60) == "49.010000_8.430000"
+    region = encode_region(seeing_model, image)
+    there = region.descriptor.abs().sum(dim=0) > 0
+    cells_m = region.cells.cell_centers_xy_m()
+    assert torch.equal(there, (cells_m.abs() <= 30).all(dim=-1))
 
 
 def test_saved_region_is_the_same(seeing_model, image, tmp_path):
-    region = encode_region(seeing_model, image, gap_m=6.0, near=LatLon(49.01, 8.43), radius_m=9.0)
+    region = encode_region(seeing_model, image, near=LatLon(49.01, 8.43), radius_m=9.0)
     path = tmp_path / "region.safetensors"
     region.save(path)
     loaded = Region.load(path)
-    assert torch.equal(loaded.features.descriptor, region.features.descriptor)
-    assert torch.equal(loaded.features.uncertainty, region.features.uncertainty)
-    assert np.array_equal(loaded.centers_latlon_deg, region.centers_latlon_deg)
-    assert loaded.features.grid == region.features.grid
-    assert loaded.origin == region.origin
+    for name in ("descriptor", "uncertainty", "searched"):
+        assert torch.equal(getattr(loaded, name), getattr(region, name))
+    for name in ("cells", "places", "steps", "anchor", "origin"):
+        assert getattr(loaded, name) == getattr(region, name)
 
 
 def test_damaged_region_is_refused(seeing_model, image, tmp_path):
     path = tmp_path / "region.safetensors"
-    encode_region(seeing_model, image, gap_m=6.0).save(path)
+    encode_region(seeing_model, image).save(path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"not a whole safetensors file .*delete it"):
         Region.load(path)
@@ -64,19 +114,20 @@ def test_weights_are_no_region(weights):
         Region.load(weights)
 
 
-@pytest.mark.parametrize("gap_m", [0.0, -1.0, 8.1])
-def test_lattice_wider_than_the_window_is_refused(seeing_model, image, gap_m):
-    with pytest.raises(InputError, match=r"at most 8\.0 m"):
-        encode_region(seeing_model, image, gap_m=gap_m)
+def test_map_without_places_near_is_refused(seeing_model, image):
+    with pytest.raises(InputError, match="nothing within 10 m of"):
+        encode_region(seeing_model, image, near=LatLon(49.02, 8.43), radius_m=10.0)
 
 
-def test_map_without_tiles_near_is_refused(seeing_model, image):
-    with pytest.raises(InputError, match="no tile is centred within 10 m"):
-        encode_region(seeing_model, image, gap_m=6.0, near=LatLon(49.02, 8.43), radius_m=10.0)
+def test_map_of_a_country_is_refused(seeing_model, image):
+    country = OverheadImage(image.pixels, MetricRaster(image.center, 120, 120, 2000.0), image.source)
+    with pytest.raises(InputError, match=r"240\.0 x 240\.0 km are too much"):
+        encode_region(seeing_model, country)
+    assert len(encode_region(seeing_model, country, near=image.center, radius_m=10.0)) > 50
 
 
 def test_map_smaller_than_a_crop_is_searched_for_what_it_shows(seeing_model, image):
-    small = OverheadImage(image.pixels[:40, :40], MetricRaster(image.center, 40, 40, 0.5), image.source)
-    region = encode_region(seeing_model, small, gap_m=6.0)
-    assert len(region) == 9
-    assert region.features.descriptor.any()
+    small = OverheadImage(image.pixels[:16, :16], MetricRaster(image.center, 16, 16, 0.5), image.source)
+    region = encode_region(seeing_model, small)
+    assert len(region) in (9, 16, 25)
+    assert region.descriptor.any()

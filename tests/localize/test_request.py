@@ -13,7 +13,7 @@ needs_shared = pytest.mark.skipif(not DRIVE.is_dir(), reason=f"real frames are n
 
 @pytest.fixture
 def map_files(map_file):
-    return MapFiles(map_file, gap_m=6.0)
+    return MapFiles(map_file)
 
 
 def test_video_folder_is_localized(weights, video, map_files, tmp_path):
@@ -33,7 +33,7 @@ def test_last_frame_is_taken_if_none_is_named(weights, video, map_files):
 
 
 def test_kept_region_gives_the_same_fixes(weights, video, map_files, map_file, tmp_path):
-    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=6.0, region=tmp_path / "r.safetensors")
+    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
     first = answer(weights, clip, kept)
     assert kept.region.is_file()
     assert answer(weights, clip, kept).fixes == first.fixes == answer(weights, clip, map_files).fixes
@@ -41,9 +41,9 @@ def test_kept_region_gives_the_same_fixes(weights, video, map_files, map_file, t
 
 def test_kept_region_of_other_settings_is_refused(weights, video, map_file, tmp_path):
     region = tmp_path / "r.safetensors"
-    answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=6.0, region=region))
+    answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, region=region))
     with pytest.raises(InputError, match="another image, with other weights or settings"):
-        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=5.0, region=region))
+        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, near=LatLon(49.01, 8.43), region=region))
 
 
 def test_too_few_frames_are_told(weights, video, map_files):
@@ -54,7 +54,7 @@ def test_too_few_frames_are_told(weights, video, map_files):
 def test_map_without_georeference_is_told(weights, video, map_file):
     map_file.with_name("georef.json").unlink()
     with pytest.raises(InputError, match="nothing tells where"):
-        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, gap_m=6.0))
+        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file))
 
 
 @pytest.mark.parametrize("both", [True, False])
@@ -68,24 +68,25 @@ def test_unknown_device_is_told(weights, video, map_files):
         answer(weights, ClipFiles(folder=video, frames=2), map_files, device="abacus")
 
 
-def test_searched_places_lie_in_the_windows(weights, video, map_files):
+def test_searched_places_lie_on_the_map(weights, video, map_files):
     region = answer(weights, ClipFiles(folder=video, frames=2), map_files).region
     metre_deg = 1 / 111_000
     assert searched(LatLon(49.01, 8.43), region)
-    assert searched(LatLon(49.01 + 34 * metre_deg, 8.43), region)  # the image ends at 30 m, the window 5 m beyond
-    assert not searched(LatLon(49.01 + 36 * metre_deg, 8.43), region)
+    assert searched(LatLon(49.01 + 29 * metre_deg, 8.43), region)  # the image ends at 30 m
+    assert not searched(LatLon(49.01 + 32 * metre_deg, 8.43), region)
+    assert not searched(LatLon(50.01, 8.43), region)
 
 
 @needs_shared
 def test_clip_off_the_map_is_told(weights):
-    place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", 6.0, LatLon(49.0089, 8.4397), 20.0)
+    place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", LatLon(49.0089, 8.4397), 20.0)
     with pytest.raises(InputError, match="not among the places that are searched"):
         answer(weights, ClipFiles(drive=DRIVE, frame=445, frames=1), place)
 
 
 @needs_shared
 def test_error_is_told_where_the_truth_is_known(weights):
-    place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", 6.0, LatLon(49.008894, 8.439682), 20.0)
+    place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", LatLon(49.008894, 8.439682), 20.0)
     found = answer(weights, ClipFiles(drive=DRIVE, frame=223, frames=1), place)
     assert found.errors_m is not None
     assert max(found.errors_m) < 30

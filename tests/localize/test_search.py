@@ -7,34 +7,37 @@ from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.grid import Grid
 from cvlnet.localize import encode_region, localize
 from cvlnet.localize.region import Region
-from cvlnet.localize.search import candidates, distinct, search, similarity_map
-from cvlnet.model.build import build_model
-from cvlnet.model.match import ScoreVolume
-from cvlnet.types import MapFeatures
+from cvlnet.localize.search import distinct, local_maxima, search
 
-CELL_M, STEPS = 2.0, 5
+CELL_M = 2.0
 
 
 @pytest.fixture
-def line(middle):
-    """Three tiles in a row, 40 m apart, of which scores are made by hand."""
-    centers = LocalFrame(middle).latlon_deg([(-40.0, 0.0), (0.0, 0.0), (40.0, 0.0)])
-    features = MapFeatures(torch.zeros(3, 1, 12, 12), torch.ones(3, STEPS, STEPS), Grid(12, 12, CELL_M))
-    return Region(features, centers)
+def field(middle):
+    """Fifteen by fifteen places, 2 m apart, of which scores are made by hand."""
+    places = Grid(15, 15, CELL_M)
+    everywhere = torch.ones(15, 15, dtype=torch.bool)
+    return Region(
+        torch.zeros(1, 22, 22).half(), everywhere.float(), everywhere, Grid(22, 22, CELL_M), places, 5, middle
+    )
 
 
-def volume_with(*peaks):
-    """Scores of 0.1 with peaks (tile, row, column, value)."""
-    scores = torch.full((3, STEPS, STEPS), 0.1)
-    for tile, row, col, value in peaks:
-        scores[tile, row, col] = value
-    return ScoreVolume(scores, CELL_M)
+def scores_with(*peaks):
+    """Scores of 0.1 with peaks (row, column, value)."""
+    scores = torch.full((15, 15), 0.1)
+    for row, col, value in peaks:
+        scores[row, col] = value
+    return scores
+
+
+def at_m(row, col):
+    """(east, north) of a place of the field."""
+    return (col - 7) * CELL_M, (7 - row) * CELL_M
 
 
 def test_clip_is_found_where_it_was_taken(seeing_model, image, clip, place_m, middle):
-    fixes = localize(seeing_model, clip, image, gap_m=6.0)
-    east_north_m = LocalFrame(middle).xy_world_m([fixes[0].position.latitude_deg, fixes[0].position.longitude_deg])
-    assert np.abs(east_north_m - place_m).max() < 1
+    fixes = localize(seeing_model, clip, image)
+    assert np.abs(LocalFrame(middle).xy_world_m(fixes[0].position.degrees) - place_m).max() < 1
     assert fixes[0].similarity == pytest.approx(1, abs=0.05)
     assert fixes[0].margin > 0.2
 
@@ -44,79 +47,80 @@ def test_clip_is_found_at_the_edge_of_the_map(seeing_model, image, clip, place_m
     cols = round((30 + place_m[0] + 3) / 0.5)
     west = LocalFrame(middle).latlon_deg([(cols / 2 - 60) * 0.5, 0.0]).tolist()
     part = OverheadImage(image.pixels[:, :cols], MetricRaster(LatLon(*west), cols, 120, 0.5), image.source)
-    fixes = localize(seeing_model, clip, part, gap_m=6.0)
+    fixes = localize(seeing_model, clip, part)
     assert np.abs(LocalFrame(middle).xy_world_m(fixes[0].position.degrees) - place_m).max() < 1
-    assert 0.5 < fixes[0].similarity < 0.9  # what is beyond the edge counts as unlike
+    assert 0.5 < fixes[0].similarity < 0.97  # what is beyond the edge counts as unlike
 
 
-def test_scores_are_those_of_each_tile_alone(image, make_tiny_clip, tiny_config):
-    torch.manual_seed(0)
-    model = build_model(tiny_config).eval()
-    region = encode_region(model, image, gap_m=6.0)
-    volume = search(model, make_tiny_clip, region)
-    tile = crop(image, LatLon(*region.centers_latlon_deg[60].tolist()), model.tile_grid)
+def test_scores_are_those_of_each_tile_alone(seeing_model, image, clip):
+    region = encode_region(seeing_model, image)
+    scores = search(seeing_model, clip, region)
+    first = region.first_places()[24]
+    center = LatLon(*region.frame.latlon_deg(region.tile_center_m(first).numpy()).tolist())
+    tile = crop(image, center, seeing_model.tile_grid)
     with torch.inference_mode():
-        alone = model(batched(make_tiny_clip), tile[None]).scores[0, 0]
-    torch.testing.assert_close(volume.scores[60], alone, atol=2e-3, rtol=0)
+        alone = seeing_model(batched(clip), tile[None]).scores[0, 0]
+    row, col = first.tolist()
+    torch.testing.assert_close(scores[row : row + 5, col : col + 5], alone, atol=5e-3, rtol=0)
 
 
-def test_candidates_are_each_tiles_best_in_order(line):
-    volume = volume_with((0, 2, 2, 0.5), (1, 0, 4, 0.9), (2, 2, 3, 0.7))
-    found = candidates(line, volume, sharpness=1000.0)
-    assert found.tile.tolist() == [1, 2, 0]
-    assert found.similarity.tolist() == pytest.approx([0.9, 0.7, 0.5])
-    np.testing.assert_allclose(found.offset_m, [[4, 4], [2, 0], [0, 0]], atol=1e-4)
-    np.testing.assert_allclose(found.xy_m, [[4, 4], [42, 0], [-40, 0]], atol=1e-3)
+def test_places_that_are_not_searched_have_no_score(seeing_model, image, clip):
+    region = encode_region(seeing_model, image, near=LatLon(49.01, 8.43), radius_m=9.0)
+    scores = search(seeing_model, clip, region)
+    assert torch.equal(scores.isfinite(), region.searched)
 
 
-def test_places_are_told_once_and_ranked_with_their_lead(line):
-    found = candidates(line, volume_with((0, 2, 2, 0.5), (1, 2, 2, 0.9), (2, 2, 2, 0.7)), 1000.0)
-    fixes = distinct(line, found)
+def test_peaks_are_told_once_and_ranked_with_their_lead(field):
+    fixes = distinct(field, scores_with((2, 3, 0.5), (7, 7, 0.9), (12, 10, 0.7)), 1000.0, most=3)
     assert [fix.similarity for fix in fixes] == pytest.approx([0.9, 0.7, 0.5])
     assert [fix.margin for fix in fixes] == pytest.approx([0.2, -0.2, -0.4])
-    assert [fix.tile for fix in fixes] == [line.tile(i) for i in (1, 2, 0)]
+    places_m = [field.frame.xy_world_m(fix.position.degrees) for fix in fixes]
+    np.testing.assert_allclose(places_m, [at_m(7, 7), at_m(12, 10), at_m(2, 3)], atol=1e-3)
 
 
-def test_fixes_of_one_place_are_merged(line):
-    found = candidates(line, volume_with((0, 2, 2, 0.5), (1, 2, 2, 0.9), (2, 2, 2, 0.7)), 1000.0)
-    fixes = distinct(line, found, elsewhere_m=45.0)
+def test_place_is_told_by_its_tile_and_offset(field):
+    fix = distinct(field, scores_with((6, 3, 0.9)), 1000.0, most=1)[0]
+    assert fix.offset_m == pytest.approx((2.0, 2.0), abs=1e-3)  # a step east and north of the middle, place (7, 2)
+    latitude_deg, longitude_deg = map(float, fix.tile.split("_"))
+    np.testing.assert_allclose(field.frame.xy_world_m([latitude_deg, longitude_deg]), at_m(7, 2), atol=0.1)
+
+
+def test_between_two_places_the_fix_lies_between(field):
+    fix = distinct(field, scores_with((7, 7, 0.9), (7, 8, 0.9 - 1e-6)), 1000.0, most=1)[0]
+    np.testing.assert_allclose(field.frame.xy_world_m(fix.position.degrees), (1.0, 0.0), atol=0.01)
+
+
+def test_covariance_is_that_of_the_own_peak(field):
+    """A higher peak within the window belongs to another place."""
+    lower = distinct(field, scores_with((7, 7, 0.9), (9, 7, 0.7)), 1000.0, elsewhere_m=3.0)[1]
+    np.testing.assert_allclose(lower.covariance_m2, np.eye(2) * CELL_M**2 / 12, atol=1e-3)
+
+
+def test_fixes_of_one_place_are_merged(field):
+    fixes = distinct(field, scores_with((7, 7, 0.9), (7, 10, 0.7)), 1000.0, most=None, elsewhere_m=100.0)
     assert [fix.similarity for fix in fixes] == pytest.approx([0.9])
-    assert fixes[0].margin == pytest.approx(0.4)  # the lead over the last, where none lies elsewhere
+    assert fixes[0].margin == pytest.approx(0.8)  # the lead over the lowest, where none lies elsewhere
 
 
-def test_no_more_fixes_than_asked_for(line):
-    found = candidates(line, volume_with((0, 2, 2, 0.5)), 1000.0)
-    assert len(distinct(line, found, most=2)) == 2
+def test_no_more_fixes_than_asked_for(field):
+    assert len(distinct(field, scores_with((7, 7, 0.5)), 1000.0, most=2)) == 2
 
 
 def test_fixes_stand_apart(seeing_model, image, clip):
-    region = encode_region(seeing_model, image, gap_m=6.0)
-    fixes = distinct(region, candidates(region, search(seeing_model, clip, region), 20.0), elsewhere_m=5.0)
-    places = region.frame.xy_world_m([(f.position.latitude_deg, f.position.longitude_deg) for f in fixes])
+    region = encode_region(seeing_model, image)
+    fixes = distinct(region, search(seeing_model, clip, region), 20.0, most=None, elsewhere_m=5.0)
+    places = region.frame.xy_world_m([fix.position.degrees for fix in fixes])
     apart_m = np.linalg.norm(places[:, None] - places, axis=-1) + 1e9 * np.eye(len(places))
     assert len(fixes) > 3
-    assert apart_m.min() > 5
+    assert apart_m.min() > 3
 
 
-def test_similarity_map_holds_the_best_score_at_its_place(line):
-    similarity = similarity_map(line, volume_with((0, 2, 2, 0.5), (1, 0, 4, 0.9)))
-    row, col = np.unravel_index(np.nanargmax(similarity.values), similarity.values.shape)
-    place_m = similarity.grid.xy_m(torch.tensor([float(row), float(col)])).numpy()
-    assert np.nanmax(similarity.values) == pytest.approx(0.9)
-    assert np.abs(place_m - [4, 4]).max() <= CELL_M / 2 + 1e-3
-    assert np.isnan(similarity.values).any()  # between the tiles
-
-
-def test_similarity_map_of_a_lattice_has_no_holes(seeing_model, image, clip):
-    region = encode_region(seeing_model, image, gap_m=6.0)
-    values = similarity_map(region, search(seeing_model, clip, region)).values
-    assert not np.isnan(values[1:-1, 1:-1]).any()
-
-
-@pytest.fixture
-def make_tiny_clip(clip):
-    images = torch.randint(0, 256, clip.images.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    return type(clip)(images, clip.camera, clip.ground_from_cam)
+def test_slopes_are_no_peaks():
+    ramp = torch.arange(25.0).reshape(5, 5)
+    peaks, heights = local_maxima(ramp)
+    assert peaks.tolist() == [[4, 4]]
+    assert heights.tolist() == [24]
+    assert len(local_maxima(torch.full((3, 3), -torch.inf))[0]) == 0
 
 
 def batched(clip):

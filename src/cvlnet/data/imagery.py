@@ -84,13 +84,20 @@ def covered(image: OverheadImage, center: LatLon, grid: Grid) -> Bool[Tensor, "r
     return torch.from_numpy(((cells_px >= 0) & (cells_px <= np.array([cols, rows]))).all(axis=-1))
 
 
-def lattice(image: OverheadImage, gap_m: float) -> tuple[LatLon, ...]:
-    """Places every ``gap_m`` metres on the whole image, rows from the north; one is its centre."""
-    frame = LocalFrame(image.center)
-    steps = (floor(reach_m / gap_m + 1e-6) for reach_m in _reach_m(image))
-    east, north = (np.arange(-count, count + 1) * gap_m for count in steps)
-    xy_m = np.stack(np.meshgrid(east, north[::-1]), axis=-1).reshape(-1, 2)
-    return tuple(LatLon(*place) for place in frame.latlon_deg(xy_m).tolist())
+def reach_m(image: OverheadImage) -> Array:
+    """How far the image reaches from its centre at least, eastward and northward, in true metres, [2]."""
+    rows, cols = image.pixels.shape[:2]
+    edges_px = np.array([[cols / 2, 0.0], [cols, rows / 2], [cols / 2, rows], [0.0, rows / 2]])
+    north, east, south, west = LocalFrame(image.center).xy_world_m(image.raster.latlon_deg(edges_px))
+    return np.array([min(east[0], -west[0]), min(north[1], -south[1])])
+
+
+def farthest_m(image: OverheadImage, place: LatLon) -> Array:
+    """How far the image's corners are from a place at most, eastward and northward, in true metres, [2]."""
+    rows, cols = image.pixels.shape[:2]
+    corners_px = np.array([[0.0, 0.0], [cols, 0.0], [cols, rows], [0.0, rows]])
+    xy_m: Array = np.abs(LocalFrame(place).xy_world_m(image.raster.latlon_deg(corners_px))).max(axis=0)
+    return xy_m
 
 
 def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
@@ -102,19 +109,11 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
     center = image.center
     more_cols, more_rows = (
         max(floor(reach / grid.cell_m - cells / 2 + 1e-6), 0)
-        for reach, cells in zip(_reach_m(image), (grid.cols, grid.rows), strict=True)
+        for reach, cells in zip(reach_m(image), (grid.cols, grid.rows), strict=True)
     )
     whole = Grid(grid.rows + 2 * more_rows, grid.cols + 2 * more_cols, grid.cell_m)
     pixels = np.ascontiguousarray(crop(image, center, whole).numpy().transpose(1, 2, 0))
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
-
-
-def _reach_m(image: OverheadImage) -> Array:
-    """How far the image reaches from its centre, eastward and northward, in true metres, [2]."""
-    rows, cols = image.pixels.shape[:2]
-    edges_px = np.array([[cols / 2, 0.0], [cols, rows / 2], [cols / 2, rows], [0.0, rows / 2]])
-    north, east, south, west = LocalFrame(image.center).xy_world_m(image.raster.latlon_deg(edges_px))
-    return np.array([min(east[0], -west[0]), min(north[1], -south[1])])
 
 
 def _corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:

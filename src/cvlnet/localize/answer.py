@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.files import written_whole
 from cvlnet.geo import Array, LatLon, LocalFrame, Points
 from cvlnet.localize.region import Region
-from cvlnet.model.match import ScoreVolume
 from cvlnet.types import Clip, Fix
 
 CONFIDENCE = 0.95  # of the ellipses that are written and drawn
@@ -23,12 +24,15 @@ _ELLIPSE_POINTS = 64
 
 @dataclass(frozen=True)
 class Answer:
-    """The fixes of one clip, best first, and all that they come from. truth: where it was taken, if that is known."""
+    """The fixes of one clip, best first, and all that they come from.
+
+    scores: at the region's places, as `search` gives them. truth: where the clip was taken, if that is known.
+    """
 
     clip: Clip
     image: OverheadImage
     region: Region
-    volume: ScoreVolume
+    scores: Float[Tensor, "rows cols"]
     fixes: tuple[Fix, ...]
     truth: LatLon | None
 
@@ -81,7 +85,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
     """Everything about the fixes in JSON's types. offset_m: (east, north) of the tile's centre; angles in degrees."""
     return {
         "map": str(answer.image.source),
-        "tiles": len(answer.region),
+        "places": len(answer.region),
         "frames": len(answer.clip.images),
         "heading_deg": degrees(heading_rad(answer.clip)),
         "true_position": _place(answer.truth) if answer.truth else None,

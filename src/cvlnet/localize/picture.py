@@ -15,7 +15,6 @@ from cvlnet.files import written_whole
 from cvlnet.geo import Array, LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.localize.answer import CONFIDENCE, Answer, ellipse_xy_m, forward_xy, heading_rad
-from cvlnet.localize.search import SimilarityMap, similarity_map
 
 _BEST, _OTHER, _TRUTH = "#ff3b30", "#ffd60a", "#32d74b"
 _HALO = [withStroke(linewidth=3, foreground="#000000b0")]
@@ -46,11 +45,8 @@ class _Overhead:
 
     def __init__(self, answer: Answer) -> None:
         self.raster, self.pixels = answer.image.raster, answer.image.pixels
-        reach = answer.region.features.grid
-        crop = Grid(1, 1, reach.rows * reach.cell_m).corners_xy_m().numpy()
         self.frame = answer.region.frame
-        centers_m = self.frame.xy_world_m(answer.region.centers_latlon_deg)
-        corners_px = self.xy_px(centers_m[:, None] + crop).reshape(-1, 2)
+        corners_px = self.xy_px(answer.region.cells.corners_xy_m().numpy())
         rows, cols = self.pixels.shape[:2]
         self.left, self.top = np.clip(corners_px.min(axis=0), 0, [cols, rows]).tolist()
         self.right, self.bottom = np.clip(corners_px.max(axis=0), 0, [cols, rows]).tolist()
@@ -123,18 +119,24 @@ def _draw_fixes(axes: Any, answer: Answer, overhead: _Overhead) -> None:
 
 
 def _draw_searched(axes: Any, answer: Answer, overhead: _Overhead) -> None:
-    """An outline around the places that were searched, where that is a rectangle."""
-    similarity = similarity_map(answer.region, answer.volume)
-    if not np.isnan(similarity.values).any():
-        outline_px = overhead.xy_px(similarity.grid.corners_xy_m().numpy()[[0, 1, 2, 3, 0]])
-        axes.plot(*outline_px.T, color="white", linewidth=1, linestyle=(0, (4, 4)))
+    """An outline around the places that were searched."""
+    region = answer.region
+    outline_px = overhead.xy_px(region.places.cell_centers_xy_m().numpy())
+    axes.contour(
+        outline_px[..., 0],
+        outline_px[..., 1],
+        region.searched.double().numpy(),
+        levels=[0.5],
+        colors="white",
+        linewidths=1,
+        linestyles="dashed",
+    )
 
 
 def _draw_similarity(figure: Any, axes: Any, answer: Answer, overhead: _Overhead) -> None:
     overhead.show(axes, overhead.left, overhead.top, overhead.right, overhead.bottom, dimmed=True)
-    similarity = similarity_map(answer.region, answer.volume)
-    corners_px = overhead.xy_px(_cell_corners_m(similarity))
-    values = similarity.values
+    corners_px = overhead.xy_px(_cell_corners_m(answer.region.places))
+    values = np.where(answer.region.searched.numpy(), answer.scores.numpy(), np.nan)
     mesh = axes.pcolormesh(
         corners_px[..., 0],
         corners_px[..., 1],
@@ -151,7 +153,7 @@ def _draw_similarity(figure: Any, axes: Any, answer: Answer, overhead: _Overhead
     best = overhead.place_px(answer.fixes[0].position)
     axes.scatter(*best, s=160, facecolor="none", edgecolor=_BEST, linewidth=2)
     _draw_truth(axes, answer, overhead)
-    axes.set_title(f"similarity of every place ({len(answer.region)} tiles)", fontsize=11)
+    axes.set_title(f"similarity of every place ({len(answer.region):,} places)", fontsize=11)
 
 
 def _draw_close(axes: Any, answer: Answer, overhead: _Overhead) -> None:
@@ -187,8 +189,7 @@ def _draw_truth(axes: Any, answer: Answer, overhead: _Overhead) -> None:
     axes.scatter(x, y, marker="x", label="true place", **mark)
 
 
-def _cell_corners_m(similarity: SimilarityMap) -> Array:
-    """Corners of the map's cells in the region's frame, [rows + 1, cols + 1, 2]."""
-    grid = similarity.grid
+def _cell_corners_m(grid: Grid) -> Array:
+    """Corners of a grid's cells, [rows + 1, cols + 1, 2]."""
     corners = Grid(grid.rows + 1, grid.cols + 1, grid.cell_m, grid.center_xy_m)
     return np.asarray(corners.cell_centers_xy_m().numpy())

@@ -1,69 +1,93 @@
-"""A region: an overhead image cut into a lattice of tiles and encoded, once; then asked as often as wanted."""
+"""A region: an overhead image, encoded once, as a whole; then asked as often as wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.utils.data import Dataset
+from tqdm import tqdm
 
-from cvlnet.data.imagery import OverheadImage, covered, holds, lattice, mirrored_crop
+from cvlnet.data.imagery import OverheadImage, covered, farthest_m, holds, mirrored_crop, reach_m
 from cvlnet.errors import InputError
-from cvlnet.evaluate import encode_tiles
-from cvlnet.geo import Array, LatLon, LocalFrame
+from cvlnet.evaluate import device_of
+from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.tensorfile import read_tensors, write_tensors
 from cvlnet.types import MapFeatures
 
-GAP_M = 10.0
 NEAR_M = 100.0
-_FORMAT = 1
+_BLOCK_CELLS = 256  # of the image are encoded at once, and
+_MARGIN_CELLS = 32  # around them, so that blocks fit together without a seam
+_MOST_CELLS = 2**26  # 2 GiB of descriptors
+_FORMAT = 2
 _KEY = "cvlnet-region"
-_LARGEST_BYTES = 64 * 2**30
+_LARGEST_BYTES = 16 * 2**30
 _REMEDY = "delete it, so that the map is encoded anew"
 
 
 @dataclass(frozen=True)
 class Region:
-    """The tiles of an overhead image, encoded.
+    """What an overhead image looks like, and the places on it where a vehicle is sought.
 
-    features: descriptors in half precision. centers_latlon_deg: of the tiles' crops, [tiles, 2].
+    Both grids are in metres (east, north) around ``anchor``. descriptor: of ``cells``, in half precision, zero beyond
+    the image. uncertainty: positive, of a vehicle at each of the ``places``. searched: whether a place is on the image
+    and near enough. steps: places are matched in squares of so many a side, the displacements within one tile.
     origin: what it was made from, by `region_origin`.
     """
 
-    features: MapFeatures
-    centers_latlon_deg: Array
+    descriptor: Float[Tensor, "channels cell_rows cell_cols"]
+    uncertainty: Float[Tensor, "rows cols"]
+    searched: Bool[Tensor, "rows cols"]
+    cells: Grid
+    places: Grid
+    steps: int
+    anchor: LatLon
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.centers_latlon_deg)
+        """Number of places that are searched."""
+        return int(self.searched.sum())
 
     @property
     def frame(self) -> LocalFrame:
-        """The world frame of the region, anchored in its middle."""
-        return LocalFrame(LatLon(*self.centers_latlon_deg.mean(axis=0).tolist()))
+        """The world frame of the region."""
+        return LocalFrame(self.anchor)
 
-    def tile(self, index: int) -> str:
-        """Name of a tile: its centre, as KITTI-CVL names tiles."""
-        latitude_deg, longitude_deg = self.centers_latlon_deg[index]
-        return f"{latitude_deg:.6f}_{longitude_deg:.6f}"
+    def first_places(self) -> Int[Tensor, "tiles 2"]:
+        """Row and column of the north-western place of every tile that holds a place to be searched."""
+        squares = self.searched.unfold(0, self.steps, self.steps).unfold(1, self.steps, self.steps)
+        return squares.flatten(-2).any(dim=-1).nonzero() * self.steps
+
+    def tiles(self, first: Int[Tensor, "tiles 2"], grid: Grid) -> MapFeatures:
+        """The tiles whose first places are these; ``grid`` is the model's, of a tile's features."""
+        descriptor = [self.descriptor[:, r : r + grid.rows, c : c + grid.cols] for r, c in first.tolist()]
+        uncertainty = [self.uncertainty[r : r + self.steps, c : c + self.steps] for r, c in first.tolist()]
+        return MapFeatures(torch.stack(descriptor).float(), torch.stack(uncertainty), grid)
+
+    def tile_center_m(self, row_col: Int[Tensor, 2]) -> Float[Tensor, 2]:
+        """Middle (east, north) of the tile that holds a place."""
+        return self.places.xy_m((row_col // self.steps * self.steps + self.steps // 2).double())
 
     def save(self, path: Path) -> None:
         """Write everything into one .safetensors file, whole or not at all."""
-        header = {"format": _FORMAT, "grid": asdict(self.features.grid), "origin": dict(self.origin)}
-        tensors = {
-            "descriptor": self.features.descriptor,
-            "uncertainty": self.features.uncertainty,
-            "centers_latlon_deg": torch.from_numpy(self.centers_latlon_deg),
+        header = {
+            "format": _FORMAT,
+            "cells": asdict(self.cells),
+            "places": asdict(self.places),
+            "steps": self.steps,
+            "anchor": self.anchor.degrees,
+            "origin": dict(self.origin),
         }
+        tensors = {"descriptor": self.descriptor, "uncertainty": self.uncertainty, "searched": self.searched}
         write_tensors(path, tensors, _KEY, header)
 
     @staticmethod
@@ -73,9 +97,12 @@ class Region:
         try:
             if header["format"] != _FORMAT:
                 raise ValueError(f"format {header['format']}, not {_FORMAT}")
-            grid = Grid(**(header["grid"] | {"center_xy_m": tuple(header["grid"]["center_xy_m"])}))
-            features = MapFeatures(tensors["descriptor"], tensors["uncertainty"], grid)
-            return Region(features, tensors["centers_latlon_deg"].numpy(), header["origin"])
+            cells, places = (
+                Grid(**(header[name] | {"center_xy_m": tuple(header[name]["center_xy_m"])}))
+                for name in ("cells", "places")
+            )
+            anchor, steps, origin = LatLon(*header["anchor"]), int(header["steps"]), header["origin"]
+            return Region(**tensors, cells=cells, places=places, steps=steps, anchor=anchor, origin=origin)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"no encoded map inside ({error})", where=path, remedy=_REMEDY) from error
 
@@ -84,49 +111,44 @@ def encode_region(
     model: CVLNet,
     image: OverheadImage,
     *,
-    gap_m: float = GAP_M,
     near: LatLon | None = None,
     radius_m: float = NEAR_M,
     progress: bool = False,
 ) -> Region:
-    """Encode the crops of a lattice over the image; with ``near`` only those centred within ``radius_m`` of it.
+    """Encode an image; with ``near`` what is needed to search the places within ``radius_m`` of it.
 
-    Where a crop reaches over the image's edge its descriptor is zero there: what a clip sees beyond the edge counts as
-    unlike, so that places near the edge are found if enough of their surroundings is on the image.
-    Raises InputError if no crop lies near enough, or the lattice is too wide for the window.
+    Beyond the image's edge the descriptor is zero: what a clip sees there counts as unlike, so that places near the
+    edge are found if enough of their surroundings is on the image.
+    Raises InputError if no place of the image is near enough, or the image is too large.
     """
-    widest_m = 2 * model.window_cells * model.map_grid.cell_m
-    if not 0 < gap_m <= widest_m:
-        remedy = f"give more than 0 and at most {widest_m:.1f} m"
-        raise InputError(f"tiles every {gap_m:g} m leave places unsearched", where=image.source, remedy=remedy)
-    centers = tile_centers(image, gap_m=gap_m, near=near, radius_m=radius_m)
-    features = encode_tiles(model, _LatticeCrops(image, centers, model.tile_grid), progress=progress)
-    for index, center in enumerate(centers):
-        if not holds(image, center, model.tile_grid):
-            features.descriptor[index] *= covered(image, center, model.map_grid)
-    origin = region_origin(model, image, gap_m=gap_m, near=near, radius_m=radius_m)
-    return Region(features, np.array([center.degrees for center in centers]), origin)
-
-
-def tile_centers(image: OverheadImage, *, gap_m: float, near: LatLon | None, radius_m: float) -> tuple[LatLon, ...]:
-    """Centres of the crops to be encoded. Raises InputError as `encode_region` does."""
-    centers = lattice(image, gap_m)
-    if near is None:
-        return centers
-    xy_m = LocalFrame(near).xy_world_m(np.array([center.degrees for center in centers]))
-    chosen = np.flatnonzero(np.hypot(*xy_m.T) <= radius_m).tolist()
-    if not chosen:
+    anchor = image.center if near is None else near
+    places = _places(model, image, near, radius_m)
+    searched = covered(image, anchor, places)
+    if near is not None:
+        searched &= torch.linalg.vector_norm(places.cell_centers_xy_m(), dim=-1) <= radius_m
+    if not searched.any():
         raise InputError(
-            f"no tile is centred within {radius_m:g} m of {near.latitude_deg:.6f}, {near.longitude_deg:.6f}",
+            f"nothing within {radius_m:g} m of {anchor.latitude_deg:.6f}, {anchor.longitude_deg:.6f} is on the map",
             where=image.source,
             remedy="give a map that holds the place, or a larger radius",
         )
-    return tuple(centers[i] for i in chosen)
+    around = model.clip_grid.rows - 1  # a clip reaches so much further than its vehicle
+    cells = Grid(places.rows + around, places.cols + around, places.cell_m, model.map_grid.center_xy_m)
+    descriptor, uncertainty = _encode(model, image, anchor, cells, progress)
+    first = model.clip_grid.rows // 2 - 1  # the place of index 0 is the corner behind this cell
+    return Region(
+        descriptor,
+        uncertainty[first : first + places.rows, first : first + places.cols].contiguous(),
+        searched,
+        cells,
+        places,
+        2 * model.window_cells + 1,
+        anchor,
+        region_origin(model, image, near=near, radius_m=radius_m),
+    )
 
 
-def region_origin(
-    model: CVLNet, image: OverheadImage, *, gap_m: float, near: LatLon | None, radius_m: float
-) -> dict[str, Any]:
+def region_origin(model: CVLNet, image: OverheadImage, *, near: LatLon | None, radius_m: float) -> dict[str, Any]:
     """What determines a region, as JSON's types: equal origins, equal regions."""
     weights = sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -134,17 +156,65 @@ def region_origin(
     overhead = sha256(repr((image.raster, image.pixels.shape)).encode())
     overhead.update(np.ascontiguousarray(image.pixels).data)
     around = None if near is None else [*near.degrees, radius_m]
-    return {"weights": weights.hexdigest(), "image": overhead.hexdigest(), "gap_m": gap_m, "around": around}
+    return {"weights": weights.hexdigest(), "image": overhead.hexdigest(), "around": around}
 
 
-class _LatticeCrops(Dataset[UInt8[Tensor, "3 rows cols"]]):
-    """The crops of one image around many centres."""
+def _places(model: CVLNet, image: OverheadImage, near: LatLon | None, radius_m: float) -> Grid:
+    """Places a cell apart that hold the image, or what is near enough of it: whole tiles of them."""
+    steps, cell_m = 2 * model.window_cells + 1, model.map_grid.cell_m
+    half_m = reach_m(image) if near is None else np.minimum(radius_m, farthest_m(image, near))
+    cols, rows = (steps * max(1, ceil((2 * half / cell_m + 1 - 1e-6) / steps)) for half in half_m.tolist())
+    if rows * cols > _MOST_CELLS:
+        raise InputError(
+            f"{rows * cell_m / 1000:.1f} x {cols * cell_m / 1000:.1f} km are too much to be searched at once",
+            where=image.source,
+            remedy="cut the map into parts, or search near a place",
+        )
+    return Grid(rows, cols, cell_m)
 
-    def __init__(self, image: OverheadImage, centers: tuple[LatLon, ...], grid: Grid) -> None:
-        self.image, self.centers, self.grid = image, centers, grid
 
-    def __len__(self) -> int:
-        return len(self.centers)
+def _encode(
+    model: CVLNet, image: OverheadImage, anchor: LatLon, cells: Grid, progress: bool
+) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"]]:
+    """Descriptor of all cells, and uncertainty at the corner south-east of each, block by block."""
+    strips = []
+    row_blocks, col_blocks = _blocks(cells.rows), _blocks(cells.cols)
+    count = len(row_blocks) * len(col_blocks)
+    with tqdm(total=count, desc="encoding the map", unit="block", disable=not progress) as bar:
+        for rows in row_blocks:
+            blocks = []
+            for cols in col_blocks:
+                blocks.append(_encode_block(model, image, anchor, cells, rows, cols))
+                bar.update()
+            strips.append([torch.cat(parts, dim=-1) for parts in zip(*blocks, strict=True)])
+    descriptor, uncertainty = (torch.cat(parts, dim=-2) for parts in zip(*strips, strict=True))
+    return descriptor[:, : cells.rows, : cells.cols].contiguous(), uncertainty[: cells.rows, : cells.cols]
 
-    def __getitem__(self, index: int) -> UInt8[Tensor, "3 rows cols"]:
-        return mirrored_crop(self.image, self.centers[index], self.grid)
+
+def _blocks(cells: int) -> list[slice]:
+    """Equal parts of a side; the network wants multiples of four cells."""
+    count = ceil(cells / _BLOCK_CELLS)
+    side = 4 * ceil(cells / count / 4)
+    return [slice(start, start + side) for start in range(0, cells, side)]
+
+
+def _encode_block(
+    model: CVLNet, image: OverheadImage, anchor: LatLon, cells: Grid, rows: slice, cols: slice
+) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"]]:
+    """Features of a block of cells, in half precision, and the uncertainty; pixels around it are seen, too."""
+    stride = model.tile_grid.rows // model.map_grid.rows
+    height, width = (part.stop - part.start + 2 * _MARGIN_CELLS for part in (rows, cols))
+    middle = torch.tensor([(part.start + part.stop - 1) / 2 for part in (rows, cols)], dtype=torch.float64)
+    to_pixels_m = torch.tensor(model.map_grid.center_xy_m, dtype=torch.float64)  # features lie beside their pixels
+    middle_xy_m = (cells.xy_m(middle) - to_pixels_m).tolist()
+    place = LatLon(*LocalFrame(anchor).latlon_deg(middle_xy_m).tolist())
+    pixels = Grid(height * stride, width * stride, model.tile_grid.cell_m)
+    with torch.inference_mode():
+        crop = mirrored_crop(image, place, pixels).to(device_of(model))
+        features, unsure = (tensor[0].cpu() for tensor in model.encode_overhead(crop.unsqueeze(0)))
+    inner = (slice(_MARGIN_CELLS, height - _MARGIN_CELLS), slice(_MARGIN_CELLS, width - _MARGIN_CELLS))
+    features = features[:, inner[0], inner[1]].half()
+    if not holds(image, place, pixels):
+        block = Grid(features.shape[1], features.shape[2], cells.cell_m, model.map_grid.center_xy_m)
+        features = features * covered(image, place, block)
+    return features, unsure[inner]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from cvlnet.checkpoint import load_model
 from cvlnet.data.clips import ClipSpec, assemble_clip
@@ -16,11 +16,11 @@ from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.recording import Recording
 from cvlnet.device import named_device
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geo import LatLon
 from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
 from cvlnet.localize.picture import draw
-from cvlnet.localize.region import GAP_M, NEAR_M, Region, encode_region, region_origin
-from cvlnet.localize.search import MOST_FIXES, candidates, distinct, search
+from cvlnet.localize.region import NEAR_M, Region, encode_region, region_origin
+from cvlnet.localize.search import MOST_FIXES, distinct, search
 from cvlnet.model.cvlnet import CVLNet
 
 
@@ -44,7 +44,6 @@ class MapFiles:
     """An overhead image and how it is searched, see `encode_region`. region: keeps the encoded map between calls."""
 
     image: Path
-    gap_m: float = GAP_M
     near: LatLon | None = None
     radius_m: float = NEAR_M
     region: Path | None = None
@@ -74,9 +73,9 @@ def answer(
     truth = frame.position if frame is not None and clip_files.drive is not None else None
     if truth is not None:
         _require_searched(truth, region, image, f"{recording.name}, frame {newest}")
-    volume = search(model, clip, region)
-    fixes = distinct(region, candidates(region, volume, model.sharpness.item()), most=most)
-    return Answer(clip, image, region, volume, fixes, truth)
+    scores = search(model, clip, region)
+    fixes = distinct(region, scores, model.sharpness.item(), most=most)
+    return Answer(clip, image, region, scores, fixes, truth)
 
 
 def write_answer(found: Answer, out: Path) -> None:
@@ -87,10 +86,11 @@ def write_answer(found: Answer, out: Path) -> None:
 
 
 def searched(place: LatLon, region: Region) -> bool:
-    """Whether the windows of the region's tiles hold a place."""
-    xy_m = LocalFrame(place).xy_world_m(region.centers_latlon_deg)
-    steps = region.features.uncertainty.shape[-1]
-    return bool(np.abs(xy_m).max(axis=1).min() <= steps * region.features.grid.cell_m / 2)
+    """Whether a place is among those of the region that are searched."""
+    xy_m = torch.from_numpy(region.frame.xy_world_m(place.degrees))
+    row, col = region.places.row_col(xy_m).round().long().tolist()
+    inside = 0 <= row < region.places.rows and 0 <= col < region.places.cols
+    return inside and bool(region.searched[row, col])
 
 
 def _recording(files: ClipFiles) -> Recording:
@@ -109,18 +109,17 @@ def _last_frame(recording: Recording, camera: int) -> int:
 
 def _region(model: CVLNet, image: OverheadImage, files: MapFiles, progress: bool) -> Region:
     """Encode the image, or take the region that is kept from an earlier call."""
-    settings = (files.gap_m, files.near, files.radius_m)
-    gap_m, near, radius_m = settings
+    near, radius_m = files.near, files.radius_m
     if files.region is not None and files.region.exists():
         region = Region.load(files.region)
-        if region.origin != region_origin(model, image, gap_m=gap_m, near=near, radius_m=radius_m):
+        if region.origin != region_origin(model, image, near=near, radius_m=radius_m):
             raise InputError(
                 "the map kept there was made from another image, with other weights or settings",
                 where=files.region,
                 remedy="delete it, or name another file",
             )
         return region
-    region = encode_region(model, image, gap_m=gap_m, near=near, radius_m=radius_m, progress=progress)
+    region = encode_region(model, image, near=near, radius_m=radius_m, progress=progress)
     if files.region is not None:
         region.save(files.region)
     return region

@@ -1,52 +1,25 @@
-"""From a clip and a region to ranked fixes: match with every tile, decode, keep one fix for each place."""
+"""From a clip and a region to ranked fixes: a score for every place, its peaks, one fix for each that stands apart."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.evaluate import device_of
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
-from cvlnet.grid import Grid
-from cvlnet.localize.region import GAP_M, NEAR_M, Region, encode_region
+from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.model.match import ScoreVolume, match
+from cvlnet.model.match import Decoded, ScoreVolume, match
 from cvlnet.types import Clip, Fix, MapFeatures
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 ELSEWHERE_M = 10.0  # fixes farther apart than this name two places
 MOST_FIXES = 10
 _BLOCK = 128  # tiles matched at once: bounds the memory
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The best place of every tile of a region, best first; places in metres of the region's frame."""
-
-    tile: I64  # [n], into the region's tiles
-    xy_m: F64  # [n, 2]
-    offset_m: F64  # [n, 2], from the tile's centre
-    covariance_m2: F64  # [n, 2, 2]
-    similarity: F64  # [n]
-
-    def __len__(self) -> int:
-        return len(self.tile)
-
-
-@dataclass(frozen=True)
-class SimilarityMap:
-    """The best score of any tile at each place, NaN where none was asked; ``grid`` is in the region's frame."""
-
-    values: F64  # [rows, cols]
-    grid: Grid
 
 
 def localize(
@@ -54,101 +27,97 @@ def localize(
     clip: Clip,
     image: OverheadImage,
     *,
-    gap_m: float = GAP_M,
     near: LatLon | None = None,
     radius_m: float = NEAR_M,
     most: int = MOST_FIXES,
 ) -> tuple[Fix, ...]:
     """Where on an overhead image a clip, batch shape [frames], was taken: fixes of different places, best first.
 
-    To ask one image many times, encode it once (`encode_region`) and use `search`, `candidates` and `distinct`.
-    Raises InputError if no tile fits into the image, or none within ``radius_m`` of ``near``.
+    To ask one image many times, encode it once (`encode_region`) and use `search` and `distinct`.
+    Raises InputError if nothing of the image lies within ``radius_m`` of ``near``.
     """
-    region = encode_region(model, image, gap_m=gap_m, near=near, radius_m=radius_m)
-    found = candidates(region, search(model, clip, region), model.sharpness.item())
-    return distinct(region, found, most=most)
+    region = encode_region(model, image, near=near, radius_m=radius_m)
+    return distinct(region, search(model, clip, region), model.sharpness.item(), most=most)
 
 
-def search(model: CVLNet, clip: Clip, region: Region) -> ScoreVolume:
-    """Scores of a clip, batch shape [frames], against every tile of a region, [tiles, steps, steps]."""
-    features, parts = region.features, []
+def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
+    """Scores of a clip, batch shape [frames], at all places of a region; minus infinity where none is sought."""
+    device, steps = device_of(model), region.steps
+    scores = torch.full(region.searched.shape, -torch.inf)
     with torch.inference_mode():
-        asked = model.encode_clip(_batch_of_one(clip).to(device_of(model)))
-        for start in range(0, len(region), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            block = MapFeatures(
-                features.descriptor[rows].to(device_of(model)).float(),
-                features.uncertainty[rows].to(device_of(model)),
-                features.grid,
-            )
-            parts.append(match(asked, block).scores[0].cpu())
-    return ScoreVolume(torch.cat(parts), features.grid.cell_m)
-
-
-def candidates(region: Region, volume: ScoreVolume, sharpness: float) -> Candidates:
-    """What each tile's scores say, by falling similarity. sharpness: the model's."""
-    decoded = volume.decode(sharpness)
-    order = decoded.similarity.argsort(descending=True, stable=True)
-    similarity, offset_m, covariance_m2 = (
-        _float64(tensor[order]) for tensor in (decoded.similarity, decoded.offset_m, decoded.covariance_m2)
-    )
-    tile = order.numpy()
-    tile_xy_m = region.frame.xy_world_m(region.centers_latlon_deg[tile])
-    return Candidates(tile, tile_xy_m + offset_m, offset_m, covariance_m2, similarity)
+        asked = model.encode_clip(_batch_of_one(clip).to(device))
+        for first in torch.split(region.first_places(), _BLOCK):
+            tiles = region.tiles(first, model.map_grid)
+            on_device = MapFeatures(tiles.descriptor.to(device), tiles.uncertainty.to(device), tiles.grid)
+            for (row, col), square in zip(first.tolist(), match(asked, on_device).scores[0].cpu(), strict=True):
+                scores[row : row + steps, col : col + steps] = square
+    return scores.masked_fill(~region.searched, -torch.inf)
 
 
 def distinct(
-    region: Region, ranked: Candidates, *, most: int = MOST_FIXES, elsewhere_m: float = ELSEWHERE_M
+    region: Region,
+    scores: Float[Tensor, "rows cols"],
+    sharpness: float,
+    *,
+    most: int | None = MOST_FIXES,
+    elsewhere_m: float = ELSEWHERE_M,
 ) -> tuple[Fix, ...]:
-    """The best fix of each place, best first: what names a place within ``elsewhere_m`` of a better one is dropped.
+    """The peaks of the scores as fixes, best first: one within ``elsewhere_m`` of a better one is dropped.
 
-    A fix's margin is its lead over the best candidate that lies elsewhere: negative for all but the first. Where all
-    candidates name one place it is the lead over the last of them: others are lower still.
+    sharpness: the model's. A fix's margin is its lead over the best peak that lies elsewhere: negative for all but the
+    first. Where there is no other it is the lead over the lowest score: others are lower still.
     """
-    left = np.ones(len(ranked), dtype=bool)
+    peaks, heights = local_maxima(scores)
+    xy_m = region.places.xy_m(peaks.double()).numpy()
+    left = np.ones(len(peaks), dtype=bool)
+    lowest = float(scores[region.searched].min())
     fixes: list[Fix] = []
-    while left.any() and len(fixes) < most:
+    while left.any() and (most is None or len(fixes) < most):
         best = int(left.argmax())
-        elsewhere = np.linalg.norm(ranked.xy_m - ranked.xy_m[best], axis=1) > elsewhere_m
-        rival = int(elsewhere.argmax()) if elsewhere.any() else len(ranked) - 1
-        fixes.append(_fix(region, ranked, best, rival))
+        elsewhere = np.linalg.norm(xy_m - xy_m[best], axis=1) > elsewhere_m
+        rival = float(heights[int(elsewhere.argmax())]) if elsewhere.any() else lowest
+        fixes.append(_fix(region, peaks[best], _decode(region, scores, peaks[best], sharpness), rival))
         left &= elsewhere
         left[best] = False
     return tuple(fixes)
 
 
-def similarity_map(region: Region, volume: ScoreVolume) -> SimilarityMap:
-    """Scores of all tiles laid over the region; the best counts where tiles overlap."""
-    places_m = volume.grid.cell_centers_xy_m().numpy().reshape(-1, 2)
-    xy_m = (region.frame.xy_world_m(region.centers_latlon_deg)[:, None] + places_m).reshape(-1, 2)
-    low_m, high_m = xy_m.min(axis=0), xy_m.max(axis=0)
-    cols, rows = (np.ceil((high_m - low_m) / volume.cell_m - 1e-3).astype(int) + 1).tolist()
-    east_m = low_m[0] + (cols - 1) / 2 * volume.cell_m  # the outermost places are in the middle of their cells
-    north_m = low_m[1] + (rows - 1) / 2 * volume.cell_m
-    grid = Grid(rows, cols, volume.cell_m, (float(east_m), float(north_m)))
-    row, col = grid.row_col(torch.from_numpy(xy_m)).round().long().unbind(-1)
-    values = np.full((rows, cols), -np.inf)
-    np.maximum.at(values, (row.numpy(), col.numpy()), _float64(volume.scores).reshape(-1))
-    return SimilarityMap(np.where(np.isfinite(values), values, np.nan), grid)
+def local_maxima(scores: Float[Tensor, "rows cols"]) -> tuple[Int[Tensor, "peaks 2"], Float[Tensor, peaks]]:
+    """Row and column of the places that none of their eight neighbours exceeds, by falling score, and the scores."""
+    around = functional.max_pool2d(scores.unsqueeze(0), 3, stride=1, padding=1)[0]
+    peaks = ((scores == around) & scores.isfinite()).nonzero()
+    heights = scores[peaks[:, 0], peaks[:, 1]]
+    order = heights.argsort(descending=True, stable=True)
+    return peaks[order], heights[order]
 
 
-def _fix(region: Region, ranked: Candidates, index: int, rival: int) -> Fix:
-    tile = int(ranked.tile[index])
-    (east_m, north_m), (first, second) = ranked.offset_m[index].tolist(), ranked.covariance_m2[index].tolist()
+def _decode(region: Region, scores: Tensor, peak: Tensor, sharpness: float) -> Decoded:
+    """What the scores say in a window around a peak; higher ones there belong to a better place."""
+    reach = region.steps // 2
+    padded = functional.pad(scores, (reach,) * 4, value=-torch.inf)
+    row, col = peak.tolist()
+    window = padded[row : row + region.steps, col : col + region.steps]
+    own = window.masked_fill(window > scores[row, col], -torch.inf)
+    return ScoreVolume(own.double(), region.places.cell_m).decode(sharpness)
+
+
+def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float) -> Fix:
+    center_m = region.tile_center_m(peak)
+    xy_m = region.places.xy_m(peak.double()) + decoded.offset_m
+    latitude_deg, longitude_deg = region.frame.latlon_deg(center_m.numpy()).tolist()
+    east_m, north_m = (xy_m - center_m).tolist()
+    first, second = decoded.covariance_m2.tolist()
+    similarity = float(decoded.similarity)
     return Fix(
-        position=LatLon(*region.frame.latlon_deg(ranked.xy_m[index]).tolist()),
-        tile=region.tile(tile),
+        position=LatLon(*region.frame.latlon_deg(xy_m.numpy()).tolist()),
+        tile=f"{latitude_deg:.6f}_{longitude_deg:.6f}",
         offset_m=(east_m, north_m),
         covariance_m2=((first[0], first[1]), (second[0], second[1])),
-        similarity=float(ranked.similarity[index]),
-        margin=float(ranked.similarity[index] - ranked.similarity[rival]),
+        similarity=similarity,
+        margin=similarity - rival,
     )
 
 
 def _batch_of_one(clip: Clip) -> Clip:
     camera, pose = Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam])
     return Clip(clip.images.unsqueeze(0), camera, pose)
-
-
-def _float64(tensor: Tensor) -> F64:
-    return np.asarray(tensor.double().numpy())

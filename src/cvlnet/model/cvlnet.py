@@ -60,15 +60,23 @@ class CVLNet(nn.Module):
         """The score covers displacements of +- so many cells."""
         return (self.map_grid.rows - self.clip_grid.rows) // 2
 
+    def encode_overhead(
+        self, images: UInt8[Tensor, "n 3 height width"]
+    ) -> tuple[Float[Tensor, "n channels rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
+        """Descriptors of the cells of overhead images, RGB, north up, and the uncertainty of a vehicle between them.
+
+        The vehicle stands where four cells meet; sides are multiples of 16 pixels of ``tile_grid``'s size.
+        """
+        features = self.overhead_encoder(self.normalize(images))
+        corners = functional.avg_pool2d(self.uncertainty_head(features), 2, stride=1)[:, 0]
+        uncertainty = (corners.float().tanh() * math.log(2.0)).exp()
+        return self.overhead_head(features).float(), uncertainty
+
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
         """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
-        features = self.overhead_encoder(self.normalize(tiles))
-        margin = (self.map_grid.rows - 2 * self.window_cells) // 2 - 1
-        logit = self.uncertainty_head(features)[:, 0]
-        at_vehicle = logit[:, margin:-margin, margin:-margin]
-        corners = functional.avg_pool2d(at_vehicle, 2, stride=1)  # the vehicle stands where four cells meet
-        uncertainty = (corners.float().tanh() * math.log(2.0)).exp()
-        return MapFeatures(self.overhead_head(features).float(), uncertainty, self.map_grid)
+        descriptor, uncertainty = self.encode_overhead(tiles)
+        margin = self.clip_grid.rows // 2 - 1
+        return MapFeatures(descriptor, uncertainty[:, margin:-margin, margin:-margin], self.map_grid)
 
     def encode_clip(self, clip: Clip) -> ClipFeatures:
         """Features of clips, [clips, frames, ...], on the overhead grid around the vehicle."""
