@@ -79,12 +79,14 @@ class TrainConfig:
         weight_decay: Of AdamW, for kernels only.
         warmup_steps: The learning rates rise over so many steps, and then fall to zero as half a cosine.
         freeze_early: The backbones' first layers stay as ImageNet made them.
+        freeze_norms: The backbones normalise by the statistics that they start with.
         clip_gradient_norm: Gradients are shortened to this.
         loss: "infonce" over all tiles, or "soft_margin", the paper's.
         margin_scale: Of the soft margin.
         memory_tiles: So many tiles of earlier steps are negatives, too.
         displacement_weight: Of the loss for the displacement within the right tile.
         neighbours: So many clips of a batch stand together in the same streets, as hard negatives for each other.
+        stay: So many batches after another stand in one town, so that the tiles remembered are hard negatives.
         min_distance_m: No two clips of a batch are nearer to each other.
         heading_error_deg: Clips are turned by up to so much, as if the compass were wrong.
         rotate_world: Clip and tile are turned together by any angle.
@@ -105,12 +107,14 @@ class TrainConfig:
     weight_decay: float = 1e-2
     warmup_steps: int = 100
     freeze_early: bool = True
+    freeze_norms: bool = True
     clip_gradient_norm: float = 1.0
     loss: Literal["infonce", "soft_margin"] = "infonce"
     margin_scale: float = 10.0
     memory_tiles: int = 64
     displacement_weight: float = 1.0
     neighbours: int = 4
+    stay: int = 16
     min_distance_m: float = 30.0
     heading_error_deg: float = 2.0
     rotate_world: bool = True
@@ -122,7 +126,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
+        for name in ("steps", "batch_size", "frames", "stay", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
         _check(0 <= self.memory_tiles <= 65_536, "memory_tiles", "from 0 to 65536", self)

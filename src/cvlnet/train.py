@@ -66,9 +66,10 @@ class Trainer:
 
     def __init__(self, model: CVLNet, config: TrainConfig) -> None:
         self.model, self.config, self.step = model, config, 0
-        self._frozen = early_layers(model) if config.freeze_early else []
-        for layer in self._frozen:
+        early = early_layers(model) if config.freeze_early else []
+        for layer in early:
             layer.requires_grad_(False)
+        self._as_they_are = early + (norms_of_backbones(model) if config.freeze_norms else [])
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
         self.memory = TileMemory(config.memory_tiles, model.map_grid)
@@ -76,8 +77,8 @@ class Trainer:
     def update(self, batch: Batch) -> dict[str, float]:
         """One optimizer step; returns the losses by name."""
         self.model.train()
-        for layer in self._frozen:
-            layer.eval()  # keeps the statistics of batch normalisation, too
+        for layer in self._as_they_are:
+            layer.eval()  # keeps the statistics of batch normalisation
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
         terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config, self.memory)
@@ -175,6 +176,12 @@ def early_layers(model: CVLNet) -> list[nn.Module]:
     return [layer for encoder in encoders for layer in encoder.backbone.early_layers()]
 
 
+def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
+    """The batch normalisations of both backbones."""
+    encoders = (model.ground_encoder, model.overhead_encoder)
+    return [layer for encoder in encoders for layer in encoder.backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
 def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig, memory: TileMemory) -> dict[str, Tensor]:
     """The terms of the loss, weighted, by name; the batch's tiles are remembered."""
     device = device_of(model)
@@ -245,6 +252,7 @@ def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int) ->
             seed=config.seed,
             epoch=epoch,
             neighbours=config.neighbours,
+            stay=config.stay,
         )
         length = len(sampler)
         if skip < length:

@@ -75,6 +75,19 @@ def test_neighbours_stand_in_the_same_streets() -> None:
     assert groups_of_one_street(scattered) < 0.4
 
 
+def test_batches_stay_in_one_town() -> None:
+    """Two towns ten kilometres apart: four batches of one, then four of the other or the same."""
+    places = street(300) + street(300, north_m=10_000.0)
+    drawn = batches(SpacedBatchSampler(places, 4, MIN_M, stay=4))
+    towns = [{item // 300 for item in batch} for batch in drawn]
+    stays = [set().union(*towns[i : i + 4]) for i in range(0, 80, 4)]
+    assert sum(len(stay) == 1 for stay in stays) >= 18
+    assert set().union(*stays) == {0, 1}
+    flat = [item for batch in drawn for item in batch]
+    assert len(set(flat)) == len(flat)
+    assert len(flat) > 0.9 * len(places)
+
+
 def test_processes_share_the_batches_of_one_plan() -> None:
     places = street()
     whole = batches(SpacedBatchSampler(places, 4, MIN_M))
