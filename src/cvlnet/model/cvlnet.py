@@ -70,7 +70,7 @@ class CVLNet(nn.Module):
         features = self.overhead_encoder(self.normalize(images))
         corners = functional.avg_pool2d(self.uncertainty_head(features), 2, stride=1)[:, 0]
         uncertainty = (corners.float().tanh() * math.log(2.0)).exp()
-        return self.overhead_head(features).float(), uncertainty
+        return bounded(self.overhead_head(features).float()), uncertainty
 
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
         """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
@@ -89,7 +89,7 @@ class CVLNet(nn.Module):
         described = self.ground_head(self.fusion(projected)).float()
         seen = projected.visible.any(dim=1)
         weight = described[:, -1].sigmoid() * seen
-        return ClipFeatures(described[:, :-1] * seen.unsqueeze(1), weight, self.clip_grid)
+        return ClipFeatures(bounded(described[:, :-1]) * seen.unsqueeze(1), weight, self.clip_grid)
 
     def forward(self, clip: Clip, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> ScoreVolume:
         """Scores of every clip against every tile."""
@@ -98,6 +98,11 @@ class CVLNet(nn.Module):
     def normalize(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 height width"]:
         """RGB bytes to [0, 1], laid out channels last."""
         return (images.to(self.log_sharpness.dtype) / 255).contiguous(memory_format=torch.channels_last)
+
+
+def bounded(descriptor: Float[Tensor, "n channels rows cols"]) -> Float[Tensor, "n channels rows cols"]:
+    """Each cell's descriptor, shortened to less than one: how long it is says how much the cell counts."""
+    return descriptor / (1 + descriptor.square().sum(dim=1, keepdim=True)).sqrt()
 
 
 def feature_grid(pixels: Grid, stride: int, first_center_px: float) -> Grid:
