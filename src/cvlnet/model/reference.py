@@ -1,0 +1,242 @@
+"""The authors' network, for their trained weights: its features and scores are those of the published code.
+
+It differs from the network of `cvlnet.model.cvlnet` by the published conventions, which hold here only: a cell lies at
+its north-west corner, features are zero outside the image, all frames count in every cell, the overhead image ends
+where the clip's grid does (zeros lie beyond), and the offset is decoded on a grid that is not the true one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cvlnet.model.encoder import PaperEncoder
+from cvlnet.model.sequences import (
+    Conv2dSequence,
+    Conv3dSequence,
+    FuseConv2d,
+    FuseConv3d,
+    FuseLstm,
+    FuseTransformer,
+    LstmSequence,
+    VisibilityWeighted,
+)
+
+CHANNELS, DESCRIPTOR_CHANNELS = 16, 4
+CELLS = 32
+WINDOW = 3
+TILE_PX = 512
+CAMERA_HEIGHT_M = 1.65
+_LEAST_DEPTH = 1e-6
+_NAME = re.compile(
+    r"(?P<fusion>vis_Conv2D|vis_Conv3D|vis_LSTM|fuse_Conv2D|fuse_Conv3D|fuse_LSTM|fuse_Transformer)"
+    r"-(?P<projection>Geometry|Unet|Reshape)-sim0-stereo(?P<stereo>[01])-s(?P<frames>[1-9]|1[0-6])"
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the published networks. frames: of each camera."""
+
+    fusion: str
+    projection: str
+    stereo: bool
+    frames: int
+
+    @staticmethod
+    def parse(name: str) -> Variant:
+        """From ``FUSION-PROJECTION-sim0-stereoB-sS``. Raises ValueError for anything else."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise ValueError(f"not a variant's name: {name!r}")
+        return Variant(found["fusion"], found["projection"], found["stereo"] == "1", int(found["frames"]))
+
+    @property
+    def pictures(self) -> int:
+        """Length of the sequence: with two cameras twice the frames."""
+        return self.frames * (2 if self.stereo else 1)
+
+
+class UncertaintyNet(nn.Module):
+    """The scene prior as published: from the descriptor with zeros around to a value in (0, 1) a displacement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(7):
+            layers += [nn.ReLU(), nn.Conv2d(DESCRIPTOR_CHANNELS, DESCRIPTOR_CHANNELS, 5)]
+        self.convs = nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(DESCRIPTOR_CHANNELS, 1, 4), nn.Sigmoid())
+
+    def forward(self, padded: Float[Tensor, "tiles channels rows cols"]) -> Float[Tensor, "tiles steps steps"]:
+        """One value for each displacement."""
+        return torch.as_tensor(self.convs(padded)[:, 0])
+
+
+class UnetProjection(nn.Module):
+    """A learned projection without geometry: features of a frame [n, 16, 16, 64] to the grid [n, 16, 32, 32]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(CHANNELS, 32, 3, padding=1), nn.Conv2d(32, 64, 3, padding=1)])
+        self.up = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in ((64, 32), (32, 32), (32, CHANNELS)))
+
+    def forward(self, features: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels rows cols"]:
+        """The middle is reshaped from a wide picture to a square map, in the order of memory."""
+        x = features
+        for conv in self.down:
+            x = functional.max_pool2d(conv(x.relu()), 2)
+        side = CELLS // 4
+        x = self.up[0](x.reshape(len(x), -1, side, side).relu())
+        x = self.up[1](functional.interpolate(x, (2 * side, 2 * side)).relu())
+        return torch.as_tensor(self.up[2](functional.interpolate(x, (CELLS, CELLS)).relu()))
+
+
+class ReferenceNetwork(nn.Module):
+    """The published network of a variant."""
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.variant = variant
+        self.overhead_encoder, self.ground_encoder = PaperEncoder(CHANNELS), PaperEncoder(CHANNELS)
+        self.overhead_head, self.ground_head = _downwards(), _downwards()
+        self.uncertainty = UncertaintyNet()
+        self.fusion = _fusion(variant)
+        self.projection = UnetProjection() if variant.projection == "Unet" else nn.Identity()
+
+    def encode_overhead(
+        self, tiles: Float[Tensor, "tiles 3 height width"]
+    ) -> tuple[Float[Tensor, "tiles channels rows cols"], Float[Tensor, "tiles steps steps"]]:
+        """Descriptors and uncertainty."""
+        descriptor = self.overhead_head(self.overhead_encoder(tiles))
+        return descriptor, self.uncertainty(functional.pad(descriptor, (WINDOW,) * 4))
+
+    def encode_ground(
+        self,
+        images: Float[Tensor, "clips pictures 3 height width"],
+        intrinsics_px: Float[Tensor, "clips pictures 3 3"],
+        xy_m: Float[Tensor, "clips pictures 2"],
+        yaw_rad: Float[Tensor, "clips pictures"],
+        cell_m: float,
+    ) -> Float[Tensor, "clips channels rows cols"]:
+        """The fused descriptor. xy_m and yaw_rad: of the cameras, (east, north) of the first one, heading."""
+        features = self.ground_encoder(images.flatten(0, 1))
+        if self.variant.projection == "Geometry":
+            scale = torch.tensor([features.shape[-1] / images.shape[-1], features.shape[-2] / images.shape[-2], 1.0])
+            k = intrinsics_px.flatten(0, 1) * scale.unsqueeze(-1)
+            projected = project(features, k, xy_m.flatten(0, 1), yaw_rad.flatten(), cell_m)
+        elif self.variant.projection == "Unet":
+            projected = self.projection(features)
+        else:
+            projected = features.reshape(len(features), CHANNELS, CELLS, CELLS)
+        frames = projected.unflatten(0, images.shape[:2])
+        everywhere = torch.ones_like(frames[:, :, 0], dtype=torch.bool)
+        return torch.as_tensor(self.ground_head(self.fusion(frames, everywhere)))
+
+
+def project(
+    features: Float[Tensor, "n channels height width"],
+    k: Float[Tensor, "n 3 3"],
+    xy_m: Float[Tensor, "n 2"],
+    yaw_rad: Float[Tensor, " n"],
+    cell_m: float,
+) -> Float[Tensor, "n channels rows cols"]:
+    """Features at the cells' north-west corners on the ground; k: of the features."""
+    index = torch.arange(CELLS, dtype=features.dtype, device=features.device) - CELLS // 2
+    north, east = torch.meshgrid(-index * cell_m, index * cell_m, indexing="ij")
+    ahead_east, ahead_north = yaw_rad.cos()[:, None, None], yaw_rad.sin()[:, None, None]
+    east, north = east - xy_m[:, 0, None, None], north - xy_m[:, 1, None, None]
+    depth = (east * ahead_east + north * ahead_north).clamp(min=_LEAST_DEPTH)
+    right = east * ahead_north - north * ahead_east
+    x = k[:, 0, 0, None, None] * right / depth + k[:, 0, 2, None, None]
+    y = k[:, 1, 1, None, None] * CAMERA_HEIGHT_M / depth + k[:, 1, 2, None, None]
+    height, width = features.shape[-2:]
+    normalized = torch.stack([2 * x / width - 1, 2 * y / height - 1], dim=-1)
+    return functional.grid_sample(features, normalized, align_corners=False)
+
+
+def scores(
+    ground: Float[Tensor, "clips channels rows cols"],
+    overhead: Float[Tensor, "tiles channels rows cols"],
+    uncertainty: Float[Tensor, "tiles steps steps"],
+) -> Float[Tensor, "clips tiles steps steps"]:
+    """Normalised correlation at every displacement, divided by the uncertainty."""
+    kernel = functional.normalize(ground.flatten(1)).reshape(ground.shape)
+    padded = functional.pad(overhead, (WINDOW,) * 4)
+    padded = functional.normalize(padded.flatten(1)).reshape(padded.shape)
+    correlation = functional.conv2d(padded, kernel).transpose(0, 1)
+    energy = functional.avg_pool2d(padded.square().sum(dim=1), CELLS, stride=1) * CELLS**2
+    return correlation / (energy.sqrt().clamp(min=1e-12) * uncertainty)
+
+
+def published_shift_m(volume: Float[Tensor, "*batch steps steps"], m_per_px: float) -> Float[Tensor, "*batch 2"]:
+    """The offset (north, east) as the published code decodes it, on a grid that is not the true one."""
+    steps = volume.shape[-1]
+    best = volume.flatten(-2).argmax(dim=-1)
+    row, col = best // steps, best % steps
+    step_m = m_per_px * TILE_PX / (CELLS + 2 * WINDOW)
+    return torch.stack([-(row - steps / 2), col - steps / 2], dim=-1) * step_m
+
+
+_RENAMED = (
+    (r"(Sat|Grd)FeatureNet\.model\.0\.", r"\1_encoder.backbone.features."),
+    (r"(Sat|Grd)FeatureNet\.model\.1\.", r"\1_encoder.reduce.0."),
+    (r"(Sat|Grd)FeatureNet\.model\.3\.", r"\1_encoder.reduce.2."),
+    (r"(Sat|Grd)Downch\.", r"\1_head."),
+    (r"^Sat_", "overhead_"),
+    (r"^Grd_", "ground_"),
+    (r"^UncertaintyNet\.", "uncertainty."),
+    (r"^ProjNet\.encs\.1\.", "projection.down.0."),
+    (r"^ProjNet\.encs\.4\.", "projection.down.1."),
+    (r"^ProjNet\.decs(\d)\.1\.", r"projection.up.\1."),
+    (r"^FuseNet\.nn_layers\.", "fusion.layers."),
+    (r"\.proj\.", ".out."),
+    (r"^FuseNet\.Conv3D\.", "fusion.over_time."),
+    (r"^FuseNet\.convs0\.", "fusion.sequence.convs."),
+    (r"^FuseNet\.SeqNet\.LSTM_layer\.cell_list\.(\d)\.conv\.", r"fusion.sequence.cells.\1.gates."),
+    (r"^FuseNet\.SeqNet\.LSTM_layer\.cell_list\.(\d)\.outconv\.", r"fusion.sequence.cells.\1.out."),
+    (r"^FuseNet\.SeqNet\.convs\.", "fusion.sequence.last."),
+)
+
+
+def our_name(published: str, variant: Variant) -> str:
+    """What a parameter of the published network is called here."""
+    name = published
+    for pattern, replacement in _RENAMED:
+        name = re.sub(pattern, replacement, name)
+    weighted = variant.fusion.startswith("vis")
+    if variant.fusion == "vis_Conv2D":  # its convolutions stand behind a first ReLU
+        name = re.sub(
+            r"^FuseNet\.SeqNet\.(\d)\.", lambda found: f"fusion.sequence.convs.{int(found[1]) - 1}.", name
+        )
+    name = re.sub(r"^FuseNet\.SeqNet\.", "fusion.sequence.convs.", name)
+    return re.sub(r"^FuseNet\.convs\.", "fusion.visibility." if weighted else "fusion.convs.", name)
+
+
+def _downwards() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(CHANNELS, DESCRIPTOR_CHANNELS, 3, padding=1, bias=False),
+    )
+
+
+def _fusion(variant: Variant) -> nn.Module:
+    match variant.fusion:
+        case "vis_Conv2D":
+            return VisibilityWeighted(Conv2dSequence(CHANNELS))
+        case "vis_Conv3D":
+            return VisibilityWeighted(Conv3dSequence(CHANNELS))
+        case "vis_LSTM":
+            return VisibilityWeighted(LstmSequence(CHANNELS, as_published=True))
+        case "fuse_Conv2D":
+            return FuseConv2d(CHANNELS)
+        case "fuse_Conv3D":
+            return FuseConv3d(CHANNELS, variant.pictures)
+        case "fuse_LSTM":
+            return FuseLstm(CHANNELS, as_published=True)
+    return FuseTransformer(CHANNELS)

@@ -1,0 +1,222 @@
+"""Sequence encoders and fusions of the paper: one overhead map of the feature maps of all frames (section 3.2, table 3).
+
+Names follow the paper's variants: ``vis_X`` weighs every frame's features by a visibility that the sequence encoder X
+finds, ``fuse_X`` computes the fused map from the encoder's output. Frames come newest first.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from cvlnet.model.fuse import visible_softmax
+
+HIDDEN = 8
+HEADS, LAYERS = 2, 2  # of the attention
+
+Frames = Float[Tensor, "clips frames channels rows cols"]
+Fused = Float[Tensor, "clips channels rows cols"]
+Visible = Bool[Tensor, "clips frames rows cols"]
+
+
+class Conv2dSequence(nn.Module):
+    """Every frame by itself: three convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = _convolutions(channels, HIDDEN, HIDDEN, HIDDEN)
+
+    def forward(self, frames: Frames) -> Frames:
+        """Features of each frame, 8 channels."""
+        return torch.as_tensor(self.convs(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]))
+
+
+class Conv3dSequence(nn.Module):
+    """Frames with their neighbours in time: two 3 x 3 x 3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            nn.Conv3d(channels, HIDDEN, 3, padding=1), nn.ReLU(), nn.Conv3d(HIDDEN, HIDDEN, 3, padding=1)
+        )
+
+    def forward(self, frames: Frames) -> Frames:
+        """Features of each frame, 8 channels."""
+        return torch.as_tensor(self.convs(frames.transpose(1, 2)).transpose(1, 2))
+
+
+class LstmCell(nn.Module):
+    """A convolutional LSTM cell with batch normalisation (Shi et al. 2015)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gates = nn.Sequential(nn.Conv2d(channels + HIDDEN, 4 * HIDDEN, 3, padding=1), nn.BatchNorm2d(4 * HIDDEN))
+        self.out = nn.Sequential(nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1), nn.BatchNorm2d(HIDDEN))
+
+    def forward(self, x: Fused, hidden: Fused, memory: Fused) -> tuple[Fused, Fused, Fused]:
+        """Output, hidden state and memory of the next step."""
+        entry, forget, exit_, candidate = self.gates(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
+        memory = forget.sigmoid() * memory + entry.sigmoid() * candidate.tanh()
+        hidden = exit_.sigmoid() * memory.tanh()
+        return self.out(hidden), hidden, memory
+
+
+class LstmSequence(nn.Module):
+    """Two stacked LSTM cells over the frames, newest first.
+
+    as_published: hidden state and memory change places from one step to the next, as in the published code.
+    """
+
+    def __init__(self, channels: int, *, as_published: bool = False) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList([LstmCell(channels), LstmCell(HIDDEN)])
+        self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1), nn.BatchNorm2d(HIDDEN))
+        self.as_published = as_published
+
+    def forward(self, frames: Frames) -> Frames:
+        """Features of each frame, 8 channels."""
+        sequence = list(frames.unbind(dim=1))
+        for cell in self.cells:
+            hidden = memory = torch.zeros_like(sequence[0][:, :1]).repeat(1, HIDDEN, 1, 1)
+            for index, x in enumerate(sequence):
+                sequence[index], hidden, memory = cell(x, hidden, memory)
+                if self.as_published:
+                    hidden, memory = memory, hidden
+        outputs = torch.stack(sequence, dim=1)
+        return torch.as_tensor(self.last(outputs.flatten(0, 1)).unflatten(0, frames.shape[:2]))
+
+
+class VisibilityWeighted(nn.Module):
+    """vis_X: softmax of a visibility over the frames that see a cell, and the weighted sum of their features."""
+
+    def __init__(self, sequence: nn.Module) -> None:
+        super().__init__()
+        self.sequence = sequence
+        self.visibility = _convolutions(HIDDEN, HIDDEN, HIDDEN, 1)
+
+    def forward(self, frames: Frames, visible: Visible) -> Fused:
+        """The fused map; zero where no frame sees the ground."""
+        encoded = self.sequence(frames)
+        logit = self.visibility(encoded.flatten(0, 1)).unflatten(0, frames.shape[:2]).squeeze(2)
+        return (visible_softmax(logit, visible).unsqueeze(2) * frames).sum(dim=1)
+
+
+class FuseConv2d(nn.Module):
+    """fuse_Conv2D: the mean of the frames' encodings, then three convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.sequence = Conv2dSequence(channels)
+        self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
+
+    def forward(self, frames: Frames, visible: Visible) -> Fused:
+        """The fused map."""
+        return torch.as_tensor(self.convs(self.sequence(frames).mean(dim=1)))
+
+
+class FuseConv3d(nn.Module):
+    """fuse_Conv3D: three convolutions that reach over time, the first slice, then three convolutions.
+
+    The kernels' lengths depend on the number of frames, so that this fusion takes just that number.
+    """
+
+    def __init__(self, channels: int, frames: int) -> None:
+        super().__init__()
+        lengths = (max(frames // 4, 1), max(frames // 2, 1), min(2, frames))
+        sizes = (channels, HIDDEN, HIDDEN, HIDDEN)
+        layers: list[nn.Module] = []
+        for length, size, out in zip(lengths, sizes[:-1], sizes[1:], strict=True):
+            layers += [nn.Conv3d(size, out, (length, 3, 3), padding=(0, 1, 1)), nn.ReLU()]
+        self.over_time = nn.Sequential(*layers[:-1])
+        self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
+
+    def forward(self, frames: Frames, visible: Visible) -> Fused:
+        """The fused map."""
+        return torch.as_tensor(self.convs(self.over_time(frames.transpose(1, 2))[:, :, 0]))
+
+
+class FuseLstm(nn.Module):
+    """fuse_LSTM: the encoding of the last, oldest frame, then three convolutions."""
+
+    def __init__(self, channels: int, *, as_published: bool = False) -> None:
+        super().__init__()
+        self.sequence = LstmSequence(channels, as_published=as_published)
+        self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
+
+    def forward(self, frames: Frames, visible: Visible) -> Fused:
+        """The fused map."""
+        return torch.as_tensor(self.convs(self.sequence(frames)[:, -1]))
+
+
+class FrameAttention(nn.Module):
+    """Attention of every cell over the frames, with two heads; queries, keys and values by 3 x 3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.key, self.query, self.value = (_convolutions(channels, channels, channels) for _ in range(3))
+        self.out = nn.Conv2d(channels, channels, 3, padding=1)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, frames: Frames) -> Frames:
+        """Each frame's features mixed with those of all."""
+        clips, count, channels, rows, cols = frames.shape
+        encoded = (frames + frame_encoding(count, channels, frames)).flatten(0, 1)
+        key, query, value = (
+            part(encoded).reshape(clips, count, HEADS, channels // HEADS, rows, cols)
+            for part in (self.key, self.query, self.value)
+        )
+        logit = torch.einsum("nshcij,nthcij->nhstij", query, key) / math.sqrt(channels // HEADS)
+        mixed = torch.einsum("nhstij,nthcij->nshcij", self.dropout(logit.softmax(dim=3)), value)
+        return torch.as_tensor(self.out(mixed.reshape_as(encoded)).unflatten(0, (clips, count)))
+
+
+class FuseTransformer(nn.Module):
+    """fuse_Transformer: two layers of attention across the frames, then their mean."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(FrameAttention(channels) for _ in range(LAYERS))
+
+    def forward(self, frames: Frames, visible: Visible) -> Fused:
+        """The fused map."""
+        for layer in self.layers:
+            frames = layer(frames)
+        return frames.mean(dim=1)
+
+
+class FuseMean(nn.Module):
+    """Plain baseline: the mean of the frames that see a cell."""
+
+    def forward(self, frames: Frames, visible: Visible) -> Fused:
+        """The fused map; zero where no frame sees the ground."""
+        seen = visible.unsqueeze(2)
+        return (frames * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
+
+
+class FuseMax(nn.Module):
+    """Plain baseline: channel by channel the largest value of the frames that see a cell."""
+
+    def forward(self, frames: Frames, visible: Visible) -> Fused:
+        """The fused map; zero where no frame sees the ground."""
+        seen = visible.unsqueeze(2)
+        largest = frames.masked_fill(~seen, -torch.inf).amax(dim=1)
+        return torch.where(seen.any(dim=1), largest, 0.0)
+
+
+def frame_encoding(count: int, channels: int, like: Tensor) -> Float[Tensor, "frames channels 1 1"]:
+    """Sinusoidal encoding of the frame's index: sine on even channels, cosine on odd ones."""
+    index = torch.arange(count, dtype=like.dtype, device=like.device)
+    rate = torch.exp(torch.arange(0, channels, 2, dtype=like.dtype, device=like.device) * -math.log(10_000) / channels)
+    angle = index.unsqueeze(1) * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(count, channels, 1, 1)
+
+
+def _convolutions(*channels: int) -> nn.Sequential:
+    """3 x 3 convolutions with ReLU between."""
+    layers: list[nn.Module] = []
+    for size, out in zip(channels[:-1], channels[1:], strict=True):
+        layers += [nn.Conv2d(size, out, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
