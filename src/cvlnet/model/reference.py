@@ -133,7 +133,7 @@ class ReferenceNetwork(nn.Module):
             projected = self.projection(features)
         else:
             projected = features.reshape(len(features), CHANNELS, CELLS, CELLS)
-        frames = projected.unflatten(0, images.shape[:2])
+        frames = projected.reshape(*images.shape[:2], *projected.shape[1:])
         everywhere = torch.ones_like(frames[:, :, 0], dtype=torch.bool)
         return torch.as_tensor(self.ground_head(self.fusion(frames, everywhere)))
 
@@ -209,10 +209,8 @@ def our_name(published: str, variant: Variant) -> str:
     for pattern, replacement in _RENAMED:
         name = re.sub(pattern, replacement, name)
     weighted = variant.fusion.startswith("vis")
-    if variant.fusion == "vis_Conv2D":  # its convolutions stand behind a first ReLU
-        name = re.sub(
-            r"^FuseNet\.SeqNet\.(\d)\.", lambda found: f"fusion.sequence.convs.{int(found[1]) - 1}.", name
-        )
+    if variant.fusion == "vis_Conv2D":  # its layers are numbered from one
+        name = re.sub(r"^FuseNet\.SeqNet\.(\d)\.", lambda found: f"fusion.sequence.convs.{int(found[1]) - 1}.", name)
     name = re.sub(r"^FuseNet\.SeqNet\.", "fusion.sequence.convs.", name)
     return re.sub(r"^FuseNet\.convs\.", "fusion.visibility." if weighted else "fusion.convs.", name)
 

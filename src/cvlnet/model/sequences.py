@@ -1,4 +1,4 @@
-"""Sequence encoders and fusions of the paper: one overhead map of the feature maps of all frames (section 3.2, table 3).
+"""The paper's sequence encoders and fusions: one overhead map of the feature maps of all frames (section 3.2, table 3).
 
 Names follow the paper's variants: ``vis_X`` weighs every frame's features by a visibility that the sequence encoder X
 finds, ``fuse_X`` computes the fused map from the encoder's output. Frames come newest first.
@@ -7,6 +7,7 @@ finds, ``fuse_X`` computes the fused map from the encoder's output. Frames come 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,7 +19,9 @@ HIDDEN = 8
 HEADS, LAYERS = 2, 2  # of the attention
 
 Frames = Float[Tensor, "clips frames channels rows cols"]
+Encoded = Float[Tensor, "clips frames hidden rows cols"]
 Fused = Float[Tensor, "clips channels rows cols"]
+State = Float[Tensor, "clips hidden rows cols"]
 Visible = Bool[Tensor, "clips frames rows cols"]
 
 
@@ -29,7 +32,7 @@ class Conv2dSequence(nn.Module):
         super().__init__()
         self.convs = _convolutions(channels, HIDDEN, HIDDEN, HIDDEN)
 
-    def forward(self, frames: Frames) -> Frames:
+    def forward(self, frames: Frames) -> Encoded:
         """Features of each frame, 8 channels."""
         return torch.as_tensor(self.convs(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]))
 
@@ -43,7 +46,7 @@ class Conv3dSequence(nn.Module):
             nn.Conv3d(channels, HIDDEN, 3, padding=1), nn.ReLU(), nn.Conv3d(HIDDEN, HIDDEN, 3, padding=1)
         )
 
-    def forward(self, frames: Frames) -> Frames:
+    def forward(self, frames: Frames) -> Encoded:
         """Features of each frame, 8 channels."""
         return torch.as_tensor(self.convs(frames.transpose(1, 2)).transpose(1, 2))
 
@@ -56,7 +59,7 @@ class LstmCell(nn.Module):
         self.gates = nn.Sequential(nn.Conv2d(channels + HIDDEN, 4 * HIDDEN, 3, padding=1), nn.BatchNorm2d(4 * HIDDEN))
         self.out = nn.Sequential(nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1), nn.BatchNorm2d(HIDDEN))
 
-    def forward(self, x: Fused, hidden: Fused, memory: Fused) -> tuple[Fused, Fused, Fused]:
+    def forward(self, x: Fused, hidden: State, memory: State) -> tuple[State, State, State]:
         """Output, hidden state and memory of the next step."""
         entry, forget, exit_, candidate = self.gates(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
         memory = forget.sigmoid() * memory + entry.sigmoid() * candidate.tanh()
@@ -76,7 +79,7 @@ class LstmSequence(nn.Module):
         self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1), nn.BatchNorm2d(HIDDEN))
         self.as_published = as_published
 
-    def forward(self, frames: Frames) -> Frames:
+    def forward(self, frames: Frames) -> Encoded:
         """Features of each frame, 8 channels."""
         sequence = list(frames.unbind(dim=1))
         for cell in self.cells:
@@ -112,7 +115,7 @@ class FuseConv2d(nn.Module):
         self.sequence = Conv2dSequence(channels)
         self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
-    def forward(self, frames: Frames, visible: Visible) -> Fused:
+    def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
         return torch.as_tensor(self.convs(self.sequence(frames).mean(dim=1)))
 
@@ -133,7 +136,7 @@ class FuseConv3d(nn.Module):
         self.over_time = nn.Sequential(*layers[:-1])
         self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
-    def forward(self, frames: Frames, visible: Visible) -> Fused:
+    def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
         return torch.as_tensor(self.convs(self.over_time(frames.transpose(1, 2))[:, :, 0]))
 
@@ -146,7 +149,7 @@ class FuseLstm(nn.Module):
         self.sequence = LstmSequence(channels, as_published=as_published)
         self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
-    def forward(self, frames: Frames, visible: Visible) -> Fused:
+    def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
         return torch.as_tensor(self.convs(self.sequence(frames)[:, -1]))
 
@@ -180,7 +183,7 @@ class FuseTransformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(FrameAttention(channels) for _ in range(LAYERS))
 
-    def forward(self, frames: Frames, visible: Visible) -> Fused:
+    def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
         for layer in self.layers:
             frames = layer(frames)
@@ -217,6 +220,6 @@ def frame_encoding(count: int, channels: int, like: Tensor) -> Float[Tensor, "fr
 def _convolutions(*channels: int) -> nn.Sequential:
     """3 x 3 convolutions with ReLU between."""
     layers: list[nn.Module] = []
-    for size, out in zip(channels[:-1], channels[1:], strict=True):
+    for size, out in pairwise(channels):
         layers += [nn.Conv2d(size, out, 3, padding=1), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
