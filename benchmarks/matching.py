@@ -34,7 +34,7 @@ def random_features() -> tuple[ClipFeatures, MapFeatures]:
     config = ModelConfig()
     model = build_model(config)
     torch.manual_seed(0)
-    steps, channels = 2 * model.window_cells + 1, config.descriptor_channels
+    steps, channels = model.steps, config.descriptor_channels
     clip_size, tile_size = (model.clip_grid.rows,) * 2, (model.map_grid.rows,) * 2
     clip = ClipFeatures(torch.randn(CLIPS, channels, *clip_size), torch.rand(CLIPS, *clip_size), model.clip_grid)
     uncertainty = torch.rand(TILES, steps, steps) + 0.5

@@ -12,7 +12,7 @@ from cvlnet.metrics import F64, longitudinal_lateral_m, position_errors_m
 
 I64 = npt.NDArray[np.int64]
 
-ELSEWHERE_M = 10.0  # a competing fix farther than this names another place
+ELSEWHERE_M = 10.0  # fixes farther apart than this name two places
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from cvlnet.model.match import match
 from cvlnet.photometric import vary
 
 LAST, BEST = "last.safetensors", "best.safetensors"
-SHARPNESS_HASTE = 20.0  # a single number that the size of all scores waits for
+SHARPNESS_RATE = 20.0  # times the learning rate: one number scales all scores, and must not lag behind them
 
 
 @dataclass(frozen=True)
@@ -173,14 +173,12 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
 
 def early_layers(model: CVLNet) -> list[nn.Module]:
     """The first layers of both backbones."""
-    encoders = (model.ground_encoder, model.overhead_encoder)
-    return [layer for encoder in encoders for layer in encoder.backbone.early_layers()]
+    return [layer for backbone in model.backbones for layer in backbone.early_layers()]
 
 
 def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
     """The batch normalisations of both backbones."""
-    encoders = (model.ground_encoder, model.overhead_encoder)
-    return [layer for encoder in encoders for layer in encoder.backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
+    return [layer for backbone in model.backbones for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
 def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig, memory: TileMemory) -> dict[str, Tensor]:
@@ -330,7 +328,7 @@ def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]
         ([p for p in backbones if p.ndim <= 1], config.backbone_learning_rate, 0.0),
         ([p for p in others if p.ndim > 1], config.learning_rate, config.weight_decay),
         ([p for p in others if p.ndim <= 1], config.learning_rate, 0.0),
-        ([model.log_sharpness], SHARPNESS_HASTE * config.learning_rate, 0.0),
+        ([model.log_sharpness], SHARPNESS_RATE * config.learning_rate, 0.0),
     )
     return [{"params": group, "lr": rate, "base_lr": rate, "weight_decay": decay} for group, rate, decay in rates]
 

@@ -49,6 +49,10 @@ class MapFeatures:
     uncertainty: Float[Tensor, "tiles steps steps"]
     grid: Grid
 
+    def to(self, device: torch.device) -> MapFeatures:
+        """The same features on another device."""
+        return MapFeatures(self.descriptor.to(device), self.uncertainty.to(device), self.grid)
+
 
 @dataclass(frozen=True)
 class ClipFeatures:

@@ -67,7 +67,6 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         rng = np.random.default_rng((self.seed, self.epoch))
         waiting = rng.permutation(len(self._xyz_m))
         batches: list[Indices] = []
-        town = waiting[:0]
         while True:
             if len(batches) % self.stay == 0:
                 town = self._town(waiting)

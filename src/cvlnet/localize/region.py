@@ -142,7 +142,7 @@ def encode_region(
         searched,
         cells,
         places,
-        2 * model.window_cells + 1,
+        model.steps,
         anchor,
         region_origin(model, image, near=near, radius_m=radius_m),
     )
@@ -161,7 +161,7 @@ def region_origin(model: CVLNet, image: OverheadImage, *, near: LatLon | None, r
 
 def _places(model: CVLNet, image: OverheadImage, near: LatLon | None, radius_m: float) -> Grid:
     """Places a cell apart that hold the image, or what is near enough of it: whole tiles of them."""
-    steps, cell_m = 2 * model.window_cells + 1, model.map_grid.cell_m
+    steps, cell_m = model.steps, model.map_grid.cell_m
     half_m = reach_m(image) if near is None else np.minimum(radius_m, farthest_m(image, near))
     cols, rows = (steps * max(1, ceil((2 * half / cell_m + 1 - 1e-6) / steps)) for half in half_m.tolist())
     if rows * cols > _MOST_CELLS:

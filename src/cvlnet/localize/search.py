@@ -10,14 +10,14 @@ from torch.nn import functional
 
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.evaluate import device_of
+from cvlnet.fixes import ELSEWHERE_M
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.match import Decoded, ScoreVolume, match
-from cvlnet.types import Clip, Fix, MapFeatures
+from cvlnet.types import Clip, Fix
 
-ELSEWHERE_M = 10.0  # fixes farther apart than this name two places
 MOST_FIXES = 10
 _BLOCK = 128  # tiles matched at once: bounds the memory
 
@@ -47,9 +47,8 @@ def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows col
     with torch.inference_mode():
         asked = model.encode_clip(_batch_of_one(clip).to(device))
         for first in torch.split(region.first_places(), _BLOCK):
-            tiles = region.tiles(first, model.map_grid)
-            on_device = MapFeatures(tiles.descriptor.to(device), tiles.uncertainty.to(device), tiles.grid)
-            for (row, col), square in zip(first.tolist(), match(asked, on_device).scores[0].cpu(), strict=True):
+            tiles = region.tiles(first, model.map_grid).to(device)
+            for (row, col), square in zip(first.tolist(), match(asked, tiles).scores[0].cpu(), strict=True):
                 scores[row : row + steps, col : col + steps] = square
     return scores.masked_fill(~region.searched, -torch.inf)
 

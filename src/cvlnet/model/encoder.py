@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
+from cvlnet.model.layers import convolutions
 
 
 class Pyramid(nn.Module):
@@ -42,9 +43,7 @@ class PaperEncoder(nn.Module):
         super().__init__()
         self.channels = channels
         self.backbone = Vgg16()
-        self.reduce = nn.Sequential(
-            nn.Conv2d(Vgg16.channels[0], 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, channels, 3, padding=1)
-        )
+        self.reduce = convolutions(Vgg16.channels[0], 128, channels)
 
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows cols"]:
         """Features of RGB images in [0, 1] whose sides are multiples of 16."""

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cvlnet.model.layers import convolutions
 from cvlnet.model.project import ProjectedFrames
 
 _RANGE_SCALE_M = 20.0  # brings distances to the order of one
@@ -23,9 +24,7 @@ class VisibilityFusion(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.mix = nn.Conv2d(channels + 3, channels, 1)
-        self.visibility = nn.Sequential(
-            nn.Conv2d(channels + 4, channels, 3, padding=1), nn.ReLU(), nn.Conv2d(channels, 1, 3, padding=1)
-        )
+        self.visibility = convolutions(channels + 4, channels, 1)
 
     def forward(self, frames: ProjectedFrames) -> Float[Tensor, "clips channels rows cols"]:
         """The fused map; zero where no frame sees the ground."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cvlnet.model.encoder import PaperEncoder
+from cvlnet.model.layers import convolutions
 from cvlnet.model.sequences import (
     Conv2dSequence,
     Conv3dSequence,
@@ -103,7 +104,9 @@ class ReferenceNetwork(nn.Module):
         super().__init__()
         self.variant = variant
         self.overhead_encoder, self.ground_encoder = PaperEncoder(CHANNELS), PaperEncoder(CHANNELS)
-        self.overhead_head, self.ground_head = _downwards(), _downwards()
+        self.overhead_head, self.ground_head = (
+            convolutions(CHANNELS, CHANNELS, DESCRIPTOR_CHANNELS, bias=False) for _ in range(2)
+        )
         self.uncertainty = UncertaintyNet()
         self.fusion = _fusion(variant)
         self.projection = UnetProjection() if variant.projection == "Unet" else nn.Identity()
@@ -126,7 +129,9 @@ class ReferenceNetwork(nn.Module):
         """The fused descriptor. xy_m and yaw_rad: of the cameras, (east, north) of the first one, heading."""
         features = self.ground_encoder(images.flatten(0, 1))
         if self.variant.projection == "Geometry":
-            scale = torch.tensor([features.shape[-1] / images.shape[-1], features.shape[-2] / images.shape[-2], 1.0])
+            scale = intrinsics_px.new_tensor(
+                [features.shape[-1] / images.shape[-1], features.shape[-2] / images.shape[-2], 1.0]
+            )
             k = intrinsics_px.flatten(0, 1) * scale.unsqueeze(-1)
             projected = project(features, k, xy_m.flatten(0, 1), yaw_rad.flatten(), cell_m)
         elif self.variant.projection == "Unet":
@@ -213,14 +218,6 @@ def our_name(published: str, variant: Variant) -> str:
         name = re.sub(r"^FuseNet\.SeqNet\.(\d)\.", lambda found: f"fusion.sequence.convs.{int(found[1]) - 1}.", name)
     name = re.sub(r"^FuseNet\.SeqNet\.", "fusion.sequence.convs.", name)
     return re.sub(r"^FuseNet\.convs\.", "fusion.visibility." if weighted else "fusion.convs.", name)
-
-
-def _downwards() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False),
-        nn.ReLU(),
-        nn.Conv2d(CHANNELS, DESCRIPTOR_CHANNELS, 3, padding=1, bias=False),
-    )
 
 
 def _fusion(variant: Variant) -> nn.Module:

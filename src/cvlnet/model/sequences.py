@@ -7,13 +7,13 @@ finds, ``fuse_X`` computes the fused map from the encoder's output. Frames come 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from cvlnet.model.fuse import visible_softmax
+from cvlnet.model.layers import convolutions
 
 HIDDEN = 8
 HEADS, LAYERS = 2, 2  # of the attention
@@ -30,7 +30,7 @@ class Conv2dSequence(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convs = _convolutions(channels, HIDDEN, HIDDEN, HIDDEN)
+        self.convs = convolutions(channels, HIDDEN, HIDDEN, HIDDEN)
 
     def forward(self, frames: Frames) -> Encoded:
         """Features of each frame, 8 channels."""
@@ -83,7 +83,7 @@ class LstmSequence(nn.Module):
         """Features of each frame, 8 channels."""
         sequence = list(frames.unbind(dim=1))
         for cell in self.cells:
-            hidden = memory = torch.zeros_like(sequence[0][:, :1]).repeat(1, HIDDEN, 1, 1)
+            hidden = memory = frames.new_zeros(len(frames), HIDDEN, *frames.shape[-2:])
             for index, x in enumerate(sequence):
                 sequence[index], hidden, memory = cell(x, hidden, memory)
                 if self.as_published:
@@ -98,7 +98,7 @@ class VisibilityWeighted(nn.Module):
     def __init__(self, sequence: nn.Module) -> None:
         super().__init__()
         self.sequence = sequence
-        self.visibility = _convolutions(HIDDEN, HIDDEN, HIDDEN, 1)
+        self.visibility = convolutions(HIDDEN, HIDDEN, HIDDEN, 1)
 
     def forward(self, frames: Frames, visible: Visible) -> Fused:
         """The fused map; zero where no frame sees the ground."""
@@ -113,7 +113,7 @@ class FuseConv2d(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.sequence = Conv2dSequence(channels)
-        self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
+        self.convs = convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
     def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
@@ -134,7 +134,7 @@ class FuseConv3d(nn.Module):
         for length, size, out in zip(lengths, sizes[:-1], sizes[1:], strict=True):
             layers += [nn.Conv3d(size, out, (length, 3, 3), padding=(0, 1, 1)), nn.ReLU()]
         self.over_time = nn.Sequential(*layers[:-1])
-        self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
+        self.convs = convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
     def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
@@ -147,7 +147,7 @@ class FuseLstm(nn.Module):
     def __init__(self, channels: int, *, as_published: bool = False) -> None:
         super().__init__()
         self.sequence = LstmSequence(channels, as_published=as_published)
-        self.convs = _convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
+        self.convs = convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
     def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
@@ -159,7 +159,7 @@ class FrameAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.key, self.query, self.value = (_convolutions(channels, channels, channels) for _ in range(3))
+        self.key, self.query, self.value = (convolutions(channels, channels, channels) for _ in range(3))
         self.out = nn.Conv2d(channels, channels, 3, padding=1)
         self.dropout = nn.Dropout(0.1)
 
@@ -215,11 +215,3 @@ def frame_encoding(count: int, channels: int, like: Tensor) -> Float[Tensor, "fr
     rate = torch.exp(torch.arange(0, channels, 2, dtype=like.dtype, device=like.device) * -math.log(10_000) / channels)
     angle = index.unsqueeze(1) * rate
     return torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(count, channels, 1, 1)
-
-
-def _convolutions(*channels: int) -> nn.Sequential:
-    """3 x 3 convolutions with ReLU between."""
-    layers: list[nn.Module] = []
-    for size, out in pairwise(channels):
-        layers += [nn.Conv2d(size, out, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
