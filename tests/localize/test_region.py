@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,13 @@ def test_damaged_region_is_refused(seeing_model, image, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"not a whole safetensors file .*delete it"):
         Region.load(path)
+
+
+def test_region_whose_tensors_do_not_fit_is_refused(seeing_model, image, tmp_path):
+    region = encode_region(seeing_model, image)
+    replace(region, places=replace(region.places, rows=40)).save(tmp_path / "region.safetensors")
+    with pytest.raises(InputError, match="do not fit the grids"):
+        Region.load(tmp_path / "region.safetensors")
 
 
 def test_weights_are_no_region(weights):

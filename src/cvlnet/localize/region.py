@@ -101,6 +101,9 @@ class Region:
                 Grid(**(header[name] | {"center_xy_m": tuple(header[name]["center_xy_m"])}))
                 for name in ("cells", "places")
             )
+            shapes = [tuple(tensors[name].shape[-2:]) for name in ("descriptor", "uncertainty", "searched")]
+            if shapes != [(grid.rows, grid.cols) for grid in (cells, places, places)]:
+                raise ValueError(f"tensors of {shapes} do not fit the grids")
             anchor, steps, origin = LatLon(*header["anchor"]), int(header["steps"]), header["origin"]
             return Region(**tensors, cells=cells, places=places, steps=steps, anchor=anchor, origin=origin)
         except (KeyError, TypeError, ValueError) as error:
