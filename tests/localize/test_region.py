@@ -50,7 +50,7 @@ def test_network_in_blocks_gives_what_it_gives_in_one_piece(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
     image = OverheadImage(pixels, MetricRaster(LatLon(49.0, 8.4), 500, 500, 0.4), Path("map.png"))
     whole = encode_region(model, image)
-    monkeypatch.setattr(region_module, "_BLOCK_CELLS", 64)
+    monkeypatch.setattr(region_module, "_BLOCK_PX", 256)
     parts = encode_region(model, image)
     difference = (whole.descriptor.float() - parts.descriptor.float()).norm() / whole.descriptor.float().norm()
     assert difference < 0.02

@@ -25,8 +25,8 @@ from cvlnet.tensorfile import read_tensors, write_tensors
 from cvlnet.types import MapFeatures
 
 NEAR_M = 100.0
-_BLOCK_CELLS = 256  # of the image are encoded at once, and
-_MARGIN_CELLS = 32  # around them, so that blocks fit together without a seam
+_BLOCK_PX = 1024  # of the image are encoded at once, and
+_MARGIN_PX = 128  # around them, so that blocks fit together without a seam
 _MOST_CELLS = 2**26  # 2 GiB of descriptors
 _FORMAT = 2
 _KEY = "cvlnet-region"
@@ -181,7 +181,7 @@ def _encode(
 ) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"]]:
     """Descriptor of all cells, and uncertainty at the corner south-east of each, block by block."""
     strips = []
-    row_blocks, col_blocks = _blocks(cells.rows), _blocks(cells.cols)
+    row_blocks, col_blocks = (_blocks(side, _BLOCK_PX // _stride(model)) for side in (cells.rows, cells.cols))
     count = len(row_blocks) * len(col_blocks)
     with tqdm(total=count, desc="encoding the map", unit="block", disable=not progress) as bar:
         for rows in row_blocks:
@@ -194,9 +194,14 @@ def _encode(
     return descriptor[:, : cells.rows, : cells.cols].contiguous(), uncertainty[: cells.rows, : cells.cols]
 
 
-def _blocks(cells: int) -> list[slice]:
+def _stride(model: CVLNet) -> int:
+    """Pixels a cell."""
+    return model.tile_grid.rows // model.map_grid.rows
+
+
+def _blocks(cells: int, most: int) -> list[slice]:
     """Equal parts of a side; the network wants multiples of four cells."""
-    count = ceil(cells / _BLOCK_CELLS)
+    count = ceil(cells / most)
     side = 4 * ceil(cells / count / 4)
     return [slice(start, start + side) for start in range(0, cells, side)]
 
@@ -205,8 +210,9 @@ def _encode_block(
     model: CVLNet, image: OverheadImage, anchor: LatLon, cells: Grid, rows: slice, cols: slice
 ) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"]]:
     """Features of a block of cells, in half precision, and the uncertainty; pixels around it are seen, too."""
-    stride = model.tile_grid.rows // model.map_grid.rows
-    height, width = (part.stop - part.start + 2 * _MARGIN_CELLS for part in (rows, cols))
+    stride = _stride(model)
+    margin = _MARGIN_PX // stride
+    height, width = (part.stop - part.start + 2 * margin for part in (rows, cols))
     middle = torch.tensor([(part.start + part.stop - 1) / 2 for part in (rows, cols)], dtype=torch.float64)
     to_pixels_m = torch.tensor(model.map_grid.center_xy_m, dtype=torch.float64)  # features lie beside their pixels
     middle_xy_m = (cells.xy_m(middle) - to_pixels_m).tolist()
@@ -215,7 +221,7 @@ def _encode_block(
     with torch.inference_mode():
         crop = mirrored_crop(image, place, pixels).to(device_of(model))
         features, unsure = (tensor[0].cpu() for tensor in model.encode_overhead(crop.unsqueeze(0)))
-    inner = (slice(_MARGIN_CELLS, height - _MARGIN_CELLS), slice(_MARGIN_CELLS, width - _MARGIN_CELLS))
+    inner = (slice(margin, height - margin), slice(margin, width - margin))
     features = features[:, inner[0], inner[1]].half()
     if not holds(image, place, pixels):
         block = Grid(features.shape[1], features.shape[2], cells.cell_m, model.map_grid.center_xy_m)
