@@ -104,4 +104,5 @@ def _config(kind: type[Config], values: Mapping[str, Any]) -> Config:
     unknown = values.keys() - {field.name for field in fields(kind)}
     if unknown:
         raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
-    return kind(**values)
+    settings: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**settings)

@@ -18,6 +18,8 @@ class ModelConfig:
         overhead_m_per_px: Overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
         clip_cells: Side of the clip's grid.
         window_cells: The score covers displacements of +- so many cells.
+        heights_m: Features are sampled on these planes over the road; the first is the road, 0.
+        ground_trunk: What follows the fusion: a "unet" sees far around a cell, one "convolution" is the paper's.
         channels: Of the projected features.
         descriptor_channels: Of what is compared.
 
@@ -30,6 +32,8 @@ class ModelConfig:
     overhead_m_per_px: float = 0.4
     clip_cells: int = 52
     window_cells: int = 6
+    heights_m: tuple[float, ...] = (0.0, 1.5, 4.0)
+    ground_trunk: Literal["unet", "convolution"] = "unet"
     channels: int = 32
     descriptor_channels: int = 16
 
@@ -42,6 +46,7 @@ class ModelConfig:
         _check(1 <= self.window_cells <= 256, "window_cells", "from 1 to 256", self)
         fits = self.backbone == "vgg16" or self.tile_cells % 4 == 0  # strides 4 to 16 on one tile
         _check(fits, "window_cells", f"such that clip_cells + 2 window_cells ({self.tile_cells}) divides by 4", self)
+        _check(self.heights_m[:1] == (0.0,) and len(self.heights_m) <= 16, "heights_m", "0 and up to 15 others", self)
         _check(1 <= self.channels <= 1024, "channels", "from 1 to 1024", self)
         _check(1 <= self.descriptor_channels <= 1024, "descriptor_channels", "from 1 to 1024", self)
 
@@ -61,6 +66,8 @@ class ModelConfig:
             overhead_m_per_px=0.19583,
             clip_cells=32,
             window_cells=3,
+            heights_m=(0.0,),
+            ground_trunk="convolution",
             channels=16,
             descriptor_channels=4,
         )
@@ -83,10 +90,10 @@ class TrainConfig:
         clip_gradient_norm: Gradients are shortened to this.
         loss: "infonce" over all tiles, or "soft_margin", the paper's.
         margin_scale: Of the soft margin.
-        memory_tiles: So many tiles of earlier steps are negatives, too.
         displacement_weight: Of the loss for the displacement within the right tile.
+        label_weight: Of the loss for what the cells are, where the data tells it (synthetic towns do).
         neighbours: So many clips of a batch stand together in the same streets, as hard negatives for each other.
-        stay: So many batches after another stand in one town, so that the tiles remembered are hard negatives.
+        batch_radius_m: A batch stands within so many metres of its first clip: one town's tiles are hard negatives.
         min_distance_m: No two clips of a batch are nearer to each other.
         heading_error_deg: Clips are turned by up to so much, as if the compass were wrong.
         rotate_world: Clip and tile are turned together by any angle.
@@ -111,10 +118,10 @@ class TrainConfig:
     clip_gradient_norm: float = 1.0
     loss: Literal["infonce", "soft_margin"] = "infonce"
     margin_scale: float = 10.0
-    memory_tiles: int = 64
     displacement_weight: float = 1.0
+    label_weight: float = 1.0
     neighbours: int = 4
-    stay: int = 16
+    batch_radius_m: float = 1000.0
     min_distance_m: float = 30.0
     heading_error_deg: float = 2.0
     rotate_world: bool = True
@@ -126,13 +133,16 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "frames", "stay", "validate_every", "validate_queries"):
+        for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
-        _check(0 <= self.memory_tiles <= 65_536, "memory_tiles", "from 0 to 65536", self)
-        for name in ("learning_rate", "backbone_learning_rate", "clip_gradient_norm", "margin_scale", "min_distance_m"):
+        for name in ("learning_rate", "backbone_learning_rate", "clip_gradient_norm", "margin_scale"):
             _check(getattr(self, name) > 0, name, "positive", self)
-        for name in ("weight_decay", "warmup_steps", "displacement_weight", "photometric", "heading_error_deg"):
+        for name in ("batch_radius_m", "min_distance_m"):
+            _check(getattr(self, name) > 0, name, "positive", self)
+        for name in ("weight_decay", "warmup_steps", "displacement_weight", "label_weight"):
+            _check(getattr(self, name) >= 0, name, "not negative", self)
+        for name in ("photometric", "heading_error_deg"):
             _check(getattr(self, name) >= 0, name, "not negative", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)

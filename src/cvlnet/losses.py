@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
 from cvlnet.grid import Grid
 
 
-def info_nce(
-    log_scores: Float[Tensor, "clips tiles steps steps"], negative: Bool[Tensor, "clips tiles"]
-) -> Float[Tensor, ""]:
-    """Cross-entropy of the right tile among all, and of the right clip among all; tile i belongs to clip i.
+def info_nce(log_scores: Float[Tensor, "clips clips steps steps"]) -> Float[Tensor, ""]:
+    """Cross-entropy of the right tile among the batch, and of the right clip among all; tile i belongs to clip i.
 
-    Tiles beyond the number of clips belong to none. Only ``negative`` pairs count as wrong ones. A pair's similarity
-    is the log-sum-exp over its displacements: the evidence for the tile wherever in it the vehicle stands (van den
-    Oord et al. 2018).
+    A pair's similarity is the log-sum-exp over its displacements: the evidence for the tile wherever in it the vehicle
+    stands (van den Oord et al. 2018).
     """
     similarity = log_scores.flatten(-2).logsumexp(dim=-1)
-    clips = len(similarity)
-    of_clips = torch.arange(clips, device=similarity.device)
-    own = torch.eye(clips, similarity.shape[1], dtype=torch.bool, device=similarity.device)
-    similarity = similarity.masked_fill(~(own | negative), -torch.inf)
-    among_tiles = functional.cross_entropy(similarity, of_clips)
-    return (among_tiles + functional.cross_entropy(similarity[:, :clips].T, of_clips)) / 2
+    target = torch.arange(len(similarity), device=similarity.device)
+    return (functional.cross_entropy(similarity, target) + functional.cross_entropy(similarity.T, target)) / 2
 
 
-def soft_margin(
-    scores: Float[Tensor, "clips tiles steps steps"], negative: Bool[Tensor, "clips tiles"], margin_scale: float
-) -> Float[Tensor, ""]:
+def soft_margin(scores: Float[Tensor, "clips clips steps steps"], margin_scale: float) -> Float[Tensor, ""]:
     """Soft-margin triplet loss over all negatives in both directions (paper, section 3.4); tile i belongs to clip i.
 
-    Tiles beyond the number of clips belong to none. Only ``negative`` pairs count as wrong ones. A pair's similarity
-    is its best score; distances are 2 - 2 similarity.
+    A pair's similarity is its best score; distances are 2 - 2 similarity.
     """
     distance = 2 - 2 * scores.flatten(-2).amax(dim=-1)
-    clips = len(distance)
-    positive = distance[:, :clips].diagonal()
+    positive = distance.diagonal()
     of_tiles = functional.softplus(margin_scale * (positive.unsqueeze(1) - distance))
-    of_clips = functional.softplus(margin_scale * (positive.unsqueeze(0) - distance[:, :clips]))
-    return (of_tiles[negative].mean() + of_clips[negative[:, :clips]].mean()) / 2
+    of_clips = functional.softplus(margin_scale * (positive.unsqueeze(0) - distance))
+    negatives = ~torch.eye(len(distance), dtype=torch.bool, device=distance.device)
+    return (of_tiles[negatives].mean() + of_clips[negatives].mean()) / 2
 
 
 def displacement(
@@ -53,6 +43,16 @@ def displacement(
     """
     target = bilinear_target(offset_m, Grid(log_scores.shape[-2], log_scores.shape[-1], cell_m))
     return -(target * log_scores.flatten(-2).log_softmax(dim=-1)).sum(dim=-1).mean()
+
+
+def label_shares(
+    logits: Float[Tensor, "n labels rows cols"],
+    shares: UInt8[Tensor, "n labels rows cols"],
+    seen: Bool[Tensor, "n rows cols"] | None = None,
+) -> Float[Tensor, ""]:
+    """Cross-entropy of every label's share of a cell (255: all of it), over the cells that are seen."""
+    entropy = functional.binary_cross_entropy_with_logits(logits.float(), shares / 255, reduction="none").sum(dim=1)
+    return entropy.mean() if seen is None else entropy[seen].mean()
 
 
 def bilinear_target(offset_m: Float[Tensor, "clips 2"], grid: Grid) -> Float[Tensor, "clips cells"]:

@@ -33,7 +33,6 @@ from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamp
 from cvlnet.errors import InputError
 from cvlnet.evaluate import device_of, predict
 from cvlnet.journal import Journal
-from cvlnet.memory import TileMemory
 from cvlnet.metrics import found, position_errors_m
 from cvlnet.model.build import build_model, load_pretrained_backbone
 from cvlnet.model.cvlnet import CVLNet
@@ -42,7 +41,7 @@ from cvlnet.model.match import match
 from cvlnet.photometric import vary
 
 LAST, BEST = "last.safetensors", "best.safetensors"
-SHARPNESS_RATE = 20.0  # times the learning rate: one number scales all scores, and must not lag behind them
+SHARPNESS_RATE = 3.0  # times the learning rate: one number scales all scores, and must not lag behind them
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Run:
 
 
 class Trainer:
-    """The mutable middle of a training: model, running average, optimizer, remembered tiles and step."""
+    """The mutable middle of a training: model, running average, optimizer and step."""
 
     def __init__(self, model: CVLNet, config: TrainConfig) -> None:
         self.model, self.config, self.step = model, config, 0
@@ -73,7 +72,6 @@ class Trainer:
         self._as_they_are = early + (norms_of_backbones(model) if config.freeze_norms else [])
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
-        self.memory = TileMemory(config.memory_tiles, model.map_grid)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One optimizer step; returns the losses by name."""
@@ -82,7 +80,7 @@ class Trainer:
             layer.eval()  # keeps the statistics of batch normalisation
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
-        terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config, self.memory)
+        terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
@@ -112,11 +110,11 @@ class Trainer:
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-        return tensors | {f"memory.{name}": tensor for name, tensor in self.memory.tensors().items()}
+        return tensors
 
     def restore(self, tensors: Mapping[str, Tensor], step: int, where: Path) -> None:
         """Take up what `tensors` gave. Raises InputError if it does not fit the model."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "memory": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             parts.setdefault(kind, {})[rest] = tensor
@@ -128,7 +126,6 @@ class Trainer:
             index, _, field = name.partition(".")
             state.setdefault(int(index), {})[field] = tensor
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        self.memory.restore(parts["memory"])
         self.step = step
 
 
@@ -141,16 +138,16 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
     model = build_model(model_config).to(run.device)
     samples = training_samples(run, model, config)
     provenance = Provenance(model_config, config, tuple(fingerprint(path) for path in run.data))
+    resumes = (run.out / LAST).exists()
+    if not resumes:
+        _initialize(model, run)
     trainer = Trainer(model, config)
     best: Mapping[str, float] = {}
-    if (run.out / LAST).exists():
+    if resumes:
         tensors, saved = load_tensors(run.out / LAST)
         _require_same(provenance, saved, run.out)
         trainer.restore(tensors, saved.step, run.out / LAST)
         best = saved.figures or {}
-    else:
-        _initialize(model, run)
-        trainer = Trainer(model, config)  # its average starts from these weights
     journal = Journal(run.out, trainer.step)
     progress = tqdm(total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True)
     for batch in batches(samples, config, run, trainer.step):
@@ -181,23 +178,29 @@ def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
     return [layer for backbone in model.backbones for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig, memory: TileMemory) -> dict[str, Tensor]:
-    """The terms of the loss, weighted, by name; the batch's tiles are remembered."""
+def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
+    """The terms of the loss, weighted, by name."""
     device = device_of(model)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-        clips, tiles = model.encode_clip(batch.clip.to(device)), model.encode_map(batch.tiles.to(device))
-        volume = match(clips, memory.behind(tiles))
+        overhead = model.overhead_features(batch.tiles.to(device))
+        ground, seen = model.clip_features(batch.clip.to(device))
+        clips, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
+        clip_labels, tile_labels = model.ground_labels(ground), model.overhead_labels(overhead)
+        volume = match(clips, tiles)
     log_scores = volume.scores * model.sharpness
-    negative = memory.negatives(batch.xy_world_m, config.min_distance_m).to(device)
-    memory.remember(tiles, batch.xy_world_m)
     retrieval = (
-        losses.info_nce(log_scores, negative)
+        losses.info_nce(log_scores)
         if config.loss == "infonce"
-        else losses.soft_margin(volume.scores, negative, config.margin_scale)
+        else losses.soft_margin(volume.scores, config.margin_scale)
     )
-    own = log_scores[:, : len(log_scores)].diagonal().permute(2, 0, 1)
+    own = log_scores.diagonal().permute(2, 0, 1)
     displacement = losses.displacement(own, batch.offset_m.to(device), volume.cell_m)
-    return {"retrieval": retrieval, "displacement": config.displacement_weight * displacement}
+    terms = {"retrieval": retrieval, "displacement": config.displacement_weight * displacement}
+    if batch.labels is not None:
+        of_clips = losses.label_shares(clip_labels, batch.labels.clip.to(device), seen)
+        of_tiles = losses.label_shares(tile_labels, batch.labels.tile.to(device))
+        terms |= {"clip_labels": config.label_weight * of_clips, "tile_labels": config.label_weight * of_tiles}
+    return terms
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -229,6 +232,7 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
                 augmentation=augmentation,
                 seed=config.seed,
                 cache=cache,
+                label_grids=(model.map_grid, model.clip_grid) if config.label_weight > 0 else None,
             )
         )
     return JoinedSamples(parts)
@@ -251,7 +255,7 @@ def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int) ->
             seed=config.seed,
             epoch=epoch,
             neighbours=config.neighbours,
-            stay=config.stay,
+            radius_m=config.batch_radius_m,
         )
         length = len(sampler)
         if skip < length:

@@ -179,3 +179,34 @@ def test_gallery_crops_are_the_tiles_centres(root: Path) -> None:
     assert LocalFrame(place(10)).xy_world_m(whole.center.degrees) == pytest.approx([0, 0], abs=1e-6)
     assert whole.pixels.shape[0] * GRID.cell_m == pytest.approx(400 * 0.19589, abs=2 * GRID.cell_m)
     assert open_tile(tile).pixels.shape == (400, 400, 3)
+
+
+def test_labels_of_tile_and_clip_agree_at_the_offset(tiny_town: Path) -> None:
+    """Drawn with any turn and shift: the clip's labels are the tile's, moved by the vehicle's offset."""
+    split = read_split(tiny_town, "train")
+    tile_grid, clip_grid = Grid(64, 64, 1.0), Grid(32, 32, 1.0)
+    augmentation = Augmentation(max_shift_m=8.0, turn_world=True, max_heading_error_rad=0.0)
+    recordings = read_recordings(split)
+    spec = ClipSpec(ImageSpec(64, 16))
+    grids = (tile_grid, clip_grid)
+    data = ClipTileSamples(split, recordings, spec, tile_grid, augmentation=augmentation, label_grids=grids)
+    for epoch in range(4):
+        sample = data[Draw(epoch % len(data), epoch)]
+        assert sample.labels is not None
+        tile, clip = sample.labels.tile.double(), sample.labels.clip.double()
+        east, north = (round(float(value)) for value in sample.offset_m)
+        moved = tile[:, 16 - north : 48 - north, 16 + east : 48 + east]
+        elsewhere = tile[:, 16 + north : 48 + north, 16 - east : 48 - east]
+        assert (moved - clip).abs().mean() < 8
+        assert abs(east) + abs(north) < 4 or (moved - clip).abs().mean() < (elsewhere - clip).abs().mean()
+
+
+def test_labels_are_stacked_only_if_all_samples_have_them(tiny_town: Path, root: Path) -> None:
+    grid = Grid(64, 64, 0.5)
+    split = read_split(tiny_town, "train")
+    town = ClipTileSamples(split, read_recordings(split), SPEC, GRID, label_grids=(grid, grid))
+    other = samples(root)
+    labels = collate([town[0], town[1]]).labels
+    assert labels is not None
+    assert labels.tile.shape[:2] == (2, 8)
+    assert collate([town[0], other[0]]).labels is None

@@ -32,7 +32,7 @@ def test_consistency_of_one_frame_is_zero():
 @pytest.mark.parametrize("seed", range(5))
 def test_an_occluder_in_one_of_four_frames_matters_less_than_in_one_of_one(seed):
     torch.manual_seed(seed)
-    fusion = VisibilityFusion(8)
+    fusion = VisibilityFusion(8, 8)
     clean = torch.rand(1, 1, 8, 12, 12).expand(1, 4, -1, -1, -1)
     occluded = clean.clone()
     occluded[:, 0, :, 4:8, 4:8] = 3 * torch.randn(8, 1, 1)
@@ -47,7 +47,7 @@ def test_an_occluder_in_one_of_four_frames_matters_less_than_in_one_of_one(seed)
 
 def test_order_and_unseen_frames_do_not_matter():
     torch.manual_seed(0)
-    fusion = VisibilityFusion(8)
+    fusion = VisibilityFusion(8, 8)
     features = torch.rand(2, 4, 8, 6, 6)
     visible = torch.rand(2, 4, 6, 6) > 0.3
     visible[:, 3] = False

@@ -32,6 +32,23 @@ def test_cells_take_the_features_at_their_pixels(make_clip):
     torch.testing.assert_close(sampled[between], xy_px[between], atol=1e-3, rtol=1e-5)
 
 
+def test_the_points_above_a_cell_take_the_features_at_their_own_pixels(make_clip):
+    clip = make_clip([0.3])
+    grid = Grid(16, 16, 2.0)
+    projected = project_to_ground(
+        pixel_coordinates(clip), clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX, (0.0, 1.0)
+    )
+    assert projected.features.shape[2] == 4
+    xy_m = grid.cell_centers_xy_m(torch.float32).reshape(-1, 2)
+    xyz_m = torch.cat([xy_m, torch.ones(len(xy_m), 1)], dim=1).expand(1, 4, -1, 3)
+    xy_px, visible = clip.camera.project(clip.ground_from_cam.inverse().transform(xyz_m))
+    above = projected.features[:, :, 2:].flatten(-2).mT
+    inside = visible & (xy_px >= FIRST_PX).all(-1) & (xy_px[..., 0] <= 124) & (xy_px[..., 1] <= 60)
+    assert inside.sum() > 100
+    torch.testing.assert_close(above[inside], xy_px[inside], atol=1e-3, rtol=1e-5)
+    assert (above[~visible] == 0).all()
+
+
 def test_what_is_not_seen_is_zero(make_clip):
     clip = make_clip([0.0])
     projected = project_to_ground(

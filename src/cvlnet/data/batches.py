@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,9 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
     """Batches of one epoch: ``batch_size`` draws, any two at least ``min_distance_m`` apart, every sample once at most.
 
     With ``neighbours`` a batch is filled in groups of so many samples within ``neighbourhood_m`` of the group's first:
-    tiles of the same streets are hard to tell apart. With ``stay`` so many batches after another come from within
-    ``town_m`` of one place, as far as there are samples. Deterministic given seed and epoch; what cannot fill a batch
-    waits for another epoch. Of ``ranks`` processes each takes its own batches, equally many.
+    tiles of the same streets are hard to tell apart. All of a batch lie within ``radius_m`` of its first sample, as far
+    as there are so many. Deterministic given seed and epoch; what cannot fill a batch waits for another epoch.
+    Of ``ranks`` processes each takes its own batches, equally many.
     Iteration begins at batch ``start`` (of this process), at no cost for the batches before it.
     Raises InputError if not even one batch for each process can be filled.
     """
@@ -37,8 +38,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         start: int = 0,
         neighbours: int = 0,
         neighbourhood_m: float = 150.0,
-        stay: int = 1,
-        town_m: float = 1000.0,
+        radius_m: float = inf,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
@@ -47,7 +47,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         self.batch_size, self.min_distance_m = batch_size, min_distance_m
         self.seed, self.epoch, self.start = seed, epoch, start
         self.neighbours, self.neighbourhood_m = neighbours, neighbourhood_m
-        self.stay, self.town_m = stay, town_m
+        self.radius_m = radius_m
         self.rank, self.ranks = rank, ranks
         self._batches = self._plan()
 
@@ -68,15 +68,13 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         waiting = rng.permutation(len(self._xyz_m))
         batches: list[Indices] = []
         while True:
-            if len(batches) % self.stay == 0:
-                town = self._town(waiting)
-            batch = self._next_batch(town)
-            if len(batch) < self.batch_size:  # the town has no more
+            batch = self._next_batch(self._around_first(waiting))
+            if len(batch) < self.batch_size:  # there are no more around it
                 batch = self._next_batch(waiting)
             if len(batch) < self.batch_size:
                 break
             batches.append(batch)
-            waiting, town = (left[~np.isin(left, batch)] for left in (waiting, town))
+            waiting = waiting[~np.isin(waiting, batch)]
         whole_rounds = len(batches) // self.ranks
         if whole_rounds == 0:
             raise InputError(
@@ -87,12 +85,11 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
             )
         return batches[: whole_rounds * self.ranks][self.rank :: self.ranks]
 
-    def _town(self, waiting: Indices) -> Indices:
-        """Those of ``waiting`` that are near its first; all of them if batches do not stay."""
-        if self.stay == 1:
+    def _around_first(self, waiting: Indices) -> Indices:
+        if not len(waiting):
             return waiting
-        distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[waiting[:1]], axis=1)
-        near: Indices = waiting[distance_m <= self.town_m]
+        distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[waiting[0]], axis=1)
+        near: Indices = waiting[distance_m <= self.radius_m]
         return near
 
     def _next_batch(self, waiting: Indices) -> Indices:

@@ -55,8 +55,8 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
     the world about ``center`` first, counter-clockwise, so that the crop shows a turned world.
     Raises InputError if the crop reaches over the image's edge.
     """
-    corners_px = _corners_px(image, center, grid, turn_rad)
-    if not _inside(corners_px, image.pixels):
+    corners = corners_px(image, center, grid, turn_rad)
+    if not _inside(corners, image.pixels):
         rows, cols = image.pixels.shape[:2]
         raise InputError(
             f"the image of {cols} x {rows} px does not hold the crop of {grid.size_m[0]:.1f} x {grid.size_m[1]:.1f} m "
@@ -64,17 +64,17 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
             where=image.source,
             remedy="take a larger overhead image, or a smaller crop",
         )
-    return _tensor(_resample(image.pixels, corners_px, grid))
+    return _tensor(resample(image.pixels, corners, grid))
 
 
 def mirrored_crop(image: OverheadImage, center: LatLon, grid: Grid) -> UInt8[Tensor, "3 rows cols"]:
     """What `crop` gives, and where it reaches over the image's edge the image's mirror image."""
-    return _tensor(_resample(image.pixels, _corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
+    return _tensor(resample(image.pixels, corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
 
 
 def holds(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> bool:
     """Whether the crop lies on the image."""
-    return bool(_inside(_corners_px(image, center, grid, turn_rad), image.pixels))
+    return bool(_inside(corners_px(image, center, grid, turn_rad), image.pixels))
 
 
 def covered(image: OverheadImage, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
@@ -116,7 +116,7 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
 
 
-def _corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:
+def corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:
     """Pixel coordinates of the corners before the world was turned, [4, 2], from the north-west one clockwise."""
     turned_from_world = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
     return image.raster.xy_px(LocalFrame(center).latlon_deg(grid.corners_xy_m().numpy() @ turned_from_world))
@@ -133,7 +133,7 @@ def _tensor(pixels: U8) -> UInt8[Tensor, "3 rows cols"]:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
-def _resample(pixels: U8, corners_px: Array, grid: Grid, border: int = cv2.BORDER_REPLICATE) -> U8:
+def resample(pixels: U8, corners_px: Array, grid: Grid, border: int = cv2.BORDER_REPLICATE) -> U8:
     """Cells of a grid whose corners lie at ``corners_px``, [rows, columns, 3]; OpenCV's ``border`` over the edge.
 
     Over the few hundred metres of a crop every map projection is affine to a small part of a pixel.
@@ -142,19 +142,19 @@ def _resample(pixels: U8, corners_px: Array, grid: Grid, border: int = cv2.BORDE
     image_from_cell = np.linalg.lstsq(np.column_stack([cells, np.ones(4)]), corners_px, rcond=None)[0].T  # [2, 3]
     px_per_cell = float(np.sqrt(abs(np.linalg.det(image_from_cell[:, :2]))))
     finer = max(1, int(np.ceil(px_per_cell - 1e-2)))  # samples a cell, along each side
-    window, left, top = _window(pixels, corners_px)
+    part, left, top = window(pixels, corners_px)
     image_from_cell[:, 2] -= (left, top)
-    window_from_sample = image_from_cell @ np.diag([1 / finer, 1 / finer, 1.0])
-    window_from_sample[:, 2] += window_from_sample[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from pixel centres
+    part_from_sample = image_from_cell @ np.diag([1 / finer, 1 / finer, 1.0])
+    part_from_sample[:, 2] += part_from_sample[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from pixel centres
     size = (grid.cols * finer, grid.rows * finer)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    samples = cv2.warpAffine(window, window_from_sample, size, flags=flags, borderMode=border)
+    samples = cv2.warpAffine(part, part_from_sample, size, flags=flags, borderMode=border)
     if finer > 1:
         samples = cv2.resize(samples, (grid.cols, grid.rows), interpolation=cv2.INTER_AREA)
     return np.asarray(samples, dtype=np.uint8)
 
 
-def _window(pixels: U8, corners_px: Array) -> tuple[U8, int, int]:
+def window(pixels: U8, corners_px: Array) -> tuple[U8, int, int]:
     """The part of the image that a crop can see (a mapped file is read there only), and its left and top."""
     margin = 2
     rows, cols = pixels.shape[:2]

@@ -27,6 +27,15 @@ def read_image(path: Path) -> U8:
 
     Raises InputError if the file is missing, empty, cut short or not a picture.
     """
+    return _decode(path, cv2.IMREAD_COLOR_RGB)
+
+
+def read_gray(path: Path) -> U8:
+    """Decode a PNG file of one channel, [rows, columns]. Raises InputError as `read_image` does."""
+    return _decode(path, cv2.IMREAD_GRAYSCALE)
+
+
+def _decode(path: Path, flags: int) -> U8:
     try:
         encoded = path.read_bytes()
     except OSError as error:
@@ -37,7 +46,7 @@ def read_image(path: Path) -> U8:
         # some versions of the decoder fill the missing part of a cut file with grey, and say nothing
         if encoded.startswith(beginning) and end not in encoded[-_TAIL_BYTES:]:
             raise InputError("the picture file is cut short", where=path, remedy="copy or download it again")
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     if image is None:
         raise InputError("is not a whole picture", where=path, remedy="copy or download it again, as PNG or JPEG")
     return np.asarray(image, dtype=np.uint8)

@@ -70,6 +70,11 @@ class Query:
         """``date/drive/frame``."""
         return f"{self.recording}/{self.frame:010d}"
 
+    @property
+    def date(self) -> str:
+        """Of the recording; a synthetic town has one of its own."""
+        return self.recording.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Split:

@@ -18,6 +18,7 @@ from cvlnet.data.clips import ClipSpec, assemble_clip, missing_frames, turned
 from cvlnet.data.imagery import OverheadImage, crop, holds, resampled
 from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
+from cvlnet.data.labels import label_shares, read_label_map
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
 from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster
@@ -50,8 +51,19 @@ class Draw(NamedTuple):
 
 
 @dataclass(frozen=True)
+class LabelShares:
+    """How much of each cell of the tile and of the clip every label of `cvlnet.labels` holds, 255 for all of it."""
+
+    tile: UInt8[Tensor, "*batch labels tile_rows tile_cols"]
+    clip: UInt8[Tensor, "*batch labels clip_rows clip_cols"]
+
+
+@dataclass(frozen=True)
 class Sample:
-    """offset_m: vehicle relative to the tile's centre, (east, north). xy_world_m: vehicle, in the data set's frame."""
+    """offset_m: vehicle relative to the tile's centre, (east, north). xy_world_m: vehicle, in the data set's frame.
+
+    labels: None where the data set has none, or none were asked for.
+    """
 
     clip: Clip
     tile: UInt8[Tensor, "3 rows cols"]
@@ -59,11 +71,12 @@ class Sample:
     xy_world_m: Float[Tensor, 2]
     query_id: str
     tile_id: str
+    labels: LabelShares | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples under a first dimension."""
+    """Samples under a first dimension. labels: None unless all samples have them."""
 
     clip: Clip
     tiles: UInt8[Tensor, "batch 3 rows cols"]
@@ -71,12 +84,14 @@ class Batch:
     xy_world_m: Float[Tensor, "batch 2"]
     query_ids: tuple[str, ...]
     tile_ids: tuple[str, ...]
+    labels: LabelShares | None = None
 
 
 class ClipTileSamples(Dataset[Sample]):
     """The queries of a split that have a whole clip; an item is asked for by `Draw`, or by index (epoch 0).
 
-    Without augmentation the crop is centred at the query's tile. What is left out is logged, and told in ``left_out``.
+    Without augmentation the crop is centred at the query's tile. label_grids: of the tile and of the clip, if labels
+    are wanted. What is left out is logged, and told in ``left_out``.
     Raises InputError if no query has a whole clip.
     """
 
@@ -90,8 +105,10 @@ class ClipTileSamples(Dataset[Sample]):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         cache: ImageCache | None = None,
+        label_grids: tuple[Grid, Grid] | None = None,
     ) -> None:
         self.split, self.recordings, self.clip_spec, self.tile_grid = split, recordings, clip_spec, tile_grid
+        self.label_grids = label_grids
         self.augmentation, self.seed, self.cache = augmentation, seed, cache
         self.queries, incomplete = _with_whole_clip(split, recordings, clip_spec)
         self.left_out = split.left_out + incomplete
@@ -105,6 +122,8 @@ class ClipTileSamples(Dataset[Sample]):
             )
         self.positions = tuple(_position(recordings, query) for query in self.queries)
         self.frame = LocalFrame(self.positions[0])
+        dates = {query.date for query in self.queries} if label_grids else set()
+        self._label_maps = {date: read_label_map(split.root, date) for date in dates}
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -128,6 +147,19 @@ class ClipTileSamples(Dataset[Sample]):
             xy_world_m=torch.from_numpy(self.frame.xy_world_m(position.degrees)),
             query_id=query.id,
             tile_id=query.tile,
+            labels=self._labels(query, center, turn_rad, turn_rad + heading_error_rad, position),
+        )
+
+    def _labels(
+        self, query: Query, tile_center: LatLon, tile_turn_rad: float, clip_turn_rad: float, vehicle: LatLon
+    ) -> LabelShares | None:
+        label_map = self._label_maps.get(query.date)
+        if label_map is None or self.label_grids is None:
+            return None
+        tile_grid, clip_grid = self.label_grids
+        return LabelShares(
+            label_shares(label_map, tile_center, tile_grid, tile_turn_rad),
+            label_shares(label_map, vehicle, clip_grid, clip_turn_rad),
         )
 
 
@@ -189,6 +221,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         Camera.stack([clip.camera for clip in clips]),
         Pose.stack([clip.ground_from_cam for clip in clips]),
     )
+    labels = [sample.labels for sample in samples if sample.labels is not None]
     return Batch(
         clip,
         torch.stack([sample.tile for sample in samples]),
@@ -196,6 +229,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         torch.stack([sample.xy_world_m for sample in samples]),
         tuple(sample.query_id for sample in samples),
         tuple(sample.tile_id for sample in samples),
+        LabelShares(torch.stack([shares.tile for shares in labels]), torch.stack([shares.clip for shares in labels]))
+        if len(labels) == len(samples)
+        else None,
     )
 
 

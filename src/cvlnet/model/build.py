@@ -12,7 +12,7 @@ from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.fuse import VisibilityFusion
-from cvlnet.model.layers import convolutions
+from cvlnet.model.layers import UNet, convolutions
 
 ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0": Pyramid, "vgg16": PaperEncoder}
 
@@ -20,18 +20,20 @@ ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0":
 def build_model(config: ModelConfig) -> CVLNet:
     """The network of a configuration, with random weights."""
     encoder = ENCODERS[config.backbone]
-    channels, described = config.channels, config.descriptor_channels
+    channels = config.channels
     side = config.tile_cells * encoder.stride
     return CVLNet(
         ground_encoder=encoder(channels),
         overhead_encoder=encoder(channels),
-        fusion=VisibilityFusion(channels),
-        ground_head=_head(channels, described + 1, layers=3),  # one more: how much the cell counts
-        overhead_head=_head(channels, described, layers=1),
-        uncertainty_head=_head(channels, 1, layers=3),
+        fusion=VisibilityFusion(len(config.heights_m) * channels, channels),
+        ground_trunk=nn.Sequential(nn.ReLU(), UNet(channels)) if config.ground_trunk == "unet" else _trunk(channels),
+        overhead_trunk=_trunk(channels),
+        channels=channels,
+        descriptor_channels=config.descriptor_channels,
         image_spec=ImageSpec(config.image_width_px, config.image_height_px, config.image_fit),
         tile_grid=Grid(side, side, config.overhead_m_per_px),
         clip_cells=config.clip_cells,
+        heights_m=config.heights_m,
     )
 
 
@@ -53,6 +55,5 @@ def load_pretrained_backbone(model: CVLNet) -> None:
         backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
 
 
-def _head(channels: int, out: int, layers: int) -> nn.Sequential:
-    """3 x 3 convolutions with ReLU before and between; the last gives ``out`` channels."""
-    return nn.Sequential(nn.ReLU(), *convolutions(*[channels] * (layers + 1), out))
+def _trunk(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.ReLU(), convolutions(channels, channels), nn.ReLU())

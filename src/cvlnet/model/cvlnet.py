@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cvlnet.data.images import ImageSpec
 from cvlnet.grid import Grid
+from cvlnet.labels import LABELS
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.fuse import VisibilityFusion
+from cvlnet.model.layers import convolutions
 from cvlnet.model.match import ScoreVolume, match
 from cvlnet.model.project import project_to_ground
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
@@ -22,8 +24,9 @@ from cvlnet.types import Clip, ClipFeatures, MapFeatures
 class CVLNet(nn.Module):
     """The whole network: two encoders, GVP, PCSF and SSM.
 
+    The trunks give ``channels`` features of every cell, from which descriptors and labels follow.
     image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre.
-    clip_cells: side of the clip's grid, in cells of the encoder's stride.
+    clip_cells: side of the clip's grid, in cells of the encoder's stride. heights_m: planes that are sampled over it.
     """
 
     def __init__(
@@ -31,20 +34,27 @@ class CVLNet(nn.Module):
         ground_encoder: Pyramid | PaperEncoder,
         overhead_encoder: Pyramid | PaperEncoder,
         fusion: VisibilityFusion,
-        ground_head: nn.Module,
-        overhead_head: nn.Module,
-        uncertainty_head: nn.Module,
+        ground_trunk: nn.Module,
+        overhead_trunk: nn.Module,
+        channels: int,
+        descriptor_channels: int,
         image_spec: ImageSpec,
         tile_grid: Grid,
         clip_cells: int,
+        heights_m: tuple[float, ...],
     ) -> None:
         super().__init__()
         self.ground_encoder = ground_encoder
         self.overhead_encoder = overhead_encoder
         self.fusion = fusion
-        self.ground_head = ground_head
-        self.overhead_head = overhead_head
-        self.uncertainty_head = uncertainty_head
+        self.ground_trunk = ground_trunk
+        self.overhead_trunk = overhead_trunk
+        self.ground_head = nn.Conv2d(channels, descriptor_channels + 1, 3, padding=1)
+        self.overhead_head = nn.Conv2d(channels, descriptor_channels, 3, padding=1)
+        self.uncertainty_head = convolutions(channels, channels, 1)
+        self.ground_labels = nn.Conv2d(channels, LABELS, 1)
+        self.overhead_labels = nn.Conv2d(channels, LABELS, 1)
+        self.heights_m = heights_m
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(20.0)))
         self.image_spec = image_spec
         self.tile_grid = tile_grid
@@ -71,36 +81,63 @@ class CVLNet(nn.Module):
         """Displacements along each side of the window."""
         return 2 * self.window_cells + 1
 
-    def encode_overhead(
-        self, images: UInt8[Tensor, "n 3 height width"]
-    ) -> tuple[Float[Tensor, "n channels rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
-        """Descriptors of the cells of overhead images, RGB, north up, and the uncertainty of a vehicle between them.
+    def overhead_features(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows cols"]:
+        """What the cells of overhead images are, RGB, north up; sides are multiples of 16 pixels."""
+        return torch.as_tensor(self.overhead_trunk(self.overhead_encoder(self.normalize(images))))
 
-        The vehicle stands where four cells meet; sides are multiples of 16 pixels of ``tile_grid``'s size.
-        """
-        features = self.overhead_encoder(self.normalize(images))
+    def describe_overhead(
+        self, features: Float[Tensor, "n channels rows cols"]
+    ) -> tuple[Float[Tensor, "n descriptor rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
+        """Descriptors of `overhead_features`, and the uncertainty of a vehicle where four cells meet."""
         corners = functional.avg_pool2d(self.uncertainty_head(features), 2, stride=1)[:, 0]
         uncertainty = (corners.float().tanh() * math.log(2.0)).exp()
         return bounded(self.overhead_head(features).float()), uncertainty
 
-    def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
-        """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
-        descriptor, uncertainty = self.encode_overhead(tiles)
+    def encode_overhead(
+        self, images: UInt8[Tensor, "n 3 height width"]
+    ) -> tuple[Float[Tensor, "n descriptor rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
+        """Descriptors and uncertainty of overhead images with the pixels of ``tile_grid``, of any size."""
+        return self.describe_overhead(self.overhead_features(images))
+
+    def describe_tiles(self, features: Float[Tensor, "tiles channels rows cols"]) -> MapFeatures:
+        """What is compared, of the `overhead_features` of tiles drawn on ``tile_grid``."""
+        descriptor, uncertainty = self.describe_overhead(features)
         margin = self.clip_grid.rows // 2 - 1
         return MapFeatures(descriptor, uncertainty[:, margin:-margin, margin:-margin], self.map_grid)
 
-    def encode_clip(self, clip: Clip) -> ClipFeatures:
-        """Features of clips, [clips, frames, ...], on the overhead grid around the vehicle."""
+    def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
+        """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
+        return self.describe_tiles(self.overhead_features(tiles))
+
+    def clip_features(
+        self, clip: Clip
+    ) -> tuple[Float[Tensor, "clips channels rows cols"], Bool[Tensor, "clips rows cols"]]:
+        """What the cells of the overhead grid around the vehicle are, and which of them a frame sees."""
         clips, frames = clip.images.shape[:2]
         encoder = self.ground_encoder
         features = encoder(self.normalize(clip.images.flatten(0, 1))).unflatten(0, (clips, frames))
         projected = project_to_ground(
-            features, clip.camera, clip.ground_from_cam, self.clip_grid, encoder.stride, encoder.first_center_px
+            features,
+            clip.camera,
+            clip.ground_from_cam,
+            self.clip_grid,
+            encoder.stride,
+            encoder.first_center_px,
+            self.heights_m,
         )
-        described = self.ground_head(self.fusion(projected)).float()
-        seen = projected.visible.any(dim=1)
+        return self.ground_trunk(self.fusion(projected)), projected.visible.any(dim=1)
+
+    def describe_clips(
+        self, features: Float[Tensor, "clips channels rows cols"], seen: Bool[Tensor, "clips rows cols"]
+    ) -> ClipFeatures:
+        """What is compared, of `clip_features`; the last channel described says how much a cell counts."""
+        described = self.ground_head(features).float()
         weight = described[:, -1].sigmoid() * seen
         return ClipFeatures(bounded(described[:, :-1]) * seen.unsqueeze(1), weight, self.clip_grid)
+
+    def encode_clip(self, clip: Clip) -> ClipFeatures:
+        """Features of clips, [clips, frames, ...], on the overhead grid around the vehicle."""
+        return self.describe_clips(*self.clip_features(clip))
 
     def forward(self, clip: Clip, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> ScoreVolume:
         """Scores of every clip against every tile."""

@@ -19,11 +19,14 @@ _RANGE_SCALE_M = 20.0  # brings distances to the order of one
 
 
 class VisibilityFusion(nn.Module):
-    """Weighted mean over frames; the weights are a softmax over the frames that see the cell."""
+    """Weighted mean over frames; the weights are a softmax over the frames that see the cell.
 
-    def __init__(self, channels: int) -> None:
+    projected: channels of the frames' features, of all heights; channels: of the fused map.
+    """
+
+    def __init__(self, projected: int, channels: int) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(channels + 3, channels, 1)
+        self.mix = nn.Conv2d(projected + 3, channels, 1)
         self.visibility = convolutions(channels + 4, channels, 1)
 
     def forward(self, frames: ProjectedFrames) -> Float[Tensor, "clips channels rows cols"]:

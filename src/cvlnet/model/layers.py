@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
 
 
 def convolutions(*channels: int, bias: bool = True) -> nn.Sequential:
@@ -13,3 +16,32 @@ def convolutions(*channels: int, bias: bool = True) -> nn.Sequential:
     for size, out in pairwise(channels):
         layers += [nn.Conv2d(size, out, 3, padding=1, bias=bias), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+class UNet(nn.Module):
+    """Convolutions at three scales: what a cell is made of follows from what lies around it (Ronneberger et al. 2015).
+
+    Sides of any size from 4; ``channels`` in and out, twice as many at each coarser scale.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        widths = (channels, 2 * channels, 4 * channels)
+        self.down = nn.ModuleList(_two(first, out) for first, out in zip((channels, *widths), widths, strict=False))
+        self.up = nn.ModuleList(_two(coarse + fine, fine) for coarse, fine in pairwise(widths[::-1]))
+
+    def forward(self, x: Float[Tensor, "n channels rows cols"]) -> Float[Tensor, "n channels rows cols"]:
+        """Features of the same grid."""
+        scales = [self.down[0](x)]
+        for layer in list(self.down)[1:]:
+            scales.append(layer(functional.max_pool2d(scales[-1], 2, ceil_mode=True)))
+        merged = scales.pop()
+        for layer in self.up:
+            fine = scales.pop()
+            coarse = functional.interpolate(merged, fine.shape[-2:], mode="bilinear", align_corners=False)
+            merged = layer(torch.cat([coarse, fine], dim=1))
+        return torch.as_tensor(merged)
+
+
+def _two(channels: int, out: int) -> nn.Sequential:
+    return nn.Sequential(convolutions(channels, out, out), nn.ReLU())

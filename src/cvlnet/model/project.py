@@ -1,11 +1,13 @@
 """GVP, geometry-driven view projection: the features of frames, carried onto the overhead grid (section 3.1).
 
 Every cell of the grid is a point of the road plane (z = 0 of the clip's ground frame). It is projected into each frame
-through the frames' poses and the camera, and the frame's features are sampled there, bilinearly.
+through the frames' poses and the camera, and the frame's features are sampled there, bilinearly. Beyond the paper, the
+points above the cell, at further heights, are sampled in the same way: what stands on the ground shows there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +23,8 @@ from cvlnet.grid import Grid
 class ProjectedFrames:
     """Features of every frame on the overhead grid.
 
-    features: zero where ``visible`` is false. visible: the cell's ground point lies in the image.
+    features: those of all heights, one after the other, each zero where its point is not in the image.
+    visible: the cell's ground point lies in the image.
     ray_m: from the camera's foot to the cell, (east, north).
     """
 
@@ -37,24 +40,30 @@ def project_to_ground(
     grid: Grid,
     stride: int,
     first_center_px: float,
+    heights_m: Sequence[float] = (0.0,),
 ) -> ProjectedFrames:
-    """Sample features at the ground points of a grid.
+    """Sample features at the ground points of a grid, and at those above them.
 
     camera: of the images that were encoded, [clips, frames]; the feature at index i of a row is centred at pixel
     coordinate ``stride * i + first_center_px``. Where a point lies between the image's edge and the outermost centres
-    the outermost features are taken.
+    the outermost features are taken. heights_m: over the road plane; the first is the ground's own, 0.
     """
-    clips, frames = features.shape[:2]
+    clips, frames, channels = features.shape[:3]
     like = ground_from_cam.translation_m
     xy_m = grid.cell_centers_xy_m(like.dtype).to(like.device).reshape(-1, 2)
-    xyz_m = functional.pad(xy_m, (0, 1)).expand(clips, frames, -1, 3)
-    xy_px, visible = camera.project(ground_from_cam.inverse().transform(xyz_m))
+    xyz_m = torch.cat([functional.pad(xy_m, (0, 1), value=height_m) for height_m in heights_m])
+    xyz_cam_m = ground_from_cam.inverse().transform(xyz_m.expand(clips, frames, -1, 3))
+    xy_px, visible = camera.project(xyz_cam_m)
     index = (xy_px - first_center_px) / stride
     sampled = _sample(features.flatten(0, 1).float(), index.flatten(0, 1))
-    seen = visible.reshape(clips, frames, grid.rows, grid.cols)
-    sampled = sampled.reshape(clips, frames, -1, grid.rows, grid.cols) * seen.unsqueeze(2)
-    ray_m = (xyz_m - ground_from_cam.translation_m.unsqueeze(-2))[..., :2].mT
-    return ProjectedFrames(sampled, seen, ray_m.reshape(clips, frames, 2, grid.rows, grid.cols))
+    sampled = sampled.reshape(clips, frames, channels, len(heights_m), grid.rows, grid.cols)
+    seen = visible.reshape(clips, frames, len(heights_m), grid.rows, grid.cols)
+    ray_m = (xy_m - ground_from_cam.translation_m[..., None, :2]).mT
+    return ProjectedFrames(
+        (sampled * seen.unsqueeze(2)).transpose(2, 3).flatten(2, 3),
+        seen[:, :, 0],
+        ray_m.reshape(clips, frames, 2, grid.rows, grid.cols),
+    )
 
 
 def _sample(features: Tensor, index_xy: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from cvlnet.grid import Grid
 from cvlnet.metrics import F64
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.match import match
+from cvlnet.report.labels import label_colors
 from cvlnet.types import ClipFeatures, MapFeatures
 
 F32 = npt.NDArray[np.float32]
@@ -31,13 +32,14 @@ class TileView:
     """One tile as a query sees it; places relative to the tile's centre, (east, north).
 
     scores: of every displacement, rows south, columns east. found_m: by the best of them, covariance_m2 of it.
-    features: on feature_grid, in the colours of the query's own.
+    features: on feature_grid, in the colours of the query's own. labels: what the network recognises there.
     """
 
     id: str
     image: U8  # [rows, cols, 3]
     image_grid: Grid
     features: U8  # [rows, cols, 3]
+    labels: U8  # [rows, cols, 3]
     feature_grid: Grid
     scores: F32  # [steps, steps]
     score_grid: Grid
@@ -51,7 +53,7 @@ class TileView:
 class Case:
     """One query. frames: newest first, taken ages_s before the newest.
 
-    features: on feature_grid around the vehicle, RGB and alpha, 0 where unseen.
+    features, labels: on feature_grid around the vehicle, RGB and alpha, 0 where unseen.
     """
 
     query_id: str
@@ -61,6 +63,7 @@ class Case:
     frames: tuple[U8, ...]
     ages_s: tuple[float, ...]
     features: U8  # [rows, cols, 4]
+    labels: U8  # [rows, cols, 4]
     feature_grid: Grid
     nearest: TileView
     best: TileView
@@ -112,6 +115,7 @@ def examine(
                 frames=tuple(image.permute(1, 2, 0).numpy() for image in sample.clip.images),
                 ages_s=_ages_s(samples, sample_of[sample.query_id]),
                 features=seen.clip_rgba,
+                labels=seen.clip_labels,
                 feature_grid=model.clip_grid,
                 nearest=seen.tiles[0],
                 best=seen.tiles[1],
@@ -123,6 +127,7 @@ def examine(
 @dataclass(frozen=True)
 class _Seen:
     clip_rgba: U8
+    clip_labels: U8
     tiles: tuple[TileView, ...]
 
 
@@ -131,8 +136,10 @@ def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64) -> _Seen
     device = device_of(model)
     images = torch.stack([crops[i] for i in range(len(crops))])
     with torch.inference_mode():
-        clip = model.encode_clip(collate([sample]).clip.to(device))
-        tiles = model.encode_map(images.to(device))
+        ground, seen = model.clip_features(collate([sample]).clip.to(device))
+        overhead = model.overhead_features(images.to(device))
+        clip, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
+        clip_labels, tile_labels = model.ground_labels(ground).sigmoid(), model.overhead_labels(overhead).sigmoid()
         volume = match(clip, tiles)
         decoded = volume.decode(float(model.sharpness))
     clip_rgba, tile_rgb = feature_colors(clip, tiles)
@@ -142,6 +149,7 @@ def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64) -> _Seen
             image=images[i].permute(1, 2, 0).numpy(),
             image_grid=model.tile_grid,
             features=tile_rgb[i],
+            labels=label_colors(tile_labels[i].cpu().numpy()),
             feature_grid=tiles.grid,
             scores=volume.scores[0, i].cpu().numpy(),
             score_grid=volume.grid,
@@ -152,7 +160,9 @@ def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64) -> _Seen
         )
         for i, tile in enumerate(crops.tiles)
     )
-    return _Seen(clip_rgba, views)
+    alpha = seen[0].cpu().numpy()[..., np.newaxis].astype(np.uint8) * np.uint8(255)
+    recognised = np.concatenate([label_colors(clip_labels[0].cpu().numpy()), alpha], axis=-1)
+    return _Seen(clip_rgba, recognised, views)
 
 
 def _ages_s(samples: ClipTileSamples, index: int) -> tuple[float, ...]:

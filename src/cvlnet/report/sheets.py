@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Ellipse
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
+from cvlnet.data.images import U8
 from cvlnet.grid import Grid
 from cvlnet.metrics import F64
 from cvlnet.report.cases import Case, TileView
@@ -23,22 +24,24 @@ _OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=3.2, foreground=EDGE)
 
 
 def case_sheet(case: Case, theme: Theme) -> Figure:
-    """Frames at the left, newest first; features, the tile at the true place and the tile found at the right."""
-    figure = theme.figure(14.0, 6.5)
+    """Frames at the left, newest first; then labels, features, the tile at the true place and the tile found."""
+    figure = theme.figure(16.5, 6.5)
     said = f"similarity {case.best.similarity:.3f}, margin {case.margin:.3f}"
     title = f"Off by {case.error_m:.1f} m  ({said})    {case.query_id}"
     figure.suptitle(title, x=0.012, ha="left", color=theme.ink, fontsize=12, fontweight="bold")
-    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.0, 1.62), facecolor=theme.paper))
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.0, 2.16), facecolor=theme.paper))
     _frames(left, case, theme)
-    panels = right.subplots(2, 3, gridspec_kw={"wspace": 0.05})
+    panels = right.subplots(2, 4, gridspec_kw={"wspace": 0.05})
     both = (case.nearest.scores, case.best.scores)
     scale = (float(min(scores.min() for scores in both)), float(max(scores.max() for scores in both)))
-    _clip_features(panels[0, 0], case, theme)
-    _tile_features(panels[1, 0], case.nearest, theme)
-    _tile(panels[0, 1], case.nearest, case, theme, "Where it was", found=False)
-    _scores(panels[1, 1], case.nearest, case, theme, scale, "Scores there")
-    _tile(panels[0, 2], case.best, case, theme, "Where we said it was", found=True)
-    _scores(panels[1, 2], case.best, case, theme, scale, "Scores where we said")
+    _from_above(panels[0, 0], case, case.labels, theme, "What the network recognised", "grey: road; red: houses")
+    _tile_map(panels[1, 0], case.nearest, case.nearest.labels, theme, "What it recognised on the map", "north is up")
+    _from_above(panels[0, 1], case, case.features, theme, "What it compares", "from above; same colour: alike")
+    _tile_map(panels[1, 1], case.nearest, case.nearest.features, theme, "The map there", "in the same colours")
+    _tile(panels[0, 2], case.nearest, case, theme, "Where it was", found=False)
+    _scores(panels[1, 2], case.nearest, case, theme, scale, "Scores there")
+    _tile(panels[0, 3], case.best, case, theme, "Where we said it was", found=True)
+    _scores(panels[1, 3], case.best, case, theme, scale, "Scores where we said")
     return figure
 
 
@@ -53,16 +56,16 @@ def _frames(figure: SubFigure, case: Case, theme: Theme) -> None:
         theme.dress_picture(axes, title)
 
 
-def _clip_features(axes: Axes, case: Case, theme: Theme) -> None:
+def _from_above(axes: Axes, case: Case, rgba: U8, theme: Theme, title: str, note: str) -> None:
     axes.set_facecolor(theme.rule)
-    _show(axes, case.features, case.feature_grid)
+    _show(axes, rgba, case.feature_grid)
     _arrow(axes, (0.0, 0.0), case.yaw_rad)
-    theme.dress_picture(axes, "What the network saw", "from above; same colour: alike")
+    theme.dress_picture(axes, title, note)
 
 
-def _tile_features(axes: Axes, view: TileView, theme: Theme) -> None:
-    _show(axes, view.features, view.feature_grid)
-    theme.dress_picture(axes, "The map there", "in the same colours; north is up")
+def _tile_map(axes: Axes, view: TileView, rgb: U8, theme: Theme, title: str, note: str) -> None:
+    _show(axes, rgb, view.feature_grid)
+    theme.dress_picture(axes, title, note)
 
 
 def _tile(axes: Axes, view: TileView, case: Case, theme: Theme, title: str, *, found: bool) -> None:

@@ -27,10 +27,10 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_png(path: Path, rgb: U8) -> None:
-    """Write a picture, [height, width, 3] RGB, quickly rather than small."""
-    bgr = np.ascontiguousarray(rgb[..., ::-1])
-    _, code = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+def write_png(path: Path, picture: U8) -> None:
+    """Write a picture, [height, width, 3] RGB or [height, width], quickly rather than small."""
+    encoded = np.ascontiguousarray(picture[..., ::-1]) if picture.ndim == 3 else picture
+    _, code = cv2.imencode(".png", encoded, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     write_bytes(path, code.tobytes())
 
 

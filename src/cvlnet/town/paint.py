@@ -26,9 +26,26 @@ def paint_ground(
     """The ground of a town, albedo and height."""
     cells = round(config.size_m / config.albedo_cell_m)
     canvas = Canvas.blank(Grid(cells, cells, config.albedo_cell_m))
+    rng = stream(config.seed, "paint")
+    paint_surfaces(canvas, config, network, ends, land, plan, style, rng)
+    weather(canvas, int(rng.integers(2**32)), style.marking_wear)
+    height_grid, height_m = make_height(config.seed, config.size_m, config.nuisances.unevenness)
+    return Ground(canvas.grid, np.ascontiguousarray(canvas.rgb), height_grid, height_m)
+
+
+def paint_surfaces(
+    canvas: Canvas,
+    config: TownConfig,
+    network: Network,
+    ends: dict[tuple[int, int], Approach],
+    land: Land,
+    plan: Plan,
+    style: Style,
+    rng: np.random.Generator,
+) -> None:
+    """Everything that lies on the ground, before the weather."""
     half = config.size_m / 2 + 1.0
     canvas.fill(box(-half, -half, half, half), Surface.MEADOW, style.lawn)
-    rng = stream(config.seed, "paint")
     _paint_patches(canvas, plan, "lot")
     paint_pavements(canvas, network, ends, land, style, rng)
     _paint_patches(canvas, plan, "pavement")
@@ -38,9 +55,6 @@ def paint_ground(
         canvas.mark(line)
     for line in plan.lines:
         canvas.mark(line)
-    weather(canvas, int(rng.integers(2**32)), style.marking_wear)
-    height_grid, height_m = make_height(config.seed, config.size_m, config.nuisances.unevenness)
-    return Ground(canvas.grid, np.ascontiguousarray(canvas.rgb), height_grid, height_m)
 
 
 def _paint_patches(canvas: Canvas, plan: Plan, layer: Layer) -> None:

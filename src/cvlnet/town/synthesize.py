@@ -23,7 +23,7 @@ from cvlnet.errors import InputError
 from cvlnet.town.config import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 from cvlnet.town.files import remove_unfinished, write_text
 from cvlnet.town.survey import survey, tile_px
-from cvlnet.town.write import Listing, Report, write_drive, write_tiles
+from cvlnet.town.write import Listing, Report, write_drive, write_labels, write_tiles
 
 FORMAT_VERSION = 1
 COMPLETE, STARTED = "dataset.json", "unfinished.json"
@@ -213,7 +213,10 @@ def _do(share: Share, report: Report = _unheard) -> Listing | None:
     town = survey(share.config, share.index)
     for number in share.drives:
         write_drive(share.out, town, number, report)
-    return write_tiles(share.out, town) if share.tiles else None
+    if not share.tiles:
+        return None
+    write_labels(share.out, town)
+    return write_tiles(share.out, town)
 
 
 def _count_pictures(out: Path) -> int:

@@ -2,12 +2,14 @@
 
     OUT/raw_data/<date>/calib_*.txt, <date>_drive_NNNN_sync/{oxts,image_02,image_03}/
     OUT/satmap/train_10mgap/<date>/<drive>/<frame>.png        OUT/satmap/test/<drive>/<lat>_<lon>.png
+    OUT/labels/<date>.{png,json}        what is where in the town (see `cvlnet.data.labels`)
 
 Files that are there are kept, and every file is written whole or not at all, so that a stopped run can go on.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cvlnet.geometry import Camera, Pose
-from cvlnet.town.files import write_png
+from cvlnet.town.files import write_png, write_text
+from cvlnet.town.groundtruth import LABEL_M_PER_PX, draw_labels
 from cvlnet.town.light import drive_light
 from cvlnet.town.overhead import render_overhead
 from cvlnet.town.oxts import write_oxts
@@ -128,6 +131,16 @@ def write_tiles(out: Path, town: Town) -> Listing:
         for path, tile in missing.items():
             write_png(path, _cut(picture, tile, config.overhead_m_per_px, tile_px(config)))
     return _listing(town, placed, tested, others)
+
+
+def write_labels(out: Path, town: Town) -> None:
+    """Write the label map of a town and where it lies."""
+    picture = out / "labels" / f"{town.date}.png"
+    if not picture.exists():
+        write_png(picture, draw_labels(town.config))
+    middle = town.frame.anchor
+    about = {"latitude_deg": middle.latitude_deg, "longitude_deg": middle.longitude_deg, "m_per_px": LABEL_M_PER_PX}
+    write_text(picture.with_suffix(".json"), json.dumps(about))
 
 
 def tile_path(town: Town, tile: PlacedTile) -> Path:
