@@ -14,9 +14,11 @@ import pytest
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.images import ImageSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.labels import read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.town.config import Nuisances, TownConfig, preset_towns
+from cvlnet.town.groundtruth import label_grid
 from cvlnet.town.survey import nearest_tiles, query_tiles, survey
 from cvlnet.town.synthesize import share_out, write_dataset
 
@@ -70,9 +72,20 @@ def test_pictures_are_kitti_s_and_tiles_are_what_the_data_set_says(tiny_town: Pa
     size_px = about["tile"]["size_px"]
     assert size_px * about["tile"]["m_per_px"] == pytest.approx(TOWN.tile_size_m)
     assert (about["seed"], about["role"], about["preset"]) == (7, "train", "tiny")
-    for path in tiny_town.rglob("*.png"):
+    for path in [*tiny_town.rglob("image_0?/data/*.png"), *tiny_town.rglob("satmap/**/*.png")]:
         shape = (size_px, size_px, 3) if "satmap" in path.parts else (375, 1242, 3)
         assert np.asarray(cv2.imread(str(path))).shape == shape
+
+
+def test_every_town_has_a_label_map_around_its_own_middle(tiny_town: Path) -> None:
+    (path,) = (tiny_town / "labels").glob("*.png")
+    labels = read_label_map(tiny_town, path.stem)
+    assert labels is not None
+    grid = label_grid(TOWN)
+    assert labels.pixels.shape == (grid.rows, grid.cols)
+    recording = next(iter(read_recordings(read_split(tiny_town, "train")).values()))
+    place_m = LocalFrame(labels.center).xy_world_m(recording.frames[0].position.degrees)
+    assert np.abs(place_m).max() < TOWN.size_m / 2
 
 
 def test_nothing_unfinished_is_left(tiny_town: Path) -> None:

@@ -101,13 +101,16 @@ class CVLNet(nn.Module):
 
     def describe_tiles(self, features: Float[Tensor, "tiles channels rows cols"]) -> MapFeatures:
         """What is compared, of the `overhead_features` of tiles drawn on ``tile_grid``."""
-        descriptor, uncertainty = self.describe_overhead(features)
-        margin = self.clip_grid.rows // 2 - 1
-        return MapFeatures(descriptor, uncertainty[:, margin:-margin, margin:-margin], self.map_grid)
+        return self._of_tiles(*self.describe_overhead(features))
 
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
         """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
-        return self.describe_tiles(self.overhead_features(tiles))
+        return self._of_tiles(*self.encode_overhead(tiles))
+
+    def _of_tiles(self, descriptor: Tensor, uncertainty: Tensor) -> MapFeatures:
+        """With the uncertainty of the displacements of the window alone."""
+        margin = self.clip_grid.rows // 2 - 1
+        return MapFeatures(descriptor, uncertainty[:, margin:-margin, margin:-margin], self.map_grid)
 
     def clip_features(
         self, clip: Clip
