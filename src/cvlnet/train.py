@@ -41,7 +41,6 @@ from cvlnet.model.match import match
 from cvlnet.photometric import vary
 
 LAST, BEST = "last.safetensors", "best.safetensors"
-SHARPNESS_RATE = 3.0  # times the learning rate: one number scales all scores, and must not lag behind them
 
 
 @dataclass(frozen=True)
@@ -323,16 +322,15 @@ def _varied(batch: Batch, step: int, config: TrainConfig) -> Batch:
 
 
 def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]]:
-    """Backbones learn at their own rate, the sharpness faster; biases, norms and the sharpness do not decay."""
+    """Backbones learn at their own rate; biases, norms and the sharpness do not decay."""
     learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     backbones = [p for name, p in learning if ".backbone." in name]
-    others = [p for name, p in learning if ".backbone." not in name and p is not model.log_sharpness]
+    others = [p for name, p in learning if ".backbone." not in name]
     rates = (
         ([p for p in backbones if p.ndim > 1], config.backbone_learning_rate, config.weight_decay),
         ([p for p in backbones if p.ndim <= 1], config.backbone_learning_rate, 0.0),
         ([p for p in others if p.ndim > 1], config.learning_rate, config.weight_decay),
         ([p for p in others if p.ndim <= 1], config.learning_rate, 0.0),
-        ([model.log_sharpness], SHARPNESS_RATE * config.learning_rate, 0.0),
     )
     return [{"params": group, "lr": rate, "base_lr": rate, "weight_decay": decay} for group, rate, decay in rates]
 
