@@ -16,3 +16,9 @@ def test_a_model_that_cannot_be_is_refused(name, value):
 def test_a_training_that_cannot_be_is_refused(name, value):
     with pytest.raises(ValueError, match=f"TrainConfig.{name} must be .*, not {value}"):
         TrainConfig(**{name: value})
+
+
+@pytest.mark.parametrize("heights_m", [(), (1.5,), (0.0, float("nan")), (0.0,) * 17])
+def test_heights_begin_at_the_road_and_are_numbers(heights_m):
+    with pytest.raises(ValueError, match=r"ModelConfig\.heights_m must be"):
+        ModelConfig(heights_m=heights_m)

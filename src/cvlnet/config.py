@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 
@@ -46,7 +47,8 @@ class ModelConfig:
         _check(1 <= self.window_cells <= 256, "window_cells", "from 1 to 256", self)
         fits = self.backbone == "vgg16" or self.tile_cells % 4 == 0  # strides 4 to 16 on one tile
         _check(fits, "window_cells", f"such that clip_cells + 2 window_cells ({self.tile_cells}) divides by 4", self)
-        _check(self.heights_m[:1] == (0.0,) and len(self.heights_m) <= 16, "heights_m", "0 and up to 15 others", self)
+        planes = self.heights_m[:1] == (0.0,) and len(self.heights_m) <= 16 and all(map(isfinite, self.heights_m))
+        _check(planes, "heights_m", "0 and up to 15 others", self)
         _check(1 <= self.channels <= 1024, "channels", "from 1 to 1024", self)
         _check(1 <= self.descriptor_channels <= 1024, "descriptor_channels", "from 1 to 1024", self)
 
@@ -136,13 +138,11 @@ class TrainConfig:
         for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
-        for name in ("learning_rate", "backbone_learning_rate", "clip_gradient_norm", "margin_scale"):
+        rates = ("learning_rate", "backbone_learning_rate")
+        for name in (*rates, "clip_gradient_norm", "margin_scale", "batch_radius_m", "min_distance_m"):
             _check(getattr(self, name) > 0, name, "positive", self)
-        for name in ("batch_radius_m", "min_distance_m"):
-            _check(getattr(self, name) > 0, name, "positive", self)
-        for name in ("weight_decay", "warmup_steps", "displacement_weight", "label_weight"):
-            _check(getattr(self, name) >= 0, name, "not negative", self)
-        for name in ("photometric", "heading_error_deg"):
+        weights = ("weight_decay", "displacement_weight", "label_weight")
+        for name in (*weights, "warmup_steps", "photometric", "heading_error_deg"):
             _check(getattr(self, name) >= 0, name, "not negative", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)

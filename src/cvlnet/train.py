@@ -323,16 +323,14 @@ def _varied(batch: Batch, step: int, config: TrainConfig) -> Batch:
 
 def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]]:
     """Backbones learn at their own rate; biases, norms and the sharpness do not decay."""
-    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    backbones = [p for name, p in learning if ".backbone." in name]
-    others = [p for name, p in learning if ".backbone." not in name]
-    rates = (
-        ([p for p in backbones if p.ndim > 1], config.backbone_learning_rate, config.weight_decay),
-        ([p for p in backbones if p.ndim <= 1], config.backbone_learning_rate, 0.0),
-        ([p for p in others if p.ndim > 1], config.learning_rate, config.weight_decay),
-        ([p for p in others if p.ndim <= 1], config.learning_rate, 0.0),
-    )
-    return [{"params": group, "lr": rate, "base_lr": rate, "weight_decay": decay} for group, rate, decay in rates]
+    groups = []
+    for in_backbone, rate in ((True, config.backbone_learning_rate), (False, config.learning_rate)):
+        learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        named = [p for name, p in learning if (".backbone." in name) == in_backbone]
+        for decays, weight_decay in ((True, config.weight_decay), (False, 0.0)):
+            chosen = [p for p in named if (p.ndim > 1) == decays]
+            groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": weight_decay})
+    return groups
 
 
 def _require_same(now: Provenance, saved: Provenance, out: Path) -> None:

@@ -21,7 +21,7 @@ def write_map(root, bits):
     folder = root / "labels"
     folder.mkdir()
     cv2.imwrite(str(folder / f"{DATE}.png"), bits)
-    about = {"latitude_deg": CENTER.latitude_deg, "longitude_deg": CENTER.longitude_deg, "m_per_px": 0.5}
+    about = {"center": CENTER.degrees, "m_per_px": 0.5}
     (folder / f"{DATE}.json").write_text(json.dumps(about))
 
 
@@ -62,4 +62,12 @@ def test_a_damaged_map_is_told(tmp_path, bits):
     path = tmp_path / "labels" / f"{DATE}.png"
     path.write_bytes(path.read_bytes()[:30])
     with pytest.raises(InputError, match="cut short"):
+        read_label_map(tmp_path, DATE)
+
+
+def test_a_map_without_extent_is_told(tmp_path, bits):
+    write_map(tmp_path, bits)
+    path = tmp_path / "labels" / f"{DATE}.json"
+    path.write_text(path.read_text().replace("0.5}", "0.0}"))
+    with pytest.raises(InputError, match="m_per_px 0 is not positive"):
         read_label_map(tmp_path, DATE)

@@ -86,9 +86,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         return batches[: whole_rounds * self.ranks][self.rank :: self.ranks]
 
     def _around_first(self, waiting: Indices) -> Indices:
-        if not len(waiting):
-            return waiting
-        distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[waiting[0]], axis=1)
+        distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[waiting[:1]], axis=1)
         near: Indices = waiting[distance_m <= self.radius_m]
         return near
 

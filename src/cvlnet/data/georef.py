@@ -21,7 +21,7 @@ from pyproj import Transformer
 
 from cvlnet.data.imagery import OverheadImage, Raster
 from cvlnet.data.images import U8, read_image
-from cvlnet.data.text import number_of, read_json, read_text, to_numbers
+from cvlnet.data.text import positive_of, read_json, read_text, to_numbers
 from cvlnet.errors import InputError
 from cvlnet.geo import EARTH_RADIUS_M, Array, LatLon, MercatorRaster, MetricRaster, Points
 
@@ -70,7 +70,7 @@ def open_overhead(path: Path) -> OverheadImage:
     for georef in (path.with_suffix(".json"), path.with_name("georef.json")):
         if georef.is_file():
             entry = _entry_of(read_json(georef, _SEE), path.stem, georef)
-            return OverheadImage(pixels, _raster_of(entry, width_px, height_px, georef), path)
+            return OverheadImage(pixels, raster_of(entry, width_px, height_px, georef), path)
     for suffix in _WORLD_FILES:
         if path.with_suffix(suffix).is_file():
             return OverheadImage(pixels, _world_file(path.with_suffix(suffix)), path)
@@ -88,9 +88,10 @@ def _entry_of(georef: dict[str, Any], stem: str, where: Path) -> Mapping[str, An
     return dict(georef[stem])
 
 
-def _raster_of(entry: Mapping[str, Any], width_px: int, height_px: int, where: Path) -> Raster:
+def raster_of(entry: Mapping[str, Any], width_px: int, height_px: int, where: Path) -> Raster:
+    """Where an image of this size lies, by its entry of georef.json. Raises InputError if that cannot be."""
     if "north_west" not in entry:
-        m_per_px = number_of(entry, "m_per_px", where, _SEE)
+        m_per_px = positive_of(entry, "m_per_px", where, _SEE)
         return MetricRaster(_place(entry, "center", where), width_px, height_px, m_per_px)
     corners = [_place(entry, key, where) for key in ("north_west", "south_east")]
     projected = MercatorRaster(0.0, 0.0, 1.0).xy_px([corner.degrees for corner in corners])

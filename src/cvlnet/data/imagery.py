@@ -55,7 +55,7 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
     the world about ``center`` first, counter-clockwise, so that the crop shows a turned world.
     Raises InputError if the crop reaches over the image's edge.
     """
-    corners = corners_px(image, center, grid, turn_rad)
+    corners = crop_corners_px(image, center, grid, turn_rad)
     if not _inside(corners, image.pixels):
         rows, cols = image.pixels.shape[:2]
         raise InputError(
@@ -69,12 +69,12 @@ def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
 
 def mirrored_crop(image: OverheadImage, center: LatLon, grid: Grid) -> UInt8[Tensor, "3 rows cols"]:
     """What `crop` gives, and where it reaches over the image's edge the image's mirror image."""
-    return _tensor(resample(image.pixels, corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
+    return _tensor(resample(image.pixels, crop_corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
 
 
 def holds(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> bool:
     """Whether the crop lies on the image."""
-    return bool(_inside(corners_px(image, center, grid, turn_rad), image.pixels))
+    return bool(_inside(crop_corners_px(image, center, grid, turn_rad), image.pixels))
 
 
 def covered(image: OverheadImage, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
@@ -116,7 +116,7 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
 
 
-def corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:
+def crop_corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:
     """Pixel coordinates of the corners before the world was turned, [4, 2], from the north-west one clockwise."""
     turned_from_world = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
     return image.raster.xy_px(LocalFrame(center).latlon_deg(grid.corners_xy_m().numpy() @ turned_from_world))
@@ -134,7 +134,7 @@ def _tensor(pixels: U8) -> UInt8[Tensor, "3 rows cols"]:
 
 
 def resample(pixels: U8, corners_px: Array, grid: Grid, border: int = cv2.BORDER_REPLICATE) -> U8:
-    """Cells of a grid whose corners lie at ``corners_px``, [rows, columns, 3]; OpenCV's ``border`` over the edge.
+    """Cells of a grid whose corners lie at ``corners_px``, up to four channels; OpenCV's ``border`` over the edge.
 
     Over the few hundred metres of a crop every map projection is affine to a small part of a pixel.
     """

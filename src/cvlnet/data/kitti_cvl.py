@@ -23,7 +23,7 @@ from cvlnet.data.imagery import OverheadImage
 from cvlnet.data.images import read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, read_drive
 from cvlnet.data.recording import Recording
-from cvlnet.data.text import number_of, read_json, read_text
+from cvlnet.data.text import positive_of, read_json, read_text
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, web_mercator_m_per_px
 
@@ -238,7 +238,7 @@ def _csv_cells(root: Path, name: str) -> set[str]:
 
 def _true_m_per_px(root: Path) -> float | None:
     dataset = _dataset(root)
-    return number_of(dataset["tile"], "m_per_px", root / "dataset.json", _REMAKE) if dataset else None
+    return positive_of(dataset["tile"], "m_per_px", root / "dataset.json", _REMAKE) if dataset else None
 
 
 def _dataset(root: Path) -> dict[str, Any]:

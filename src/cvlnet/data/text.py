@@ -51,6 +51,14 @@ def number_of(
     return _number(entries[key], f"{key} {entries[key]!r}", where, remedy)
 
 
+def positive_of(entries: Mapping[str, Any], key: str, where: str | Path, remedy: str) -> float:
+    """The finite number above zero under a key. Raises InputError if it is none, or missing."""
+    number = number_of(entries, key, where, remedy)
+    if number <= 0:
+        raise InputError(f"{key} {number:g} is not positive", where=where, remedy=remedy)
+    return number
+
+
 def _number(value: Any, shown: str, where: str | Path, remedy: str) -> float:
     try:
         number = float(value)

@@ -27,7 +27,7 @@ class UNet(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         widths = (channels, 2 * channels, 4 * channels)
-        self.down = nn.ModuleList(_two(first, out) for first, out in zip((channels, *widths), widths, strict=False))
+        self.down = nn.ModuleList(_two(fine, coarse) for fine, coarse in pairwise((channels, *widths)))
         self.up = nn.ModuleList(_two(coarse + fine, fine) for coarse, fine in pairwise(widths[::-1]))
 
     def forward(self, x: Float[Tensor, "n channels rows cols"]) -> Float[Tensor, "n channels rows cols"]:

@@ -138,8 +138,7 @@ def write_labels(out: Path, town: Town) -> None:
     picture = out / "labels" / f"{town.date}.png"
     if not picture.exists():
         write_png(picture, draw_labels(town.config))
-    middle = town.frame.anchor
-    about = {"latitude_deg": middle.latitude_deg, "longitude_deg": middle.longitude_deg, "m_per_px": LABEL_M_PER_PX}
+    about = {"center": town.frame.anchor.degrees, "m_per_px": LABEL_M_PER_PX}
     write_text(picture.with_suffix(".json"), json.dumps(about))
 
 
