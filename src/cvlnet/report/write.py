@@ -215,8 +215,9 @@ def _sections(out: Path, evaluated: Evaluated, shown: SplitName, count: int, pro
 
 
 _HOW_TO_READ = (
-    "Left: what the camera saw. Then, from above: the network's features of it (blank is what no frame sees), and "
-    "those of the map in the same colours; the overhead picture at the true place and at the place that was named, "
+    "Left: what the camera saw. Then, from above: what the network recognised (road grey, other pavement beige, green "
+    "light green, trees dark green, houses red; blank is what no frame sees), in the frames and on the map; the features "
+    "that it compares, of both in the same colours; the overhead picture at the true place and at the place that was named, "
     "with the window that was searched (dashed); and the score of every displacement within that window."
 )
 
