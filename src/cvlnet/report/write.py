@@ -216,9 +216,10 @@ def _sections(out: Path, evaluated: Evaluated, shown: SplitName, count: int, pro
 
 _HOW_TO_READ = (
     "Left: what the camera saw. Then, from above: what the network recognised (road grey, other pavement beige, green "
-    "light green, trees dark green, houses red; blank is what no frame sees), in the frames and on the map; the features "
-    "that it compares, of both in the same colours; the overhead picture at the true place and at the place that was named, "
-    "with the window that was searched (dashed); and the score of every displacement within that window."
+    "light green, trees dark green, houses red; blank is what no frame sees), in the frames and on the map; the "
+    "features that it compares, of both in the same colours; the overhead picture at the true place and at the place "
+    "that was named, with the window that was searched (dashed); and the score of every displacement within that "
+    "window."
 )
 
 
