@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import shapely
 
-from cvlnet.town.build import build_town, make_plan
+from cvlnet.town.blueprint import draw_blueprint
+from cvlnet.town.build import build_town
 from cvlnet.town.config import Nuisances, TownConfig
 from cvlnet.town.drives import allowed_half_m
 from cvlnet.town.scene import Drive, Material, Mesh, Scene
-from cvlnet.town.style import make_style
 from cvlnet.town.terrain import height_at
 
 CONFIG = TownConfig(seed=7, size_m=200.0, drives=2, frames_per_drive=20, albedo_cell_m=0.5)
@@ -23,7 +23,7 @@ CALM = replace(CONFIG, nuisances=Nuisances.none())
 
 @lru_cache(maxsize=8)
 def town(config: TownConfig) -> tuple[Scene, tuple[Drive, ...]]:
-    return build_town(config)
+    return build_town(draw_blueprint(config))
 
 
 def arrays(mesh: Mesh) -> list[np.ndarray]:
@@ -36,7 +36,7 @@ def same(a: Mesh, b: Mesh) -> bool:
 
 def test_same_seed_same_bytes() -> None:
     scene, drives = town(CONFIG)
-    again, drives_again = build_town(CONFIG)
+    again, drives_again = build_town(draw_blueprint(CONFIG))
     assert np.array_equal(scene.ground.albedo, again.ground.albedo)
     assert np.array_equal(scene.ground.height_m, again.ground.height_m)
     for part in ("static", "parked_at_flight", "parked_at_drive", "traffic_at_flight"):
@@ -81,7 +81,7 @@ def test_a_town_has_everything_and_stays_inside(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_stands_in_the_driven_lane(seed: int) -> None:
     config = replace(CONFIG, seed=seed)
-    _, _, _, plan = make_plan(config, make_style(seed))
+    plan = draw_blueprint(config).plan
     for drive in town(config)[1]:
         xy = drive.xyz_m[:, :2]
         swept = shapely.LineString(xy).buffer(1.0)

@@ -5,18 +5,19 @@ import pytest
 
 from cvlnet.grid import Grid
 from cvlnet.labels import Label
-from cvlnet.town.build import build_town, make_plan
+from cvlnet.town.blueprint import draw_blueprint
+from cvlnet.town.build import build_town
 from cvlnet.town.config import Nuisances, TownConfig
 from cvlnet.town.groundtruth import draw_labels, label_grid
 from cvlnet.town.overhead import render_overhead
-from cvlnet.town.style import make_style
 
 CONFIG = TownConfig(seed=7, size_m=220.0, drives=3, frames_per_drive=12, nuisances=Nuisances.none())
+BLUEPRINT = draw_blueprint(CONFIG)
 
 
 @pytest.fixture(scope="module")
 def labels():
-    return draw_labels(CONFIG)
+    return draw_labels(BLUEPRINT)
 
 
 def at(labels, xy_m):
@@ -34,13 +35,13 @@ def test_surfaces_exclude_each_other(labels):
 
 
 def test_cars_drive_on_roads(labels):
-    _, drives = build_town(CONFIG)
+    _, drives = build_town(BLUEPRINT)
     ways = np.concatenate([drive.xyz_m[:, :2] for drive in drives])
     assert np.mean(at(labels, ways) & Label.ROAD.bit > 0) > 0.95
 
 
 def test_what_is_planned_is_there(labels):
-    _, _, _, plan = make_plan(CONFIG, make_style(CONFIG.seed))
+    plan = BLUEPRINT.plan
     middles = np.array([building.corners_m.mean(axis=0) for building in plan.buildings])
     trees = np.array([tree.xy_m for tree in plan.trees])
     assert (at(labels, middles) & Label.BUILDING.bit > 0).all()
@@ -49,7 +50,7 @@ def test_what_is_planned_is_there(labels):
 
 
 def test_the_overhead_picture_is_green_where_the_labels_say(labels):
-    scene, _ = build_town(CONFIG)
+    scene, _ = build_town(BLUEPRINT)
     cell_m = label_grid(CONFIG).cell_m
     side = round(CONFIG.size_m / cell_m / 2) * 2 - 20
     grid = Grid(side, side, cell_m)

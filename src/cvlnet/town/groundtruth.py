@@ -12,7 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from cvlnet.grid import Grid
 from cvlnet.labels import Label
 from cvlnet.town.barriers import THICKNESS_M
-from cvlnet.town.build import make_plan
+from cvlnet.town.blueprint import Blueprint
 from cvlnet.town.canvas import Canvas
 from cvlnet.town.config import TownConfig
 from cvlnet.town.paint import paint_surfaces
@@ -20,7 +20,6 @@ from cvlnet.town.parking import split_by_time
 from cvlnet.town.plan import Barrier, Plan, Surface
 from cvlnet.town.scene import U8
 from cvlnet.town.streams import stream
-from cvlnet.town.style import make_style
 
 LABEL_M_PER_PX = 0.4
 GREEN = (Surface.LAWN, Surface.MEADOW, Surface.FIELD, Surface.SOIL)
@@ -35,13 +34,12 @@ def label_grid(config: TownConfig) -> Grid:
     return Grid(2 * half, 2 * half, LABEL_M_PER_PX)
 
 
-def draw_labels(config: TownConfig) -> U8:
+def draw_labels(blueprint: Blueprint) -> U8:
     """The label map of a town on `label_grid`, [rows, cols]: what stands there at both times."""
-    style = make_style(config.seed)
-    network, ends, land, plan = make_plan(config, style)
+    config, land = blueprint.config, blueprint.land
     canvas = Canvas.blank(label_grid(config))
-    paint_surfaces(canvas, config, network, ends, land, plan, style, stream(config.seed, "paint"))
-    always, _, _ = split_by_time(plan, land, config.seed, config.nuisances.alterations, config.size_m / 2)
+    paint_surfaces(canvas, blueprint, stream(config.seed, "paint"))
+    always, _, _ = split_by_time(blueprint.plan, land, config.seed, config.nuisances.alterations, config.size_m / 2)
     surface = canvas.kind[..., 0]
     carriageway = _covered(canvas.grid, [land.carriageway])
     green, neither = np.isin(surface, GREEN), np.isin(surface, NEITHER)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
+from cvlnet.town.blueprint import Blueprint, draw_blueprint
 from cvlnet.town.build import build_town
 from cvlnet.town.config import TownConfig, role_of_seed
 from cvlnet.town.curves import resample
@@ -22,9 +23,6 @@ from cvlnet.town.oxts import Motion, drive_motion, measured
 from cvlnet.town.rig import Rig, make_rig
 from cvlnet.town.scene import Drive, Scene
 from cvlnet.town.streams import stream
-from cvlnet.town.streets import make_network
-from cvlnet.town.style import make_style
-from cvlnet.town.zones import make_zones
 
 F64 = npt.NDArray[np.float64]
 Use = Literal["train", "test"]
@@ -41,7 +39,7 @@ UNDRIVEN_M = 15.0  # a street is another one when it is so far from all queries
 class Town:
     """A town, its place on earth, its car, and the drives: as they were, and as the car measured them."""
 
-    config: TownConfig
+    blueprint: Blueprint
     date: str
     start: datetime
     frame: LocalFrame
@@ -50,6 +48,11 @@ class Town:
     drives: tuple[Drive, ...]
     true_motions: tuple[Motion, ...]
     measured_motions: tuple[Motion, ...]
+
+    @property
+    def config(self) -> TownConfig:
+        """What the town was made from."""
+        return self.blueprint.config
 
     def drive_name(self, number: int) -> str:
         """The folder of a drive, as KITTI names it."""
@@ -77,7 +80,8 @@ def drive_name(date: str, number: int) -> str:
 
 def survey(config: TownConfig, index: int) -> Town:
     """Build the town that is the ``index``-th of its data set, and drive through it."""
-    scene, drives = build_town(config)
+    blueprint = draw_blueprint(config)
+    scene, drives = build_town(blueprint)
     seed, nuisances = config.seed, config.nuisances
     start = FIRST_DATE + timedelta(days=index)
     rng = stream(seed, "anchor")
@@ -86,7 +90,7 @@ def survey(config: TownConfig, index: int) -> Town:
     )
     motions = tuple(drive_motion(d, stream(seed, "shake", i), nuisances) for i, d in enumerate(drives))
     return Town(
-        config=config,
+        blueprint=blueprint,
         date=f"{start:%Y_%m_%d}",
         start=start,
         frame=LocalFrame(anchor),
@@ -147,10 +151,8 @@ def distractors(town: Town, tiles: tuple[PlacedTile, ...]) -> tuple[PlacedTile, 
     """Tiles on streets that no query drove, for the gallery of Test-2; shared out among the drives of ``tiles``."""
     if not tiles:
         return ()
-    config = town.config
-    style = make_style(config.seed)
-    network = make_network(config.seed, config.size_m, style, make_zones(config.seed, config.size_m, style))
-    places = np.concatenate([resample(road.xy_m, config.tile_gap_m) for road in network.roads])
+    config, roads = town.config, town.blueprint.network.roads
+    places = np.concatenate([resample(road.xy_m, config.tile_gap_m) for road in roads])
     places = places[(np.abs(places) < allowed_half_m(config)).all(1)]
     queried = np.concatenate([town.true_motions[d].xyz_m[:, :2] for d in sorted({t.drive for t in tiles})])
     away_m = np.array([np.hypot(*(queried - place).T).min() for place in places])

@@ -137,7 +137,7 @@ def write_labels(out: Path, town: Town) -> None:
     """Write the label map of a town and where it lies."""
     picture = out / "labels" / f"{town.date}.png"
     if not picture.exists():
-        write_png(picture, draw_labels(town.config))
+        write_png(picture, draw_labels(town.blueprint))
     about = {"center": town.frame.anchor.degrees, "m_per_px": LABEL_M_PER_PX}
     write_text(picture.with_suffix(".json"), json.dumps(about))
 
