@@ -39,6 +39,12 @@ class Provenance:
     step: int = 0
     figures: Mapping[str, float] | None = None
 
+    @property
+    def recognises(self) -> bool:
+        """Whether the heads that tell labels apart (see `cvlnet.labels`) have learned to."""
+        labelled = any(data.get("labels") for data in self.data)
+        return labelled and self.train is not None and self.train.label_weight > 0
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
     """Write tensors and where they come from; the file is there whole or not at all."""

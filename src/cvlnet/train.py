@@ -29,6 +29,7 @@ from cvlnet.data.batches import SpacedBatchSampler
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.labels import has_labels
 from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
 from cvlnet.errors import InputError
 from cvlnet.evaluate import device_of, predict
@@ -292,12 +293,12 @@ def validate(trainer: Trainer, run: Run) -> dict[str, float]:
 
 
 def fingerprint(root: Path) -> dict[str, Any]:
-    """What tells a data set from others: its name, and a digest of its description and its training list."""
+    """What tells a data set from others: a digest of its description and its training list; its name; has it labels."""
     digest = sha256()
     for name in ("dataset.json", "train_files_with_sat_GPS.txt"):
         if (root / name).is_file():
             digest.update((root / name).read_bytes())
-    return {"name": root.resolve().name, "sha256": digest.hexdigest()}
+    return {"name": root.resolve().name, "sha256": digest.hexdigest(), "labels": has_labels(root)}
 
 
 def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> DataLoader[Any]:

@@ -109,3 +109,14 @@ def test_grids_that_do_not_fit_are_refused():
         match(ClipFeatures(clip.descriptor, clip.weight, Grid(10, 10, 2.0)), tiles)
     with pytest.raises(ValueError, match="no window"):
         match(clip, MapFeatures(tiles.descriptor, tiles.uncertainty, Grid(15, 15, 1.5, (0.3, -0.3))))
+
+
+def test_what_inference_has_matched_can_be_learned_from():
+    grid = Grid(9, 9, 1.5)  # of a size that no other test has: nothing is kept of it yet
+    tiles = MapFeatures(torch.rand(1, 4, 13, 13), torch.ones(1, 5, 5), Grid(13, 13, 1.5))
+    with torch.inference_mode():
+        match(ClipFeatures(torch.rand(1, 4, 9, 9), torch.ones(1, 9, 9), grid), tiles)
+    learned = torch.rand(1, 4, 9, 9, requires_grad=True)
+    match(ClipFeatures(learned, torch.ones(1, 9, 9), grid), tiles).scores.sum().backward()
+    assert learned.grad is not None
+    assert learned.grad.abs().sum() > 0

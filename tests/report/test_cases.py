@@ -62,7 +62,7 @@ def test_a_query_run_again_gives_the_fix_of_the_predictions(small_data, weights,
     spec = ClipSpec(model.image_spec, frames=2)
     predictions = predict(model, small_data, spec)
     fixes = best_fixes(predictions, "test2")
-    (case,) = examine(model, small_data, spec, predictions, "test2", [5])
+    (case,) = examine(model, small_data, spec, predictions, "test2", [5], labels=True)
     assert case.query_id == predictions.query_ids[fixes.query[5]]
     assert case.best.id == predictions.tile_ids[fixes.tile[5]]
     center_m = predictions.tile_xy_m[fixes.tile[5]]
@@ -74,3 +74,13 @@ def test_a_query_run_again_gives_the_fix_of_the_predictions(small_data, weights,
     assert [frame.shape for frame in case.frames] == [(32, 128, 3)] * 2
     save_png(case_sheet(case, DAY), tmp_path / "case.png")
     assert (tmp_path / "case.png").stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_labels_are_shown_if_the_network_has_learned_them(small_data, weights, labels):
+    model, _ = load_model(weights)
+    spec = ClipSpec(model.image_spec, frames=1)
+    predictions = predict(model, small_data, spec)
+    (case,) = examine(model, small_data, spec, predictions, "test2", [5], labels=labels)
+    titles = [axes.get_title(loc="left") for axes in case_sheet(case, DAY).get_axes()]
+    assert any("recognised" in title for title in titles) == labels

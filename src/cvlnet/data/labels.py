@@ -28,6 +28,11 @@ _REMAKE = "make the town again with cvlnet synth"
 _AT_ONCE = 4  # channels that OpenCV resamples together
 
 
+def has_labels(root: Path) -> bool:
+    """Whether a data set has label maps."""
+    return (root / FOLDER).is_dir()
+
+
 def read_label_map(root: Path, date: str) -> OverheadImage | None:
     """The label map of a date's town, one channel; None where the data set has none.
 

@@ -120,6 +120,7 @@ def _correlate(a: Tensor, b: Tensor, grid: Grid, steps: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept serves training, too
 def _inverse_transforms(rows: int, cols: int, steps: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Inverse transforms of a real signal's half spectrum at the first ``steps`` places of each axis."""
     shift = torch.arange(steps, dtype=torch.float64)

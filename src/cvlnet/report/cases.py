@@ -32,14 +32,15 @@ class TileView:
     """One tile as a query sees it; places relative to the tile's centre, (east, north).
 
     scores: of every displacement, rows south, columns east. found_m: by the best of them, covariance_m2 of it.
-    features: on feature_grid, in the colours of the query's own. labels: what the network recognises there.
+    features: on feature_grid, in the colours of the query's own. labels: what the network recognises there; None if it
+    has not learned to.
     """
 
     id: str
     image: U8  # [rows, cols, 3]
     image_grid: Grid
     features: U8  # [rows, cols, 3]
-    labels: U8  # [rows, cols, 3]
+    labels: U8 | None  # [rows, cols, 3]
     feature_grid: Grid
     scores: F32  # [steps, steps]
     score_grid: Grid
@@ -53,7 +54,7 @@ class TileView:
 class Case:
     """One query. frames: newest first, taken ages_s before the newest.
 
-    features, labels: on feature_grid around the vehicle, RGB and alpha, 0 where unseen.
+    features, labels: on feature_grid around the vehicle, RGB and alpha, 0 where unseen. labels: None as in `TileView`.
     """
 
     query_id: str
@@ -63,7 +64,7 @@ class Case:
     frames: tuple[U8, ...]
     ages_s: tuple[float, ...]
     features: U8  # [rows, cols, 4]
-    labels: U8  # [rows, cols, 4]
+    labels: U8 | None  # [rows, cols, 4]
     feature_grid: Grid
     nearest: TileView
     best: TileView
@@ -92,9 +93,10 @@ def examine(
     split: SplitName,
     rows: Sequence[int],
     *,
+    labels: bool,
     cache: ImageCache | None = None,
 ) -> tuple[Case, ...]:
-    """Run the queries in these rows of a split again. Raises InputError as the readers do."""
+    """Run the queries in these rows of a split again. labels: show them. Raises InputError as the readers do."""
     listed = read_split(root, split)
     samples = ClipTileSamples(listed, read_recordings(listed), clip_spec, model.tile_grid, cache=cache)
     sample_of = {query.id: i for i, query in enumerate(samples.queries)}
@@ -105,7 +107,7 @@ def examine(
         best_id = predictions.tile_ids[fixes.tile[row]]
         tiles = TileCrops([listed.tiles[name] for name in (sample.tile_id, best_id)], model.tile_grid, cache)
         centers_m = predictions.tile_xy_m[[predictions.tile_ids.index(tile.id) for tile in tiles.tiles]]
-        seen = _look(model, sample, tiles, fixes.true_xy_m[row] - centers_m)
+        seen = _look(model, sample, tiles, fixes.true_xy_m[row] - centers_m, labels)
         cases.append(
             Case(
                 query_id=sample.query_id,
@@ -127,11 +129,11 @@ def examine(
 @dataclass(frozen=True)
 class _Seen:
     clip_rgba: U8
-    clip_labels: U8
+    clip_labels: U8 | None
     tiles: tuple[TileView, ...]
 
 
-def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64) -> _Seen:
+def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64, labels: bool) -> _Seen:
     """Match one clip with some tiles. true_m: of the vehicle, relative to each tile's centre, [tiles, 2]."""
     device = device_of(model)
     images = torch.stack([crops[i] for i in range(len(crops))])
@@ -139,7 +141,8 @@ def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64) -> _Seen
         ground, seen = model.clip_features(collate([sample]).clip.to(device))
         overhead = model.overhead_features(images.to(device))
         clip, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
-        clip_labels, tile_labels = model.ground_labels(ground).sigmoid(), model.overhead_labels(overhead).sigmoid()
+        clip_labels = model.ground_labels(ground).sigmoid() if labels else None
+        tile_labels = model.overhead_labels(overhead).sigmoid() if labels else None
         volume = match(clip, tiles)
         decoded = volume.decode(float(model.sharpness))
     clip_rgba, tile_rgb = feature_colors(clip, tiles)
@@ -149,7 +152,7 @@ def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64) -> _Seen
             image=images[i].permute(1, 2, 0).numpy(),
             image_grid=model.tile_grid,
             features=tile_rgb[i],
-            labels=label_colors(tile_labels[i].cpu().numpy()),
+            labels=None if tile_labels is None else label_colors(tile_labels[i].cpu().numpy()),
             feature_grid=tiles.grid,
             scores=volume.scores[0, i].cpu().numpy(),
             score_grid=volume.grid,
@@ -161,8 +164,8 @@ def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64) -> _Seen
         for i, tile in enumerate(crops.tiles)
     )
     alpha = seen[0].cpu().numpy()[..., np.newaxis].astype(np.uint8) * np.uint8(255)
-    recognised = np.concatenate([label_colors(clip_labels[0].cpu().numpy()), alpha], axis=-1)
-    return _Seen(clip_rgba, recognised, views)
+    recognised = None if clip_labels is None else label_colors(clip_labels[0].cpu().numpy())
+    return _Seen(clip_rgba, None if recognised is None else np.concatenate([recognised, alpha], axis=-1), views)
 
 
 def _ages_s(samples: ClipTileSamples, index: int) -> tuple[float, ...]:

@@ -25,23 +25,27 @@ _OUTLINE: list[AbstractPathEffect] = [withStroke(linewidth=3.2, foreground=EDGE)
 
 def case_sheet(case: Case, theme: Theme) -> Figure:
     """Frames at the left, newest first; then labels, features, the tile at the true place and the tile found."""
-    figure = theme.figure(16.5, 6.5)
+    columns = 3 if case.labels is None else 4
+    figure = theme.figure(3.3 * (1 + columns), 6.5)
     said = f"similarity {case.best.similarity:.3f}, margin {case.margin:.3f}"
     title = f"Off by {case.error_m:.1f} m  ({said})    {case.query_id}"
     figure.suptitle(title, x=0.012, ha="left", color=theme.ink, fontsize=12, fontweight="bold")
-    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.0, 2.16), facecolor=theme.paper))
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.0, 0.54 * columns), facecolor=theme.paper))
     _frames(left, case, theme)
-    panels = right.subplots(2, 4, gridspec_kw={"wspace": 0.05})
+    panels = list(right.subplots(2, columns, gridspec_kw={"wspace": 0.05}).T)
     both = (case.nearest.scores, case.best.scores)
     scale = (float(min(scores.min() for scores in both)), float(max(scores.max() for scores in both)))
-    _from_above(panels[0, 0], case, case.labels, theme, "What the network recognised", "grey: road; red: houses")
-    _tile_map(panels[1, 0], case.nearest, case.nearest.labels, theme, "What it recognised on the map", "north is up")
-    _from_above(panels[0, 1], case, case.features, theme, "What it compares", "from above; same colour: alike")
-    _tile_map(panels[1, 1], case.nearest, case.nearest.features, theme, "The map there", "in the same colours")
-    _tile(panels[0, 2], case.nearest, case, theme, "Where it was", found=False)
-    _scores(panels[1, 2], case.nearest, case, theme, scale, "Scores there")
-    _tile(panels[0, 3], case.best, case, theme, "Where we said it was", found=True)
-    _scores(panels[1, 3], case.best, case, theme, scale, "Scores where we said")
+    if case.labels is not None and case.nearest.labels is not None:
+        above, below = panels.pop(0)
+        _from_above(above, case, case.labels, theme, "What the network recognised", "grey: road; red: houses")
+        _tile_map(below, case.nearest, case.nearest.labels, theme, "What it recognised on the map", "north is up")
+    compared, true, found = panels
+    _from_above(compared[0], case, case.features, theme, "What it compares", "from above; same colour: alike")
+    _tile_map(compared[1], case.nearest, case.nearest.features, theme, "The map there", "in the same colours")
+    _tile(true[0], case.nearest, case, theme, "Where it was", found=False)
+    _scores(true[1], case.nearest, case, theme, scale, "Scores there")
+    _tile(found[0], case.best, case, theme, "Where we said it was", found=True)
+    _scores(found[1], case.best, case, theme, scale, "Scores where we said")
     return figure
 
 

@@ -202,25 +202,29 @@ def _sections(out: Path, evaluated: Evaluated, shown: SplitName, count: int, pro
     best, worst = best_and_worst(best_fixes(evaluated.predictions, shown), count)
     cases = examine(
         evaluated.model, evaluated.root, evaluated.clip_spec, evaluated.predictions, shown, [*best, *worst],
-        cache=evaluated.cache,
+        labels=evaluated.provenance.recognises, cache=evaluated.cache,
     )  # fmt: skip
     sheets = []
     for number, case in enumerate(tqdm(cases, "drawing cases", unit="case", disable=not progress)):
         name = f"cases/best-{number + 1}" if number < len(best) else f"cases/worst-{number - len(best) + 1}"
         sheets.append(draw(out, Picture(name, _alt(case), wide=True), partial(case_sheet, case)))
     return (
-        Section("The best cases", _HOW_TO_READ, tuple(sheets[: len(best)])),
+        Section("The best cases", _how_to_read(evaluated.provenance.recognises), tuple(sheets[: len(best)])),
         Section("The worst cases", "The largest errors, to learn from.", tuple(sheets[len(best) :])),
     )
 
 
-_HOW_TO_READ = (
-    "Left: what the camera saw. Then, from above: what the network recognised (road grey, other pavement beige, green "
-    "light green, trees dark green, houses red; blank is what no frame sees), in the frames and on the map; the "
-    "features that it compares, of both in the same colours; the overhead picture at the true place and at the place "
-    "that was named, with the window that was searched (dashed); and the score of every displacement within that "
-    "window."
-)
+def _how_to_read(labels: bool) -> str:
+    recognised = (
+        "what the network recognised (road grey, other pavement beige, green light green, trees dark green, houses "
+        "red), in the frames and on the map; "
+    )
+    return (
+        f"Left: what the camera saw. Then, from above: {recognised if labels else ''}the features that it compares, of "
+        "frames and map in the same colours (blank is what no frame sees); the overhead picture at the true place and "
+        "at the place that was named, with the window that was searched (dashed); and the score of every displacement "
+        "within that window."
+    )
 
 
 def _alt(case: Case) -> str:
