@@ -15,7 +15,8 @@ class ModelConfig:
         backbone: EfficientNet-Lite0 with a pyramid to stride 4, or the paper's VGG16 at stride 16.
         image_width_px: Frames are scaled to this width.
         image_height_px: Of the frames as the network sees them.
-        image_fit: "bottom" keeps the lowest rows of a frame, "whole" squeezes it into the height, as the paper does.
+        image_fit: "horizon" keeps the rows around the horizon, "whole" squeezes the frame into the height, as the paper
+            does.
         overhead_m_per_px: Overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
         clip_cells: Side of the clip's grid.
         window_cells: The score covers displacements of +- so many cells.
@@ -29,7 +30,7 @@ class ModelConfig:
     backbone: Literal["efficientnet_lite0", "vgg16"] = "efficientnet_lite0"
     image_width_px: int = 512
     image_height_px: int = 128
-    image_fit: Literal["bottom", "whole"] = "bottom"
+    image_fit: Literal["horizon", "whole"] = "horizon"
     overhead_m_per_px: float = 0.4
     clip_cells: int = 52
     window_cells: int = 6

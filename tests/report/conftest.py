@@ -49,7 +49,7 @@ def small_data(tmp_path_factory):
         names = [_write_tile(root, drive, place_m, ground) for place_m in places_m + distractors_m]
         lines += [f"{DATE}/{drive}/{i:010d}.png {names[i // 7].replace('_', ' ')}\n" for i in range(3, FRAMES)]
         rows += [f"{drive},{name.replace('_', ',')}\n" for name in names]
-    write_calibration(root / "raw_data" / DATE, Rig(0.0, 0.0))
+    write_calibration(root / "raw_data" / DATE, Rig.kitti())
     for split in ("test1", "test2"):
         (root / f"{split}_files_with_sat_GPS.txt").write_text("".join(lines))
     (root / "satmap" / "test.csv").write_text("drive,latitude,longitude\n" + "".join(rows))

@@ -86,5 +86,6 @@ def even_light(toward_sun: F64, shadow_strength: float = 1.0) -> Light:
         haze_m=1e9,
         leaf_tint=(1.0, 1.0, 1.0),
         grass_tint=(1.0, 1.0, 1.0),
+        leafless=0.0,
         seed=3,
     )

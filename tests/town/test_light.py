@@ -48,7 +48,7 @@ def test_without_shadows_even_ground_is_evenly_bright() -> None:
 
 def test_a_yard_sees_less_sky_than_a_field_and_a_roof_sees_all() -> None:
     walls = [box((-8, -8, 0), (8, -6, 9)), box((-8, 6, 0), (8, 8, 9)), box((-8, -6, 0), (-6, 6, 9))]
-    visible = sky_map(Mesh.join([*walls, box((6, -6, 0), (8, 6, 9))]), 60.0, 1.0).visible
+    visible = sky_map(Mesh.join([*walls, box((6, -6, 0), (8, 6, 9))]), 60.0, 1.0, 0.0).visible
     assert visible[30, 30] < 0.6 < 0.95 < visible[2, 2]
     assert visible[30 - 7, 30] > 0.95
 
@@ -57,8 +57,8 @@ def test_a_yard_sees_less_sky_than_a_field_and_a_roof_sees_all() -> None:
 def test_any_strength_gives_a_sun_above_the_horizon_and_positive_light(strength: float) -> None:
     for seed in range(20):
         for light in (
-            drive_light(np.random.default_rng(seed), strength, strength),
-            flight_light(np.random.default_rng(seed), strength, strength, strength),
+            drive_light(np.random.default_rng(seed), strength, strength, strength),
+            flight_light(np.random.default_rng(seed), strength, strength, strength, strength),
         ):
             assert np.linalg.norm(light.toward_sun) == pytest.approx(1)
             assert light.toward_sun[2] > 0.2
@@ -69,6 +69,6 @@ def test_any_strength_gives_a_sun_above_the_horizon_and_positive_light(strength:
 
 
 def test_strength_zero_is_the_same_weather_for_every_seed() -> None:
-    lights = [drive_light(np.random.default_rng(seed), 0.0, 0.0) for seed in (1, 2)]
+    lights = [drive_light(np.random.default_rng(seed), 0.0, 0.0, 0.0) for seed in (1, 2)]
     assert lights[0].sun == lights[1].sun
     np.testing.assert_array_equal(lights[0].toward_sun, lights[1].toward_sun)

@@ -27,12 +27,12 @@ def taken(photo: DrivePhoto, seed: int = 3, speed_m_s: float = 0.0, yaw_rate: fl
 
 
 def plain() -> DrivePhoto:
-    return drive_photo(np.random.default_rng(0), Nuisances.none(), TIME_S)
+    return drive_photo(np.random.default_rng(0), Nuisances.none(), camera(), TIME_S)
 
 
 @pytest.mark.parametrize(("speed_m_s", "yaw_rate"), [(0.0, 0.0), (14.0, 0.0), (5.0, 0.6)])
 def test_nothing_moves(speed_m_s: float, yaw_rate: float) -> None:
-    spoilt = drive_photo(np.random.default_rng(2), Nuisances(), TIME_S)
+    spoilt = drive_photo(np.random.default_rng(2), Nuisances(), camera(), TIME_S)
     grey = [np.asarray(p[..., 1], np.float32) for p in (taken(plain()), taken(spoilt, 3, speed_m_s, yaw_rate))]
     (right, down), _ = cv2.phaseCorrelate(grey[0], grey[1], cv2.createHanningWindow((320, 160), cv2.CV_32F))
     assert np.hypot(right, down) < 0.1

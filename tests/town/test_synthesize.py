@@ -67,13 +67,16 @@ def test_the_last_drive_is_held_out_and_has_distractors(tiny_town: Path) -> None
     assert sum(row.endswith(",1") for row in rows) == len(test1.tiles)
 
 
-def test_pictures_are_kitti_s_and_tiles_are_what_the_data_set_says(tiny_town: Path) -> None:
+def test_pictures_are_the_calibration_s_and_tiles_are_what_the_data_set_says(tiny_town: Path) -> None:
     about = json.loads((tiny_town / "dataset.json").read_text())
     size_px = about["tile"]["size_px"]
     assert size_px * about["tile"]["m_per_px"] == pytest.approx(TOWN.tile_size_m)
     assert (about["seed"], about["role"], about["preset"]) == (7, "train", "tiny")
+    recording = next(iter(read_recordings(read_split(tiny_town, "train")).values()))
+    camera = recording.cameras[2].camera
+    assert camera.width_px == 1242
     for path in [*tiny_town.rglob("image_0?/data/*.png"), *tiny_town.rglob("satmap/**/*.png")]:
-        shape = (size_px, size_px, 3) if "satmap" in path.parts else (375, 1242, 3)
+        shape = (size_px, size_px, 3) if "satmap" in path.parts else (camera.height_px, 1242, 3)
         assert np.asarray(cv2.imread(str(path))).shape == shape
 
 
@@ -160,7 +163,10 @@ def test_presets_keep_their_promises() -> None:
 
 
 def test_a_sparse_set_has_small_frames_of_one_camera_and_whole_clips(tmp_path: Path) -> None:
-    config = TownConfig(11, 220.0, drives=2, frames_per_drive=16, frame_step=3, frame_width_px=414, cameras=(2,))
+    kittis = Nuisances(rig=0.0)
+    config = TownConfig(
+        11, 220.0, drives=2, frames_per_drive=16, frame_step=3, frame_width_px=414, cameras=(2,), nuisances=kittis
+    )
     write_dataset(tmp_path / "town", (config,), name="sparse", workers=1)
     split = read_split(tmp_path / "town", "train")
     assert [query.frame for query in split.queries] == [9, 12, 15]

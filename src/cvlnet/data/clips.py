@@ -107,6 +107,6 @@ def _image(frame: RecordedFrame, camera_id: int, camera: Camera, spec: ImageSpec
     if cache is None:
         image = read_frame(path, camera, spec)
     else:
-        made = f"frame {spec} of {camera.width_px} x {camera.height_px}"
+        made = f"frame {spec} of {camera.width_px} x {camera.height_px} from row {spec.first_row(camera)}"
         image = cache.get(path, made, lambda: read_frame(path, camera, spec))
     return image.transpose(2, 0, 1)

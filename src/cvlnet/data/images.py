@@ -20,6 +20,7 @@ U8 = npt.NDArray[np.uint8]
 
 _END_OF_FILE = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}  # by how the file begins
 _TAIL_BYTES = 64
+HORIZON = 0.35  # of the model's rows lie above the horizon of a level camera
 
 
 def read_image(path: Path) -> U8:
@@ -56,23 +57,32 @@ def _decode(path: Path, flags: int) -> U8:
 class ImageSpec:
     """The size of a frame before the model.
 
-    fit "bottom": scaled evenly to the width, then the lowest rows are kept: what is cut is sky. fit "whole": the whole
-    frame is squeezed into the size, as the paper does.
+    fit "horizon": scaled evenly to the width, then the rows around the camera's horizon are kept, as far as the frame
+    reaches: what is cut is sky, and the bonnet. fit "whole": the whole frame is squeezed into the size, as the paper
+    does.
     """
 
     width_px: int
     height_px: int
-    fit: Literal["bottom", "whole"] = "bottom"
+    fit: Literal["horizon", "whole"] = "horizon"
 
     def __post_init__(self) -> None:
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError(f"a frame has at least one pixel, not {self.width_px} x {self.height_px}")
 
     def scaled_height_px(self, camera: Camera) -> int:
-        """Rows of the scaled frame, before the top ones are cut."""
+        """Rows of the scaled frame, before some are cut."""
         if self.fit == "whole":
             return self.height_px
         return round(camera.height_px * self.width_px / camera.width_px)
+
+    def first_row(self, camera: Camera) -> int:
+        """The row of the scaled frame that becomes the first one."""
+        if self.fit == "whole":
+            return 0
+        horizon_px = float(camera.principal_point_px[1]) * self.width_px / camera.width_px
+        wanted = round(horizon_px - HORIZON * self.height_px)
+        return max(0, min(wanted, self.scaled_height_px(camera) - self.height_px))
 
     def camera(self, camera: Camera) -> Camera:
         """The camera of the fitted frame. Raises ValueError if the frame has too few rows."""
@@ -83,7 +93,7 @@ class ImageSpec:
                 f"{scaled_height_px} rows, fewer than the {self.height_px} asked for"
             )
         scaled = camera.resize(self.width_px, scaled_height_px)
-        return scaled.crop(0.0, float(scaled_height_px - self.height_px), self.width_px, self.height_px)
+        return scaled.crop(0.0, float(self.first_row(camera)), self.width_px, self.height_px)
 
 
 def read_frame(path: Path, camera: Camera, spec: ImageSpec) -> U8:
@@ -106,7 +116,8 @@ def read_frame(path: Path, camera: Camera, spec: ImageSpec) -> U8:
     size = (spec.width_px, spec.scaled_height_px(camera))
     shrinks = size[0] < width_px
     scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return np.ascontiguousarray(scaled[-spec.height_px :], dtype=np.uint8)
+    first = spec.first_row(camera)
+    return np.ascontiguousarray(scaled[first : first + spec.height_px], dtype=np.uint8)
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,20 @@ class Nuisances:
         traffic: Density of moving cars, in both views.
         alterations: Sheds, containers, repainted or worn markings, cut trees.
         misregistration: Of the overhead image, about 1.5 m, constant in each flight strip.
+        lean: Of buildings and trees in the overhead image, as it is not taken from straight above.
         overhead_light: Sun, haze and colour cast of the overhead image.
         overhead_shadows: Shadows in the overhead image.
         season: Leaves, grass and fields in the overhead image.
-        overhead_blur: Blur of the overhead image.
+        leafless: Bare trees, in the overhead image or in the frames.
+        overhead_blur: Blur of the overhead image, and images of half the resolution.
         overhead_noise: Noise of the overhead image.
         overhead_jpeg: Compression of the overhead image.
+        overhead_text: Writing of the imagery's owner across the overhead image.
+        rig: Height, focal length, tilt and picture of the camera, which are KITTI's without.
         camera_light: Sun, sky, colour and wetness of the road in the frames.
         camera_shadows: Shadows in the frames.
-        exposure: Over- and underexposure of the frames.
+        exposure: Over- and underexposure of the frames, and their contrast.
+        windscreen: Bonnet, wiper, dirt and reflections in the frames.
         motion_blur: Of the frames.
         camera_noise: Noise of the frames.
         shake: Pitch and roll of the body, about 0.4 degrees, and how far the cameras are askew on it.
@@ -39,15 +44,20 @@ class Nuisances:
     traffic: float = 1.0
     alterations: float = 1.0
     misregistration: float = 1.0
+    lean: float = 1.0
     overhead_light: float = 1.0
     overhead_shadows: float = 1.0
     season: float = 1.0
+    leafless: float = 1.0
     overhead_blur: float = 1.0
     overhead_noise: float = 1.0
     overhead_jpeg: float = 1.0
+    overhead_text: float = 1.0
+    rig: float = 1.0
     camera_light: float = 1.0
     camera_shadows: float = 1.0
     exposure: float = 1.0
+    windscreen: float = 1.0
     motion_blur: float = 1.0
     camera_noise: float = 1.0
     shake: float = 1.0

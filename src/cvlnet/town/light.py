@@ -24,7 +24,8 @@ class Light:
 
     toward_sun: unit vector. sun, sky: what a white surface facing the sun, or upwards, returns. zenith, horizon: the
     sky's own look. cloud: share of the sky with clouds. wetness: of the roads. haze_m: distance at which haze has
-    replaced 63 % of the view. leaf_tint, grass_tint: factors on green crowns and green ground (season).
+    replaced 63 % of the view. leaf_tint, grass_tint: factors on green crowns and green ground (season). leafless: share
+    of the trees without leaves.
     """
 
     toward_sun: F64
@@ -38,6 +39,7 @@ class Light:
     haze_m: float
     leaf_tint: Rgb
     grass_tint: Rgb
+    leafless: float
     seed: int
 
 
@@ -50,7 +52,7 @@ def sun_direction(azimuth_rad: float, elevation_rad: float) -> F64:
     return np.array([flat * cos(azimuth_rad), flat * sin(azimuth_rad), sin(elevation_rad)])
 
 
-def drive_light(rng: np.random.Generator, strength: float, shadow_strength: float) -> Light:
+def drive_light(rng: np.random.Generator, strength: float, shadow_strength: float, leafless: float) -> Light:
     """The weather of a drive: from fair noon (strength 0) to low sun, overcast or wet roads."""
     overcast = min(1.0, strength * float(rng.choice([0.0, 0.0, 0.25, 0.6, 1.0])))
     azimuth = -pi / 2 + strength * rng.uniform(-1.3, 1.3)
@@ -74,11 +76,14 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
         haze_m=3500.0 / (1.0 + strength * rng.uniform(0.0, 3.0)),
         leaf_tint=NEUTRAL_TINT,
         grass_tint=NEUTRAL_TINT,
+        leafless=_leafless(rng, leafless, 0.12),
         seed=int(rng.integers(2**31)),
     )
 
 
-def flight_light(rng: np.random.Generator, strength: float, shadow_strength: float, season: float) -> Light:
+def flight_light(
+    rng: np.random.Generator, strength: float, shadow_strength: float, season: float, leafless: float
+) -> Light:
     """The weather of an overhead flight: always fair, with a sun and a season of its own."""
     azimuth = -pi / 2 + strength * rng.uniform(-0.9, 0.9)
     elevation = float(np.clip(0.85 + strength * rng.uniform(-0.3, 0.25), 0.4, 1.2))
@@ -95,8 +100,15 @@ def flight_light(rng: np.random.Generator, strength: float, shadow_strength: flo
         haze_m=1e9,
         leaf_tint=_rgb(np.exp(spring * np.array([0.22, 0.11, -0.1]))),
         grass_tint=_rgb(np.exp(dry * np.array([0.15, 0.05, 0.0]))),
+        leafless=_leafless(rng, leafless, 0.3),
         seed=int(rng.integers(2**31)),
     )
+
+
+def _leafless(rng: np.random.Generator, strength: float, often: float) -> float:
+    """Share of the trees without leaves: none in most weathers, many in some."""
+    cold, share = rng.uniform(0.0, 1.0), rng.uniform(0.3, 1.0)
+    return float(share) if cold < often * strength else 0.0
 
 
 def _rgb(values: F64) -> Rgb:
@@ -112,13 +124,13 @@ class SunMap:
     nearness: F32
 
 
-def sun_map(mesh: Mesh, toward_sun: F64, cell_m: float) -> SunMap:
+def sun_map(mesh: Mesh, toward_sun: F64, cell_m: float, leafless: float) -> SunMap:
     """Draw everything that casts shadows from the sun's side, in cells of ``cell_m``."""
     corners = mesh.xyz_m.reshape(-1, 3).astype(np.float64)
     low, high = (corners.min(0), corners.max(0)) if len(corners) else (np.zeros(3), np.ones(3))
     view = from_sun(toward_sun, low, high, cell_m)
     nearness, triangle = empty_picture(view)
-    rasterise(view, mesh, nearness, triangle)
+    rasterise(view, mesh, nearness, triangle, leafless)
     return SunMap(view, nearness)
 
 
@@ -131,13 +143,13 @@ class SkyMap:
     top_m: F32
 
 
-def sky_map(mesh: Mesh, size_m: float, cell_m: float) -> SkyMap:
+def sky_map(mesh: Mesh, size_m: float, cell_m: float, leafless: float) -> SkyMap:
     """Share of the sky above the local horizon in eight directions, for every cell of the square town."""
     cells = max(int(np.ceil(size_m / cell_m)), 1)
     grid = Grid(cells, cells, cell_m)
     view = overhead(grid)
     top_m, triangle = empty_picture(view)
-    rasterise(view, mesh, top_m, triangle)
+    rasterise(view, mesh, top_m, triangle, leafless)
     top_m[triangle < 0] = 0.0
     visible = np.zeros_like(top_m)
     for east, north in ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)):

@@ -24,6 +24,7 @@ _PLASTER, _BRICK, _SHOP = int(Material.PLASTER_FACADE), int(Material.BRICK_FACAD
 _INDUSTRIAL, _BARE = int(Material.INDUSTRIAL_FACADE), int(Material.BARE_WALL)
 _TILES, _FLAT, _SEAMS = int(Material.ROOF_TILES), int(Material.ROOF_FLAT), int(Material.ROOF_METAL)
 _SOLAR, _FOLIAGE, _BARK, _HEDGE = int(Material.SOLAR), int(Material.FOLIAGE), int(Material.BARK), int(Material.HEDGE)
+_NEEDLES = int(Material.NEEDLES)
 _FENCE, _PAINT, _GLASS, _TYRE = int(Material.FENCE), int(Material.CAR_PAINT), int(Material.GLASS), int(Material.TYRE)
 _METAL = int(Material.METAL)
 
@@ -236,7 +237,7 @@ def _leaves(material: int, place: F64, seed: int, colour: F64, soft: float) -> f
     x, y, z = place[0], place[1], place[2]
     clumps = noise3(x * 1.5, y * 1.5, z * 1.5, seed)
     leaf = leaf_noise(x, y, z, max(LEAF_M, soft), seed)
-    depth = 0.5 if material == _FOLIAGE else 0.4
+    depth = 0.4 if material == _HEDGE else 0.5
     _scale(colour, (1.0 - depth + 2.0 * depth * ramp(clumps, 0.15, 0.85)) * (0.65 + 0.7 * leaf))
     _mix(colour, colour[0] * 1.2 + 0.02, colour[1] * 1.06, colour[2] * 0.8, ramp(leaf, 0.6, 1.0))
     return 0.02
@@ -258,7 +259,7 @@ def paint(material: int, u: float, v: float, place: F64, seed: int, colour: F64,
     """Paint any material but the ground at (u, v) metres; ``place`` is the point in the world, metres, [3]."""
     if material in (_PLASTER, _BRICK, _SHOP):
         return _house_wall(material, u, v, seed, colour, soft)
-    if material in (_FOLIAGE, _HEDGE):
+    if material in (_FOLIAGE, _HEDGE, _NEEDLES):
         return _leaves(material, place, seed, colour, soft)
     if material in (_TILES, _FLAT, _SEAMS):
         return _roof(material, u, v, seed, colour, soft)

@@ -26,22 +26,25 @@ U8 = npt.NDArray[np.uint8]
 CHUNK_PX = 512
 SUPERSAMPLING = 2  # in each direction
 MISREGISTRATION_M = 1.5
+UPRIGHT, OBLIQUE = 0.06, 0.25  # largest metres by which a metre of height leans, in most flights and in some
+OBLIQUE_SHARE, COARSE_SHARE, TEXT_SHARE = 0.25, 0.35, 0.15  # of the flights
+WRITING = ("Imagery", "Geodata", "Survey", "Aerial 24", "(c) Maps", "Sample")
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One flight strip: the columns [first, stop) of the picture, its offset in metres (east, north) and gain."""
+    """One flight strip: the columns [first, stop) of the picture, its offset in metres (east, north), lean and gain."""
 
     first_px: int
     stop_px: int
     offset_m: tuple[float, float]
     lean: tuple[float, float]
-    gain: float
+    gain: F64  # of red, green and blue
 
 
 @dataclass(frozen=True)
 class Flight:
-    """How the overhead picture was taken."""
+    """How the overhead picture was taken. coarser: its resolution is so many times poorer. text: written across it."""
 
     strips: tuple[Strip, ...]
     cast: F64
@@ -51,6 +54,8 @@ class Flight:
     blur_sigma_px: float
     noise: float
     jpeg_quality: int | None
+    coarser: float
+    text: str | None
     seed: int
 
 
@@ -59,10 +64,11 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
     count = int(rng.integers(1, 4)) if cols * cell_m > 300 else 1
     edges = [0, *sorted(int(cols * (k + rng.uniform(-0.2, 0.2)) / count) for k in range(1, count)), cols]
     strips = []
+    slant = OBLIQUE if rng.random() < OBLIQUE_SHARE * nuisances.lean else UPRIGHT
     for first, stop in pairwise(edges):
         east_m, north_m = rng.normal(0.0, MISREGISTRATION_M / np.sqrt(2), 2) * nuisances.misregistration
-        lean = rng.uniform(-0.06, 0.06, 2) * min(nuisances.misregistration, 2.0)
-        gain = float(1.0 + 0.05 * nuisances.overhead_light * rng.uniform(-1, 1))
+        lean = rng.uniform(-slant, slant, 2) * min(nuisances.lean, 2.0)
+        gain = 1.0 + nuisances.overhead_light * (0.08 * rng.uniform(-1, 1) + rng.normal(0.0, 0.015, 3))
         strips.append(Strip(first, stop, (float(east_m), float(north_m)), (float(lean[0]), float(lean[1])), gain))
     light = min(nuisances.overhead_light, 2.0)
     quality = round(100 - 22 * nuisances.overhead_jpeg * float(rng.uniform(0.4, 1.2)))
@@ -75,13 +81,17 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
         blur_sigma_px=0.9 * nuisances.overhead_blur * float(rng.uniform(0.2, 1.0)),
         noise=2.5 * nuisances.overhead_noise * float(rng.uniform(0.4, 1.3)),
         jpeg_quality=max(quality, 20) if nuisances.overhead_jpeg > 0 else None,
+        coarser=float(rng.uniform(1.3, 2.2)) if rng.random() < COARSE_SHARE * nuisances.overhead_blur else 1.0,
+        text=str(rng.choice(WRITING)) if rng.random() < TEXT_SHARE * nuisances.overhead_text else None,
         seed=int(rng.integers(2**31)),
     )
 
 
 def render_overhead(scene: Scene, grid: Grid, nuisances: Nuisances, rng: np.random.Generator) -> U8:
     """The overhead picture on ``grid``, RGB, [rows, cols, 3]."""
-    light = flight_light(rng, nuisances.overhead_light, nuisances.overhead_shadows, nuisances.season)
+    light = flight_light(
+        rng, nuisances.overhead_light, nuisances.overhead_shadows, nuisances.season, nuisances.leafless
+    )
     flight = plan_flight(rng, nuisances, grid.cols, grid.cell_m)
     stage = prepare([scene.static, scene.parked_at_flight, scene.traffic_at_flight], scene.ground, light)
     picture = np.empty((grid.rows, grid.cols, 3), np.uint8)
@@ -109,7 +119,7 @@ def _draw(stage: Stage, grid: Grid, strip: Strip) -> F32:
     view = overhead(fine, strip.lean)
     mesh = _below(stage, fine, strip.lean)
     nearness, triangle = empty_picture(view)
-    rasterise(view, mesh, nearness, triangle)
+    rasterise(view, mesh, nearness, triangle, stage.lighting.light.leafless)
     radiance = np.minimum(shade(view, mesh, triangle, stage.lighting), np.float32(1.5))
     return np.asarray(cv2.resize(radiance, (grid.cols, grid.rows), interpolation=cv2.INTER_AREA), np.float32)
 
@@ -126,7 +136,7 @@ def _below(stage: Stage, grid: Grid, lean: tuple[float, float]) -> Mesh:
     return stage.mesh.selected(np.concatenate(ranges) if ranges else np.zeros(0, np.int64))
 
 
-def _expose(radiance: F32, flight: Flight, gain: float, curve: F32) -> U8:
+def _expose(radiance: F32, flight: Flight, gain: F64, curve: F32) -> U8:
     light = radiance * np.asarray(flight.exposure * gain * flight.cast, np.float32)
     light = light * np.float32(1 - flight.haze) + np.float32(flight.haze) * np.array([0.75, 0.85, 1.0], np.float32)
     index = np.minimum(np.sqrt(np.maximum(light, 0)) * (TONES - 1), TONES - 1).astype(np.int32)
@@ -134,7 +144,9 @@ def _expose(radiance: F32, flight: Flight, gain: float, curve: F32) -> U8:
 
 
 def _spoil(picture: U8, flight: Flight) -> U8:
-    """Blur, noise and JPEG, in place of what optics, sensor and archive do."""
+    """Blur, noise, writing and JPEG, in place of what optics, sensor and archive do."""
+    if flight.coarser > 1.0:
+        picture = _coarsened(picture, flight.coarser)
     if flight.blur_sigma_px > 0.05:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), flight.blur_sigma_px), np.uint8)
     if flight.noise > 0:
@@ -143,8 +155,33 @@ def _spoil(picture: U8, flight: Flight) -> U8:
             rows = picture[top : top + CHUNK_PX]
             grain = rng.standard_normal(rows.shape, np.float32) * np.float32(flight.noise)
             rows[:] = (rows + grain + 0.5).clip(0, 255).astype(np.uint8)
+    if flight.text is not None:
+        picture = _inscribed(picture, flight.text, flight.seed)
     if flight.jpeg_quality is not None:
         bgr = np.ascontiguousarray(picture[..., ::-1])
         _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, flight.jpeg_quality])
         picture = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    return picture
+
+
+def _coarsened(picture: U8, times: float) -> U8:
+    """The picture as if its pixels had been so many times wider."""
+    rows, cols = picture.shape[:2]
+    small = cv2.resize(picture, (round(cols / times), round(rows / times)), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, (cols, rows), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def _inscribed(picture: U8, text: str, seed: int) -> U8:
+    """The picture with its owner's name again and again, pale and shining through."""
+    rng = np.random.default_rng(seed)
+    letters = np.zeros(picture.shape[:2], np.uint8)
+    size, step_px = float(rng.uniform(0.6, 1.6)), int(rng.integers(250, 600))
+    for row, top in enumerate(range(0, picture.shape[0], step_px)):
+        for left in range(-(row % 2) * step_px // 2, picture.shape[1], step_px):
+            cv2.putText(letters, text, (left, top), cv2.FONT_HERSHEY_SIMPLEX, size, 255, 2, cv2.LINE_AA)
+    opacity = np.float32(rng.uniform(0.15, 0.5) / 255)
+    for top in range(0, len(picture), CHUNK_PX):  # floats of the whole picture would take a gigabyte
+        rows = picture[top : top + CHUNK_PX]
+        share = letters[top : top + CHUNK_PX, :, None] * opacity
+        rows[:] = (rows + (255 - rows.astype(np.float32)) * share + 0.5).astype(np.uint8)
     return picture

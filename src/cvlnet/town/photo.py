@@ -1,6 +1,7 @@
-"""What a real camera makes of the light: exposure, motion blur, vignetting, noise, a tone curve. Nothing moves.
+"""What a real camera makes of the light: windscreen, exposure, motion blur, vignetting, noise, a tone curve.
 
-Every frame's photograph depends on that frame alone and on its drive's plan, so frames may be made in any order.
+Nothing moves. Every frame's photograph depends on that frame alone and on its drive's plan, so frames may be made in
+any order.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from cvlnet.geometry import Camera
 from cvlnet.town.compiled import hash01, kernel
 from cvlnet.town.config import Nuisances
+from cvlnet.town.windscreen import Windscreen, make_windscreen
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -38,22 +40,24 @@ class DrivePhoto:
     noise: float
     shutter_s: float
     contrast: float
+    windscreen: Windscreen
     seed: int
 
 
-def drive_photo(rng: np.random.Generator, nuisances: Nuisances, time_s: F64) -> DrivePhoto:
-    """Draw the exposure's course, the colour cast and the noise of one drive."""
+def drive_photo(rng: np.random.Generator, nuisances: Nuisances, camera: Camera, time_s: F64) -> DrivePhoto:
+    """Draw the exposure's course, the colour cast, the noise and the windscreen of one drive."""
     phase, period_s = rng.uniform(0, 2 * np.pi, 3), rng.uniform(4.0, 25.0, 3)
     waves = np.sin(2 * np.pi * time_s[:, None] / period_s + phase).sum(1) / 3
-    offset, cast = float(rng.normal(0.0, 0.16)), rng.normal(0.0, 0.03, 3) + np.array([-0.01, 0.0, 0.02])
+    offset, cast = float(rng.normal(0.0, 0.28)), rng.normal(0.0, 0.03, 3) + np.array([-0.01, 0.0, 0.02])
     return DrivePhoto(
         exposure=np.exp(nuisances.exposure * (offset + 0.15 * waves)),
-        automatic=0.55,
+        automatic=float(np.clip(0.55 + 0.2 * nuisances.exposure * rng.uniform(-1, 1), 0.0, 0.9)),
         cast=1.0 + nuisances.camera_light * cast,
         vignetting=0.35 * min(nuisances.camera_light, 2.0) * float(rng.uniform(0.5, 1.0)),
         noise=0.014 * nuisances.camera_noise * float(rng.uniform(0.6, 1.5)),
         shutter_s=0.006 * nuisances.motion_blur * float(rng.uniform(0.4, 1.3)),
-        contrast=0.8,
+        contrast=float(np.clip(0.8 + 0.5 * nuisances.exposure * rng.uniform(-1.0, 0.4), 0.0, 1.0)),
+        windscreen=make_windscreen(rng, nuisances.windscreen, camera.height_px, camera.width_px),
         seed=int(rng.integers(2**31)),
     )
 
@@ -80,6 +84,7 @@ def photograph(
         blurred = np.empty_like(light)
         _blur(light, depth_m, cx, cy, moved_m, turned_px, blurred)
         light = blurred
+    light = light * photo.windscreen.passes + photo.windscreen.adds
     light = np.asarray(cv2.GaussianBlur(light, (0, 0), LENS_SIGMA_PX), np.float32)
     middle = float(light[height // 3 :, width // 8 : -width // 8 or None].mean())
     automatic = (MIDDLE_RADIANCE / max(middle, 1e-4)) ** photo.automatic

@@ -12,15 +12,16 @@ from math import ceil, floor, inf, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.town.compiled import kernel, leaf_noise, ramp
+from cvlnet.town.compiled import hash01, kernel, leaf_noise, ramp
 from cvlnet.town.scene import Material, Mesh
 from cvlnet.town.view import F64, View
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 
-FOLIAGE, FENCE = int(Material.FOLIAGE), int(Material.FENCE)
+FOLIAGE, NEEDLES, FENCE = int(Material.FOLIAGE), int(Material.NEEDLES), int(Material.FENCE)
 SPRIG_M = 0.22  # size of the holes in foliage
+TWIGS = 0.42  # of that is there without leaves
 DENSE, THIN = 0.74, 0.3  # share of a crown's surface that is there: seen from the front, and at the outline
 BAR_M, BAR_SHARE = 0.12, 0.45  # spacing of fence bars, and how much of it a bar takes at least
 MESH_M, WIRE_SHARE, POSTS_M = 0.07, 0.28, 2.5  # the same of wire mesh, and the spacing of its posts
@@ -32,10 +33,13 @@ def empty_picture(view: View) -> tuple[F32, I32]:
     return np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int32)
 
 
-def rasterise(view: View, mesh: Mesh, nearness: F32, triangle: I32) -> None:
-    """Draw a mesh into ``nearness`` and ``triangle`` (both [height, width], changed in place)."""
+def rasterise(view: View, mesh: Mesh, nearness: F32, triangle: I32, leafless: float = 0.0) -> None:
+    """Draw a mesh into ``nearness`` and ``triangle`` (both [height, width], changed in place).
+
+    leafless: share of the trees without leaves.
+    """
     surfaces = (mesh.xyz_m, mesh.uv_m, mesh.material, mesh.seed)
-    _rasterise(view.matrix, view.nearest, view.m_per_px, view.eye, *surfaces, nearness, triangle)
+    _rasterise(view.matrix, view.nearest, view.m_per_px, view.eye, *surfaces, leafless, nearness, triangle)
 
 
 @kernel
@@ -84,6 +88,12 @@ def between_leaves(x: float, y: float, z: float, pixel_m: float, cover: float, s
     sprig = leaf_noise(x, y, z, max(SPRIG_M, pixel_m), seed)
     leaf = leaf_noise(x, y, z, max(0.5 * SPRIG_M, pixel_m), seed + 1)
     return 0.6 * sprig + 0.4 * leaf > cover
+
+
+@kernel
+def is_bare(material: int, seed: int, leafless: float) -> bool:
+    """Whether a surface belongs to a tree that has shed its leaves, when a share ``leafless`` of them has."""
+    return bool(material == FOLIAGE and hash01(seed, 0, 31) < leafless)
 
 
 @kernel
@@ -138,7 +148,7 @@ def _looks_through(
     x = b0 * xyz_m[0, 0] + b1 * xyz_m[1, 0] + b2 * xyz_m[2, 0]
     y = b0 * xyz_m[0, 1] + b1 * xyz_m[1, 1] + b2 * xyz_m[2, 1]
     z = b0 * xyz_m[0, 2] + b1 * xyz_m[1, 2] + b2 * xyz_m[2, 2]
-    if material == FOLIAGE:
+    if material != FENCE:
         return between_leaves(x, y, z, m_per_px * w, cover, seed)
     u = b0 * uv_m[0, 0] + b1 * uv_m[1, 0] + b2 * uv_m[2, 0]
     v = b0 * uv_m[0, 1] + b1 * uv_m[1, 1] + b2 * uv_m[2, 1]
@@ -155,6 +165,7 @@ def _rasterise(
     uv_m: F32,
     material: npt.NDArray[np.uint8],
     seed: npt.NDArray[np.uint32],
+    leafless: float,
     nearness: F32,
     triangle: I32,
 ) -> None:
@@ -167,8 +178,11 @@ def _rasterise(
         if not (bounds[0] < width and bounds[1] > 0 and bounds[2] < height and bounds[3] > 0):
             continue
         _nearness_slope(matrix, xyz_m[t], inverse, slope)
-        cover = _cover(xyz_m[t], eye) if material[t] == FOLIAGE else 1.0
-        holes = material[t] == FOLIAGE or material[t] == FENCE
+        leaves = material[t] == FOLIAGE or material[t] == NEEDLES
+        cover = _cover(xyz_m[t], eye) if leaves else 1.0
+        if is_bare(material[t], seed[t], leafless):
+            cover *= TWIGS
+        holes = leaves or material[t] == FENCE
         for row in range(max(ceil(bounds[2] - 0.5), 0), min(floor(bounds[3] - 0.5), height - 1) + 1):
             py = row + 0.5
             low, high = _span(inverse, py, max(bounds[0], 0.0), min(bounds[1], float(width)))

@@ -53,7 +53,10 @@ def prepare(meshes: Sequence[Mesh], ground: Ground, light: Light) -> Stage:
     high_m = np.maximum.reduceat(corners.max(1), first[:-1])
     size_m = max(ground.albedo_grid.size_m)
     lighting = Lighting(
-        light, sun_map(mesh, light.toward_sun, SUN_CELL_M), sky_map(mesh, size_m, SKY_CELL_M), ground_texture(ground)
+        light,
+        sun_map(mesh, light.toward_sun, SUN_CELL_M, light.leafless),
+        sky_map(mesh, size_m, SKY_CELL_M, light.leafless),
+        ground_texture(ground),
     )
     return Stage(mesh, first, low_m, high_m, lighting)
 
@@ -90,7 +93,7 @@ def render_camera(stage: Stage, camera: Camera, world_from_cam: Pose, moving: Se
     view = perspective(camera, world_from_cam)
     nearness, triangle = empty_picture(view)
     mesh = Mesh.join([*moving, seen_by(stage, view)])
-    rasterise(view, mesh, nearness, triangle)
+    rasterise(view, mesh, nearness, triangle, stage.lighting.light.leafless)
     sun = stage.lighting.sun_map
     with_shadows = _cast(sun.view, sun.nearness, moving)
     radiance = shade(view, mesh, triangle, stage.lighting)

@@ -1,13 +1,12 @@
 """The car: where its cameras stand, and the calibration files that say so in KITTI's format.
 
-Figures of the mounting are KITTI's (setup page of the raw data); the chain in the files is imu -> velo -> cam 0 ->
-rectified cam 2 or 3 and ends at exactly this mounting.
+The first car is KITTI's (setup page of the raw data); others differ from it. The chain in the files is imu -> velo ->
+cam 0 -> rectified cam 2 or 3 and ends at exactly the mounting.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import radians
 from pathlib import Path
 
 import numpy as np
@@ -23,47 +22,68 @@ WIDTH_PX, HEIGHT_PX = 1242, 375
 FOCAL_PX = 721.5377
 CENTER_PX = (609.5593, 172.854)  # counted from pixel centres, as in the files
 BODY_HEIGHT_M = 0.93  # of the GPS/IMU unit above the road
-CAMERA_2_M = (1.08, -0.26, 1.65 - BODY_HEIGHT_M)  # ahead, left and up of the unit
+CAMERA_HEIGHT_M = 1.65  # above the road
+CAMERA_2_M = (1.08, -0.26)  # ahead and left of the unit
 BASELINE_M = 0.54  # from camera 2 to camera 3
 CAMERA_2_BESIDE_0_M = 0.06  # camera 2 stands to the left of camera 0
 BASELINE_GREY_M = 0.537  # from camera 0 to camera 1
-MOUNTING_TILT_DEG = 0.5  # largest pitch and yaw of the cameras on the car
+MOUNTING_TILT_DEG = 0.5  # largest pitch and yaw of the cameras on KITTI's kind of car
+OTHER_TILT_DEG = np.array([0.8, 2.5, 1.5])  # largest roll, pitch and yaw on another car
+LOWEST_M, HIGHEST_M = 1.2, 2.6  # cameras of other cars above the road
+NARROWEST, WIDEST = 1.4, 0.75  # focal lengths, times KITTI's
+TALLEST = 9 / 16  # height of a picture over its width
 VELO_M = (0.81, -0.32, 0.8)  # the laser scanner, ahead, left and up of the unit
 RECTIFYING_RAD = (0.0043, -0.0074, -0.0098)  # camera 0's own small rotation before rectification
 
 
 @dataclass(frozen=True)
 class Rig:
-    """One town's car. The cameras' common pitch (nose down) and yaw (to the left) on the body, and their width."""
+    """One town's car.
 
-    pitch_rad: float
-    yaw_rad: float
-    width_px: int = WIDTH_PX
+    The cameras' common roll (left side up), pitch (nose down) and yaw (to the left) on the body; their height above the
+    road; camera: the pinhole of all rectified pictures.
+    """
 
-    @property
-    def camera(self) -> Camera:
-        """The pinhole camera of all rectified pictures: KITTI's, or the same at another width."""
-        focal = torch.tensor([FOCAL_PX, FOCAL_PX], dtype=torch.float64)
-        center = torch.tensor(CENTER_PX, dtype=torch.float64) + 0.5
-        height_px = round(HEIGHT_PX * self.width_px / WIDTH_PX)
-        return Camera(focal, center, WIDTH_PX, HEIGHT_PX).resize(self.width_px, height_px)
+    tilt_rad: tuple[float, float, float]
+    height_m: float
+    camera: Camera
+
+    @staticmethod
+    def kitti(width_px: int = WIDTH_PX, pitch_rad: float = 0.0, yaw_rad: float = 0.0) -> Rig:
+        """KITTI's car, perhaps with pictures of another width or with cameras a little askew."""
+        camera = _pinhole(FOCAL_PX, CENTER_PX, HEIGHT_PX).resize(width_px, round(HEIGHT_PX * width_px / WIDTH_PX))
+        return Rig((0.0, pitch_rad, yaw_rad), CAMERA_HEIGHT_M, camera)
 
     def body_from_cam(self, camera_id: int) -> Pose:
         """Pose of camera 2 or 3 on the body, whose origin is the GPS/IMU unit."""
-        zero = torch.zeros((), dtype=torch.float64)
-        tilt = Pose.from_euler(
-            zero, zero + self.pitch_rad, zero + self.yaw_rad, torch.tensor(CAMERA_2_M, dtype=torch.float64)
-        )
+        roll, pitch, yaw = torch.tensor(self.tilt_rad, dtype=torch.float64)
+        place_m = torch.tensor([*CAMERA_2_M, self.height_m - BODY_HEIGHT_M], dtype=torch.float64)
         axes = torch.tensor([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
         beside = torch.tensor([BASELINE_M if camera_id == 3 else 0.0, 0, 0], dtype=torch.float64)
         identity = torch.eye(3, dtype=torch.float64)
+        tilt = Pose.from_euler(roll, pitch, yaw, place_m)
         return tilt @ Pose(axes, torch.zeros(3, dtype=torch.float64)) @ Pose(identity, beside)
 
 
-def make_rig(rng: np.random.Generator, strength: float, width_px: int = WIDTH_PX) -> Rig:
-    """A car whose cameras are a little askew, by up to half a degree times ``strength``."""
-    pitch_rad, yaw_rad = (float(v) for v in rng.uniform(-1, 1, 2) * radians(MOUNTING_TILT_DEG) * strength)
-    return Rig(pitch_rad, yaw_rad, width_px)
+def make_rig(rng: np.random.Generator, askew: float, variety: float, width_px: int = WIDTH_PX) -> Rig:
+    """A car. askew: times half a degree, its cameras' tilt; variety: how far it is another car than KITTI's."""
+    tilt_rad = np.radians(np.append(0.0, rng.uniform(-1, 1, 2) * MOUNTING_TILT_DEG * askew))
+    tilt_rad += np.radians(rng.uniform(-1, 1, 3) * OTHER_TILT_DEG * variety)
+    height_m = float(np.clip(CAMERA_HEIGHT_M + variety * rng.uniform(-0.35, 0.75), LOWEST_M, HIGHEST_M))
+    focal_px = FOCAL_PX * float(np.clip(np.exp(0.16 * variety * rng.normal()), WIDEST, NARROWEST))
+    shape = HEIGHT_PX / WIDTH_PX
+    tall = max(0.0, rng.uniform(-1.0, 1.0)) * min(variety, 1.0)  # half of the pictures have KITTI's shape
+    height_px = round(WIDTH_PX * (shape + tall * (TALLEST - shape)))
+    center_px = np.array(CENTER_PX) * [1.0, height_px / HEIGHT_PX] + 0.01 * WIDTH_PX * variety * rng.normal(0, 1, 2)
+    camera = _pinhole(focal_px, (float(center_px[0]), float(center_px[1])), height_px)
+    roll, pitch, yaw = tilt_rad.tolist()
+    return Rig((roll, pitch, yaw), height_m, camera.resize(width_px, round(height_px * width_px / WIDTH_PX)))
+
+
+def _pinhole(focal_px: float, center_px: tuple[float, float], height_px: int) -> Camera:
+    """A camera of KITTI's width. center_px: counted from pixel centres, as in the files."""
+    focal = torch.tensor([focal_px, focal_px], dtype=torch.float64)
+    return Camera(focal, torch.tensor(center_px, dtype=torch.float64) + 0.5, WIDTH_PX, height_px)
 
 
 def write_calibration(date_dir: Path, rig: Rig) -> None:

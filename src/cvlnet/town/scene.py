@@ -42,6 +42,7 @@ class Material(IntEnum):
     TYRE = 16
     METAL = 17  # poles, rails
     SIGN = 18  # painted plate: rim and figure by the object's seed
+    NEEDLES = 19  # foliage that stays in winter
 
 
 @dataclass(frozen=True)

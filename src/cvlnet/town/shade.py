@@ -13,7 +13,7 @@ from cvlnet.town.compiled import kernel, noise2, ramp
 from cvlnet.town.ground import GroundTexture, Texels, paint_ground
 from cvlnet.town.light import Light, SkyMap, SunMap
 from cvlnet.town.materials import GROUND, paint
-from cvlnet.town.raster import FOLIAGE, I32, edge_functions
+from cvlnet.town.raster import FOLIAGE, I32, NEEDLES, edge_functions, is_bare
 from cvlnet.town.scene import Material, Mesh
 from cvlnet.town.shadow import Maps, maps, sky_share, sunlit
 from cvlnet.town.sky import Weather, beyond, land, sky_radiance, weather
@@ -23,6 +23,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 HEDGE = int(Material.HEDGE)
+TWIG_TINT = (1.06, 0.98, 0.9)
 BOUNCE = 0.05  # of the open ground's light returns from around
 BRIGHTEST_MIRROR = 2.0
 
@@ -88,7 +89,7 @@ def _shade(sight: _Sight, mesh: _Surfaces, now: Weather, known: Maps, texels: Te
                 distance, facing = _face(sight.eye, place, normal, toward_eye)
                 soft = sight.m_per_px * w
                 mirror = _colour(mesh, t, u, v, place, toward_eye, facing, soft, now, texels, colour)
-                foliage = mesh.material[t] == FOLIAGE or mesh.material[t] == HEDGE
+                foliage = is_green(mesh.material[t])
                 _light(place, normal, toward_eye, facing, foliage, mirror, now, known, spare, colour)
                 if sight.eye[3] != 0.0:
                     clear = exp(-distance / now.haze_m)
@@ -177,10 +178,20 @@ def _colour(
     for c in range(3):
         colour[c] = mesh.rgb[t, c] / 255.0
     mirror = paint(mesh.material[t], u, v, place, mesh.seed[t], colour, soft / max(facing, 0.15))
-    if mesh.material[t] == FOLIAGE or mesh.material[t] == HEDGE:
+    if is_bare(mesh.material[t], mesh.seed[t], now.leafless):
+        grey = 0.2 + 0.5 * (colour[0] + colour[1] + colour[2]) / 3.0
+        for c in range(3):
+            colour[c] = grey * TWIG_TINT[c]
+    elif is_green(mesh.material[t]):
         for c in range(3):
             colour[c] *= now.leaf_tint[c]
     return mirror * (0.2 + 0.8 * (1.0 - facing) ** 4)  # everything mirrors more at a glance
+
+
+@kernel
+def is_green(material: int) -> bool:
+    """Whether a surface is of leaves, which let light through."""
+    return bool(material in (FOLIAGE, HEDGE, NEEDLES))
 
 
 @kernel

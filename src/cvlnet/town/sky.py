@@ -35,6 +35,7 @@ class Weather(NamedTuple):
     open_ground: Triple
     leaf_tint: Triple
     grass_tint: Triple
+    leafless: float
     cloud: float
     shadow_strength: float
     wetness: float
@@ -55,6 +56,7 @@ def weather(light: Light) -> Weather:
         open_ground=(red, green, blue),
         leaf_tint=light.leaf_tint,
         grass_tint=light.grass_tint,
+        leafless=light.leafless,
         cloud=light.cloud,
         shadow_strength=light.shadow_strength,
         wetness=light.wetness,

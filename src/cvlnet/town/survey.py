@@ -94,7 +94,7 @@ def survey(config: TownConfig, index: int) -> Town:
         date=f"{start:%Y_%m_%d}",
         start=start,
         frame=LocalFrame(anchor),
-        rig=make_rig(stream(seed, "rig"), nuisances.shake, config.frame_width_px),
+        rig=make_rig(stream(seed, "rig"), nuisances.shake, nuisances.rig, config.frame_width_px),
         scene=scene,
         drives=drives,
         true_motions=motions,

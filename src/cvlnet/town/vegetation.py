@@ -73,7 +73,7 @@ def _conifer(tree: Tree, rng: np.random.Generator) -> Mesh:
         reach = wide * rng.uniform(0.72, 1.12, sides)
         ring = np.stack([np.cos(angle) * reach, np.sin(angle) * reach, low + rng.normal(0, 0.1, sides)], axis=-1)
         corners = np.stack([ring, np.roll(ring, -1, axis=0), np.tile([0.0, 0.0, top], (sides, 1))], axis=1)
-        parts.append(_foliage(corners, tree, rng))
+        parts.append(_foliage(corners, tree, rng, Material.NEEDLES))
     return Mesh.join(parts)
 
 
@@ -99,12 +99,12 @@ def _clump(
     return _foliage(corners * reach[..., None] * np.array(radii_m) + np.array(center_m), tree, rng)
 
 
-def _foliage(corners_m: Array, tree: Tree, rng: np.random.Generator) -> Mesh:
+def _foliage(corners_m: Array, tree: Tree, rng: np.random.Generator, material: Material = Material.FOLIAGE) -> Mesh:
     around = np.arctan2(corners_m[..., 1], corners_m[..., 0])
     around = np.where(around - around[:, :1] > np.pi, around - 2 * np.pi, around)
     around = np.where(around - around[:, :1] < -np.pi, around + 2 * np.pi, around)
     uv = np.stack([around * tree.crown_m / 2, corners_m[..., 2]], axis=-1)
-    mesh = triangles(corners_m, uv, Material.FOLIAGE, tree.rgb, tree.seed)
+    mesh = triangles(corners_m, uv, material, tree.rgb, tree.seed)
     shade = rng.uniform(0.86, 1.14, (len(mesh), 1))
     tinted = np.clip(mesh.rgb * shade, 0, 255).astype(np.uint8)
     return Mesh(mesh.xyz_m, mesh.uv_m, mesh.material, tinted, mesh.seed)

@@ -88,13 +88,16 @@ class _DriveArtist:
         nuisances, scene = town.config.nuisances, town.scene
         drive = town.drives[number]
         light = drive_light(
-            stream(town.config.seed, "drive light", number), nuisances.camera_light, nuisances.camera_shadows
+            stream(town.config.seed, "drive light", number),
+            nuisances.camera_light,
+            nuisances.camera_shadows,
+            nuisances.leafless,
         )
         return _DriveArtist(
             town,
             number,
             prepare([scene.static, scene.parked_at_drive], scene.ground, light),
-            drive_photo(stream(town.config.seed, "drive photo", number), nuisances, drive.time_s),
+            drive_photo(stream(town.config.seed, "drive photo", number), nuisances, town.rig.camera, drive.time_s),
             town.rig.camera,
             tuple(height_at(scene.ground, thing.xy_m) for thing in drive.traffic),
         )
