@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cvlnet.metrics import bootstrap, found, longitudinal_lateral_m, position_errors_m
+from cvlnet.metrics import found, longitudinal_lateral_m, position_errors_m
 
 
 def test_errors_are_distances_of_ranked_predictions():
@@ -29,20 +29,3 @@ def test_found_within_rank_and_radius():
 )
 def test_axes_of_the_error(yaw_rad, error, expected):
     np.testing.assert_allclose(longitudinal_lateral_m(np.array([error]), np.array([yaw_rad])), [expected], atol=1e-12)
-
-
-def test_bootstrap_brackets_the_mean_and_respects_groups():
-    rng = np.random.default_rng(0)
-    values = rng.normal(3.0, 1.0, 400)
-    alone = bootstrap(np.mean, values, np.arange(400))
-    assert alone.low < alone.value < alone.high
-    assert alone.value == pytest.approx(values.mean())
-    assert alone.high - alone.low == pytest.approx(2 * 1.96 / 20, rel=0.2)
-    copies = bootstrap(np.mean, np.repeat(values[:40], 10), np.repeat(np.arange(40), 10))
-    naive = bootstrap(np.mean, np.repeat(values[:40], 10), np.arange(400))
-    assert copies.high - copies.low > 2 * (naive.high - naive.low)
-
-
-def test_bootstrap_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no samples"):
-        bootstrap(np.mean, np.array([]), np.array([]))

@@ -3,8 +3,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvlnet.metrics import bootstrap
+from cvlnet.metrics import Interval
 from cvlnet.resampling import Redraws
+
+
+def bootstrap(statistic, samples, groups, *, confidence=0.95, repetitions=1000, seed=0):
+    """What `Redraws` does all at once, one repetition after another."""
+    rng = np.random.default_rng(seed)
+    names, index = np.unique(groups, return_inverse=True)
+    members = [np.flatnonzero(index == g) for g in range(len(names))]
+    values = [
+        statistic(samples[np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])])
+        for _ in range(repetitions)
+    ]
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(statistic(samples), float(low), float(high))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 12))
@@ -49,3 +62,15 @@ def test_one_infinite_error_leaves_the_median_finite():
     (median,) = Redraws.of(np.arange(9)).quantiles(np.array([1.0] * 8 + [np.inf]), (0.5,))
     assert median.value == 1.0
     assert median.low == 1.0
+
+
+def test_intervals_bracket_the_mean_and_respect_groups():
+    rng = np.random.default_rng(0)
+    values = rng.normal(3.0, 1.0, 400)
+    alone = Redraws.of(np.arange(400)).mean(values)
+    assert alone.low < alone.value < alone.high
+    assert alone.value == pytest.approx(values.mean())
+    assert alone.high - alone.low == pytest.approx(2 * 1.96 / 20, rel=0.2)
+    copies = Redraws.of(np.repeat(np.arange(40), 10)).mean(np.repeat(values[:40], 10))
+    naive = Redraws.of(np.arange(400)).mean(np.repeat(values[:40], 10))
+    assert copies.high - copies.low > 2 * (naive.high - naive.low)

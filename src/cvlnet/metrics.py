@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,30 +36,3 @@ def longitudinal_lateral_m(error_xy_m: F64, yaw_rad: F64) -> F64:
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
     east_m, north_m = error_xy_m[:, 0], error_xy_m[:, 1]
     return np.stack([east_m * cos + north_m * sin, -east_m * sin + north_m * cos], axis=-1)
-
-
-def bootstrap(
-    statistic: Callable[[npt.NDArray[np.generic]], float],
-    samples: npt.NDArray[np.generic],
-    groups: npt.NDArray[np.generic],
-    *,
-    confidence: float = 0.95,
-    repetitions: int = 1000,
-    seed: int = 0,
-) -> Interval:
-    """Percentile interval of a statistic of the samples' first axis, redrawing whole groups.
-
-    Neighbouring frames of one drive are no independent samples; a group is a stretch of road. Raises ValueError if
-    there is no sample.
-    """
-    if len(samples) == 0:
-        raise ValueError("no samples to draw from")
-    rng = np.random.default_rng(seed)
-    names, index = np.unique(groups, return_inverse=True)
-    members = [np.flatnonzero(index == g) for g in range(len(names))]
-    values = [
-        statistic(samples[np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])])
-        for _ in range(repetitions)
-    ]
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(statistic(samples), float(low), float(high))

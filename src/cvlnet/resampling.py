@@ -1,6 +1,6 @@
-"""Bootstrap intervals of many figures at once: groups are drawn anew, once, and every figure is weighed with the draws.
+"""Percentile bootstrap of many figures at once: groups are drawn anew, once, and weigh every figure.
 
-The same statistics as `cvlnet.metrics.bootstrap`, but vectorised: all means of thousands of samples take milliseconds.
+Neighbouring frames of one drive are no independent samples; a group is a stretch of road.
 """
 
 from __future__ import annotations

@@ -1,0 +1,263 @@
+"""What wrong calibration, a wrong compass, shifted or coarse imagery and missing frames cost: recall@1 in Test-2.
+
+Every disturbance acts alone, on the queries of a data set such as ``cvlnet synth OUT --seed 200000 --preset bench``
+makes; its sign alternates from query to query. The network does not know of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from math import radians
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from cvlnet.checkpoint import load_model, shipped_weights
+from cvlnet.data.clips import ClipSpec, turned
+from cvlnet.data.images import ImageCache
+from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops
+from cvlnet.evaluate import encode_clips, encode_tiles, rank
+from cvlnet.figures import stretch_of_road
+from cvlnet.geometry import Camera, Pose
+from cvlnet.metrics import Interval, found, position_errors_m
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.report.theme import DAY, save_png
+from cvlnet.resampling import Redraws
+from cvlnet.types import Clip, MapFeatures
+from measure import print_results
+
+RADII_M = (5.0, 10.0)
+ClipChange = Callable[[Clip, float], Clip]
+
+
+def heading_deg(clip: Clip, error: float) -> Clip:
+    """The compass is wrong."""
+    return turned(clip, radians(error))
+
+
+def pitch_deg(clip: Clip, error: float) -> Clip:
+    """The camera looks farther down than its calibration says."""
+    zero = torch.zeros(())
+    tilt = Pose.from_euler(zero - radians(error), zero, zero, torch.zeros(3))
+    return replace(clip, ground_from_cam=clip.ground_from_cam @ tilt)
+
+
+def height_m(clip: Clip, error: float) -> Clip:
+    """The camera stands higher than its calibration says."""
+    up = torch.tensor([0.0, 0.0, error])
+    pose = clip.ground_from_cam
+    return replace(clip, ground_from_cam=Pose(pose.rotation, pose.translation_m - up))
+
+
+def focal_percent(clip: Clip, error: float) -> Clip:
+    """The focal length is longer than its calibration says."""
+    camera = clip.camera
+    longer = Camera(camera.focal_px / (1 + error / 100), camera.principal_point_px, camera.width_px, camera.height_px)
+    return replace(clip, camera=longer)
+
+
+def odometry_percent(clip: Clip, error: float) -> Clip:
+    """The wheels turn more than the car moves: earlier frames stand farther back than the odometry says."""
+    pose = clip.ground_from_cam
+    newest = pose.translation_m[:1]
+    return replace(
+        clip, ground_from_cam=Pose(pose.rotation, newest + (pose.translation_m - newest) * (1 + error / 100))
+    )
+
+
+def frames_left(clip: Clip, kept: Sequence[int]) -> Clip:
+    """Only these frames of the clip came through, the newest among them."""
+    rows = list(kept)
+    camera, pose = clip.camera, clip.ground_from_cam
+    cut = Camera(camera.focal_px[rows], camera.principal_point_px[rows], camera.width_px, camera.height_px)
+    return Clip(clip.images[rows], cut, Pose(pose.rotation[rows], pose.translation_m[rows]))
+
+
+CLIP_CHANGES: dict[str, tuple[ClipChange, tuple[float, ...]]] = {
+    "heading error, degrees": (heading_deg, (0, 1, 2, 3, 5, 7.5, 10)),
+    "camera pitch error, degrees": (pitch_deg, (0, 0.5, 1, 2, 3)),
+    "camera height error, m": (height_m, (0, 0.1, 0.2, 0.4, 0.8)),
+    "focal length error, percent": (focal_percent, (0, 2, 5, 10, 20)),
+    "odometry scale error, percent": (odometry_percent, (0, 5, 10, 25, 50)),
+}
+DROPPED = {"all four frames": (0, 1, 2, 3), "one lost": (0, 1, 3), "two lost": (0, 2), "the newest alone": (0,)}
+SHIFTS_M = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)
+RESOLUTIONS_M = (0.2, 0.4, 0.6, 0.8, 1.2, 1.6)
+
+
+@dataclass(frozen=True)
+class Result:
+    """recall: share of queries within the radius, by radius in metres."""
+
+    disturbance: str
+    level: str
+    recall: dict[float, Interval]
+
+
+class Changed(Dataset[Sample]):
+    """Samples whose clips are disturbed by ``change(clip, sign)``; the sign alternates."""
+
+    def __init__(self, samples: ClipTileSamples, rows: Sequence[int], change: Callable[[Clip, float], Clip]) -> None:
+        self.samples, self.rows, self.change = samples, rows, change
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.samples[self.rows[index]]
+        return replace(sample, clip=self.change(sample.clip, 1.0 if index % 2 else -1.0))
+
+
+class Coarser(Dataset[Any]):
+    """Overhead crops as if their pixels had been ``m_per_px`` wide."""
+
+    def __init__(self, crops: TileCrops, m_per_px: float) -> None:
+        self.crops, self.scale = crops, crops.grid.cell_m / m_per_px
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        image = self.crops[index]
+        if self.scale >= 1:
+            return image
+        pixels = image.permute(1, 2, 0).numpy()
+        small = cv2.resize(pixels, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA)
+        large = cv2.resize(small, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return torch.from_numpy(large).permute(2, 0, 1)
+
+
+class Trial:
+    """A model and a data set: what every disturbance is tried on."""
+
+    def __init__(self, model: CVLNet, root: Path, queries: int, cache: ImageCache | None) -> None:
+        split = read_split(root, "test2")
+        self.model = model
+        self.samples = ClipTileSamples(
+            split, read_recordings(split), ClipSpec(model.image_spec), model.tile_grid, cache=cache
+        )
+        count = min(queries, len(self.samples))
+        self.rows = np.linspace(0, len(self.samples) - 1, count).round().astype(int).tolist()
+        self.crops = TileCrops(tuple(split.tiles.values()), model.tile_grid, cache)
+        self.tile_xy_m = self.samples.frame.xy_world_m(np.array([t.center.degrees for t in split.tiles.values()]))
+        self.true_xy_m = np.stack([self.samples.frame.xy_world_m(self.samples.positions[i].degrees) for i in self.rows])
+        self.redraws = Redraws.of(stretch_of_road(self.true_xy_m))
+
+    def tiles(self, crops: Dataset[Any]) -> MapFeatures:
+        """The gallery, encoded."""
+        return encode_tiles(self.model, crops)
+
+    def recall(
+        self, tiles: MapFeatures, change: Callable[[Clip, float], Clip], shift_m: float = 0.0
+    ) -> dict[float, Interval]:
+        """Recall@1 by radius. shift_m: the imagery lies so far off, in a direction of each query's own."""
+        clips = encode_clips(self.model, Changed(self.samples, self.rows, change))
+        everything = np.arange(len(self.rows)), np.arange(len(self.tile_xy_m))
+        ranking = rank(self.model, clips, everything[0], tiles, everything[1], self.tile_xy_m)
+        angle_rad = np.random.default_rng(0).uniform(0, 2 * np.pi, len(self.rows))
+        off_m = shift_m * np.stack([np.cos(angle_rad), np.sin(angle_rad)], axis=-1)
+        errors_m = position_errors_m(ranking.xy_m[:, :1] + off_m[:, None], self.true_xy_m)
+        return {radius_m: self.redraws.mean(found(errors_m, 1, radius_m)) for radius_m in RADII_M}
+
+
+def main() -> None:
+    options = parse_options()
+    model, _ = load_model(options.weights or shipped_weights())
+    trial = Trial(model, options.data, options.queries, ImageCache(options.cache) if options.cache else None)
+    results = measure(trial)
+    print_results(
+        f"Robustness on {options.data.name}, {len(trial.rows)} queries among {len(trial.tile_xy_m)} tiles",
+        ("disturbance", "level", *(f"within {radius_m:g} m, %" for radius_m in RADII_M)),
+        [(r.disturbance, r.level, *(percent(r.recall[radius_m]) for radius_m in RADII_M)) for r in results],
+    )
+    if options.json:
+        told = [asdict(result) for result in results]
+        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if options.plot:
+        draw(results, options.plot)
+
+
+def measure(trial: Trial) -> list[Result]:
+    """Every disturbance at every level."""
+    plain, results = trial.tiles(trial.crops), []
+
+    def unchanged(clip: Clip, _sign: float) -> Clip:
+        return clip
+
+    jobs: list[tuple[str, str, Callable[[], dict[float, Interval]]]] = []
+    for name, (change, levels) in CLIP_CHANGES.items():
+        for level in levels:
+            signed = partial(_signed, change, level)
+            jobs.append((name, f"{level:g}", partial(trial.recall, plain, signed)))
+    for level_name, kept in DROPPED.items():
+        jobs.append(("frames lost", level_name, partial(trial.recall, plain, partial(_only, kept))))
+    for shift_m in SHIFTS_M:
+        jobs.append(("imagery shifted, m", f"{shift_m:g}", partial(trial.recall, plain, unchanged, shift_m)))
+    for m_per_px in RESOLUTIONS_M:
+        crops = Coarser(trial.crops, m_per_px)
+        jobs.append(("imagery's resolution, m/px", f"{m_per_px:g}", partial(_with_tiles, trial, crops, unchanged)))
+    for name, level_name, job in tqdm(jobs, "robustness", unit="level"):
+        results.append(Result(name, level_name, job()))
+    return results
+
+
+def _signed(change: ClipChange, level: float, clip: Clip, sign: float) -> Clip:
+    return change(clip, sign * level)
+
+
+def _only(kept: Sequence[int], clip: Clip, _sign: float) -> Clip:
+    return frames_left(clip, kept)
+
+
+def _with_tiles(trial: Trial, crops: Dataset[Any], change: Callable[[Clip, float], Clip]) -> dict[float, Interval]:
+    return trial.recall(trial.tiles(crops), change)
+
+
+def draw(results: Sequence[Result], path: Path) -> None:
+    """A panel for each disturbance: recall over its level, with intervals."""
+    names = list(dict.fromkeys(result.disturbance for result in results))
+    figure = DAY.figure(15, 7.5)
+    panels = np.asarray(figure.subplots(2, (len(names) + 1) // 2)).ravel()
+    for axes, name in zip(panels, names, strict=False):
+        own = [result for result in results if result.disturbance == name]
+        for radius_m, mark in zip(RADII_M, ("o-", "s--"), strict=True):
+            recall = [result.recall[radius_m] for result in own]
+            low, high = ([100 * getattr(r, side) for r in recall] for side in ("low", "high"))
+            axes.fill_between(range(len(own)), low, high, alpha=0.15)
+            axes.plot([100 * r.value for r in recall], mark, label=f"within {radius_m:g} m")
+        axes.set_xticks(range(len(own)), [result.level for result in own], fontsize=7)
+        axes.set_ylim(0, 100)
+        DAY.dress(axes, name, "", "recall@1, %")
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    DAY.legend(panels[0], "lower left")
+    save_png(figure, path)
+
+
+def percent(share: Interval) -> str:
+    return f"{100 * share.value:.0f} ({100 * share.low:.0f} to {100 * share.high:.0f})"
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="data set in the layout of KITTI-CVL")
+    parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
+    parser.add_argument("--queries", type=int, default=200, help="so many, spread evenly")
+    parser.add_argument("--cache", type=Path, help="keep decoded pictures in this folder")
+    parser.add_argument("--json", type=Path, help="write all figures into this file")
+    parser.add_argument("--plot", type=Path, help="draw the curves into this PNG")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
