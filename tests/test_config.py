@@ -5,7 +5,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("image_width_px", 100), ("clip_cells", 7), ("overhead_m_per_px", 0.0), ("channels", 10**9), ("window_cells", 0)],
+    [("image_width_px", 100), ("clip_cells", 7), ("overhead_m_per_px", 0.0), ("channels", 10**9), ("window_cells", -1)],
 )
 def test_a_model_that_cannot_be_is_refused(name, value):
     with pytest.raises(ValueError, match=f"ModelConfig.{name} must be .*, not {value}"):

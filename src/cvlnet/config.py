@@ -6,6 +6,19 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
+Fusion = Literal[
+    "visibility",
+    "vis_Conv2D",
+    "vis_Conv3D",
+    "vis_LSTM",
+    "fuse_Conv2D",
+    "fuse_Conv3D",
+    "fuse_LSTM",
+    "fuse_Transformer",
+    "mean",
+    "max",
+]
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -20,8 +33,14 @@ class ModelConfig:
         overhead_m_per_px: Overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
         clip_cells: Side of the clip's grid.
         window_cells: The score covers displacements of +- so many cells.
+        projection: From frames to the overhead grid: "features" by geometry (GVP), "images" by geometry before they are
+            encoded, or learned without geometry, by a "unet" or by a mere "reshape".
         heights_m: Features are sampled on these planes over the road; the first is the road, 0.
+        fusion: Of the frames' maps: "visibility" is ours; the others are the paper's variants, and plain mean and max.
+        consistency: The paper's fusions are given the frames' photo-consistency, too.
+        sequence: fuse_Conv3D is made for so many pictures a clip; the other fusions take any number.
         ground_trunk: What follows the fusion: a "unet" sees far around a cell, one "convolution" is the paper's.
+        uncertainty: Scores are divided by how unlikely a vehicle is at a place, which is learned.
         channels: Of the projected features.
         descriptor_channels: Of what is compared.
 
@@ -34,8 +53,13 @@ class ModelConfig:
     overhead_m_per_px: float = 0.4
     clip_cells: int = 52
     window_cells: int = 6
+    projection: Literal["features", "images", "unet", "reshape"] = "features"
     heights_m: tuple[float, ...] = (0.0, 1.5, 4.0)
+    fusion: Fusion = "visibility"
+    consistency: bool = False
+    sequence: int = 4
     ground_trunk: Literal["unet", "convolution"] = "unet"
+    uncertainty: bool = True
     channels: int = 32
     descriptor_channels: int = 16
 
@@ -45,11 +69,17 @@ class ModelConfig:
             _check(side % 16 == 0 and 16 <= side <= 8192, name, "a multiple of 16 from 16 to 8192", self)
         _check(0 < self.overhead_m_per_px <= 100, "overhead_m_per_px", "above 0 and at most 100", self)
         _check(2 <= self.clip_cells <= 1024 and self.clip_cells % 2 == 0, "clip_cells", "even, from 2 to 1024", self)
-        _check(1 <= self.window_cells <= 256, "window_cells", "from 1 to 256", self)
+        _check(0 <= self.window_cells <= 256, "window_cells", "from 0 to 256", self)
         fits = self.backbone == "vgg16" or self.tile_cells % 4 == 0  # strides 4 to 16 on one tile
         _check(fits, "window_cells", f"such that clip_cells + 2 window_cells ({self.tile_cells}) divides by 4", self)
         planes = self.heights_m[:1] == (0.0,) and len(self.heights_m) <= 16 and all(map(isfinite, self.heights_m))
         _check(planes, "heights_m", "0 and up to 15 others", self)
+        single = self.heights_m == (0.0,)
+        _check(single or self.fusion == "visibility", "heights_m", "0 alone for the paper's fusions", self)
+        _check(single or self.projection == "features", "heights_m", "0 alone for this projection", self)
+        warps = self.projection not in ("unet", "reshape") or self.clip_cells % 8 == 0
+        _check(warps, "clip_cells", "a multiple of 8 for a learned projection", self)
+        _check(1 <= self.sequence <= 32, "sequence", "from 1 to 32", self)
         _check(1 <= self.channels <= 1024, "channels", "from 1 to 1024", self)
         _check(1 <= self.descriptor_channels <= 1024, "descriptor_channels", "from 1 to 1024", self)
 
@@ -70,6 +100,7 @@ class ModelConfig:
             clip_cells=32,
             window_cells=3,
             heights_m=(0.0,),
+            fusion="vis_LSTM",
             ground_trunk="convolution",
             channels=16,
             descriptor_channels=4,

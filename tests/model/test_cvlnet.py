@@ -1,7 +1,10 @@
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 import torch
 
-from cvlnet.config import ModelConfig
+from cvlnet.config import Fusion, ModelConfig
 from cvlnet.model.build import build_model
 
 SMALL = ModelConfig(image_width_px=128, image_height_px=64, clip_cells=16, window_cells=2, channels=8)
@@ -56,3 +59,36 @@ def test_paper_configuration():
     assert model.map_grid.cell_m == pytest.approx(3.133, abs=1e-3)
     assert model.map_grid.center_xy_m == (0.0, 0.0)
     assert (model.clip_grid.rows, model.window_cells) == (32, 3)
+
+
+PLAIN = replace(SMALL, heights_m=(0.0,), ground_trunk="convolution")
+VARIANTS = [
+    *(replace(PLAIN, fusion=fusion) for fusion in get_args(Fusion)),
+    *(replace(PLAIN, fusion=fusion, consistency=True) for fusion in get_args(Fusion) if "_" in fusion),
+    *(replace(PLAIN, projection=projection) for projection in ("images", "unet", "reshape")),
+    replace(PLAIN, window_cells=0),
+    replace(PLAIN, uncertainty=False),
+    replace(PAPER, heights_m=(0.0,), projection="images", clip_cells=16),
+]
+
+
+@pytest.mark.parametrize("config", VARIANTS, ids=str)
+def test_every_variant_matches_and_learns(config, make_clip):
+    torch.manual_seed(0)
+    model = build_model(config)
+    side = model.tile_grid.rows
+    tiles = torch.randint(0, 256, (3, 3, side, side), dtype=torch.uint8)
+    volume = model(make_clip([0.1, 2.0]), tiles)
+    assert volume.scores.shape == (2, 3, model.steps, model.steps)
+    volume.scores.square().sum().backward()
+    learned = [p.grad for name, p in model.named_parameters() if "_labels" not in name and "sharpness" not in name]
+    assert all(grad is not None and grad.isfinite().all() for grad in learned)
+
+
+def test_without_uncertainty_scores_are_correlations(make_clip):
+    torch.manual_seed(0)
+    model = build_model(replace(SMALL, uncertainty=False)).eval()
+    tiles = torch.randint(0, 256, (3, 3, model.tile_grid.rows, model.tile_grid.rows), dtype=torch.uint8)
+    with torch.no_grad():
+        assert (model.encode_map(tiles).uncertainty == 1).all()
+        assert model(make_clip([0.1]), tiles).scores.abs().max() <= 1 + 1e-5

@@ -18,9 +18,9 @@ from cvlnet.model.sequences import (
 CHANNELS, FRAMES = 6, 4
 SEQUENCES = {"Conv2D": Conv2dSequence, "Conv3D": Conv3dSequence, "LSTM": LstmSequence}
 FUSIONS = {
-    "vis_Conv2D": lambda: VisibilityWeighted(Conv2dSequence(CHANNELS)),
-    "vis_Conv3D": lambda: VisibilityWeighted(Conv3dSequence(CHANNELS)),
-    "vis_LSTM": lambda: VisibilityWeighted(LstmSequence(CHANNELS)),
+    "vis_Conv2D": lambda: VisibilityWeighted(Conv2dSequence(CHANNELS), CHANNELS),
+    "vis_Conv3D": lambda: VisibilityWeighted(Conv3dSequence(CHANNELS), CHANNELS),
+    "vis_LSTM": lambda: VisibilityWeighted(LstmSequence(CHANNELS), CHANNELS),
     "fuse_Conv2D": lambda: FuseConv2d(CHANNELS),
     "fuse_Conv3D": lambda: FuseConv3d(CHANNELS, FRAMES),
     "fuse_LSTM": lambda: FuseLstm(CHANNELS),

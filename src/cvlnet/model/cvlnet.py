@@ -14,10 +14,8 @@ from cvlnet.grid import Grid
 from cvlnet.labels import LABELS
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
-from cvlnet.model.fuse import VisibilityFusion
 from cvlnet.model.layers import convolutions
 from cvlnet.model.match import ScoreVolume, match
-from cvlnet.model.project import project_to_ground
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
@@ -26,14 +24,15 @@ class CVLNet(nn.Module):
 
     The trunks give ``channels`` features of every cell, from which descriptors and labels follow.
     image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre.
-    clip_cells: side of the clip's grid, in cells of the encoder's stride. heights_m: planes that are sampled over it.
+    clip_cells: side of the clip's grid, in cells of the encoder's stride. uncertainty: scores are divided by it.
     """
 
     def __init__(
         self,
         ground_encoder: Pyramid | PaperEncoder,
         overhead_encoder: Pyramid | PaperEncoder,
-        fusion: VisibilityFusion,
+        projection: nn.Module,
+        fusion: nn.Module,
         ground_trunk: nn.Module,
         overhead_trunk: nn.Module,
         channels: int,
@@ -41,20 +40,20 @@ class CVLNet(nn.Module):
         image_spec: ImageSpec,
         tile_grid: Grid,
         clip_cells: int,
-        heights_m: tuple[float, ...],
+        uncertainty: bool,
     ) -> None:
         super().__init__()
         self.ground_encoder = ground_encoder
         self.overhead_encoder = overhead_encoder
+        self.projection = projection
         self.fusion = fusion
         self.ground_trunk = ground_trunk
         self.overhead_trunk = overhead_trunk
         self.ground_head = nn.Conv2d(channels, descriptor_channels + 1, 3, padding=1)
         self.overhead_head = nn.Conv2d(channels, descriptor_channels, 3, padding=1)
-        self.uncertainty_head = convolutions(channels, channels, 1)
+        self.uncertainty_head = convolutions(channels, channels, 1) if uncertainty else None
         self.ground_labels = nn.Conv2d(channels, LABELS, 1)
         self.overhead_labels = nn.Conv2d(channels, LABELS, 1)
-        self.heights_m = heights_m
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(20.0)))
         self.image_spec = image_spec
         self.tile_grid = tile_grid
@@ -89,9 +88,12 @@ class CVLNet(nn.Module):
         self, features: Float[Tensor, "n channels rows cols"]
     ) -> tuple[Float[Tensor, "n descriptor rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
         """Descriptors of `overhead_features`, and the uncertainty of a vehicle where four cells meet."""
+        descriptor = bounded(self.overhead_head(features).float())
+        if self.uncertainty_head is None:
+            rows, cols = features.shape[-2:]
+            return descriptor, descriptor.new_ones(len(features), rows - 1, cols - 1)
         corners = functional.avg_pool2d(self.uncertainty_head(features), 2, stride=1)[:, 0]
-        uncertainty = (corners.float().tanh() * math.log(2.0)).exp()
-        return bounded(self.overhead_head(features).float()), uncertainty
+        return descriptor, (corners.float().tanh() * math.log(2.0)).exp()
 
     def encode_overhead(
         self, images: UInt8[Tensor, "n 3 height width"]
@@ -116,18 +118,8 @@ class CVLNet(nn.Module):
         self, clip: Clip
     ) -> tuple[Float[Tensor, "clips channels rows cols"], Bool[Tensor, "clips rows cols"]]:
         """What the cells of the overhead grid around the vehicle are, and which of them a frame sees."""
-        clips, frames = clip.images.shape[:2]
-        encoder = self.ground_encoder
-        features = encoder(self.normalize(clip.images.flatten(0, 1))).unflatten(0, (clips, frames))
-        projected = project_to_ground(
-            features,
-            clip.camera,
-            clip.ground_from_cam,
-            self.clip_grid,
-            encoder.stride,
-            encoder.first_center_px,
-            self.heights_m,
-        )
+        images = self.normalize(clip.images.flatten(0, 1)).reshape(clip.images.shape)
+        projected = self.projection(self.ground_encoder, images, clip.camera, clip.ground_from_cam, self.clip_grid)
         return self.ground_trunk(self.fusion(projected)), projected.visible.any(dim=1)
 
     def describe_clips(

@@ -43,6 +43,25 @@ class VisibilityFusion(nn.Module):
         return torch.sum(weight * mixed, dim=1)
 
 
+class SequenceFusion(nn.Module):
+    """One of the fusions of `cvlnet.model.sequences` on the frames' features alone, as the paper has it.
+
+    consistency: their photo-consistency stands beside them in two more channels, each frame's own and its mean.
+    """
+
+    def __init__(self, fusion: nn.Module, *, consistency: bool) -> None:
+        super().__init__()
+        self.fusion, self.consistency = fusion, consistency
+
+    def forward(self, frames: ProjectedFrames) -> Float[Tensor, "clips channels rows cols"]:
+        """The fused map."""
+        inputs = frames.features
+        if self.consistency:
+            agreement = photo_consistency(inputs, frames.visible).unsqueeze(2)
+            inputs = torch.cat([inputs, agreement, agreement.mean(dim=1, keepdim=True).expand_as(agreement)], dim=2)
+        return torch.as_tensor(self.fusion(inputs, frames.visible))
+
+
 def photo_consistency(
     features: Float[Tensor, "clips frames channels rows cols"], visible: Bool[Tensor, "clips frames rows cols"]
 ) -> Float[Tensor, "clips frames rows cols"]:

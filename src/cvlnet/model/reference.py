@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from cvlnet.model.encoder import PaperEncoder
 from cvlnet.model.layers import convolutions
+from cvlnet.model.projections import ReshapeWarp, UnetWarp
 from cvlnet.model.sequences import (
     Conv2dSequence,
     Conv3dSequence,
@@ -78,25 +79,6 @@ class UncertaintyNet(nn.Module):
         return torch.as_tensor(self.convs(padded)[:, 0])
 
 
-class UnetProjection(nn.Module):
-    """A learned projection without geometry: features of a frame [n, 16, 16, 64] to the grid [n, 16, 32, 32]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = nn.ModuleList([nn.Conv2d(CHANNELS, 32, 3, padding=1), nn.Conv2d(32, 64, 3, padding=1)])
-        self.up = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in ((64, 32), (32, 32), (32, CHANNELS)))
-
-    def forward(self, features: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels rows cols"]:
-        """The middle is reshaped from a wide picture to a square map, in the order of memory."""
-        x = features
-        for conv in self.down:
-            x = functional.max_pool2d(conv(x.relu()), 2)
-        side = CELLS // 4
-        x = self.up[0](x.reshape(len(x), -1, side, side).relu())
-        x = self.up[1](functional.interpolate(x, (2 * side, 2 * side)).relu())
-        return torch.as_tensor(self.up[2](functional.interpolate(x, (CELLS, CELLS)).relu()))
-
-
 class ReferenceNetwork(nn.Module):
     """The published network of a variant."""
 
@@ -109,7 +91,7 @@ class ReferenceNetwork(nn.Module):
         )
         self.uncertainty = UncertaintyNet()
         self.fusion = _fusion(variant)
-        self.projection = UnetProjection() if variant.projection == "Unet" else nn.Identity()
+        self.projection = _projection(variant)
 
     def encode_overhead(
         self, tiles: Float[Tensor, "tiles 3 height width"]
@@ -134,10 +116,8 @@ class ReferenceNetwork(nn.Module):
             )
             k = intrinsics_px.flatten(0, 1) * scale.unsqueeze(-1)
             projected = project(features, k, xy_m.flatten(0, 1), yaw_rad.flatten(), cell_m)
-        elif self.variant.projection == "Unet":
-            projected = self.projection(features)
         else:
-            projected = features.reshape(len(features), CHANNELS, CELLS, CELLS)
+            projected = self.projection(features)
         frames = projected.reshape(*images.shape[:2], *projected.shape[1:])
         everywhere = torch.ones_like(frames[:, :, 0], dtype=torch.bool)
         return torch.as_tensor(self.ground_head(self.fusion(frames, everywhere)))
@@ -220,14 +200,24 @@ def our_name(published: str, variant: Variant) -> str:
     return re.sub(r"^FuseNet\.convs\.", "fusion.visibility." if weighted else "fusion.convs.", name)
 
 
+def _projection(variant: Variant) -> nn.Module:
+    """What reads a frame's features as a map; geometry has no parameters."""
+    match variant.projection:
+        case "Unet":
+            return UnetWarp(CHANNELS)
+        case "Reshape":
+            return ReshapeWarp()
+    return nn.Identity()
+
+
 def _fusion(variant: Variant) -> nn.Module:
     match variant.fusion:
         case "vis_Conv2D":
-            return VisibilityWeighted(Conv2dSequence(CHANNELS))
+            return VisibilityWeighted(Conv2dSequence(CHANNELS), CHANNELS)
         case "vis_Conv3D":
-            return VisibilityWeighted(Conv3dSequence(CHANNELS))
+            return VisibilityWeighted(Conv3dSequence(CHANNELS), CHANNELS)
         case "vis_LSTM":
-            return VisibilityWeighted(LstmSequence(CHANNELS, as_published=True))
+            return VisibilityWeighted(LstmSequence(CHANNELS, as_published=True), CHANNELS)
         case "fuse_Conv2D":
             return FuseConv2d(CHANNELS)
         case "fuse_Conv3D":

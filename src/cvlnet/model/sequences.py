@@ -1,7 +1,8 @@
 """The paper's sequence encoders and fusions: one overhead map of the feature maps of all frames (section 3.2, table 3).
 
 Names follow the paper's variants: ``vis_X`` weighs every frame's features by a visibility that the sequence encoder X
-finds, ``fuse_X`` computes the fused map from the encoder's output. Frames come newest first.
+finds, ``fuse_X`` computes the fused map from the encoder's output. Frames come newest first. The first channels of the
+frames are the features, of which the fused map has as many; further ones are evidence, such as photo-consistency.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cvlnet.model.layers import convolutions
 HIDDEN = 8
 HEADS, LAYERS = 2, 2  # of the attention
 
-Frames = Float[Tensor, "clips frames channels rows cols"]
+Frames = Float[Tensor, "clips frames inputs rows cols"]
 Encoded = Float[Tensor, "clips frames hidden rows cols"]
 Fused = Float[Tensor, "clips channels rows cols"]
 State = Float[Tensor, "clips hidden rows cols"]
@@ -95,24 +96,24 @@ class LstmSequence(nn.Module):
 class VisibilityWeighted(nn.Module):
     """vis_X: softmax of a visibility over the frames that see a cell, and the weighted sum of their features."""
 
-    def __init__(self, sequence: nn.Module) -> None:
+    def __init__(self, sequence: nn.Module, channels: int) -> None:
         super().__init__()
-        self.sequence = sequence
+        self.sequence, self.channels = sequence, channels
         self.visibility = convolutions(HIDDEN, HIDDEN, HIDDEN, 1)
 
     def forward(self, frames: Frames, visible: Visible) -> Fused:
         """The fused map; zero where no frame sees the ground."""
         encoded = self.sequence(frames)
         logit = self.visibility(encoded.flatten(0, 1)).unflatten(0, frames.shape[:2]).squeeze(2)
-        return (visible_softmax(logit, visible).unsqueeze(2) * frames).sum(dim=1)
+        return (visible_softmax(logit, visible).unsqueeze(2) * frames[:, :, : self.channels]).sum(dim=1)
 
 
 class FuseConv2d(nn.Module):
     """fuse_Conv2D: the mean of the frames' encodings, then three convolutions."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, evidence: int = 0) -> None:
         super().__init__()
-        self.sequence = Conv2dSequence(channels)
+        self.sequence = Conv2dSequence(channels + evidence)
         self.convs = convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
     def forward(self, frames: Frames, _visible: Visible) -> Fused:
@@ -126,10 +127,10 @@ class FuseConv3d(nn.Module):
     The kernels' lengths depend on the number of frames, so that this fusion takes just that number.
     """
 
-    def __init__(self, channels: int, frames: int) -> None:
+    def __init__(self, channels: int, frames: int, evidence: int = 0) -> None:
         super().__init__()
         lengths = (max(frames // 4, 1), max(frames // 2, 1), min(2, frames))
-        sizes = (channels, HIDDEN, HIDDEN, HIDDEN)
+        sizes = (channels + evidence, HIDDEN, HIDDEN, HIDDEN)
         layers: list[nn.Module] = []
         for length, size, out in zip(lengths, sizes[:-1], sizes[1:], strict=True):
             layers += [nn.Conv3d(size, out, (length, 3, 3), padding=(0, 1, 1)), nn.ReLU()]
@@ -144,9 +145,9 @@ class FuseConv3d(nn.Module):
 class FuseLstm(nn.Module):
     """fuse_LSTM: the encoding of the last, oldest frame, then three convolutions."""
 
-    def __init__(self, channels: int, *, as_published: bool = False) -> None:
+    def __init__(self, channels: int, evidence: int = 0, *, as_published: bool = False) -> None:
         super().__init__()
-        self.sequence = LstmSequence(channels, as_published=as_published)
+        self.sequence = LstmSequence(channels + evidence, as_published=as_published)
         self.convs = convolutions(HIDDEN, HIDDEN, HIDDEN, channels)
 
     def forward(self, frames: Frames, _visible: Visible) -> Fused:
@@ -179,19 +180,20 @@ class FrameAttention(nn.Module):
 class FuseTransformer(nn.Module):
     """fuse_Transformer: two layers of attention across the frames, then their mean."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, evidence: int = 0) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(FrameAttention(channels) for _ in range(LAYERS))
+        self.channels = channels
+        self.layers = nn.ModuleList(FrameAttention(channels + evidence) for _ in range(LAYERS))
 
     def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
         for layer in self.layers:
             frames = layer(frames)
-        return frames.mean(dim=1)
+        return frames[:, :, : self.channels].mean(dim=1)
 
 
 class FuseMean(nn.Module):
-    """Plain baseline: the mean of the frames that see a cell."""
+    """Plain baseline: the mean of the frames that see a cell; it takes no evidence."""
 
     def forward(self, frames: Frames, visible: Visible) -> Fused:
         """The fused map; zero where no frame sees the ground."""
@@ -200,7 +202,7 @@ class FuseMean(nn.Module):
 
 
 class FuseMax(nn.Module):
-    """Plain baseline: channel by channel the largest value of the frames that see a cell."""
+    """Plain baseline: channel by channel the largest value of the frames that see a cell; it takes no evidence."""
 
     def forward(self, frames: Frames, visible: Visible) -> Fused:
         """The fused map; zero where no frame sees the ground."""

@@ -1,0 +1,128 @@
+"""From the frames of a clip to features on the overhead grid: GVP, and what the paper compares it with (section 5.2).
+
+Each takes images in [0, 1], [clips, frames, 3, height, width], with their cameras and poses, and gives the features of
+every frame on a grid around the vehicle.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cvlnet.geometry import Camera, Pose
+from cvlnet.grid import Grid
+from cvlnet.model.encoder import PaperEncoder, Pyramid
+from cvlnet.model.project import ProjectedFrames, project_to_ground
+
+Images = Float[Tensor, "clips frames 3 height width"]
+
+
+class FeatureProjection(nn.Module):
+    """GVP: encode, then sample the features on the ground and on further planes above it."""
+
+    def __init__(self, heights_m: tuple[float, ...]) -> None:
+        super().__init__()
+        self.heights_m = heights_m
+
+    def forward(
+        self, encoder: Pyramid | PaperEncoder, images: Images, camera: Camera, ground_from_cam: Pose, grid: Grid
+    ) -> ProjectedFrames:
+        """Features of the frames on ``grid``."""
+        features = encoder(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        stride, first_px = encoder.stride, encoder.first_center_px
+        return project_to_ground(features, camera, ground_from_cam, grid, stride, first_px, self.heights_m)
+
+
+class ImageProjection(nn.Module):
+    """Geometry on the images: sample them on the ground, finer than the grid, then encode what that looks like."""
+
+    def forward(
+        self, encoder: Pyramid | PaperEncoder, images: Images, camera: Camera, ground_from_cam: Pose, grid: Grid
+    ) -> ProjectedFrames:
+        """Features of the frames on ``grid``."""
+        seen = project_to_ground(images, camera, ground_from_cam, pixels_below(grid, encoder), 1, 0.5)
+        features = encoder(seen.features.flatten(0, 1)).unflatten(0, images.shape[:2])
+        cells = project_to_ground(images[:, :, :1], camera, ground_from_cam, grid, 1, 0.5)
+        return ProjectedFrames(features * cells.visible.unsqueeze(2), cells.visible, cells.ray_m)
+
+
+class LearnedProjection(nn.Module):
+    """Without geometry: ``warp`` makes of a frame's features a map, far rows first, that is then turned north.
+
+    Poses count for nothing but the heading, and every cell counts as seen.
+    """
+
+    def __init__(self, warp: nn.Module) -> None:
+        super().__init__()
+        self.warp = warp
+
+    def forward(
+        self, encoder: Pyramid | PaperEncoder, images: Images, _camera: Camera, ground_from_cam: Pose, grid: Grid
+    ) -> ProjectedFrames:
+        """Features of the frames on ``grid``."""
+        clips, frames = images.shape[:2]
+        features = functional.interpolate(
+            encoder(images.flatten(0, 1)).float(), (grid.rows // 2, 2 * grid.cols), mode="bilinear"
+        )
+        east, north = ground_from_cam.rotation[..., :2, 2].flatten(0, 1).unbind(dim=-1)
+        turned = turn_north(self.warp(features), torch.atan2(north, east))
+        cells_m = grid.cell_centers_xy_m(torch.float32).to(images.device).permute(2, 0, 1)
+        return ProjectedFrames(
+            turned.reshape(clips, frames, *turned.shape[1:]),
+            torch.ones(clips, frames, grid.rows, grid.cols, dtype=torch.bool, device=images.device),
+            cells_m - ground_from_cam.translation_m[..., :2, None, None].float(),
+        )
+
+
+class UnetWarp(nn.Module):
+    """The published U-Net from a wide picture, [n, c, side / 2, 2 side], to a square map, [n, c, side, side].
+
+    In its middle the picture is read as a map in the order of memory. side: a multiple of 8.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(channels, 32, 3, padding=1), nn.Conv2d(32, 64, 3, padding=1)])
+        self.up = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in ((64, 32), (32, 32), (32, channels)))
+
+    def forward(self, picture: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels rows cols"]:
+        """The map."""
+        x = picture
+        for conv in self.down:
+            x = functional.max_pool2d(conv(x.relu()), 2)
+        side = x.shape[-1] // 2
+        x = self.up[0](x.reshape(len(x), -1, side, side).relu())
+        x = self.up[1](functional.interpolate(x, (2 * side, 2 * side)).relu())
+        return torch.as_tensor(self.up[2](functional.interpolate(x, (4 * side, 4 * side)).relu()))
+
+
+class ReshapeWarp(nn.Module):
+    """A wide picture, [n, c, side / 2, 2 side], read as a square map in the order of memory."""
+
+    def forward(self, picture: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels rows cols"]:
+        """The map."""
+        side = picture.shape[-1] // 2
+        return picture.reshape(*picture.shape[:2], side, side)
+
+
+def pixels_below(grid: Grid, encoder: Pyramid | PaperEncoder) -> Grid:
+    """The pixels of an overhead picture whose features, by an encoder, lie at the cells of ``grid``."""
+    stride = encoder.stride
+    pixel_m = grid.cell_m / stride
+    shift_m = (encoder.first_center_px - stride / 2) * pixel_m
+    east_m, north_m = grid.center_xy_m
+    return Grid(grid.rows * stride, grid.cols * stride, pixel_m, (east_m - shift_m, north_m + shift_m))
+
+
+def turn_north(
+    maps: Float[Tensor, "n channels rows cols"], yaw_rad: Float[Tensor, " n"]
+) -> Float[Tensor, "n channels rows cols"]:
+    """Maps whose first row lies ahead of a vehicle in their middle, with north in the first row; zero beyond."""
+    sin, cos = yaw_rad.sin(), yaw_rad.cos()
+    zero = torch.zeros_like(sin)
+    # a cell to the east and north of the middle lies to the right and ahead of it, as grid_sample counts (x, y)
+    rows = torch.stack([torch.stack([sin, cos, zero], dim=-1), torch.stack([-cos, sin, zero], dim=-1)], dim=1)
+    places = functional.affine_grid(rows, list(maps.shape), align_corners=False)
+    return functional.grid_sample(maps, places, align_corners=False)
