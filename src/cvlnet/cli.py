@@ -155,6 +155,7 @@ def evaluate(
     out: Path,
     weights: Path | None = None,
     frames: Annotated[int, FramesOfClip] = 4,
+    cameras: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative="")] = (2,),
     most_queries: Annotated[int | None, AtLeastOne] = None,
     cache: Path | None = None,
     workers: Annotated[int, NotNegative] = 1,
@@ -172,6 +173,7 @@ def evaluate(
         out: Folder of the report, index.html.
         weights: A file of weights; the package's own if it is not given.
         frames: So many frames make a clip.
+        cameras: Whose frames make a clip: 2 is the left one, 3 the right one, 2 3 both.
         most_queries: Take so many queries of each split, spread evenly.
         cache: Keep decoded pictures in this folder.
         workers: Processes that read pictures.
@@ -188,6 +190,7 @@ def evaluate(
         out,
         most_queries=most_queries,
         frames=frames,
+        cameras=cameras,
         cache=cache,
         workers=workers,
         device=str(named_device(device)),

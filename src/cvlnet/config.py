@@ -115,6 +115,7 @@ class TrainConfig:
         steps: Updates of the weights.
         batch_size: Clips a step, each with its tile.
         frames: Of a clip, 1 to 16.
+        cameras: Whose frames make a clip: 2 is KITTI's left one, 3 the right one.
         learning_rate: At its highest, for all but the backbones.
         backbone_learning_rate: At its highest, for the backbones.
         weight_decay: Of AdamW, for kernels only.
@@ -143,6 +144,7 @@ class TrainConfig:
     steps: int = 2000
     batch_size: int = 8
     frames: int = 4
+    cameras: tuple[int, ...] = (2,)
     learning_rate: float = 1e-3
     backbone_learning_rate: float = 3e-4
     weight_decay: float = 1e-2
@@ -170,6 +172,8 @@ class TrainConfig:
         for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
+        distinct = 1 <= len(self.cameras) == len(set(self.cameras))
+        _check(distinct, "cameras", "one or more different cameras", self)
         rates = ("learning_rate", "backbone_learning_rate")
         for name in (*rates, "clip_gradient_norm", "margin_scale", "batch_radius_m", "min_distance_m"):
             _check(getattr(self, name) > 0, name, "positive", self)

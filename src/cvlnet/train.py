@@ -219,7 +219,7 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
         max_heading_error_rad=radians(config.heading_error_deg),
     )
     cache = ImageCache(run.cache) if run.cache else None
-    clip_spec = ClipSpec(model.image_spec, config.frames)
+    clip_spec = ClipSpec(model.image_spec, config.frames, camera_ids=config.cameras)
     parts = []
     for path in run.data:
         split = read_split(path, "train")
@@ -270,7 +270,7 @@ def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int) ->
 def validate(trainer: Trainer, run: Run) -> dict[str, float]:
     """Recall@1 of the averaged weights among tiles and distractors of the held-out drives, mean of the data sets."""
     model, config = trainer.averaged_model(), trainer.config
-    clip_spec = ClipSpec(model.image_spec, config.frames)
+    clip_spec = ClipSpec(model.image_spec, config.frames, camera_ids=config.cameras)
     cache = ImageCache(run.cache) if run.cache else None
     figures: dict[str, list[float]] = {"recall_5m": [], "recall_10m": [], "median_m": []}
     for path in run.validation:

@@ -70,6 +70,7 @@ def evaluate_and_report(
     *,
     most_queries: int | None = None,
     frames: int = 4,
+    cameras: tuple[int, ...] = (2,),
     splits: Sequence[SplitName] = SPLITS,
     workers: int = 0,
     device: str = "cpu",
@@ -87,7 +88,7 @@ def evaluate_and_report(
     model, provenance = load_model(weights)
     model.to(device)
     pictures = ImageCache(cache) if cache else None
-    clip_spec = ClipSpec(model.image_spec, frames)
+    clip_spec = ClipSpec(model.image_spec, frames, camera_ids=cameras)
     predictions = predict(
         model, root, clip_spec, splits=splits, most_queries=most_queries, cache=pictures, workers=workers,
         progress=progress,
