@@ -19,6 +19,9 @@ from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.published import PublishedNetwork, lengths_over_time, published_network, read_published
+from cvlnet.model.reference import Variant
 from cvlnet.tensorfile import read_tensors, write_tensors
 
 FORMAT = 1
@@ -57,12 +60,36 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Provenance]:
     return tensors, _provenance(header, path)
 
 
-def load_model(path: Path) -> tuple[CVLNet, Provenance]:
-    """A model with the weights of a file, in evaluation mode. Raises InputError as `load_tensors` and `fill`."""
+def load_network(path: Path) -> tuple[MatchingNetwork, Provenance]:
+    """A network with the weights of a file, in evaluation mode. Raises InputError as `load_tensors` and `fill`."""
     tensors, provenance = load_tensors(path)
-    model = build_model(provenance.model)
-    fill(model, tensors, path)
-    return model.eval(), provenance
+    published = provenance.model.published
+    network: MatchingNetwork
+    if published is None:
+        network = build_model(provenance.model)
+    else:
+        network = PublishedNetwork(_variant(published, path), lengths_over_time(tensors))
+    fill(network, tensors, path)
+    return network.eval(), provenance
+
+
+def load_model(path: Path) -> tuple[CVLNet, Provenance]:
+    """A network of ours, which can encode whole regions. Raises InputError as `load_network`, or if it is another."""
+    network, provenance = load_network(path)
+    if not isinstance(network, CVLNet):
+        remedy = "ask it by cvlnet evaluate, or give weights that training wrote"
+        raise InputError("a published network sees single tiles only", where=path, remedy=remedy)
+    return network, provenance
+
+
+def convert(published: Path, name: str, out: Path) -> None:
+    """Write published weights, of the variant with that name, as a file of ours.
+
+    Raises InputError if the name is none, or as `read_published` and `published_network` do.
+    """
+    variant = _variant(name, published)
+    network = published_network(variant, read_published(published), published)
+    save_tensors(out, network.state_dict(), Provenance(ModelConfig(published=variant.name)))
 
 
 def shipped_weights() -> Path:
@@ -73,7 +100,7 @@ def shipped_weights() -> Path:
     return path
 
 
-def fill(model: CVLNet, tensors: Mapping[str, Tensor], where: Path) -> None:
+def fill(model: MatchingNetwork, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Put tensors into a model. Raises InputError that lists names which are missing, unknown or of another shape."""
     expected = model.state_dict()
     missing = sorted(expected.keys() - tensors.keys())
@@ -88,6 +115,14 @@ def fill(model: CVLNet, tensors: Mapping[str, Tensor], where: Path) -> None:
         remedy = "give weights of this model's configuration"
         raise InputError(f"the tensors do not fit the model: {'; '.join(wrong)}", where=where, remedy=remedy)
     model.load_state_dict(dict(tensors))
+
+
+def _variant(name: str, path: Path) -> Variant:
+    try:
+        return Variant.parse(name)
+    except ValueError as error:
+        remedy = "FUSION-PROJECTION-sim0-stereoB-sS, such as vis_LSTM-Geometry-sim0-stereo0-s4"
+        raise InputError(str(error), where=path, remedy=remedy) from error
 
 
 def _provenance(header: Any, path: Path) -> Provenance:

@@ -58,7 +58,7 @@ def build_app() -> App:
         config=settings_file,
         help_format="markdown",
     )
-    commands: tuple[Callable[..., None], ...] = (demo, localize, evaluate, train, synth)
+    commands: tuple[Callable[..., None], ...] = (demo, localize, evaluate, train, synth, convert)
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
     return app
@@ -159,6 +159,7 @@ def evaluate(
     most_queries: Annotated[int | None, AtLeastOne] = None,
     cache: Path | None = None,
     workers: Annotated[int, NotNegative] = 1,
+    published_decoding: Annotated[bool, Parameter(negative="")] = False,
     device: str = "cpu",
 ) -> None:
     """Find every query of a data set's test splits; write predictions, figures and a page.
@@ -177,6 +178,7 @@ def evaluate(
         most_queries: Take so many queries of each split, spread evenly.
         cache: Keep decoded pictures in this folder.
         workers: Processes that read pictures.
+        published_decoding: Tell beside the true figures those by the offsets that the published code would give.
         device: cpu or cuda.
 
     """
@@ -193,6 +195,7 @@ def evaluate(
         cameras=cameras,
         cache=cache,
         workers=workers,
+        published_decoding=published_decoding,
         device=str(named_device(device)),
         progress=sys.stderr.isatty(),
     )
@@ -277,6 +280,27 @@ def synth(  # noqa: D417
 
     del config  # has been read with the options
     synthesize(out, seed, preset, towns=towns, nuisances=nuisances, workers=workers)
+
+
+def convert(checkpoint: Path, out: Path, /, *, variant: str) -> None:
+    """Turn weights that the authors' code has trained into a file for cvlnet evaluate.
+
+    For example:
+
+        cvlnet convert model_4.pth authors.safetensors --variant vis_LSTM-Geometry-sim0-stereo0-s4
+        cvlnet evaluate KITTI-CVL --weights authors.safetensors --published-decoding --out runs/authors
+
+    Args:
+        checkpoint: The PyTorch state dict; no code in it is executed.
+        out: The .safetensors file to write.
+        variant: FUSION-PROJECTION-sim0-stereoB-sS, as the authors name the folder: B is 1 with the right camera too, S
+            the number of frames.
+
+    """
+    from cvlnet.checkpoint import convert
+
+    convert(checkpoint, variant, out)
+    print(f"{out}: {variant}")
 
 
 def _place(near: tuple[float, float] | None) -> Any:

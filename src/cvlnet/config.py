@@ -43,6 +43,7 @@ class ModelConfig:
         uncertainty: Scores are divided by how unlikely a vehicle is at a place, which is learned.
         channels: Of the projected features.
         descriptor_channels: Of what is compared.
+        published: Not ours, but the published network of this name, which has no other setting.
 
     """
 
@@ -62,6 +63,7 @@ class ModelConfig:
     uncertainty: bool = True
     channels: int = 32
     descriptor_channels: int = 16
+    published: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("image_width_px", "image_height_px"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from cvlnet.data.samples import ClipTileSamples, TileCrops, collate
 from cvlnet.errors import InputError
 from cvlnet.files import written_whole
 from cvlnet.geo import LatLon, LocalFrame
-from cvlnet.model.cvlnet import CVLNet
-from cvlnet.model.match import match
+from cvlnet.model.match import Decoded, ScoreVolume, match
+from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.reference import decode_as_published
 from cvlnet.types import ClipFeatures, MapFeatures
 
 F64 = npt.NDArray[np.float64]
@@ -104,7 +105,7 @@ class Predictions:
 
 
 def predict(
-    model: CVLNet,
+    model: MatchingNetwork,
     root: Path,
     clip_spec: ClipSpec,
     *,
@@ -112,11 +113,14 @@ def predict(
     most_queries: int | None = None,
     cache: ImageCache | None = None,
     workers: int = 0,
+    published_decoding: bool = False,
     progress: bool = False,
 ) -> Predictions:
     """Locate every query of a data set's splits in their galleries.
 
     ``most_queries`` takes so many of each split, spread evenly. Clips and tiles that splits share are encoded once.
+    published_decoding: beside each split's ranking stands another, with the offsets that the published code would
+    give, under the split's name and ``_published``.
     Raises InputError as the readers do.
     """
     parts = [_samples(read_split(root, name), clip_spec, model, cache) for name in splits]
@@ -141,18 +145,22 @@ def predict(
         rankings[part.split.name] = rank(
             model, clip_features, of_split, map_features, gallery, tile_xy_m, progress=progress
         )
+        if published_decoding:
+            rankings[f"{part.split.name}_published"] = rank(
+                model, clip_features, of_split, map_features, gallery, tile_xy_m, decode=decode_as_published
+            )
     true_xy_m, yaw_rad = _truth(queries.values(), anchor)
     return Predictions(anchor, tuple(queries), true_xy_m, yaw_rad, tuple(tiles), tile_xy_m, rankings)
 
 
 def encode_tiles(
-    model: CVLNet, crops: Dataset[Any], *, workers: int = 0, batch_size: int = 16, progress: bool = False
+    model: MatchingNetwork, crops: Dataset[Any], *, workers: int = 0, batch_size: int = 16, progress: bool = False
 ) -> MapFeatures:
     """Features of overhead crops; descriptors are kept in half precision."""
     loader: DataLoader[Any] = DataLoader(crops, batch_size, num_workers=workers)
     with torch.inference_mode():
         parts = [
-            model.encode_map(tiles.to(device_of(model)))
+            model.encode_map(tiles.to(model.device))
             for tiles in tqdm(loader, "encoding the map", unit="batch", disable=not progress)
         ]
     descriptor = torch.cat([part.descriptor.half().cpu() for part in parts])
@@ -160,54 +168,56 @@ def encode_tiles(
 
 
 def encode_clips(
-    model: CVLNet, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
+    model: MatchingNetwork, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
 ) -> ClipFeatures:
     """Features of samples' clips, kept in half precision."""
     loader: DataLoader[Any] = DataLoader(samples, batch_size, num_workers=workers, collate_fn=collate)
     descriptors, weights = [], []
     with torch.inference_mode():
         for batch in tqdm(loader, "encoding clips", unit="batch", disable=not progress):
-            features = model.encode_clip(batch.clip.to(device_of(model)))
+            features = model.encode_clip(batch.clip.to(model.device))
             descriptors.append(features.descriptor.half().cpu())
             weights.append(features.weight.half().cpu())
     return ClipFeatures(torch.cat(descriptors), torch.cat(weights), model.clip_grid)
 
 
 def rank(
-    model: CVLNet,
+    model: MatchingNetwork,
     clips: ClipFeatures,
     queries: I64,
     tiles: MapFeatures,
     gallery: I64,
     tile_xy_m: F64,
     *,
+    decode: Callable[[ScoreVolume, float], Decoded] = ScoreVolume.decode,
     progress: bool = False,
 ) -> Ranking:
     """Match the chosen clips against the chosen tiles and keep the best of each.
 
-    queries and gallery: indices into the clips and the tiles. tile_xy_m: centres of all tiles, [tiles, 2].
+    queries and gallery: indices into the clips and the tiles. tile_xy_m: centres of all tiles, [tiles, 2]. decode: how
+    scores are read, by the model's sharpness.
     """
     ranks = min(RANKS, len(gallery))
     blocks = tqdm(list(_blocks(queries)), "matching", unit="block", disable=not progress)
     with torch.inference_mode():
-        parts = [_best(model, _take_clips(clips, rows), tiles, gallery, ranks) for rows in blocks]
+        parts = [_best(model, _take_clips(clips, rows), tiles, gallery, ranks, decode) for rows in blocks]
     place, similarity, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
     tile = gallery[place]
     xy_m = tile_xy_m[tile] + offset_m
     return Ranking(queries, tile, similarity.astype(float), xy_m, covariance_m2.astype(float), len(gallery))
 
 
-def device_of(model: CVLNet) -> torch.device:
-    """Where the model's parameters lie."""
-    return model.log_sharpness.device
-
-
 def _best(
-    model: CVLNet, clips: ClipFeatures, tiles: MapFeatures, gallery: I64, ranks: int
+    model: MatchingNetwork,
+    clips: ClipFeatures,
+    tiles: MapFeatures,
+    gallery: I64,
+    ranks: int,
+    decode: Callable[[ScoreVolume, float], Decoded],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of each clip the best places in the gallery, their similarity, offset and covariance."""
     sharpness = float(model.sharpness)
-    decoded = [match(clips, _take_tiles(tiles, rows)).decode(sharpness) for rows in _blocks(gallery)]
+    decoded = [decode(match(clips, _take_tiles(tiles, rows)), sharpness) for rows in _blocks(gallery)]
     similarity = torch.cat([part.similarity for part in decoded], dim=1)
     offset_m = torch.cat([part.offset_m for part in decoded], dim=1)
     covariance_m2 = torch.cat([part.covariance_m2 for part in decoded], dim=1)
@@ -216,7 +226,7 @@ def _best(
     return place, best, offset_m[row, place], covariance_m2[row, place]
 
 
-def _samples(split: Split, clip_spec: ClipSpec, model: CVLNet, cache: ImageCache | None) -> ClipTileSamples:
+def _samples(split: Split, clip_spec: ClipSpec, model: MatchingNetwork, cache: ImageCache | None) -> ClipTileSamples:
     return ClipTileSamples(split, read_recordings(split), clip_spec, model.tile_grid, cache=cache)
 
 

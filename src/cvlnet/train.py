@@ -32,7 +32,7 @@ from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.labels import has_labels
 from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
 from cvlnet.errors import InputError
-from cvlnet.evaluate import device_of, predict
+from cvlnet.evaluate import predict
 from cvlnet.journal import Journal
 from cvlnet.metrics import found, position_errors_m
 from cvlnet.model.build import build_model, load_pretrained_backbone
@@ -134,6 +134,12 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
 
     Raises InputError for unusable data, or if the folder holds a training of another configuration or other data.
     """
+    if model_config.published is not None:
+        raise InputError(
+            "published networks are not trained",
+            where=model_config.published,
+            remedy="configure the parts instead: backbone, projection, fusion",
+        )
     torch.manual_seed(config.seed)
     model = build_model(model_config).to(run.device)
     samples = training_samples(run, model, config)
@@ -180,7 +186,7 @@ def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
 
 def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
     """The terms of the loss, weighted, by name."""
-    device = device_of(model)
+    device = model.device
     with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
         overhead = model.overhead_features(batch.tiles.to(device))
         ground, seen = model.clip_features(batch.clip.to(device))

@@ -12,6 +12,7 @@ from cvlnet.model.sequences import (
     FuseTransformer,
     LstmSequence,
     VisibilityWeighted,
+    conv3d_lengths,
     frame_encoding,
 )
 
@@ -22,7 +23,7 @@ FUSIONS = {
     "vis_Conv3D": lambda: VisibilityWeighted(Conv3dSequence(CHANNELS), CHANNELS),
     "vis_LSTM": lambda: VisibilityWeighted(LstmSequence(CHANNELS), CHANNELS),
     "fuse_Conv2D": lambda: FuseConv2d(CHANNELS),
-    "fuse_Conv3D": lambda: FuseConv3d(CHANNELS, FRAMES),
+    "fuse_Conv3D": lambda: FuseConv3d(CHANNELS, conv3d_lengths(FRAMES)),
     "fuse_LSTM": lambda: FuseLstm(CHANNELS),
     "fuse_Transformer": lambda: FuseTransformer(CHANNELS),
     "mean": FuseMean,

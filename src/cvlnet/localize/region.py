@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from cvlnet.data.imagery import OverheadImage, covered, farthest_m, holds, mirrored_crop, reach_m
 from cvlnet.errors import InputError
-from cvlnet.evaluate import device_of
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
@@ -219,7 +218,7 @@ def _encode_block(
     place = LatLon(*LocalFrame(anchor).latlon_deg(middle_xy_m).tolist())
     pixels = Grid(height * stride, width * stride, model.tile_grid.cell_m)
     with torch.inference_mode():
-        crop = mirrored_crop(image, place, pixels).to(device_of(model))
+        crop = mirrored_crop(image, place, pixels).to(model.device)
         features, unsure = (tensor[0].cpu() for tensor in model.encode_overhead(crop.unsqueeze(0)))
     inner = (slice(margin, height - margin), slice(margin, width - margin))
     features = features[:, inner[0], inner[1]].half()

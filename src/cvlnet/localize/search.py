@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvlnet.data.imagery import OverheadImage
-from cvlnet.evaluate import device_of
 from cvlnet.fixes import ELSEWHERE_M
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
@@ -42,7 +41,7 @@ def localize(
 
 def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
     """Scores of a clip, batch shape [frames], at all places of a region; minus infinity where none is sought."""
-    device, steps = device_of(model), region.steps
+    device, steps = model.device, region.steps
     scores = torch.full(region.searched.shape, -torch.inf)
     with torch.inference_mode():
         asked = model.encode_clip(_batch_of_one(clip).to(device))

@@ -27,13 +27,14 @@ from cvlnet.model.sequences import (
     FuseTransformer,
     LstmSequence,
     VisibilityWeighted,
+    conv3d_lengths,
 )
 
 ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0": Pyramid, "vgg16": PaperEncoder}
 
 
 def build_model(config: ModelConfig) -> CVLNet:
-    """The network of a configuration, with random weights."""
+    """Our network of a configuration, with random weights."""
     encoder = ENCODERS[config.backbone]
     channels = config.channels
     side = config.tile_cells * encoder.stride
@@ -93,7 +94,7 @@ def _fusion(config: ModelConfig) -> nn.Module:
         "vis_Conv3D": lambda: VisibilityWeighted(Conv3dSequence(channels + evidence), channels),
         "vis_LSTM": lambda: VisibilityWeighted(LstmSequence(channels + evidence), channels),
         "fuse_Conv2D": lambda: FuseConv2d(channels, evidence),
-        "fuse_Conv3D": lambda: FuseConv3d(channels, config.sequence, evidence),
+        "fuse_Conv3D": lambda: FuseConv3d(channels, conv3d_lengths(config.sequence), evidence),
         "fuse_LSTM": lambda: FuseLstm(channels, evidence),
         "fuse_Transformer": lambda: FuseTransformer(channels, evidence),
     }

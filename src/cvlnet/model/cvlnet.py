@@ -15,11 +15,11 @@ from cvlnet.labels import LABELS
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.layers import convolutions
-from cvlnet.model.match import ScoreVolume, match
+from cvlnet.model.network import MatchingNetwork
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
-class CVLNet(nn.Module):
+class CVLNet(MatchingNetwork):
     """The whole network: two encoders, GVP, PCSF and SSM.
 
     The trunks give ``channels`` features of every cell, from which descriptors and labels follow.
@@ -61,24 +61,9 @@ class CVLNet(nn.Module):
         self.clip_grid = Grid(clip_cells, clip_cells, self.map_grid.cell_m, self.map_grid.center_xy_m)
 
     @property
-    def sharpness(self) -> Tensor:
-        """Factor from scores to log-probabilities."""
-        return self.log_sharpness.exp()
-
-    @property
     def backbones(self) -> tuple[EfficientNetLite0 | Vgg16, ...]:
         """Of the ground and of the overhead encoder."""
         return self.ground_encoder.backbone, self.overhead_encoder.backbone
-
-    @property
-    def window_cells(self) -> int:
-        """The score covers displacements of +- so many cells."""
-        return (self.map_grid.rows - self.clip_grid.rows) // 2
-
-    @property
-    def steps(self) -> int:
-        """Displacements along each side of the window."""
-        return 2 * self.window_cells + 1
 
     def overhead_features(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows cols"]:
         """What the cells of overhead images are, RGB, north up; sides are multiples of 16 pixels."""
@@ -133,10 +118,6 @@ class CVLNet(nn.Module):
     def encode_clip(self, clip: Clip) -> ClipFeatures:
         """Features of clips, [clips, frames, ...], on the overhead grid around the vehicle."""
         return self.describe_clips(*self.clip_features(clip))
-
-    def forward(self, clip: Clip, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> ScoreVolume:
-        """Scores of every clip against every tile."""
-        return match(self.encode_clip(clip), self.encode_map(tiles))
 
     def normalize(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 height width"]:
         """RGB bytes to [0, 1], laid out channels last."""

@@ -30,16 +30,20 @@ class Decoded:
 
 @dataclass(frozen=True)
 class ScoreVolume:
-    """Scores over displacements, ``cell_m`` a step: rows southward, columns eastward, none in the middle."""
+    """Scores over displacements, ``cell_m`` a step: rows southward, columns eastward.
+
+    center_xy_m: (east, north) of the one in the middle, none unless the cells of clip and tile lie beside each other.
+    """
 
     scores: Float[Tensor, "*batch steps steps"]
     cell_m: float
+    center_xy_m: tuple[float, float] = (0.0, 0.0)
 
     @property
     def grid(self) -> Grid:
-        """The displacements as a grid around zero."""
+        """The displacements as a grid."""
         steps = self.scores.shape[-1]
-        return Grid(steps, steps, self.cell_m)
+        return Grid(steps, steps, self.cell_m, self.center_xy_m)
 
     def decode(self, sharpness: float) -> Decoded:
         """Best score, its sub-cell displacement and the covariance.
@@ -68,7 +72,7 @@ class ScoreVolume:
 def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
     """Scores of every clip against every tile, [clips, tiles, steps, steps].
 
-    Both grids share the cell size, and the clip's lies centrally in the tile's. Raises ValueError if they do not.
+    Both grids share the cell size, and the clip's has whole cells less on every side. Raises ValueError if not.
     """
     steps = _steps(clip.grid, tiles.grid)
     spectrum = clip_spectrum(clip, tiles.grid)
@@ -77,7 +81,9 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
     energy = _correlate(spectrum.weight.unsqueeze(1), energy_spectrum.unsqueeze(1), tiles.grid, steps)
     norm = (energy.clamp(min=0) * spectrum.energy[:, None, None, None]).sqrt()
     similarity = torch.where(norm > _LEAST_ENERGY, correlation / norm.clamp(min=_LEAST_ENERGY), 0.0)
-    return ScoreVolume(similarity / tiles.uncertainty, clip.grid.cell_m)
+    (tile_east_m, tile_north_m), (clip_east_m, clip_north_m) = tiles.grid.center_xy_m, clip.grid.center_xy_m
+    beside_m = (tile_east_m - clip_east_m, tile_north_m - clip_north_m)
+    return ScoreVolume(similarity / tiles.uncertainty, clip.grid.cell_m, beside_m)
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,8 @@ def _inverse_transforms(rows: int, cols: int, steps: int, device: torch.device) 
 
 def _steps(clip: Grid, tile: Grid) -> int:
     steps = tile.rows - clip.rows + 1
-    if clip.cell_m != tile.cell_m or clip.center_xy_m != tile.center_xy_m:
-        raise ValueError(f"clip and tile must share cells and centre, not {clip} and {tile}")
+    if clip.cell_m != tile.cell_m:
+        raise ValueError(f"clip and tile must share the size of their cells, not {clip} and {tile}")
     if steps != tile.cols - clip.cols + 1 or steps < 1 or steps % 2 == 0:
         raise ValueError(f"a clip of {clip.rows} x {clip.cols} cells has no window in {tile.rows} x {tile.cols}")
     return steps

@@ -8,7 +8,7 @@ where the clip's grid does (zeros lie beyond), and the offset is decoded on a gr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from cvlnet.model.encoder import PaperEncoder
 from cvlnet.model.layers import convolutions
+from cvlnet.model.match import Decoded, ScoreVolume
 from cvlnet.model.projections import ReshapeWarp, UnetWarp
 from cvlnet.model.sequences import (
     Conv2dSequence,
@@ -27,6 +28,7 @@ from cvlnet.model.sequences import (
     FuseTransformer,
     LstmSequence,
     VisibilityWeighted,
+    conv3d_lengths,
 )
 
 CHANNELS, DESCRIPTOR_CHANNELS = 16, 4
@@ -59,6 +61,11 @@ class Variant:
         return Variant(found["fusion"], found["projection"], found["stereo"] == "1", int(found["frames"]))
 
     @property
+    def name(self) -> str:
+        """What `parse` reads."""
+        return f"{self.fusion}-{self.projection}-sim0-stereo{int(self.stereo)}-s{self.frames}"
+
+    @property
     def pictures(self) -> int:
         """Length of the sequence: with two cameras twice the frames."""
         return self.frames * (2 if self.stereo else 1)
@@ -80,9 +87,9 @@ class UncertaintyNet(nn.Module):
 
 
 class ReferenceNetwork(nn.Module):
-    """The published network of a variant."""
+    """The published network of a variant. lengths: how far fuse_Conv3D reaches over time, if not as usual."""
 
-    def __init__(self, variant: Variant) -> None:
+    def __init__(self, variant: Variant, lengths: tuple[int, int, int] | None = None) -> None:
         super().__init__()
         self.variant = variant
         self.overhead_encoder, self.ground_encoder = PaperEncoder(CHANNELS), PaperEncoder(CHANNELS)
@@ -90,7 +97,7 @@ class ReferenceNetwork(nn.Module):
             convolutions(CHANNELS, CHANNELS, DESCRIPTOR_CHANNELS, bias=False) for _ in range(2)
         )
         self.uncertainty = UncertaintyNet()
-        self.fusion = _fusion(variant)
+        self.fusion = _fusion(variant, lengths)
         self.projection = _projection(variant)
 
     def encode_overhead(
@@ -158,13 +165,22 @@ def scores(
     return correlation / (energy.sqrt().clamp(min=1e-12) * uncertainty)
 
 
-def published_shift_m(volume: Float[Tensor, "*batch steps steps"], m_per_px: float) -> Float[Tensor, "*batch 2"]:
-    """The offset (north, east) as the published code decodes it, on a grid that is not the true one."""
+def published_shift_m(volume: Float[Tensor, "*batch steps steps"], step_m: float) -> Float[Tensor, "*batch 2"]:
+    """The offset (north, east) as the published code decodes it, on a grid that is not the true one.
+
+    step_m: of that grid, the tile's width by the cells of the padded tile.
+    """
     steps = volume.shape[-1]
     best = volume.flatten(-2).argmax(dim=-1)
     row, col = best // steps, best % steps
-    step_m = m_per_px * TILE_PX / (CELLS + 2 * WINDOW)
     return torch.stack([-(row - steps / 2), col - steps / 2], dim=-1) * step_m
+
+
+def decode_as_published(volume: ScoreVolume, sharpness: float) -> Decoded:
+    """What the published code would make of scores, for comparison: the similarity is the same, the offset is not."""
+    step_m = volume.cell_m * CELLS / (CELLS + 2 * WINDOW)
+    offset_m = published_shift_m(volume.scores, step_m).flip(-1)
+    return replace(volume.decode(sharpness), offset_m=offset_m)
 
 
 _RENAMED = (
@@ -210,7 +226,7 @@ def _projection(variant: Variant) -> nn.Module:
     return nn.Identity()
 
 
-def _fusion(variant: Variant) -> nn.Module:
+def _fusion(variant: Variant, lengths: tuple[int, int, int] | None) -> nn.Module:
     match variant.fusion:
         case "vis_Conv2D":
             return VisibilityWeighted(Conv2dSequence(CHANNELS), CHANNELS)
@@ -221,7 +237,7 @@ def _fusion(variant: Variant) -> nn.Module:
         case "fuse_Conv2D":
             return FuseConv2d(CHANNELS)
         case "fuse_Conv3D":
-            return FuseConv3d(CHANNELS, variant.pictures)
+            return FuseConv3d(CHANNELS, lengths or conv3d_lengths(variant.pictures))
         case "fuse_LSTM":
             return FuseLstm(CHANNELS, as_published=True)
     return FuseTransformer(CHANNELS)

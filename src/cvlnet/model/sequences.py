@@ -124,12 +124,11 @@ class FuseConv2d(nn.Module):
 class FuseConv3d(nn.Module):
     """fuse_Conv3D: three convolutions that reach over time, the first slice, then three convolutions.
 
-    The kernels' lengths depend on the number of frames, so that this fusion takes just that number.
+    lengths: how far each reaches over time; it takes clips of so many frames, or more.
     """
 
-    def __init__(self, channels: int, frames: int, evidence: int = 0) -> None:
+    def __init__(self, channels: int, lengths: tuple[int, int, int], evidence: int = 0) -> None:
         super().__init__()
-        lengths = (max(frames // 4, 1), max(frames // 2, 1), min(2, frames))
         sizes = (channels + evidence, HIDDEN, HIDDEN, HIDDEN)
         layers: list[nn.Module] = []
         for length, size, out in zip(lengths, sizes[:-1], sizes[1:], strict=True):
@@ -140,6 +139,11 @@ class FuseConv3d(nn.Module):
     def forward(self, frames: Frames, _visible: Visible) -> Fused:
         """The fused map."""
         return torch.as_tensor(self.convs(self.over_time(frames.transpose(1, 2))[:, :, 0]))
+
+
+def conv3d_lengths(frames: int) -> tuple[int, int, int]:
+    """How far fuse_Conv3D reaches over time when it is made for so many frames."""
+    return max(frames // 4, 1), max(frames // 2, 1), min(2, frames)
 
 
 class FuseLstm(nn.Module):

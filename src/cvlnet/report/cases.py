@@ -14,13 +14,14 @@ from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import SplitName, read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops, collate
-from cvlnet.evaluate import Predictions, device_of
+from cvlnet.evaluate import Predictions
 from cvlnet.figures import STRETCH_M
 from cvlnet.fixes import BestFixes, best_fixes
 from cvlnet.grid import Grid
 from cvlnet.metrics import F64
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.match import match
+from cvlnet.model.network import MatchingNetwork
 from cvlnet.report.labels import label_colors
 from cvlnet.types import ClipFeatures, MapFeatures
 
@@ -86,7 +87,7 @@ def spread_over_errors(fixes: BestFixes, count: int) -> list[int]:
 
 
 def examine(
-    model: CVLNet,
+    model: MatchingNetwork,
     root: Path,
     clip_spec: ClipSpec,
     predictions: Predictions,
@@ -133,18 +134,17 @@ class _Seen:
     tiles: tuple[TileView, ...]
 
 
-def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64, labels: bool) -> _Seen:
+def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64, labels: bool) -> _Seen:
     """Match one clip with some tiles. true_m: of the vehicle, relative to each tile's centre, [tiles, 2]."""
-    device = device_of(model)
-    images = torch.stack([crops[i] for i in range(len(crops))])
+    images, asked = torch.stack([crops[i] for i in range(len(crops))]), collate([sample]).clip.to(model.device)
     with torch.inference_mode():
-        ground, seen = model.clip_features(collate([sample]).clip.to(device))
-        overhead = model.overhead_features(images.to(device))
-        clip, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
-        clip_labels = model.ground_labels(ground).sigmoid() if labels else None
-        tile_labels = model.overhead_labels(overhead).sigmoid() if labels else None
+        clip, tiles = model.encode_clip(asked), model.encode_map(images.to(model.device))
         volume = match(clip, tiles)
         decoded = volume.decode(float(model.sharpness))
+        clip_labels = tile_labels = None
+        if labels and isinstance(model, CVLNet):
+            clip_labels = model.ground_labels(model.clip_features(asked)[0]).sigmoid()
+            tile_labels = model.overhead_labels(model.overhead_features(images.to(model.device))).sigmoid()
     clip_rgba, tile_rgb = feature_colors(clip, tiles)
     views = tuple(
         TileView(
@@ -163,7 +163,7 @@ def _look(model: CVLNet, sample: Sample, crops: TileCrops, true_m: F64, labels: 
         )
         for i, tile in enumerate(crops.tiles)
     )
-    alpha = seen[0].cpu().numpy()[..., np.newaxis].astype(np.uint8) * np.uint8(255)
+    alpha = (clip.weight[0] > 0).cpu().numpy()[..., np.newaxis].astype(np.uint8) * np.uint8(255)
     recognised = None if clip_labels is None else label_colors(clip_labels[0].cpu().numpy())
     return _Seen(clip_rgba, None if recognised is None else np.concatenate([recognised, alpha], axis=-1), views)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import cvlnet
-from cvlnet.checkpoint import Provenance, load_model
+from cvlnet.checkpoint import Provenance, load_network
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import SplitName, read_recordings, read_split
@@ -20,7 +20,7 @@ from cvlnet.evaluate import SPLITS, Predictions, predict
 from cvlnet.figures import FOUND_M, Figures, SplitFigures, figures_of
 from cvlnet.files import written_whole
 from cvlnet.fixes import best_fixes
-from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.network import MatchingNetwork
 from cvlnet.report.cases import Case, best_and_worst, examine
 from cvlnet.report.maps import FixMap, fix_maps, write_thumbnails
 from cvlnet.report.page import Page, Picture, Section, Stat, draw, write_page
@@ -46,7 +46,7 @@ class Report:
 class Evaluated:
     """A model, the data set that it was asked about, and what it answered."""
 
-    model: CVLNet
+    model: MatchingNetwork
     provenance: Provenance
     weights: Path
     root: Path
@@ -76,6 +76,7 @@ def evaluate_and_report(
     device: str = "cpu",
     cache: Path | None = None,
     cases: int = 3,
+    published_decoding: bool = False,
     progress: bool = True,
     wording: Wording | None = None,
 ) -> Report:
@@ -83,15 +84,16 @@ def evaluate_and_report(
 
     ``out`` gets predictions.npz, figures.json, figures.md, plots/, cases/, map/ and index.html. most_queries: so many
     of each split. cache: a folder for decoded pictures. cases: so many of the best and of the worst are drawn.
+    published_decoding: as `predict` has it.
     Raises InputError for weights or data that cannot be used.
     """
-    model, provenance = load_model(weights)
+    model, provenance = load_network(weights)
     model.to(device)
     pictures = ImageCache(cache) if cache else None
     clip_spec = ClipSpec(model.image_spec, frames, camera_ids=cameras)
     predictions = predict(
         model, root, clip_spec, splits=splits, most_queries=most_queries, cache=pictures, workers=workers,
-        progress=progress,
+        published_decoding=published_decoding, progress=progress,
     )  # fmt: skip
     predictions.save(out / "predictions.npz")
     evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, pictures)
@@ -234,11 +236,12 @@ def _alt(case: Case) -> str:
 
 def _facts(evaluated: Evaluated) -> tuple[tuple[str, str], ...]:
     provenance = evaluated.provenance
+    network = provenance.model.published or provenance.model.backbone
     trained_on = ", ".join(str(data.get("name", "?")) for data in provenance.data) or "not told"
     return (
         ("data set", evaluated.root.resolve().name),
         ("weights", f"{evaluated.weights.name}, step {provenance.step}, trained on {trained_on}"),
-        ("model", f"{provenance.model.backbone}, {evaluated.clip_spec.frames} frames a clip"),
+        ("model", f"{network}, {evaluated.clip_spec.frames} frames a clip"),
         ("cells", f"{evaluated.model.map_grid.cell_m:.2f} m, window of +-{evaluated.model.window_cells} cells"),
         ("made by", f"cvlnet {cvlnet.__version__}, {date.today().isoformat()}"),
     )

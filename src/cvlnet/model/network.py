@@ -1,0 +1,60 @@
+"""What every network that finds clips on tiles has in common; evaluation and reports know no more of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from cvlnet.data.images import ImageSpec
+from cvlnet.grid import Grid
+from cvlnet.model.match import ScoreVolume, match
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
+
+
+class MatchingNetwork(nn.Module, ABC):
+    """Encodes clips and tiles so that `match` can compare them.
+
+    image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre. map_grid,
+    clip_grid: the cells of their features. log_sharpness: of the factor from scores to log-probabilities.
+    """
+
+    image_spec: ImageSpec
+    tile_grid: Grid
+    map_grid: Grid
+    clip_grid: Grid
+    log_sharpness: nn.Parameter
+
+    @property
+    def sharpness(self) -> Tensor:
+        """Factor from scores to log-probabilities."""
+        return self.log_sharpness.exp()
+
+    @property
+    def window_cells(self) -> int:
+        """The score covers displacements of +- so many cells."""
+        return (self.map_grid.rows - self.clip_grid.rows) // 2
+
+    @property
+    def steps(self) -> int:
+        """Displacements along each side of the window."""
+        return 2 * self.window_cells + 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return self.log_sharpness.device
+
+    @abstractmethod
+    def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
+        """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
+
+    @abstractmethod
+    def encode_clip(self, clip: Clip) -> ClipFeatures:
+        """Features of clips, [clips, frames, ...], on the overhead grid around the vehicle."""
+
+    def forward(self, clip: Clip, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> ScoreVolume:
+        """Scores of every clip against every tile."""
+        return match(self.encode_clip(clip), self.encode_map(tiles))

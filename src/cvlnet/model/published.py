@@ -1,0 +1,108 @@
+"""The authors' trained weights: read without executing code, checked name by name, and run as any other network.
+
+Their conventions are those of `cvlnet.model.reference`. Two of them move every fix by half a cell: the clip's cells lie
+at their north-west corners, the overhead image's at their centres. Here the grids say so, and the offset is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import cos, log, radians
+from pathlib import Path
+from pickle import UnpicklingError
+from zipfile import BadZipFile, ZipFile, is_zipfile
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cvlnet.data.images import ImageSpec
+from cvlnet.errors import InputError
+from cvlnet.grid import Grid
+from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.reference import CELLS, TILE_PX, WINDOW, ReferenceNetwork, Variant, our_name
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
+
+M_PER_PX = 156543.03392 * cos(radians(49.015)) / 2**18 / 2
+SHARPNESS = 20.0  # the published loss weighs distances, 2 - 2 correlation, by ten
+_LARGEST_BYTES = 4 * 2**30
+_REMEDY = "give the state dict that the published code saved (model_*.pth)"
+
+
+class PublishedNetwork(MatchingNetwork):
+    """A `ReferenceNetwork` that takes clips and tiles as all networks here do."""
+
+    def __init__(self, variant: Variant, lengths: tuple[int, int, int] | None = None) -> None:
+        super().__init__()
+        self.network = ReferenceNetwork(variant, lengths)
+        self.log_sharpness = nn.Parameter(torch.tensor(log(SHARPNESS)))
+        self.image_spec = ImageSpec(1024, 256, fit="whole")
+        cell_m = M_PER_PX * TILE_PX / CELLS
+        self.tile_grid = Grid(TILE_PX, TILE_PX, M_PER_PX)
+        self.map_grid = Grid(CELLS + 2 * WINDOW, CELLS + 2 * WINDOW, cell_m)
+        self.clip_grid = Grid(CELLS, CELLS, cell_m, (-cell_m / 2, cell_m / 2))
+
+    def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
+        """Features of overhead images, RGB, north up, with zeros around them."""
+        descriptor, uncertainty = self.network.encode_overhead(tiles.to(self.log_sharpness.dtype) / 255)
+        return MapFeatures(functional.pad(descriptor, (WINDOW,) * 4), uncertainty, self.map_grid)
+
+    def encode_clip(self, clip: Clip) -> ClipFeatures:
+        """Features of clips: every cell counts, whether a frame sees it or not. Roll, pitch and height do not count."""
+        pose, camera = clip.ground_from_cam, clip.camera
+        k = torch.diag_embed(functional.pad(camera.focal_px, (0, 1), value=1.0))
+        k[..., :2, 2] = camera.principal_point_px
+        east, north = pose.rotation[..., :2, 2].unbind(dim=-1)
+        images = clip.images.to(self.log_sharpness.dtype) / 255
+        xy_m, yaw_rad = pose.translation_m[..., :2], torch.atan2(north, east)
+        descriptor = self.network.encode_ground(images, k, xy_m, yaw_rad, self.clip_grid.cell_m)
+        return ClipFeatures(descriptor, torch.ones_like(descriptor[:, 0]), self.clip_grid)
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """The tensors of a PyTorch state dict. Raises InputError if the file is missing, too large or none."""
+    try:
+        size = path.stat().st_size
+        if is_zipfile(path):
+            with ZipFile(path) as archive:
+                size = max(size, sum(part.file_size for part in archive.infolist()))
+        if size > _LARGEST_BYTES:
+            raise InputError(f"{size / 2**30:.0f} GiB are more than a network has", where=path, remedy=_REMEDY)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile, UnpicklingError) as error:
+        raise InputError(f"no state dict inside ({error})", where=path, remedy=_REMEDY) from error
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise InputError("no state dict inside", where=path, remedy=_REMEDY)
+    return {str(name).removeprefix("module."): value for name, value in found.items()}
+
+
+def published_network(variant: Variant, published: Mapping[str, Tensor], where: Path) -> PublishedNetwork:
+    """The network of a variant with published weights.
+
+    Raises InputError that lists the names which are missing, unknown or of another shape.
+    """
+    network = PublishedNetwork(variant, lengths_over_time(published))
+    expected = {key: tensor.shape for key, tensor in network.network.state_dict().items()}
+    given = {our_name(name, variant): name for name in published}
+    shared = [(key, name) for key, name in given.items() if key in expected]
+    wrong = {
+        "missing (as they are called here)": [key for key in expected if key not in given],
+        "unknown": [name for key, name in given.items() if key not in expected],
+        "of another shape": [name for key, name in shared if published[name].shape != expected[key]],
+    }
+    told = [f"{title} {', '.join(sorted(names))}" for title, names in wrong.items() if names]
+    if told:
+        remedy = "name the right variant"
+        raise InputError(f"the tensors do not fit {variant.name}: {'; '.join(told)}", where=where, remedy=remedy)
+    network.network.load_state_dict({key: published[name] for key, name in given.items()})
+    return network.eval()
+
+
+def lengths_over_time(tensors: Mapping[str, Tensor]) -> tuple[int, int, int] | None:
+    """How far each kernel of fuse_Conv3D reaches over time, by published names or ours; None for other fusions."""
+    lengths = []
+    for layer in (0, 2, 4):
+        ends = (f"Conv3D.{layer}.weight", f"over_time.{layer}.weight")
+        lengths += [int(t.shape[2]) for name, t in tensors.items() if name.endswith(ends) and t.dim() == 5]
+    return (lengths[0], lengths[1], lengths[2]) if len(lengths) == 3 else None
