@@ -75,7 +75,7 @@ def outputs(variant: Variant, shapes: Mapping[str, Sequence[int]]) -> dict[str, 
 
 
 def clip(variant: Variant) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures [1, n, 3, h, w], places [1, n, 2] (east, north), headings [1, n]; of two cameras left, right, left, ..."""
+    """Pictures [1, n, 3, h, w], places [1, n, 2] (east, north), headings [1, n]; two cameras take turns, left first."""
     images, places_m, yaws_rad = [], [], []
     for frame in range(variant.frames):
         back_m = -STEP_M * frame
@@ -105,14 +105,12 @@ def seeded(key: str, shape: Sequence[int]) -> Tensor:
         return torch.tensor(0)
     normal = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape).astype(np.float32)
     if key.endswith("running_var"):
-        value = np.abs(normal) * 0.5 + 0.5
-    elif key.endswith("running_mean"):
-        value = normal * 0.1
-    elif len(shape) >= 2:
-        value = normal * np.sqrt(2 / np.prod(shape[1:]))
-    else:
-        value = normal * 0.05 if ".bias" in key else 1 + 0.1 * normal
-    return torch.from_numpy(value.astype(np.float32))
+        return torch.from_numpy(np.abs(normal) * 0.5 + 0.5)
+    if key.endswith("running_mean"):
+        return torch.from_numpy(normal * 0.1)
+    if len(shape) >= 2:
+        return torch.from_numpy((normal * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32))
+    return torch.from_numpy(normal * 0.05 if ".bias" in key else 1 + 0.1 * normal)
 
 
 def relative_error(found: F32, wanted: F32) -> float:

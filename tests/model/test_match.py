@@ -105,7 +105,7 @@ def test_covariance_grows_with_doubt_and_points_along_it():
 
 def test_grids_that_do_not_fit_are_refused():
     clip, tiles = features()
-    with pytest.raises(ValueError, match="share cells"):
+    with pytest.raises(ValueError, match="share the size"):
         match(ClipFeatures(clip.descriptor, clip.weight, Grid(10, 10, 2.0)), tiles)
     with pytest.raises(ValueError, match="no window"):
         match(clip, MapFeatures(tiles.descriptor, tiles.uncertainty, Grid(15, 15, 1.5, (0.3, -0.3))))

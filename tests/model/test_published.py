@@ -12,7 +12,7 @@ from cvlnet.geometry import Camera, Pose
 from cvlnet.model.match import match
 from cvlnet.model.published import PublishedNetwork, lengths_over_time, published_network, read_published
 from cvlnet.model.reference import ReferenceNetwork, Variant, decode_as_published, our_name, scores
-from cvlnet.types import Clip
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 NAME = "vis_Conv2D-Reshape-sim0-stereo0-s1"
 
@@ -80,15 +80,13 @@ def test_the_offset_is_decoded_on_the_true_grid():
     assert cell_m == pytest.approx(16 * 0.19583, abs=1e-3)
     # the same scene: a descriptor at overhead cell (r, c) has its centre half a cell from that corner
     descriptor = torch.rand(1, 4, 38, 38)
-    from cvlnet.types import ClipFeatures, MapFeatures
-
     clip = ClipFeatures(descriptor[:, :, 3:35, 4:36], torch.ones(1, 32, 32), network.clip_grid)
     volume = match(clip, MapFeatures(descriptor, torch.ones(1, 7, 7), network.map_grid))
     true, published = volume.decode(1e4), decode_as_published(volume, 1e4)
     torch.testing.assert_close(true.offset_m[0, 0], torch.tensor([1.5, -0.5]) * cell_m, atol=1e-3, rtol=0)
     torch.testing.assert_close(published.offset_m[0, 0], torch.tensor([0.5, 0.5]) * cell_m * 32 / 38, atol=1e-3, rtol=0)
     assert torch.equal(true.similarity, published.similarity)
-    assert math.isclose(float(network.sharpness), 20.0, rel_tol=1e-5)
+    assert math.isclose(network.sharpness.item(), 20.0, rel_tol=1e-5)
 
 
 def test_keys_that_do_not_fit_are_listed(checkpoint):
@@ -96,10 +94,10 @@ def test_keys_that_do_not_fit_are_listed(checkpoint):
     tensors = read_published(path)
     tensors["SatDownch.0.weight"] = torch.zeros(3)
     tensors["Surplus.weight"] = tensors.pop("GrdDownch.2.weight")
-    with pytest.raises(
-        InputError, match="missing .*ground_head.2.weight; unknown Surplus.weight; .*SatDownch.0.weight"
-    ):
+    with pytest.raises(InputError) as told:
         published_network(Variant.parse(NAME), tensors, path)
+    assert "missing (as they are called here) ground_head.2.weight; unknown Surplus.weight" in str(told.value)
+    assert "of another shape SatDownch.0.weight" in str(told.value)
 
 
 def test_another_variant_is_refused_before_anything_is_written(checkpoint, tmp_path):
@@ -117,7 +115,7 @@ class Exploit:
 
 def test_code_in_a_checkpoint_is_not_executed(tmp_path, capsys):
     torch.save({"weight": Exploit()}, tmp_path / "zip.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"weight": Exploit()}))
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"weight": Exploit()}, protocol=2))
     (tmp_path / "text.pth").write_text("nothing")
     torch.save([1, 2], tmp_path / "list.pth")
     for name in ("zip", "plain", "text", "list", "missing"):
