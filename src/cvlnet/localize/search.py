@@ -15,7 +15,7 @@ from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.match import Decoded, ScoreVolume, match
-from cvlnet.types import Clip, Fix
+from cvlnet.types import Clip, ClipFeatures, Fix
 
 MOST_FIXES = 10
 _BLOCK = 128  # tiles matched at once: bounds the memory
@@ -41,10 +41,15 @@ def localize(
 
 def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
     """Scores of a clip, batch shape [frames], at all places of a region; minus infinity where none is sought."""
+    with torch.inference_mode():
+        return search_encoded(model, model.encode_clip(_batch_of_one(clip).to(model.device)), region)
+
+
+def search_encoded(model: CVLNet, asked: ClipFeatures, region: Region) -> Float[Tensor, "rows cols"]:
+    """`search` for the features of one clip, as `cvlnet.localize.stream` gives them."""
     device, steps = model.device, region.steps
     scores = torch.full(region.searched.shape, -torch.inf)
     with torch.inference_mode():
-        asked = model.encode_clip(_batch_of_one(clip).to(device))
         for first in torch.split(region.first_places(), _BLOCK):
             tiles = region.tiles(first, model.map_grid).to(device)
             for (row, col), square in zip(first.tolist(), match(asked, tiles).scores[0].cpu(), strict=True):

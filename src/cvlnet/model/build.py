@@ -72,7 +72,7 @@ def load_pretrained_backbone(model: CVLNet) -> None:
         backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
 
 
-def _projection(config: ModelConfig) -> nn.Module:
+def _projection(config: ModelConfig) -> FeatureProjection | ImageProjection | LearnedProjection:
     match config.projection:
         case "features":
             return FeatureProjection(config.heights_m)

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cvlnet.data.images import ImageSpec
+from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
 from cvlnet.labels import LABELS
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.layers import convolutions
 from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.projections import FeatureProjection, ImageProjection, LearnedProjection
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
@@ -31,7 +33,7 @@ class CVLNet(MatchingNetwork):
         self,
         ground_encoder: Pyramid | PaperEncoder,
         overhead_encoder: Pyramid | PaperEncoder,
-        projection: nn.Module,
+        projection: FeatureProjection | ImageProjection | LearnedProjection,
         fusion: nn.Module,
         ground_trunk: nn.Module,
         overhead_trunk: nn.Module,
@@ -99,13 +101,23 @@ class CVLNet(MatchingNetwork):
         margin = self.clip_grid.rows // 2 - 1
         return MapFeatures(descriptor, uncertainty[:, margin:-margin, margin:-margin], self.map_grid)
 
+    def encode_frames(self, images: UInt8[Tensor, "*batch 3 height width"]) -> Float[Tensor, "*batch channels h w"]:
+        """What of frames does not depend on where they were taken; `fuse_frames` takes it up."""
+        flat = self.projection.encode(self.ground_encoder, self.normalize(images.flatten(0, -4)))
+        return flat.reshape(*images.shape[:-3], *flat.shape[1:])
+
+    def fuse_frames(
+        self, encoded: Float[Tensor, "clips frames channels h w"], camera: Camera, ground_from_cam: Pose
+    ) -> tuple[Float[Tensor, "clips channels2 rows cols"], Bool[Tensor, "clips rows cols"]]:
+        """What the cells of the overhead grid around the vehicle are, and which of them a frame sees."""
+        projected = self.projection(self.ground_encoder, encoded, camera, ground_from_cam, self.clip_grid)
+        return self.ground_trunk(self.fusion(projected)), projected.visible.any(dim=1)
+
     def clip_features(
         self, clip: Clip
     ) -> tuple[Float[Tensor, "clips channels rows cols"], Bool[Tensor, "clips rows cols"]]:
-        """What the cells of the overhead grid around the vehicle are, and which of them a frame sees."""
-        images = self.normalize(clip.images.flatten(0, 1)).reshape(clip.images.shape)
-        projected = self.projection(self.ground_encoder, images, clip.camera, clip.ground_from_cam, self.clip_grid)
-        return self.ground_trunk(self.fusion(projected)), projected.visible.any(dim=1)
+        """`fuse_frames` of a clip's frames."""
+        return self.fuse_frames(self.encode_frames(clip.images), clip.camera, clip.ground_from_cam)
 
     def describe_clips(
         self, features: Float[Tensor, "clips channels rows cols"], seen: Bool[Tensor, "clips rows cols"]

@@ -1,7 +1,7 @@
 """From the frames of a clip to features on the overhead grid: GVP, and what the paper compares it with (section 5.2).
 
-Each takes images in [0, 1], [clips, frames, 3, height, width], with their cameras and poses, and gives the features of
-every frame on a grid around the vehicle.
+Each does once for every frame what does not depend on poses (``encode``, of images in [0, 1]), and then gives features
+on a grid around the vehicle, by the frames' cameras and poses. A running sequence need not encode a frame twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from cvlnet.grid import Grid
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.project import ProjectedFrames, project_to_ground
 
-Images = Float[Tensor, "clips frames 3 height width"]
+Images = Float[Tensor, "n 3 height width"]
+Encoded = Float[Tensor, "clips frames channels height width"]
+Encoder = Pyramid | PaperEncoder
 
 
 class FeatureProjection(nn.Module):
@@ -26,25 +28,32 @@ class FeatureProjection(nn.Module):
         super().__init__()
         self.heights_m = heights_m
 
+    def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
+        """The frames' features."""
+        return torch.as_tensor(encoder(images))
+
     def forward(
-        self, encoder: Pyramid | PaperEncoder, images: Images, camera: Camera, ground_from_cam: Pose, grid: Grid
+        self, encoder: Encoder, encoded: Encoded, camera: Camera, ground_from_cam: Pose, grid: Grid
     ) -> ProjectedFrames:
         """Features of the frames on ``grid``."""
-        features = encoder(images.flatten(0, 1)).unflatten(0, images.shape[:2])
         stride, first_px = encoder.stride, encoder.first_center_px
-        return project_to_ground(features, camera, ground_from_cam, grid, stride, first_px, self.heights_m)
+        return project_to_ground(encoded, camera, ground_from_cam, grid, stride, first_px, self.heights_m)
 
 
 class ImageProjection(nn.Module):
     """Geometry on the images: sample them on the ground, finer than the grid, then encode what that looks like."""
 
+    def encode(self, _encoder: Encoder, images: Images) -> Images:
+        """The images themselves: what is encoded depends on where they were taken."""
+        return images
+
     def forward(
-        self, encoder: Pyramid | PaperEncoder, images: Images, camera: Camera, ground_from_cam: Pose, grid: Grid
+        self, encoder: Encoder, encoded: Encoded, camera: Camera, ground_from_cam: Pose, grid: Grid
     ) -> ProjectedFrames:
         """Features of the frames on ``grid``."""
-        seen = project_to_ground(images, camera, ground_from_cam, pixels_below(grid, encoder), 1, 0.5)
-        features = encoder(seen.features.flatten(0, 1)).unflatten(0, images.shape[:2])
-        cells = project_to_ground(images[:, :, :1], camera, ground_from_cam, grid, 1, 0.5)
+        seen = project_to_ground(encoded, camera, ground_from_cam, pixels_below(grid, encoder), 1, 0.5)
+        features = encoder(seen.features.flatten(0, 1)).unflatten(0, encoded.shape[:2])
+        cells = project_to_ground(encoded[:, :, :1], camera, ground_from_cam, grid, 1, 0.5)
         return ProjectedFrames(features * cells.visible.unsqueeze(2), cells.visible, cells.ray_m)
 
 
@@ -58,20 +67,23 @@ class LearnedProjection(nn.Module):
         super().__init__()
         self.warp = warp
 
+    def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
+        """The frames' features."""
+        return torch.as_tensor(encoder(images))
+
     def forward(
-        self, encoder: Pyramid | PaperEncoder, images: Images, _camera: Camera, ground_from_cam: Pose, grid: Grid
+        self, _encoder: Encoder, encoded: Encoded, _camera: Camera, ground_from_cam: Pose, grid: Grid
     ) -> ProjectedFrames:
         """Features of the frames on ``grid``."""
-        clips, frames = images.shape[:2]
-        features = functional.interpolate(
-            encoder(images.flatten(0, 1)).float(), (grid.rows // 2, 2 * grid.cols), mode="bilinear"
-        )
+        clips, frames = encoded.shape[:2]
+        size = (grid.rows // 2, 2 * grid.cols)
+        picture = functional.interpolate(encoded.flatten(0, 1).float(), size, mode="bilinear")
         east, north = ground_from_cam.rotation[..., :2, 2].flatten(0, 1).unbind(dim=-1)
-        turned = turn_north(self.warp(features), torch.atan2(north, east))
-        cells_m = grid.cell_centers_xy_m(torch.float32).to(images.device).permute(2, 0, 1)
+        turned = turn_north(self.warp(picture), torch.atan2(north, east))
+        cells_m = grid.cell_centers_xy_m(torch.float32).to(encoded.device).permute(2, 0, 1)
         return ProjectedFrames(
             turned.reshape(clips, frames, *turned.shape[1:]),
-            torch.ones(clips, frames, grid.rows, grid.cols, dtype=torch.bool, device=images.device),
+            torch.ones(clips, frames, grid.rows, grid.cols, dtype=torch.bool, device=encoded.device),
             cells_m - ground_from_cam.translation_m[..., :2, None, None].float(),
         )
 
@@ -107,7 +119,7 @@ class ReshapeWarp(nn.Module):
         return picture.reshape(*picture.shape[:2], side, side)
 
 
-def pixels_below(grid: Grid, encoder: Pyramid | PaperEncoder) -> Grid:
+def pixels_below(grid: Grid, encoder: Encoder) -> Grid:
     """The pixels of an overhead picture whose features, by an encoder, lie at the cells of ``grid``."""
     stride = encoder.stride
     pixel_m = grid.cell_m / stride

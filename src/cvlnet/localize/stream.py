@@ -1,0 +1,77 @@
+"""A running sequence: every frame is encoded once, as it comes; what is kept of it is projected anew for each clip."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from cvlnet.data.clips import MOST_FRAMES
+from cvlnet.geometry import Camera, Pose
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.types import ClipFeatures
+
+
+@dataclass(frozen=True)
+class _Kept:
+    encoded: Float[Tensor, "channels height width"]
+    camera: Camera
+    world_from_cam: Pose
+
+
+class ClipStream:
+    """The last frames of one camera, as the features that clips are made of.
+
+    A clip has ``frames`` moments, every ``step``-th frame pushed, as `cvlnet.data.clips.ClipSpec` has it.
+    Raises ValueError for a clip of no frames, or more than 16.
+    """
+
+    def __init__(self, model: CVLNet, *, frames: int = 4, step: int = 3) -> None:
+        if not (1 <= frames <= MOST_FRAMES and step >= 1):
+            raise ValueError(f"a clip has 1 to {MOST_FRAMES} frames, every 1st or later one, not {frames}, {step}")
+        self.model, self.step = model, step
+        self._kept: deque[_Kept] = deque(maxlen=(frames - 1) * step + 1)  # newest first
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there are frames enough for a clip."""
+        return len(self._kept) == self._kept.maxlen
+
+    def push(self, image: UInt8[Tensor, "3 height width"], camera: Camera, world_from_cam: Pose) -> None:
+        """Take the next frame: RGB in the size of the model's ``image_spec``, its camera, and where that stood.
+
+        The world is any frame with z up and zero on the road, such as the odometry's, in metres.
+        """
+        with torch.inference_mode():
+            encoded = self.model.encode_frames(image.to(self.model.device).unsqueeze(0))[0]
+        self._kept.appendleft(_Kept(encoded, camera, world_from_cam))
+
+    def clip_features(self, vehicle_xy_m: Float[Tensor, 2]) -> ClipFeatures:
+        """Features of the newest clip around the vehicle's place (east, north) in the world; a batch of one.
+
+        Raises ValueError if there are not yet frames enough.
+        """
+        if not self.is_ready:
+            raise ValueError(f"a clip needs {self._kept.maxlen} frames, and {len(self._kept)} have come")
+        chosen = list(self._kept)[:: self.step]
+        ground_from_world = Pose(
+            torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
+        )
+        camera = Camera.stack([kept.camera for kept in chosen])
+        poses = Pose.stack([ground_from_world @ kept.world_from_cam.to(torch.float64) for kept in chosen])
+        device = self.model.device
+        with torch.inference_mode():
+            fused = self.model.fuse_frames(
+                torch.stack([kept.encoded for kept in chosen]).unsqueeze(0),
+                _batch_of_one(camera, device),
+                Pose(poses.rotation[None], poses.translation_m[None]).to(torch.float32).to(device),
+            )
+            return self.model.describe_clips(*fused)
+
+
+def _batch_of_one(camera: Camera, device: torch.device) -> Camera:
+    focal_px, center_px = camera.focal_px[None], camera.principal_point_px[None]
+    return Camera(focal_px, center_px, camera.width_px, camera.height_px).to(torch.float32).to(device)

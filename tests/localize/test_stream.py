@@ -1,0 +1,79 @@
+"""A running sequence gives what its clips give, and encodes each frame once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cvlnet.config import ModelConfig
+from cvlnet.data.clips import ClipSpec, assemble_clip
+from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.geo import LocalFrame
+from cvlnet.geometry import Camera, Pose
+from cvlnet.localize.stream import ClipStream
+from cvlnet.model.build import build_model
+from cvlnet.types import Clip
+
+CONFIG = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
+PROJECTIONS = [CONFIG, replace(CONFIG, heights_m=(0.0,), projection="images")]
+
+
+def batch_of_one(clip):
+    camera, pose = clip.camera, clip.ground_from_cam
+    return Clip(
+        clip.images[None],
+        Camera(camera.focal_px[None], camera.principal_point_px[None], camera.width_px, camera.height_px),
+        Pose(pose.rotation[None], pose.translation_m[None]),
+    )
+
+
+@pytest.mark.parametrize("config", PROJECTIONS)
+def test_a_stream_gives_what_its_clips_give(tiny_town, config):
+    torch.manual_seed(0)
+    model = build_model(config).eval()
+    recording = next(iter(read_recordings(read_split(tiny_town, "train")).values()))
+    spec, world = ClipSpec(model.image_spec), LocalFrame(recording.frames[0].position)
+    mounted = recording.cameras[2]
+    stream = ClipStream(model)
+    compared = 0
+    for frame in recording.frames:
+        alone = assemble_clip(recording, frame.index, ClipSpec(model.image_spec, frames=1))
+        xy_m = torch.from_numpy(np.asarray(world.xy_world_m(frame.position.degrees)))
+        level = torch.zeros((), dtype=torch.float64)
+        world_from_road = Pose.from_euler(
+            level, level, level + frame.yaw_rad, torch.cat([xy_m, torch.zeros(1, dtype=torch.float64)])
+        )
+        world_from_cam = world_from_road @ recording.road_from_body @ mounted.body_from_cam
+        assert stream.is_ready == (frame.index > 9)
+        stream.push(alone.images[0], spec.image.camera(mounted.camera), world_from_cam)
+        if not stream.is_ready:
+            with pytest.raises(ValueError, match="a clip needs 10 frames"):
+                stream.clip_features(xy_m)
+            continue
+        with torch.inference_mode():
+            expected = model.encode_clip(batch_of_one(assemble_clip(recording, frame.index, spec)))
+        found = stream.clip_features(xy_m)
+        torch.testing.assert_close(found.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(found.weight, expected.weight, atol=1e-5, rtol=1e-4)
+        compared += 1
+    assert compared > 1
+
+
+def test_a_frame_is_encoded_once(monkeypatch):
+    model = build_model(CONFIG).eval()
+    stream, encoded = ClipStream(model, frames=3, step=1), []
+    plain = model.encode_frames
+    monkeypatch.setattr(model, "encode_frames", lambda images: encoded.append(len(images)) or plain(images))
+    camera = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, 32)
+    for _ in range(7):
+        stream.push(torch.zeros(3, 32, 128, dtype=torch.uint8), camera, Pose.identity())
+        if stream.is_ready:
+            stream.clip_features(torch.zeros(2))
+    assert encoded == [1] * 7
+
+
+@pytest.mark.parametrize(("frames", "step"), [(0, 1), (17, 3), (4, 0)])
+def test_a_clip_that_cannot_be_is_refused(frames, step):
+    with pytest.raises(ValueError, match="a clip has 1 to 16 frames"):
+        ClipStream(build_model(CONFIG), frames=frames, step=step)
