@@ -226,7 +226,7 @@ def _with_tiles(trial: Trial, crops: Dataset[Any], change: Callable[[Clip, float
 def draw(results: Sequence[Result], path: Path) -> None:
     """A panel for each disturbance: recall over its level, with intervals."""
     names = list(dict.fromkeys(result.disturbance for result in results))
-    figure = DAY.figure(15, 7.5)
+    figure = DAY.figure(15.0, 7.5)
     panels = np.asarray(figure.subplots(2, (len(names) + 1) // 2)).ravel()
     for axes, name in zip(panels, names, strict=False):
         own = [result for result in results if result.disturbance == name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
@@ -20,6 +20,10 @@ from cvlnet.options import options_of, settings_file
 from cvlnet.town.config import Nuisances, Preset
 
 USER_ERROR, INTERRUPTED = 2, 130
+
+# ablation compares parts by one plane and one convolution, so that nothing else does the same work again
+ABLATED = ModelConfig(clip_cells=48, heights_m=(0.0,), ground_trunk="convolution")
+ABLATION = TrainConfig(steps=500, average_decay=0.99, neighbours=4)
 
 
 AtLeastOne = Parameter(validator=Number(gte=1))
@@ -58,7 +62,15 @@ def build_app() -> App:
         config=settings_file,
         help_format="markdown",
     )
-    commands: tuple[Callable[..., None], ...] = (demo, localize, evaluate, train, synth, convert)
+    commands: tuple[Callable[..., None], ...] = (
+        demo,
+        localize,
+        evaluate,
+        train,
+        synth,
+        ablate,
+        convert,
+    )
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
     return app
@@ -280,6 +292,51 @@ def synth(  # noqa: D417
 
     del config  # has been read with the options
     synthesize(out, seed, preset, towns=towns, nuisances=nuisances, workers=workers)
+
+
+def ablate(  # noqa: D417
+    data: tuple[Path, ...],
+    /,
+    *,
+    table: Literal["fusion", "projection", "sequence", "matching", "all"],
+    out: Path = Path("ablation"),
+    test: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (),
+    seeds: Annotated[int, AtLeastOne] = 3,
+    most_queries: Annotated[int, AtLeastOne] = 500,
+    cache: Path | None = None,
+    workers: Annotated[int, NotNegative] = 1,
+    device: str = "cpu",
+    model: Annotated[ModelConfig, Parameter(name="*", group=options_of("Model", ModelConfig))] = ABLATED,
+    training: Annotated[TrainConfig, Parameter(name="*", group=options_of("Training", TrainConfig))] = ABLATION,
+    config: Path | None = None,
+) -> None:
+    """Train and evaluate the variants of one of the paper's tables under one budget, and write the table.
+
+    A call that was interrupted goes on when it is repeated. For example:
+
+        cvlnet ablate data/train --test data/bench --table fusion --steps 500 --seeds 3
+        cvlnet ablate KITTI-CVL --table all --device cuda --steps 20000
+
+    Args:
+        data: Data sets to train on, in the layout of KITTI-CVL.
+        table: Which parts take turns, the others staying as they are; or all tables, one after the other.
+        out: A folder for each table: weights, predictions, and the table as .md, .csv, .json and .png.
+        test: Data sets to evaluate on; the test drives of the first ones if none is given.
+        seeds: So many trainings of each variant.
+        most_queries: Take so many queries of each split, spread evenly.
+        cache: Keep decoded pictures in this folder.
+        workers: Processes that read pictures.
+        device: cpu or cuda.
+        config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
+
+    """
+    from cvlnet.ablate import TABLES, Setting, write_table
+    from cvlnet.device import named_device
+
+    del config  # has been read with the options
+    setting = Setting(data, test or data, out, seeds, most_queries, cache, workers, str(named_device(device)))
+    for name in TABLES if table == "all" else (table,):
+        print(write_table(name, model, training, setting).markdown())
 
 
 def convert(checkpoint: Path, out: Path, /, *, variant: str) -> None:

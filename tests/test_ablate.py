@@ -1,0 +1,59 @@
+"""Every variant of the paper's tables trains for a few steps and is evaluated; a stopped ablation goes on."""
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from cvlnet import ablate
+from cvlnet.ablate import TABLES, Setting, variants, write_table
+from cvlnet.cli import ABLATED, ABLATION
+
+MODEL = replace(ABLATED, image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
+TRAINING = replace(
+    ABLATION, steps=2, batch_size=2, frames=2, warmup_steps=1, neighbours=0, min_distance_m=5.0, label_weight=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def setting(tiny_town, tmp_path, cache, monkeypatch):
+    monkeypatch.setattr("cvlnet.ablate.LENGTHS", (1, 2))
+    return Setting((tiny_town,), (tiny_town,), tmp_path / "out", seeds=1, most_queries=3, cache=cache, workers=0)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_variant_trains_and_is_evaluated(table, setting):
+    written = write_table(table, MODEL, TRAINING, setting)
+    asked = [(v.name, str(frames)) for v in variants(table, MODEL, TRAINING) for frames in v.frames]
+    assert [row[:2] for row in written.rows] == asked
+    folder = setting.out / table
+    rows = list(csv.DictReader((folder / f"{table}.csv").open()))
+    assert [(row["variant"], row["frames"]) for row in rows] == asked
+    assert all(0 <= float(row["test2_10m_low"]) <= float(row["test2_10m"]) <= 1 for row in rows)
+    assert len(json.loads((folder / f"{table}.json").read_text())) == len(asked)
+    assert (folder / f"{table}.md").read_text() == written.markdown()
+    assert (folder / f"{table}.png").stat().st_size > 5_000
+
+
+def test_a_stopped_ablation_goes_on_and_says_the_same(setting, monkeypatch):
+    two_seeds = replace(setting, seeds=2)
+    trained = []
+    plain = ablate.train
+    monkeypatch.setattr(ablate, "train", lambda *a: trained.append(a[2].out.name) or plain(*a))
+    first = write_table("matching", MODEL, TRAINING, two_seeds)
+    assert trained == ["0", "1"] * 4
+    again = write_table("matching", MODEL, TRAINING, two_seeds)
+    assert trained == ["0", "1"] * 4
+    assert again == first
+    assert all(len(row[-1].split(", ")) == 2 for row in again.rows)
+
+
+def test_the_first_row_is_as_it_was_asked_for():
+    for table in ("projection", "matching"):
+        assert variants(table, MODEL, TRAINING)[0].model == MODEL
