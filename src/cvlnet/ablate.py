@@ -90,7 +90,8 @@ def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tup
             rows = [variant(fusion, fusion=fusion, sequence=training.frames) for fusion in get_args(Fusion)]
             return (*rows, variant("vis_Conv2D-consistency", fusion="vis_Conv2D", consistency=True))
         case "projection":
-            return tuple(variant(p, projection=p) for p in ("features", "images", "unet", "reshape"))
+            polar = variant("polar", projection="polar", window_cells=0, uncertainty=False)
+            return (*(variant(p, projection=p) for p in ("features", "images", "unet", "reshape")), polar)
         case "sequence":
             return tuple(
                 Variant(f"{frames}-frames", model, replace(training, frames=frames), LENGTHS) for frames in LENGTHS

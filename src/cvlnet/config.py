@@ -34,7 +34,8 @@ class ModelConfig:
         clip_cells: Side of the clip's grid.
         window_cells: The score covers displacements of +- so many cells.
         projection: From frames to the overhead grid: "features" by geometry (GVP), "images" by geometry before they are
-            encoded, or learned without geometry, by a "unet" or by a mere "reshape".
+            encoded, or learned without geometry, by a "unet" or by a mere "reshape"; "polar" draws the map as a
+            panorama instead.
         heights_m: Features are sampled on these planes over the road; the first is the road, 0.
         fusion: Of the frames' maps: "visibility" is ours; the others are the paper's variants, and plain mean and max.
         consistency: The paper's fusions are given the frames' photo-consistency, too.
@@ -54,7 +55,7 @@ class ModelConfig:
     overhead_m_per_px: float = 0.4
     clip_cells: int = 52
     window_cells: int = 6
-    projection: Literal["features", "images", "unet", "reshape"] = "features"
+    projection: Literal["features", "images", "unet", "reshape", "polar"] = "features"
     heights_m: tuple[float, ...] = (0.0, 1.5, 4.0)
     fusion: Fusion = "visibility"
     consistency: bool = False
@@ -79,8 +80,10 @@ class ModelConfig:
         single = self.heights_m == (0.0,)
         _check(single or self.fusion == "visibility", "heights_m", "0 alone for the paper's fusions", self)
         _check(single or self.projection == "features", "heights_m", "0 alone for this projection", self)
-        warps = self.projection not in ("unet", "reshape") or self.clip_cells % 8 == 0
-        _check(warps, "clip_cells", "a multiple of 8 for a learned projection", self)
+        by_eighths = self.projection in ("features", "images") or self.clip_cells % 8 == 0
+        _check(by_eighths, "clip_cells", "a multiple of 8 for this projection", self)
+        polar = self.projection != "polar" or (self.window_cells == 0 and not self.uncertainty)
+        _check(polar, "projection", '"polar" only without displacement (window_cells 0) and uncertainty', self)
         _check(1 <= self.sequence <= 32, "sequence", "from 1 to 32", self)
         _check(1 <= self.channels <= 1024, "channels", "from 1 to 1024", self)
         _check(1 <= self.descriptor_channels <= 1024, "descriptor_channels", "from 1 to 1024", self)

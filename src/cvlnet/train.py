@@ -238,7 +238,7 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
                 augmentation=augmentation,
                 seed=config.seed,
                 cache=cache,
-                label_grids=(model.map_grid, model.clip_grid) if config.label_weight > 0 else None,
+                label_grids=(model.map_grid, model.clip_grid) if config.label_weight > 0 and model.is_metric else None,
             )
         )
     return JoinedSamples(parts)

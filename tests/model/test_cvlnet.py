@@ -67,6 +67,7 @@ VARIANTS = [
     *(replace(PLAIN, fusion=fusion, consistency=True) for fusion in get_args(Fusion) if "_" in fusion),
     *(replace(PLAIN, projection=projection) for projection in ("images", "unet", "reshape")),
     replace(PLAIN, window_cells=0),
+    replace(PLAIN, projection="polar", window_cells=0, uncertainty=False),
     replace(PLAIN, uncertainty=False),
     replace(PAPER, heights_m=(0.0,), projection="images", clip_cells=16),
 ]

@@ -6,7 +6,15 @@ import torch
 from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import feature_grid
 from cvlnet.model.encoder import PaperEncoder, Pyramid
-from cvlnet.model.projections import ImageProjection, ReshapeWarp, UnetWarp, pixels_below, turn_north
+from cvlnet.model.projections import (
+    ImageProjection,
+    PolarProjection,
+    PolarView,
+    ReshapeWarp,
+    UnetWarp,
+    pixels_below,
+    turn_north,
+)
 
 GRID = Grid(16, 16, 1.6)
 
@@ -51,3 +59,31 @@ def test_projected_images_look_like_the_ground(make_clip):
 @pytest.mark.parametrize("warp", [UnetWarp(6), ReshapeWarp()])
 def test_warps_give_a_square(warp):
     assert warp(torch.rand(2, 6, 12, 48)).shape == (2, 6, 24, 24)
+
+
+def test_a_panorama_of_the_map_begins_in_the_north_and_ends_at_the_vehicle():
+    pixels = Grid(64, 64, 0.5)
+    xy_m = pixels.cell_centers_xy_m(torch.float32)
+    image = torch.stack([xy_m[..., 0], xy_m[..., 1], torch.zeros(64, 64)])[None]
+    seen = PolarView(pixels, 16, 8, 15.0)(image)[0]
+    azimuth_rad, range_m = 2 * math.pi * (torch.arange(8) + 0.5) / 8, 15 * (torch.arange(16, 0, -1) - 0.5) / 16
+    torch.testing.assert_close(seen[0], range_m[:, None] * azimuth_rad.sin(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(seen[1], range_m[:, None] * azimuth_rad.cos(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("yaw_deg", [90.0, 0.0, -120.0])
+def test_a_frame_stands_at_its_azimuth(make_clip, yaw_deg):
+    """A bright line in the middle of the frame is seen where the vehicle heads."""
+    clip = make_clip([math.radians(yaw_deg)], frames=1)
+    encoded = torch.zeros(1, 1, 1, 64, 128)
+    encoded[..., 63:65] = 1.0
+
+    class Look(PaperEncoder):
+        stride, first_center_px = 1, 0.5
+
+    seen = PolarProjection()(Look(3), encoded, clip.camera, clip.ground_from_cam, Grid(4, 360, 1.0))
+    column = int(seen.features[0, 0, 0, 0].argmax())
+    assert (column + 0.5 - (90 - yaw_deg)) % 360 == pytest.approx(0, abs=1.1) or (
+        column + 0.5 - (90 - yaw_deg)
+    ) % 360 > 358.9
+    assert seen.visible[0, 0, 0].sum() == pytest.approx(80, abs=2)  # degrees of view

@@ -123,6 +123,9 @@ def encode_region(
     edge are found if enough of their surroundings is on the image.
     Raises InputError if no place of the image is near enough, or the image is too large.
     """
+    if not model.is_metric:
+        remedy = "ask it by cvlnet evaluate, or give weights of another projection"
+        raise InputError("a network of panoramas sees single tiles only", where=image.source, remedy=remedy)
     anchor = image.center if near is None else near
     places = _places(model, image, near, radius_m)
     searched = covered(image, anchor, places)

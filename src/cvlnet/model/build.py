@@ -15,7 +15,15 @@ from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.fuse import SequenceFusion, VisibilityFusion
 from cvlnet.model.layers import UNet, convolutions
-from cvlnet.model.projections import FeatureProjection, ImageProjection, LearnedProjection, ReshapeWarp, UnetWarp
+from cvlnet.model.projections import (
+    FeatureProjection,
+    ImageProjection,
+    LearnedProjection,
+    PolarProjection,
+    Projection,
+    ReshapeWarp,
+    UnetWarp,
+)
 from cvlnet.model.sequences import (
     Conv2dSequence,
     Conv3dSequence,
@@ -72,12 +80,14 @@ def load_pretrained_backbone(model: CVLNet) -> None:
         backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
 
 
-def _projection(config: ModelConfig) -> FeatureProjection | ImageProjection | LearnedProjection:
+def _projection(config: ModelConfig) -> Projection:
     match config.projection:
         case "features":
             return FeatureProjection(config.heights_m)
         case "images":
             return ImageProjection()
+        case "polar":
+            return PolarProjection()
         case "unet":
             return LearnedProjection(UnetWarp(config.channels))
     return LearnedProjection(ReshapeWarp())

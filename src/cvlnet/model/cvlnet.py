@@ -17,7 +17,7 @@ from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.layers import convolutions
 from cvlnet.model.network import MatchingNetwork
-from cvlnet.model.projections import FeatureProjection, ImageProjection, LearnedProjection
+from cvlnet.model.projections import PolarProjection, PolarView, Projection
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
@@ -27,13 +27,14 @@ class CVLNet(MatchingNetwork):
     The trunks give ``channels`` features of every cell, from which descriptors and labels follow.
     image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre.
     clip_cells: side of the clip's grid, in cells of the encoder's stride. uncertainty: scores are divided by it.
+    A polar projection compares panoramas of half as many rows and four times as many columns.
     """
 
     def __init__(
         self,
         ground_encoder: Pyramid | PaperEncoder,
         overhead_encoder: Pyramid | PaperEncoder,
-        projection: FeatureProjection | ImageProjection | LearnedProjection,
+        projection: Projection,
         fusion: nn.Module,
         ground_trunk: nn.Module,
         overhead_trunk: nn.Module,
@@ -59,8 +60,19 @@ class CVLNet(MatchingNetwork):
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(20.0)))
         self.image_spec = image_spec
         self.tile_grid = tile_grid
-        self.map_grid = feature_grid(tile_grid, overhead_encoder.stride, overhead_encoder.first_center_px)
+        stride = overhead_encoder.stride
+        self.map_grid = feature_grid(tile_grid, stride, overhead_encoder.first_center_px)
         self.clip_grid = Grid(clip_cells, clip_cells, self.map_grid.cell_m, self.map_grid.center_xy_m)
+        self.overhead_view: nn.Module = nn.Identity()
+        if isinstance(projection, PolarProjection):
+            self.map_grid = self.clip_grid = Grid(clip_cells // 2, 4 * clip_cells, self.map_grid.cell_m)
+            rows, cols = self.map_grid.rows * stride, self.map_grid.cols * stride
+            self.overhead_view = PolarView(tile_grid, rows, cols, self.map_grid.rows * self.map_grid.cell_m)
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether cells lie evenly over the ground, so that a larger map is encoded as a tile is."""
+        return not isinstance(self.projection, PolarProjection)
 
     @property
     def backbones(self) -> tuple[EfficientNetLite0 | Vgg16, ...]:
@@ -69,7 +81,7 @@ class CVLNet(MatchingNetwork):
 
     def overhead_features(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows cols"]:
         """What the cells of overhead images are, RGB, north up; sides are multiples of 16 pixels."""
-        return torch.as_tensor(self.overhead_trunk(self.overhead_encoder(self.normalize(images))))
+        return torch.as_tensor(self.overhead_trunk(self.overhead_encoder(self.overhead_view(self.normalize(images)))))
 
     def describe_overhead(
         self, features: Float[Tensor, "n channels rows cols"]
@@ -98,8 +110,8 @@ class CVLNet(MatchingNetwork):
 
     def _of_tiles(self, descriptor: Tensor, uncertainty: Tensor) -> MapFeatures:
         """With the uncertainty of the displacements of the window alone."""
-        margin = self.clip_grid.rows // 2 - 1
-        return MapFeatures(descriptor, uncertainty[:, margin:-margin, margin:-margin], self.map_grid)
+        row, col = self.clip_grid.rows // 2 - 1, self.clip_grid.cols // 2 - 1
+        return MapFeatures(descriptor, uncertainty[:, row:-row, col:-col], self.map_grid)
 
     def encode_frames(self, images: UInt8[Tensor, "*batch 3 height width"]) -> Float[Tensor, "*batch channels h w"]:
         """What of frames does not depend on where they were taken; `fuse_frames` takes it up."""

@@ -88,6 +88,60 @@ class LearnedProjection(nn.Module):
         )
 
 
+class PolarProjection(nn.Module):
+    """No projection: a frame's columns stand at their azimuths, north in the first column, clockwise, and its rows as
+    they are. The map is drawn in the same way instead, by `PolarView`. Where a frame was taken counts for nothing.
+    """
+
+    def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
+        """The frames' features."""
+        return torch.as_tensor(encoder(images))
+
+    def forward(
+        self, encoder: Encoder, encoded: Encoded, camera: Camera, ground_from_cam: Pose, grid: Grid
+    ) -> ProjectedFrames:
+        """Features of the frames on a grid whose columns are azimuths."""
+        clips, frames, _, height, width = encoded.shape
+        east_north = polar_directions(grid.cols).to(encoded.device)
+        ahead = ground_from_cam.rotation[..., :2, 2].float()
+        right = torch.stack([ahead[..., 1], -ahead[..., 0]], dim=-1)
+        depth, aside = ahead @ east_north, right @ east_north  # [clips, frames, cols]
+        x_px = aside / depth.clamp(min=1e-3) * camera.focal_px[..., :1] + camera.principal_point_px[..., :1]
+        visible = (depth > 0) & (x_px >= 0) & (x_px <= camera.width_px)
+        x = 2 * ((x_px - encoder.first_center_px) / encoder.stride + 0.5) / width - 1
+        y = torch.linspace(-1, 1, 2 * grid.rows + 1, device=encoded.device)[1::2]
+        places = torch.stack(torch.broadcast_tensors(x.flatten(0, 1).unsqueeze(1), y.reshape(1, -1, 1)), dim=-1)
+        sampled = functional.grid_sample(
+            encoded.flatten(0, 1).float(), places, padding_mode="border", align_corners=False
+        )
+        seen = visible.unsqueeze(2).expand(clips, frames, grid.rows, grid.cols)
+        range_m = grid.cell_m * torch.arange(grid.rows, 0, -1, device=encoded.device) - grid.cell_m / 2
+        ray_m = east_north[:, None, :] * range_m[:, None]
+        return ProjectedFrames(
+            sampled.unflatten(0, (clips, frames)) * seen.unsqueeze(2),
+            seen.contiguous(),
+            ray_m.expand(clips, frames, *ray_m.shape),
+        )
+
+
+class PolarView(nn.Module):
+    """An overhead image around the vehicle as a panorama: azimuths from north clockwise, far rows first.
+
+    Square images of ``pixels``; the panorama has ``rows`` x ``cols`` pixels, and its uppermost lie ``radius_m`` away.
+    """
+
+    def __init__(self, pixels: Grid, rows: int, cols: int, radius_m: float) -> None:
+        super().__init__()
+        range_m = radius_m * (torch.arange(rows, 0, -1) - 0.5) / rows
+        xy = polar_directions(cols)[:, None, :] * range_m[:, None] / (pixels.size_m[0] / 2)
+        self.register_buffer("places", torch.stack([xy[0], -xy[1]], dim=-1), persistent=False)
+
+    def forward(self, images: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 rows cols"]:
+        """The panoramas."""
+        places = self.places.to(images.dtype).expand(len(images), *self.places.shape)
+        return functional.grid_sample(images, places, align_corners=False).contiguous(memory_format=torch.channels_last)
+
+
 class UnetWarp(nn.Module):
     """The published U-Net from a wide picture, [n, c, side / 2, 2 side], to a square map, [n, c, side, side].
 
@@ -119,6 +173,12 @@ class ReshapeWarp(nn.Module):
         return picture.reshape(*picture.shape[:2], side, side)
 
 
+def polar_directions(cols: int) -> Float[Tensor, "2 cols"]:
+    """Unit vectors (east, north) of a panorama's columns: azimuths from north clockwise."""
+    azimuth_rad = 2 * torch.pi * (torch.arange(cols) + 0.5) / cols
+    return torch.stack([azimuth_rad.sin(), azimuth_rad.cos()])
+
+
 def pixels_below(grid: Grid, encoder: Encoder) -> Grid:
     """The pixels of an overhead picture whose features, by an encoder, lie at the cells of ``grid``."""
     stride = encoder.stride
@@ -138,3 +198,6 @@ def turn_north(
     rows = torch.stack([torch.stack([sin, cos, zero], dim=-1), torch.stack([-cos, sin, zero], dim=-1)], dim=1)
     places = functional.affine_grid(rows, list(maps.shape), align_corners=False)
     return functional.grid_sample(maps, places, align_corners=False)
+
+
+Projection = FeatureProjection | ImageProjection | LearnedProjection | PolarProjection
