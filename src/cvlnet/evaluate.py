@@ -123,6 +123,7 @@ def predict(
     give, under the split's name and ``_published``.
     Raises InputError as the readers do.
     """
+    _require_pictures(model, clip_spec)
     parts = [_samples(read_split(root, name), clip_spec, model, cache) for name in splits]
     chosen = [_spread(len(part), most_queries) for part in parts]
     queries: dict[str, tuple[ClipTileSamples, int]] = {}
@@ -151,6 +152,13 @@ def predict(
             )
     true_xy_m, yaw_rad = _truth(queries.values(), anchor)
     return Predictions(anchor, tuple(queries), true_xy_m, yaw_rad, tuple(tiles), tile_xy_m, rankings)
+
+
+def _require_pictures(model: MatchingNetwork, clip_spec: ClipSpec) -> None:
+    pictures = clip_spec.frames * len(clip_spec.camera_ids)
+    if pictures < model.least_pictures:
+        told = f"this network fuses {model.least_pictures} pictures or more"
+        raise InputError(told, where=f"clips of {pictures}", remedy="ask for clips of more frames")
 
 
 def encode_tiles(

@@ -43,6 +43,11 @@ class MatchingNetwork(nn.Module, ABC):
         return 2 * self.window_cells + 1
 
     @property
+    def least_pictures(self) -> int:
+        """A clip has so many pictures at least."""
+        return 1
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters lie."""
         return self.log_sharpness.device

@@ -101,7 +101,7 @@ class PolarProjection(nn.Module):
         self, encoder: Encoder, encoded: Encoded, camera: Camera, ground_from_cam: Pose, grid: Grid
     ) -> ProjectedFrames:
         """Features of the frames on a grid whose columns are azimuths."""
-        clips, frames, _, height, width = encoded.shape
+        clips, frames, width = *encoded.shape[:2], encoded.shape[-1]
         east_north = polar_directions(grid.cols).to(encoded.device)
         ahead = ground_from_cam.rotation[..., :2, 2].float()
         right = torch.stack([ahead[..., 1], -ahead[..., 0]], dim=-1)
@@ -110,7 +110,8 @@ class PolarProjection(nn.Module):
         visible = (depth > 0) & (x_px >= 0) & (x_px <= camera.width_px)
         x = 2 * ((x_px - encoder.first_center_px) / encoder.stride + 0.5) / width - 1
         y = torch.linspace(-1, 1, 2 * grid.rows + 1, device=encoded.device)[1::2]
-        places = torch.stack(torch.broadcast_tensors(x.flatten(0, 1).unsqueeze(1), y.reshape(1, -1, 1)), dim=-1)
+        size = (clips * frames, grid.rows, grid.cols)
+        places = torch.stack([x.reshape(-1, 1, grid.cols).expand(size), y.unsqueeze(-1).expand(size)], dim=-1)
         sampled = functional.grid_sample(
             encoded.flatten(0, 1).float(), places, padding_mode="border", align_corners=False
         )
@@ -118,7 +119,7 @@ class PolarProjection(nn.Module):
         range_m = grid.cell_m * torch.arange(grid.rows, 0, -1, device=encoded.device) - grid.cell_m / 2
         ray_m = east_north[:, None, :] * range_m[:, None]
         return ProjectedFrames(
-            sampled.unflatten(0, (clips, frames)) * seen.unsqueeze(2),
+            sampled.reshape(clips, frames, *sampled.shape[1:]) * seen.unsqueeze(2),
             seen.contiguous(),
             ray_m.expand(clips, frames, *ray_m.shape),
         )
@@ -130,6 +131,8 @@ class PolarView(nn.Module):
     Square images of ``pixels``; the panorama has ``rows`` x ``cols`` pixels, and its uppermost lie ``radius_m`` away.
     """
 
+    places: Tensor
+
     def __init__(self, pixels: Grid, rows: int, cols: int, radius_m: float) -> None:
         super().__init__()
         range_m = radius_m * (torch.arange(rows, 0, -1) - 0.5) / rows
@@ -138,7 +141,7 @@ class PolarView(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 rows cols"]:
         """The panoramas."""
-        places = self.places.to(images.dtype).expand(len(images), *self.places.shape)
+        places = self.places.to(images.dtype).expand(len(images), -1, -1, -1)
         return functional.grid_sample(images, places, align_corners=False).contiguous(memory_format=torch.channels_last)
 
 

@@ -43,6 +43,11 @@ class PublishedNetwork(MatchingNetwork):
         self.map_grid = Grid(CELLS + 2 * WINDOW, CELLS + 2 * WINDOW, cell_m)
         self.clip_grid = Grid(CELLS, CELLS, cell_m, (-cell_m / 2, cell_m / 2))
 
+    @property
+    def least_pictures(self) -> int:
+        """A clip has so many pictures at least."""
+        return int(getattr(self.network.fusion, "least_pictures", 1))
+
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
         """Features of overhead images, RGB, north up, with zeros around them."""
         descriptor, uncertainty = self.network.encode_overhead(tiles.to(self.log_sharpness.dtype) / 255)

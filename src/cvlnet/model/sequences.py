@@ -129,6 +129,7 @@ class FuseConv3d(nn.Module):
 
     def __init__(self, channels: int, lengths: tuple[int, int, int], evidence: int = 0) -> None:
         super().__init__()
+        self.least_pictures = sum(lengths) - len(lengths) + 1
         sizes = (channels + evidence, HIDDEN, HIDDEN, HIDDEN)
         layers: list[nn.Module] = []
         for length, size, out in zip(lengths, sizes[:-1], sizes[1:], strict=True):
