@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from cvlnet.confidence import Confidence
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
@@ -34,13 +35,17 @@ Config = TypeVar("Config", ModelConfig, TrainConfig)
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where weights come from. data: fingerprints of the data sets; figures: of the validation."""
+    """Where weights come from. data: fingerprints of the data sets; figures: of the validation.
+
+    confidence: how the network's fixes are to be trusted, once that has been measured.
+    """
 
     model: ModelConfig
     train: TrainConfig | None = None
     data: tuple[Mapping[str, Any], ...] = ()
     step: int = 0
     figures: Mapping[str, float] | None = None
+    confidence: Confidence | None = None
 
     @property
     def recognises(self) -> bool:
@@ -136,6 +141,7 @@ def _provenance(header: Any, path: Path) -> Provenance:
             data=tuple(header["data"]),
             step=int(header["step"]),
             figures=header["figures"],
+            confidence=None if header.get("confidence") is None else Confidence(**header["confidence"]),
         )
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=_REMEDY) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 from tqdm import tqdm
 
+from cvlnet.confidence import Confidence
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import Split, SplitName, Tile, read_recordings, read_split
@@ -62,6 +63,7 @@ class Predictions:
     tile_ids: tuple[str, ...]
     tile_xy_m: F64  # [tiles, 2]
     rankings: Mapping[str, Ranking]  # by split
+    confidence: Confidence | None = None  # of the network that ranked
 
     def save(self, path: Path) -> None:
         """Write everything into one .npz file, whole or not at all."""
@@ -70,6 +72,7 @@ class Predictions:
             "query_ids": self.query_ids,
             "tile_ids": self.tile_ids,
             "gallery_size": {name: ranking.gallery_size for name, ranking in self.rankings.items()},
+            "confidence": None if self.confidence is None else asdict(self.confidence),
         }
         arrays: dict[str, Any] = {
             f"{name}/{field}": getattr(ranking, field)
@@ -90,6 +93,7 @@ class Predictions:
                     name: Ranking(**{f: arrays[f"{name}/{f}"] for f in _RANKING_ARRAYS}, gallery_size=size)
                     for name, size in described["gallery_size"].items()
                 }
+                confidence = described.get("confidence")
                 return Predictions(
                     anchor=LatLon(*described["anchor"]),
                     query_ids=tuple(described["query_ids"]),
@@ -98,8 +102,9 @@ class Predictions:
                     tile_ids=tuple(described["tile_ids"]),
                     tile_xy_m=arrays["tile_xy_m"],
                     rankings=rankings,
+                    confidence=None if confidence is None else Confidence(**confidence),
                 )
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
             remedy = "give the predictions file that cvlnet evaluate wrote"
             raise InputError(f"no predictions inside ({error})", where=path, remedy=remedy) from error
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from cvlnet.evaluate import Predictions
 from cvlnet.files import written_whole
-from cvlnet.fixes import BestFixes, best_fixes
+from cvlnet.fixes import BestFixes, best_fixes, unmapped_fixes
 from cvlnet.metrics import F64, Bools, Interval, found, position_errors_m
 from cvlnet.resampling import CONFIDENCE, I64, Redraws
 
@@ -55,11 +55,26 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Trusted:
+    """What is left if fixes below a confidence are not given.
+
+    coverage: share of the queries that are answered; precision: of the answers, how many are right to 10 m.
+    unmapped: of queries whose place is not on the map, how many would be answered all the same.
+    """
+
+    threshold: float
+    coverage: Interval
+    precision: Interval
+    unmapped: Interval | None
+
+
+@dataclass(frozen=True)
 class SplitFigures:
     """Figures of one gallery. Intervals hold NaN where nothing is there to count, as when no query is found.
 
     found: share of queries whose best fix is right to 10 m, the base of accuracy_found and of the calibration:
     within_1_sigma and within_2_sigma are shares of errors inside the fix's own ellipse (39 % and 86 % when it is true).
+    trusted: None for weights without a measured confidence.
     """
 
     queries: int
@@ -74,6 +89,7 @@ class SplitFigures:
     accuracy_all: Accuracy
     within_1_sigma: Interval
     within_2_sigma: Interval
+    trusted: Trusted | None = None
 
     def recall_at(self, rank: int, radius_m: float) -> Interval:
         """The share within a radius among so many best fixes. Raises KeyError if it was not computed."""
@@ -131,6 +147,21 @@ def _split_figures(predictions: Predictions, name: str) -> SplitFigures:
         accuracy_all=_accuracy(fixes, everyone, redraws),
         within_1_sigma=redraws.mean(fixes.mahalanobis <= 1, is_found),
         within_2_sigma=redraws.mean(fixes.mahalanobis <= 2, is_found),
+        trusted=_trusted(predictions, name, redraws),
+    )
+
+
+def _trusted(predictions: Predictions, name: str, redraws: Redraws) -> Trusted | None:
+    confidence = predictions.confidence
+    if confidence is None:
+        return None
+    fixes, unmapped = best_fixes(predictions, name), unmapped_fixes(predictions, name)
+    answered = fixes.confidence(confidence) >= confidence.threshold
+    return Trusted(
+        threshold=confidence.threshold,
+        coverage=redraws.mean(answered),
+        precision=redraws.mean(fixes.error_m <= FOUND_M, answered),
+        unmapped=None if unmapped is None else redraws.mean(unmapped.confidence(confidence) >= confidence.threshold),
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from cvlnet.confidence import Confidence
 from cvlnet.evaluate import Predictions, Ranking
 from cvlnet.metrics import F64, longitudinal_lateral_m, position_errors_m
 
 I64 = npt.NDArray[np.int64]
 
 ELSEWHERE_M = 10.0  # fixes farther apart than this name two places
+UNMAPPED_M = 50.0  # a tile so far away shows next to nothing of what a query sees
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class BestFixes:
         """The longer half-axis of the one-sigma ellipse, [q]."""
         return np.asarray(np.sqrt(np.linalg.eigvalsh(self.covariance_m2)[:, -1]))
 
+    def confidence(self, of: Confidence) -> F64:
+        """How likely each is right, [q]."""
+        return of.of(self.similarity, self.margin, self.sigma_m)
+
     @property
     def mahalanobis(self) -> F64:
         """The error in units of its own standard deviation, [q]: up to 1 lies within the one-sigma ellipse."""
@@ -52,7 +58,28 @@ class BestFixes:
 
 def best_fixes(predictions: Predictions, split: str) -> BestFixes:
     """Rank one of a split, in the order of its queries."""
+    return _first_ranked(predictions, predictions.rankings[split])
+
+
+def unmapped_fixes(predictions: Predictions, split: str) -> BestFixes | None:
+    """What would be said if the map ended 50 m before each query's place: all of it is wrong.
+
+    Only ranked tiles are left to choose from. None if some query has fewer than two of them.
+    """
     ranking = predictions.rankings[split]
+    true_xy_m = predictions.true_xy_m[ranking.queries]
+    away_m = np.linalg.norm(predictions.tile_xy_m[ranking.tile] - true_xy_m[:, None], axis=-1)
+    mapped = away_m < UNMAPPED_M
+    left = int((~mapped).sum(axis=1).min())
+    if left < 2:
+        return None
+    order = np.argsort(mapped, axis=1, kind="stable")[:, :left]
+    row = np.arange(len(order))[:, None]
+    names = ("tile", "similarity", "xy_m", "covariance_m2")
+    return _first_ranked(predictions, replace(ranking, **{name: getattr(ranking, name)[row, order] for name in names}))
+
+
+def _first_ranked(predictions: Predictions, ranking: Ranking) -> BestFixes:
     true_xy_m, yaw_rad = predictions.true_xy_m[ranking.queries], predictions.yaw_rad[ranking.queries]
     xy_m = ranking.xy_m[:, 0]
     return BestFixes(

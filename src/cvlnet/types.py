@@ -71,7 +71,8 @@ class Fix:
     """Where a clip was taken, by the best displacement within one tile.
 
     offset_m: vehicle relative to the tile's centre, (east, north). covariance_m2: of the offset.
-    similarity: the score; margin: its lead over the best fix that lies elsewhere.
+    similarity: the score; margin: its lead over the best fix that lies elsewhere. confidence: how likely it is right to
+    10 m, 0 to 1; None if that has not been measured for the network.
     """
 
     position: LatLon
@@ -80,3 +81,4 @@ class Fix:
     covariance_m2: tuple[tuple[float, float], tuple[float, float]]
     similarity: float
     margin: float
+    confidence: float | None = None

@@ -68,12 +68,14 @@ def ellipse_xy_m(covariance_m2: Points, confidence: float = CONFIDENCE) -> Array
 
 def to_table(answer: Answer) -> str:
     """The fixes as a Markdown table, a line each."""
-    lines = ["| rank | latitude | longitude | sigma m | similarity | margin |"]
-    lines += ["|-----:|---------:|----------:|--------:|-----------:|-------:|"]
+    lines = ["| rank | latitude | longitude | sigma m | similarity | margin | confidence |"]
+    lines += ["|-----:|---------:|----------:|--------:|-----------:|-------:|-----------:|"]
     for rank, fix in enumerate(answer.fixes, 1):
         sigma_m = sqrt(float(np.linalg.eigvalsh(np.array(fix.covariance_m2))[-1]))
         place = f"{fix.position.latitude_deg:8.6f} | {fix.position.longitude_deg:9.6f}"
-        lines.append(f"| {rank:4} | {place} | {sigma_m:7.1f} | {fix.similarity:10.4f} | {fix.margin:+6.4f} |")
+        trust = "-" if fix.confidence is None else f"{fix.confidence:.3f}"
+        score = f"{fix.similarity:10.4f} | {fix.margin:+6.4f} | {trust:>10}"
+        lines.append(f"| {rank:4} | {place} | {sigma_m:7.1f} | {score} |")
     if answer.errors_m is not None:
         lines = [lines[0] + " error m |", lines[1] + "--------:|"] + [
             f"{line} {error_m:7.1f} |" for line, error_m in zip(lines[2:], answer.errors_m, strict=True)
@@ -129,6 +131,8 @@ def _properties(answer: Answer, index: int) -> dict[str, Any]:
         "similarity": fix.similarity,
         "margin": fix.margin,
     }
+    if fix.confidence is not None:
+        properties["confidence"] = fix.confidence
     return properties | ({"error_m": answer.errors_m[index]} if answer.errors_m is not None else {})
 
 

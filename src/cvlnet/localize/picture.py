@@ -169,7 +169,8 @@ def _draw_close(axes: Any, answer: Answer, overhead: _Overhead) -> None:
     axes.scatter(x, y, s=60, color=_BEST, edgecolor="black", zorder=4, label="best fix and heading")
     _draw_truth(axes, answer, overhead)
     error = f", error {answer.errors_m[0]:.1f} m" if answer.errors_m is not None else ""
-    axes.set_title(f"best fix: margin {best.margin:.3f}{error}", fontsize=11)
+    trust = f"margin {best.margin:.3f}" if best.confidence is None else f"confidence {best.confidence:.0%}"
+    axes.set_title(f"best fix: {trust}{error}", fontsize=11)
     axes.legend(loc="upper right", fontsize=9, framealpha=0.85)
 
 

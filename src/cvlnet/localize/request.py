@@ -62,7 +62,8 @@ def answer(
 
     Raises InputError as the readers and `encode_region` do, and if the clip's true place is known and not searched.
     """
-    model = load_model(weights)[0].to(named_device(device))
+    model, provenance = load_model(weights)
+    model.to(named_device(device))
     recording = _recording(clip_files)
     newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame
     spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.step, (clip_files.camera,))
@@ -74,7 +75,7 @@ def answer(
     if truth is not None:
         _require_searched(truth, region, image, f"{recording.name}, frame {newest}")
     scores = search(model, clip, region)
-    fixes = distinct(region, scores, model.sharpness.item(), most=most)
+    fixes = distinct(region, scores, model.sharpness.item(), most=most, confidence=provenance.confidence)
     return Answer(clip, image, region, scores, fixes, truth)
 
 

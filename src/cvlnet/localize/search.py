@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from cvlnet.confidence import Confidence
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.fixes import ELSEWHERE_M
 from cvlnet.geo import LatLon
@@ -64,6 +65,7 @@ def distinct(
     *,
     most: int | None = MOST_FIXES,
     elsewhere_m: float = ELSEWHERE_M,
+    confidence: Confidence | None = None,
 ) -> tuple[Fix, ...]:
     """The peaks of the scores as fixes, best first: one within ``elsewhere_m`` of a better one is dropped.
 
@@ -79,7 +81,7 @@ def distinct(
         best = int(left.argmax())
         elsewhere = np.linalg.norm(xy_m - xy_m[best], axis=1) > elsewhere_m
         rival = float(heights[int(elsewhere.argmax())]) if elsewhere.any() else lowest
-        fixes.append(_fix(region, peaks[best], _decode(region, scores, peaks[best], sharpness), rival))
+        fixes.append(_fix(region, peaks[best], _decode(region, scores, peaks[best], sharpness), rival, confidence))
         left &= elsewhere
         left[best] = False
     return tuple(fixes)
@@ -104,13 +106,15 @@ def _decode(region: Region, scores: Tensor, peak: Tensor, sharpness: float) -> D
     return ScoreVolume(own.double(), region.places.cell_m).decode(sharpness)
 
 
-def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float) -> Fix:
+def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float, confidence: Confidence | None) -> Fix:
     center_m = region.tile_center_m(peak)
     xy_m = region.places.xy_m(peak.double()) + decoded.offset_m
     latitude_deg, longitude_deg = region.frame.latlon_deg(center_m.numpy()).tolist()
     east_m, north_m = (xy_m - center_m).tolist()
     first, second = decoded.covariance_m2.tolist()
     similarity = float(decoded.similarity)
+    sigma_m = np.sqrt(np.linalg.eigvalsh(decoded.covariance_m2.numpy())[-1])
+    trust = None if confidence is None else confidence.of(np.array(similarity), np.array(similarity - rival), sigma_m)
     return Fix(
         position=LatLon(*region.frame.latlon_deg(xy_m.numpy()).tolist()),
         tile=f"{latitude_deg:.6f}_{longitude_deg:.6f}",
@@ -118,6 +122,7 @@ def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float) -> Fix:
         covariance_m2=((first[0], first[1]), (second[0], second[1])),
         similarity=similarity,
         margin=similarity - rival,
+        confidence=None if trust is None else float(trust),
     )
 
 

@@ -61,13 +61,18 @@ def precision_over_answered(predictions: Predictions, split: str, theme: Theme) 
     fixes = best_fixes(predictions, split)
     figure = theme.figure(6.4, 4.2)
     axes = figure.add_subplot()
-    title = f"Does it know when it is right? ({split})"
-    theme.dress(axes, title, "share of queries answered, largest margin first", "share of the answers that are right")
-    answered, right = _precision(fixes)
-    axes.plot(answered, right, color=theme.series[1], linewidth=2, label=f"right to {FOUND_M:.0f} m, by margin")
+    title, confidence = f"Does it know when it is right? ({split})", predictions.confidence
+    measure = "margin" if confidence is None else "confidence"
+    theme.dress(axes, title, f"share of queries answered, largest {measure} first", "share of the answers that are right")
+    trust = fixes.margin if confidence is None else fixes.confidence(confidence)
+    answered, right = _precision(fixes, trust)
+    axes.plot(answered, right, color=theme.series[1], linewidth=2, label=f"right to {FOUND_M:.0f} m, by {measure}")
+    if confidence is not None:
+        coverage = float((trust >= confidence.threshold).mean())
+        axes.axvline(coverage, color=theme.faint, linewidth=1.2, label=f"answered from {confidence.threshold:.2f} on")
     all_right = float(right[-1])
     axes.axhline(
-        all_right, color=theme.faint, linewidth=1.2, linestyle=(0, (2, 2)), label="if the margin were worthless"
+        all_right, color=theme.faint, linewidth=1.2, linestyle=(0, (2, 2)), label=f"if the {measure} were worthless"
     )
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -109,9 +114,9 @@ def _bar(axes: Axes, fix_map: FixMap) -> None:
     text.set_path_effects([withStroke(linewidth=2.5, foreground=EDGE)])
 
 
-def _precision(fixes: BestFixes) -> tuple[F64, F64]:
-    """Shares of queries answered, and of right ones among them, from the largest margin on."""
-    right = (fixes.error_m <= FOUND_M)[np.argsort(-fixes.margin, kind="stable")]
+def _precision(fixes: BestFixes, trust: F64) -> tuple[F64, F64]:
+    """Shares of queries answered, and of right ones among them, from the most trusted on."""
+    right = (fixes.error_m <= FOUND_M)[np.argsort(-trust, kind="stable")]
     number = np.arange(1, len(right) + 1)
     return number / len(right), np.cumsum(right) / number
 

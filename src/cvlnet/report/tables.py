@@ -46,7 +46,8 @@ def markdown(figures: Figures) -> str:
 
 def tables(figures: Figures) -> tuple[Table, ...]:
     """Every figure, a column for each gallery."""
-    return (_recall(figures), _errors(figures), _accuracy(figures), _calibration(figures))
+    trusted = (_trusted(figures),) if any(split.trusted for split in figures.splits.values()) else ()
+    return (_recall(figures), _errors(figures), *trusted, _accuracy(figures), _calibration(figures))
 
 
 def percent(interval: Interval, digits: int = 1) -> str:
@@ -129,3 +130,17 @@ def _calibration(figures: Figures) -> Table:
     ]
     note = f"Among the queries found to {FOUND_M:.0f} m. More than asked for: too cautious; less: too sure of itself."
     return _table("Does the stated uncertainty hold?", figures, rows, note)
+
+
+def _trusted(figures: Figures) -> Table:
+    def show(split: SplitFigures, name: str) -> str:
+        interval = None if split.trusted is None else getattr(split.trusted, name)
+        return "none to count" if interval is None else percent(interval)
+
+    rows: list[tuple[str, Callable[[SplitFigures], str]]] = [
+        ("queries answered", lambda s: show(s, "coverage")),
+        (f"of the answers right to {FOUND_M:.0f} m", lambda s: show(s, "precision")),
+        ("answered though the place is not on the map", lambda s: show(s, "unmapped")),
+    ]
+    note = "Answers are fixes whose confidence reaches the threshold that gave 99 % precision where it was measured."
+    return _table("Does it know when it does not know?", figures, rows, note)

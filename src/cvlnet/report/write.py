@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from math import isnan
@@ -95,6 +95,7 @@ def evaluate_and_report(
         model, root, clip_spec, splits=splits, most_queries=most_queries, cache=pictures, workers=workers,
         published_decoding=published_decoding, progress=progress,
     )  # fmt: skip
+    predictions = replace(predictions, confidence=provenance.confidence)
     predictions.save(out / "predictions.npz")
     evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, pictures)
     return write_report(out, evaluated, wording or _evaluation(root, weights), cases=cases, progress=progress)
@@ -190,8 +191,9 @@ def _plots(out: Path, predictions: Predictions, shown: str) -> tuple[Picture, ..
     sure = Picture(
         "plots/precision",
         "Share of right answers over the share of queries answered",
-        "Fixes sorted by their margin, the lead over the best fix elsewhere: when it answers only if it is sure, it is "
-        "right more often. The farther the line stays above the dashed one, the better it knows.",
+        "Fixes sorted by their confidence, or by their margin, the lead over the best fix elsewhere: when it answers "
+        "only if it is sure, it is right more often. The farther the line stays above the dashed one, the better it "
+        "knows.",
     )
     errors = Picture("plots/errors", "Histograms of the errors", "Left: all queries. Right: those found.", wide=True)
     return (
