@@ -57,6 +57,14 @@ def test_a_resumed_training_has_the_same_losses_and_weights(run, tmp_path, monke
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_town_for_tests_chooses_nothing(run, tmp_path):
+    (tmp_path / "test-town").mkdir()
+    (tmp_path / "test-town" / "dataset.json").write_text(json.dumps({"role": "test"}))
+    with pytest.raises(InputError, match="for tests, not for validation"):
+        train(MODEL, CONFIG, replace(run, validation=(tmp_path / "test-town",)))
+    assert not run.out.exists()
+
+
 def test_checkpoints_tell_where_they_come_from(run):
     figures = train(MODEL, CONFIG, run)
     model, provenance = load_model(run.out / BEST)

@@ -28,7 +28,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.batches import SpacedBatchSampler
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
-from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.kitti_cvl import read_recordings, read_split, refuse_test_data
 from cvlnet.data.labels import has_labels
 from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
 from cvlnet.errors import InputError
@@ -140,6 +140,8 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
             where=model_config.published,
             remedy="configure the parts instead: backbone, projection, fusion",
         )
+    for root in run.validation:
+        refuse_test_data(root)
     torch.manual_seed(config.seed)
     model = build_model(model_config).to(run.device)
     samples = training_samples(run, model, config)

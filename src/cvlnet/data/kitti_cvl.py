@@ -141,6 +141,16 @@ def require_trainable(root: Path) -> None:
         )
 
 
+def refuse_test_data(root: Path) -> None:
+    """Raise InputError if ``root`` is a town that is kept for tests: nothing is chosen by it."""
+    if _dataset(root).get("role") == "test":
+        raise InputError(
+            "this data set is for tests, not for validation",
+            where=root / "dataset.json",
+            remedy="take a town of a validation seed (100000 to 199999)",
+        )
+
+
 def read_recordings(split: Split, *, nominal_mounting: bool = False) -> dict[str, Recording]:
     """The drives of a split's queries, by name. Raises InputError as `cvlnet.data.kitti.read_drive` does."""
     names = sorted({query.recording for query in split.queries})
