@@ -8,8 +8,8 @@ import pytest
 
 from cvlnet.calibrate import calibrate, fit_to
 from cvlnet.checkpoint import Provenance, load_network, load_tensors, save_tensors
-from cvlnet.config import ModelConfig
 from cvlnet.confidence import Confidence
+from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.evaluate import Predictions
 from cvlnet.figures import figures_of

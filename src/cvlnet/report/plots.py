@@ -63,7 +63,9 @@ def precision_over_answered(predictions: Predictions, split: str, theme: Theme) 
     axes = figure.add_subplot()
     title, confidence = f"Does it know when it is right? ({split})", predictions.confidence
     measure = "margin" if confidence is None else "confidence"
-    theme.dress(axes, title, f"share of queries answered, largest {measure} first", "share of the answers that are right")
+    theme.dress(
+        axes, title, f"share of queries answered, largest {measure} first", "share of the answers that are right"
+    )
     trust = fixes.margin if confidence is None else fixes.confidence(confidence)
     answered, right = _precision(fixes, trust)
     axes.plot(answered, right, color=theme.series[1], linewidth=2, label=f"right to {FOUND_M:.0f} m, by {measure}")
