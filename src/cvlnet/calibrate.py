@@ -1,4 +1,4 @@
-"""Measure how far a network's fixes can be trusted, on towns that it was not trained on, and write it into its weights."""
+"""Measure how far fixes can be trusted, on towns that training never saw, and write it into the weights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How likely a fix is right, from what the match says of itself: its score, its lead over other places, its spread.
 
-A logistic regression, fitted once for a network on towns that it never saw (`fit`), on queries whose place is on the map
-and on queries whose place is not, and kept with the weights.
+A logistic regression, fitted once for a network on towns that it never saw (`fit`), on queries whose place is on the
+map and on queries whose place is not, and kept with the weights.
 """
 
 from __future__ import annotations
