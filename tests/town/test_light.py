@@ -72,3 +72,12 @@ def test_strength_zero_is_the_same_weather_for_every_seed() -> None:
     lights = [drive_light(np.random.default_rng(seed), 0.0, 0.0, 0.0) for seed in (1, 2)]
     assert lights[0].sun == lights[1].sun
     np.testing.assert_array_equal(lights[0].toward_sun, lights[1].toward_sun)
+
+
+def test_trees_are_bare_only_where_it_is_asked_for() -> None:
+    def shares(strength: float) -> list[float]:
+        return [flight_light(np.random.default_rng(seed), 1.0, 1.0, 1.0, strength).leafless for seed in range(200)]
+
+    assert set(shares(0.0)) == {0.0}
+    assert 0.2 < np.mean(np.array(shares(1.0)) > 0) < 0.4
+    assert min(shares(10.0)) >= 0.3

@@ -1,5 +1,6 @@
 """The overhead picture: true to the grid without nuisances, shifted by strips with them."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -56,3 +57,21 @@ def test_misregistration_has_the_size_that_it_claims(strength: float, expected_m
         for strip in plan_flight(np.random.default_rng(seed), nuisances, 3000, 0.2).strips
     ]
     assert np.sqrt((np.array(offsets) ** 2).sum(1).mean()) == pytest.approx(expected_m, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["oblique", "coarse", "seams", "overhead_text"])
+def test_what_is_asked_for_is_seen(name: str) -> None:
+    asked = replace(Nuisances.none(), **{name: 10.0})
+    assert not np.array_equal(picture(Nuisances.none(), 1), picture(asked, 1))
+
+
+def test_oblique_flights_lean_far_and_others_little() -> None:
+    def leans(nuisances: Nuisances) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        flights = [plan_flight(np.random.default_rng(seed), nuisances, 3000, 0.2) for seed in range(100)]
+        return np.array([np.abs(strip.lean).max() for flight in flights for strip in flight.strips])
+
+    assert leans(Nuisances()).max() <= 0.06
+    slanted = leans(Nuisances(oblique=1.0))
+    assert 0.15 < (slanted > 0.06).mean() < 0.4
+    assert slanted.max() <= 0.25
+    assert leans(Nuisances.none()).max() == 0

@@ -54,3 +54,16 @@ def test_leaves_and_bars_have_holes(material: Material, seed: int) -> None:
     nearness, triangle = empty_picture(view)
     rasterise(view, quad((-2, -2, 0), (2, -2, 0), (2, 2, 0), (-2, 2, 0), material, seed=seed), nearness, triangle)
     assert 0.2 < (triangle >= 0).mean() < 0.95
+
+
+def test_bare_trees_are_seen_through_and_conifers_are_not() -> None:
+    view = overhead(GRID)
+
+    def covered(material: Material, leafless: float) -> int:
+        nearness, triangle = empty_picture(view)
+        sheet = quad((-5, -5, 2), (5, -5, 2), (5, 5, 2), (-5, 5, 2), material, seed=3)
+        rasterise(view, sheet, nearness, triangle, leafless)
+        return int((triangle >= 0).sum())
+
+    assert 0 < covered(Material.FOLIAGE, 1.0) < 0.7 * covered(Material.FOLIAGE, 0.0)
+    assert covered(Material.NEEDLES, 1.0) == covered(Material.NEEDLES, 0.0)

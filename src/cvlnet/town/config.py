@@ -11,32 +11,37 @@ Preset = Literal["tiny", "demo", "bench", "streets"]
 
 @dataclass(frozen=True)
 class Nuisances:
-    """Strength of everything that makes the two views differ; 1 is the default, 0 switches one off, 2 doubles it.
+    """Strength of everything that makes the two views differ; 1 is usual, 0 switches one off, 2 doubles it.
+
+    The last eight are off unless they are asked for.
 
     Attributes:
         parked_changes: Share of parked cars that differ between the two times.
         traffic: Density of moving cars, in both views.
         alterations: Sheds, containers, repainted or worn markings, cut trees.
         misregistration: Of the overhead image, about 1.5 m, constant in each flight strip.
-        lean: Of buildings and trees in the overhead image, as it is not taken from straight above.
         overhead_light: Sun, haze and colour cast of the overhead image.
         overhead_shadows: Shadows in the overhead image.
         season: Leaves, grass and fields in the overhead image.
-        leafless: Bare trees, in the overhead image or in the frames.
-        overhead_blur: Blur of the overhead image, and images of half the resolution.
+        overhead_blur: Blur of the overhead image.
         overhead_noise: Noise of the overhead image.
         overhead_jpeg: Compression of the overhead image.
-        overhead_text: Writing of the imagery's owner across the overhead image.
-        rig: Height, focal length, tilt and picture of the camera, which are KITTI's without.
         camera_light: Sun, sky, colour and wetness of the road in the frames.
         camera_shadows: Shadows in the frames.
-        exposure: Over- and underexposure of the frames, and their contrast.
-        windscreen: Bonnet, wiper, dirt and reflections in the frames.
+        exposure: Over- and underexposure of the frames.
         motion_blur: Of the frames.
         camera_noise: Noise of the frames.
         shake: Pitch and roll of the body, about 0.4 degrees, and how far the cameras are askew on it.
         unevenness: Of the ground, decimetres over tens of metres.
         oxts_noise: Position, heading, pitch and roll as a good GPS/IMU unit measures them.
+        rig: Height, focal length, tilt and picture of the camera, which are KITTI's without.
+        contrast: Of the frames, and how far their exposure follows the light.
+        windscreen: Bonnet, wiper, dirt and reflections in the frames.
+        leafless: Bare trees, in the overhead image or in the frames.
+        oblique: Overhead images that are not taken from straight above: what is high leans far.
+        coarse: Overhead images of half the resolution.
+        seams: Strips of the overhead image that differ in light and colour.
+        overhead_text: Writing of the imagery's owner across the overhead image.
 
     """
 
@@ -44,25 +49,28 @@ class Nuisances:
     traffic: float = 1.0
     alterations: float = 1.0
     misregistration: float = 1.0
-    lean: float = 1.0
     overhead_light: float = 1.0
     overhead_shadows: float = 1.0
     season: float = 1.0
-    leafless: float = 1.0
     overhead_blur: float = 1.0
     overhead_noise: float = 1.0
     overhead_jpeg: float = 1.0
-    overhead_text: float = 1.0
-    rig: float = 1.0
     camera_light: float = 1.0
     camera_shadows: float = 1.0
     exposure: float = 1.0
-    windscreen: float = 1.0
     motion_blur: float = 1.0
     camera_noise: float = 1.0
     shake: float = 1.0
     unevenness: float = 1.0
     oxts_noise: float = 1.0
+    rig: float = 0.0
+    contrast: float = 0.0
+    windscreen: float = 0.0
+    leafless: float = 0.0
+    oblique: float = 0.0
+    coarse: float = 0.0
+    seams: float = 0.0
+    overhead_text: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

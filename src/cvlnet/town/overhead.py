@@ -27,7 +27,7 @@ CHUNK_PX = 512
 SUPERSAMPLING = 2  # in each direction
 MISREGISTRATION_M = 1.5
 UPRIGHT, OBLIQUE = 0.06, 0.25  # largest metres by which a metre of height leans, in most flights and in some
-OBLIQUE_SHARE, COARSE_SHARE, TEXT_SHARE = 0.25, 0.35, 0.15  # of the flights
+OBLIQUE_SHARE, COARSE_SHARE, TEXT_SHARE = 0.3, 0.4, 0.2  # of the flights
 WRITING = ("Imagery", "Geodata", "Survey", "Aerial 24", "(c) Maps", "Sample")
 
 
@@ -64,11 +64,12 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
     count = int(rng.integers(1, 4)) if cols * cell_m > 300 else 1
     edges = [0, *sorted(int(cols * (k + rng.uniform(-0.2, 0.2)) / count) for k in range(1, count)), cols]
     strips = []
-    slant = OBLIQUE if rng.random() < OBLIQUE_SHARE * nuisances.lean else UPRIGHT
+    slant = OBLIQUE if rng.random() < OBLIQUE_SHARE * nuisances.oblique else UPRIGHT
     for first, stop in pairwise(edges):
         east_m, north_m = rng.normal(0.0, MISREGISTRATION_M / np.sqrt(2), 2) * nuisances.misregistration
-        lean = rng.uniform(-slant, slant, 2) * min(nuisances.lean, 2.0)
-        gain = 1.0 + nuisances.overhead_light * (0.08 * rng.uniform(-1, 1) + rng.normal(0.0, 0.015, 3))
+        lean = rng.uniform(-slant, slant, 2) * min(max(nuisances.misregistration, nuisances.oblique), 2.0)
+        gain = 1.0 + 0.05 * nuisances.overhead_light * rng.uniform(-1, 1)
+        gain = gain + nuisances.seams * (0.06 * rng.normal() + 0.02 * rng.normal(0.0, 1.0, 3))
         strips.append(Strip(first, stop, (float(east_m), float(north_m)), (float(lean[0]), float(lean[1])), gain))
     light = min(nuisances.overhead_light, 2.0)
     quality = round(100 - 22 * nuisances.overhead_jpeg * float(rng.uniform(0.4, 1.2)))
@@ -81,7 +82,7 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
         blur_sigma_px=0.9 * nuisances.overhead_blur * float(rng.uniform(0.2, 1.0)),
         noise=2.5 * nuisances.overhead_noise * float(rng.uniform(0.4, 1.3)),
         jpeg_quality=max(quality, 20) if nuisances.overhead_jpeg > 0 else None,
-        coarser=float(rng.uniform(1.3, 2.2)) if rng.random() < COARSE_SHARE * nuisances.overhead_blur else 1.0,
+        coarser=float(rng.uniform(1.3, 2.2)) if rng.random() < COARSE_SHARE * nuisances.coarse else 1.0,
         text=str(rng.choice(WRITING)) if rng.random() < TEXT_SHARE * nuisances.overhead_text else None,
         seed=int(rng.integers(2**31)),
     )

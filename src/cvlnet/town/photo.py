@@ -48,15 +48,15 @@ def drive_photo(rng: np.random.Generator, nuisances: Nuisances, camera: Camera, 
     """Draw the exposure's course, the colour cast, the noise and the windscreen of one drive."""
     phase, period_s = rng.uniform(0, 2 * np.pi, 3), rng.uniform(4.0, 25.0, 3)
     waves = np.sin(2 * np.pi * time_s[:, None] / period_s + phase).sum(1) / 3
-    offset, cast = float(rng.normal(0.0, 0.28)), rng.normal(0.0, 0.03, 3) + np.array([-0.01, 0.0, 0.02])
+    offset, cast = float(rng.normal(0.0, 0.16)), rng.normal(0.0, 0.03, 3) + np.array([-0.01, 0.0, 0.02])
     return DrivePhoto(
         exposure=np.exp(nuisances.exposure * (offset + 0.15 * waves)),
-        automatic=float(np.clip(0.55 + 0.2 * nuisances.exposure * rng.uniform(-1, 1), 0.0, 0.9)),
+        automatic=float(np.clip(0.55 + 0.25 * nuisances.contrast * rng.uniform(-1, 1), 0.0, 0.9)),
         cast=1.0 + nuisances.camera_light * cast,
         vignetting=0.35 * min(nuisances.camera_light, 2.0) * float(rng.uniform(0.5, 1.0)),
         noise=0.014 * nuisances.camera_noise * float(rng.uniform(0.6, 1.5)),
         shutter_s=0.006 * nuisances.motion_blur * float(rng.uniform(0.4, 1.3)),
-        contrast=float(np.clip(0.8 + 0.5 * nuisances.exposure * rng.uniform(-1.0, 0.4), 0.0, 1.0)),
+        contrast=float(np.clip(0.8 + 0.5 * nuisances.contrast * rng.uniform(-1.0, 0.4), 0.0, 1.0)),
         windscreen=make_windscreen(rng, nuisances.windscreen, camera.height_px, camera.width_px),
         seed=int(rng.integers(2**31)),
     )
