@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 Fusion = Literal[
     "visibility",
@@ -67,6 +67,7 @@ class ModelConfig:
     published: str | None = None
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         for name in ("image_width_px", "image_height_px"):
             side = getattr(self, name)
             _check(side % 16 == 0 and 16 <= side <= 8192, name, "a multiple of 16 from 16 to 8192", self)
@@ -174,6 +175,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
@@ -187,6 +189,14 @@ class TrainConfig:
             _check(getattr(self, name) >= 0, name, "not negative", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
+
+
+def _check_choices(config: object) -> None:
+    """Raise ValueError if a field is none of its choices: a file may say anything."""
+    for name, hint in get_type_hints(type(config)).items():
+        choices = get_args(hint)
+        if get_origin(hint) is Literal:
+            _check(getattr(config, name) in choices, name, f"one of {', '.join(map(str, choices))}", config)
 
 
 def _check(holds: bool, name: str, rule: str, config: object) -> None:
