@@ -18,12 +18,13 @@ def test_a_training_that_cannot_be_is_refused(name, value):
         TrainConfig(**{name: value})
 
 
-@pytest.mark.parametrize("change", [{"backbone": "resnet"}, {"fusion": "sum"}, {"image_fit": "bottom"}])
-def test_what_is_none_of_the_choices_is_refused(change):
-    with pytest.raises(ValueError, match=r"must be one of"):
-        ModelConfig(**change)
-    with pytest.raises(ValueError, match=r"TrainConfig\.loss must be one of infonce, soft_margin"):
-        TrainConfig(loss="triplet")
+@pytest.mark.parametrize(
+    ("config", "name"), [(ModelConfig(), "backbone"), (ModelConfig(), "image_fit"), (TrainConfig(), "loss")]
+)
+def test_what_is_none_of_the_choices_is_refused(config, name):
+    object.__setattr__(config, name, "bottom")  # as from a file: arguments are type-checked in tests
+    with pytest.raises(ValueError, match=f"{name} must be one of .*, not 'bottom'"):
+        config.__post_init__()
 
 
 @pytest.mark.parametrize("heights_m", [(), (1.5,), (0.0, float("nan")), (0.0,) * 17])
