@@ -76,7 +76,7 @@ def test_the_weights_keep_their_confidence_and_everything_else(tiny_town, tmp_pa
 
 
 def test_data_for_tests_and_networks_that_find_nothing_are_refused(tiny_town, tmp_path):
-    (tmp_path / "dataset.json").write_text(json.dumps({"role": "test"}))
+    (tmp_path / "dataset.json").write_text(json.dumps({"role": "test", "tile": {"m_per_px": 0.2, "size_px": 800}}))
     save_tensors(tmp_path / "w.safetensors", build_model(MODEL).state_dict(), Provenance(MODEL))
     with pytest.raises(InputError, match="for tests, not for validation"):
         calibrate(tmp_path / "w.safetensors", [tmp_path], tmp_path / "out.safetensors")

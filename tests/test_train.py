@@ -59,7 +59,9 @@ def test_a_resumed_training_has_the_same_losses_and_weights(run, tmp_path, monke
 
 def test_a_town_for_tests_chooses_nothing(run, tmp_path):
     (tmp_path / "test-town").mkdir()
-    (tmp_path / "test-town" / "dataset.json").write_text(json.dumps({"role": "test"}))
+    (tmp_path / "test-town" / "dataset.json").write_text(
+        json.dumps({"role": "test", "tile": {"m_per_px": 0.2, "size_px": 800}})
+    )
     with pytest.raises(InputError, match="for tests, not for validation"):
         train(MODEL, CONFIG, replace(run, validation=(tmp_path / "test-town",)))
     assert not run.out.exists()

@@ -6,7 +6,7 @@ map and on queries whose place is not, and kept with the weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -59,10 +59,9 @@ def fit(similarity: F64, margin: F64, sigma_m: F64, right: Bools) -> Confidence:
         curvature = (design.T * (likely * (1 - likely))) @ design + _RIDGE * np.eye(4)
         weights = weights - np.linalg.solve(curvature, gradient)
     slopes = weights[1:] / scale
-    bias = float(weights[0] - slopes @ mean)
-    found = Confidence(bias, *(float(slope) for slope in slopes), threshold=1.0)
-    confidence = found.of(similarity, margin, sigma_m)
-    return Confidence(bias, found.similarity, found.margin, found.log_sigma, threshold_of(confidence, right))
+    bias, (of_similarity, of_margin, of_log_sigma) = float(weights[0] - slopes @ mean), slopes.tolist()
+    unbounded = Confidence(bias, of_similarity, of_margin, of_log_sigma, threshold=1.0)
+    return replace(unbounded, threshold=threshold_of(unbounded.of(similarity, margin, sigma_m), right))
 
 
 def threshold_of(confidence: F64, right: Bools, precision: float = PRECISION) -> float:

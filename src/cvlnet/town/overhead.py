@@ -68,8 +68,8 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
     for first, stop in pairwise(edges):
         east_m, north_m = rng.normal(0.0, MISREGISTRATION_M / np.sqrt(2), 2) * nuisances.misregistration
         lean = rng.uniform(-slant, slant, 2) * min(max(nuisances.misregistration, nuisances.oblique), 2.0)
-        gain = 1.0 + 0.05 * nuisances.overhead_light * rng.uniform(-1, 1)
-        gain = gain + nuisances.seams * (0.06 * rng.normal() + 0.02 * rng.normal(0.0, 1.0, 3))
+        light, tint = 0.05 * nuisances.overhead_light * rng.uniform(-1, 1), rng.normal(0.0, 0.02, 3)
+        gain = 1.0 + light + nuisances.seams * (rng.normal(0.0, 0.06) + tint)
         strips.append(Strip(first, stop, (float(east_m), float(north_m)), (float(lean[0]), float(lean[1])), gain))
     light = min(nuisances.overhead_light, 2.0)
     quality = round(100 - 22 * nuisances.overhead_jpeg * float(rng.uniform(0.4, 1.2)))
