@@ -30,14 +30,17 @@ def localize(
     near: LatLon | None = None,
     radius_m: float = NEAR_M,
     most: int = MOST_FIXES,
+    confidence: Confidence | None = None,
 ) -> tuple[Fix, ...]:
     """Where on an overhead image a clip, batch shape [frames], was taken: fixes of different places, best first.
 
-    To ask one image many times, encode it once (`encode_region`) and use `search` and `distinct`.
+    To ask one image many times, encode it once (`encode_region`) and use `search` and `distinct`. confidence: measured
+    for the model, kept with its weights.
     Raises InputError if nothing of the image lies within ``radius_m`` of ``near``.
     """
     region = encode_region(model, image, near=near, radius_m=radius_m)
-    return distinct(region, search(model, clip, region), model.sharpness.item(), most=most)
+    scores = search(model, clip, region)
+    return distinct(region, scores, model.sharpness.item(), most=most, confidence=confidence)
 
 
 def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
