@@ -23,7 +23,7 @@ from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.network import MatchingNetwork
 from cvlnet.model.published import PublishedNetwork, lengths_over_time, published_network, read_published
 from cvlnet.model.reference import Variant
-from cvlnet.tensorfile import read_tensors, write_tensors
+from cvlnet.tensorfile import misfits, read_tensors, write_tensors
 
 FORMAT = 1
 _KEY = "cvlnet"
@@ -37,7 +37,8 @@ Config = TypeVar("Config", ModelConfig, TrainConfig)
 class Provenance:
     """Where weights come from. data: fingerprints of the data sets; figures: of the validation.
 
-    confidence: how the network's fixes are to be trusted, once that has been measured.
+    confidence: how the network's fixes are to be trusted, once that has been measured. published: the name of a
+    published network, which ``model`` describes as far as it can.
     """
 
     model: ModelConfig
@@ -46,6 +47,7 @@ class Provenance:
     step: int = 0
     figures: Mapping[str, float] | None = None
     confidence: Confidence | None = None
+    published: str | None = None
 
     @property
     def recognises(self) -> bool:
@@ -68,12 +70,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Provenance]:
 def load_network(path: Path) -> tuple[MatchingNetwork, Provenance]:
     """A network with the weights of a file, in evaluation mode. Raises InputError as `load_tensors` and `fill`."""
     tensors, provenance = load_tensors(path)
-    published = provenance.model.published
     network: MatchingNetwork
-    if published is None:
+    if provenance.published is None:
         network = build_model(provenance.model)
     else:
-        network = PublishedNetwork(_variant(published, path), lengths_over_time(tensors))
+        network = PublishedNetwork(_variant(provenance.published, path), lengths_over_time(tensors))
     fill(network, tensors, path)
     return network.eval(), provenance
 
@@ -94,7 +95,7 @@ def convert(published: Path, name: str, out: Path) -> None:
     """
     variant = _variant(name, published)
     network = published_network(variant, read_published(published), published)
-    save_tensors(out, network.state_dict(), Provenance(ModelConfig(published=variant.name)))
+    save_tensors(out, network.state_dict(), Provenance(ModelConfig.paper(), published=variant.name))
 
 
 def shipped_weights() -> Path:
@@ -107,18 +108,10 @@ def shipped_weights() -> Path:
 
 def fill(model: MatchingNetwork, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Put tensors into a model. Raises InputError that lists names which are missing, unknown or of another shape."""
-    expected = model.state_dict()
-    missing = sorted(expected.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - expected.keys())
-    misshapen = sorted(k for k in expected.keys() & tensors.keys() if expected[k].shape != tensors[k].shape)
-    wrong = [
-        f"{title} {', '.join(names)}"
-        for title, names in (("missing", missing), ("unknown", unknown), ("of another shape", misshapen))
-        if names
-    ]
+    wrong = misfits(model.state_dict(), tensors)
     if wrong:
         remedy = "give weights of this model's configuration"
-        raise InputError(f"the tensors do not fit the model: {'; '.join(wrong)}", where=where, remedy=remedy)
+        raise InputError(f"the tensors do not fit the model: {wrong}", where=where, remedy=remedy)
     model.load_state_dict(dict(tensors))
 
 
@@ -142,6 +135,7 @@ def _provenance(header: Any, path: Path) -> Provenance:
             step=int(header["step"]),
             figures=header["figures"],
             confidence=None if header.get("confidence") is None else Confidence(**header["confidence"]),
+            published=header.get("published"),
         )
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=_REMEDY) from error

@@ -44,7 +44,6 @@ class ModelConfig:
         uncertainty: Scores are divided by how unlikely a vehicle is at a place, which is learned.
         channels: Of the projected features.
         descriptor_channels: Of what is compared.
-        published: Not ours, but the published network of this name, which has no other setting.
 
     """
 
@@ -64,7 +63,6 @@ class ModelConfig:
     uncertainty: bool = True
     channels: int = 32
     descriptor_channels: int = 16
-    published: str | None = None
 
     def __post_init__(self) -> None:
         _check_choices(self)

@@ -147,15 +147,15 @@ def _split_figures(predictions: Predictions, name: str) -> SplitFigures:
         accuracy_all=_accuracy(fixes, everyone, redraws),
         within_1_sigma=redraws.mean(fixes.mahalanobis <= 1, is_found),
         within_2_sigma=redraws.mean(fixes.mahalanobis <= 2, is_found),
-        trusted=_trusted(predictions, name, redraws),
+        trusted=_trusted(predictions, name, fixes, redraws),
     )
 
 
-def _trusted(predictions: Predictions, name: str, redraws: Redraws) -> Trusted | None:
+def _trusted(predictions: Predictions, name: str, fixes: BestFixes, redraws: Redraws) -> Trusted | None:
     confidence = predictions.confidence
     if confidence is None:
         return None
-    fixes, unmapped = best_fixes(predictions, name), unmapped_fixes(predictions, name)
+    unmapped = unmapped_fixes(predictions, name)
     answered = fixes.confidence(confidence) >= confidence.threshold
     return Trusted(
         threshold=confidence.threshold,

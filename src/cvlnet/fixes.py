@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cvlnet.confidence import Confidence
 from cvlnet.evaluate import Predictions, Ranking
-from cvlnet.metrics import F64, longitudinal_lateral_m, position_errors_m
+from cvlnet.metrics import F64, longitudinal_lateral_m, position_errors_m, sigma_m
 
 I64 = npt.NDArray[np.int64]
 
@@ -42,7 +42,7 @@ class BestFixes:
     @property
     def sigma_m(self) -> F64:
         """The longer half-axis of the one-sigma ellipse, [q]."""
-        return np.asarray(np.sqrt(np.linalg.eigvalsh(self.covariance_m2)[:, -1]))
+        return sigma_m(self.covariance_m2)
 
     def confidence(self, of: Confidence) -> F64:
         """How likely each is right, [q]."""

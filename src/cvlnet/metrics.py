@@ -31,6 +31,11 @@ def found(errors_m: F64, k: int, radius_m: float) -> Bools:
     return np.asarray((errors_m[:, :k] <= radius_m).any(axis=1))
 
 
+def sigma_m(covariance_m2: F64) -> F64:
+    """The longer half-axis of the one-sigma ellipse of covariances [*batch, 2, 2]."""
+    return np.asarray(np.sqrt(np.linalg.eigvalsh(covariance_m2)[..., -1]))
+
+
 def longitudinal_lateral_m(error_xy_m: F64, yaw_rad: F64) -> F64:
     """Errors (east, north), [Q, 2], as (ahead, to the left) of vehicles with the given headings, [Q, 2]."""
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)

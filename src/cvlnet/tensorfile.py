@@ -25,6 +25,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], key: str, header: M
         save_file(plain, temporary, metadata={key: json.dumps(header)})
 
 
+def misfits(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], *, missing: str = "missing") -> str:
+    """What keeps tensors from filling a network: names that are missing, unknown or of another shape; "" if nothing."""
+    wrong = {
+        missing: expected.keys() - given.keys(),
+        "unknown": given.keys() - expected.keys(),
+        "of another shape": {k for k in expected.keys() & given.keys() if expected[k].shape != given[k].shape},
+    }
+    return "; ".join(f"{title} {', '.join(sorted(names))}" for title, names in wrong.items() if names)
+
+
 def read_tensors(path: Path, key: str, *, largest_bytes: int, remedy: str) -> tuple[dict[str, Tensor], Any]:
     """What `write_tensors` wrote; the description is None where there is none.
 

@@ -134,12 +134,6 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
 
     Raises InputError for unusable data, or if the folder holds a training of another configuration or other data.
     """
-    if model_config.published is not None:
-        raise InputError(
-            "published networks are not trained",
-            where=model_config.published,
-            remedy="configure the parts instead: backbone, projection, fusion",
-        )
     for root in run.validation:
         refuse_test_data(root)
     torch.manual_seed(config.seed)

@@ -20,12 +20,7 @@ PROJECTIONS = [CONFIG, replace(CONFIG, heights_m=(0.0,), projection="images")]
 
 
 def batch_of_one(clip):
-    camera, pose = clip.camera, clip.ground_from_cam
-    return Clip(
-        clip.images[None],
-        Camera(camera.focal_px[None], camera.principal_point_px[None], camera.width_px, camera.height_px),
-        Pose(pose.rotation[None], pose.translation_m[None]),
-    )
+    return Clip(clip.images[None], Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam]))
 
 
 @pytest.mark.parametrize("config", PROJECTIONS)

@@ -60,7 +60,7 @@ def test_a_converted_checkpoint_gives_the_scores_of_the_network(checkpoint, tmp_
     convert(path, NAME, tmp_path / "ours.safetensors")
     network, provenance = load_network(tmp_path / "ours.safetensors")
     assert isinstance(network, PublishedNetwork)
-    assert provenance.model.published == NAME
+    assert provenance.published == NAME
     images = torch.randint(0, 256, (1, 1, 3, 256, 1024), dtype=torch.uint8)
     tiles = torch.randint(0, 256, (2, 3, 512, 512), dtype=torch.uint8)
     camera = Camera(torch.full((1, 1, 2), 600.0), torch.tensor([[[512.0, 118.0]]]), 1024, 256)

@@ -35,11 +35,10 @@ class ClipSpec:
     camera_ids: tuple[int, ...] = (2,)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.frames <= MOST_FRAMES:
-            raise ValueError(f"a clip has 1 to {MOST_FRAMES} frames, not {self.frames}")
-        if self.step < 1 or not self.camera_ids:
+        if not 1 <= self.frames <= MOST_FRAMES or self.step < 1 or not self.camera_ids:
             raise ValueError(
-                f"a clip takes every 1st or later frame of some camera, not {self.step}, {self.camera_ids}"
+                f"a clip has 1 to {MOST_FRAMES} frames, every 1st or later one, of some camera, "
+                f"not {self.frames}, {self.step}, {self.camera_ids}"
             )
 
     def indices(self, newest: int) -> tuple[int, ...]:

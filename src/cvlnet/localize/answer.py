@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from math import atan2, cos, degrees, log, pi, sin, sqrt
+from math import atan2, cos, degrees, log, pi, sin
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cvlnet.data.imagery import OverheadImage
 from cvlnet.files import written_whole
 from cvlnet.geo import Array, LatLon, LocalFrame, Points
 from cvlnet.localize.region import Region
+from cvlnet.metrics import sigma_m
 from cvlnet.types import Clip, Fix
 
 CONFIDENCE = 0.95  # of the ellipses that are written and drawn
@@ -71,11 +72,10 @@ def to_table(answer: Answer) -> str:
     lines = ["| rank | latitude | longitude | sigma m | similarity | margin | confidence |"]
     lines += ["|-----:|---------:|----------:|--------:|-----------:|-------:|-----------:|"]
     for rank, fix in enumerate(answer.fixes, 1):
-        sigma_m = sqrt(float(np.linalg.eigvalsh(np.array(fix.covariance_m2))[-1]))
         place = f"{fix.position.latitude_deg:8.6f} | {fix.position.longitude_deg:9.6f}"
         trust = "-" if fix.confidence is None else f"{fix.confidence:.3f}"
         score = f"{fix.similarity:10.4f} | {fix.margin:+6.4f} | {trust:>10}"
-        lines.append(f"| {rank:4} | {place} | {sigma_m:7.1f} | {score} |")
+        lines.append(f"| {rank:4} | {place} | {float(sigma_m(np.array(fix.covariance_m2))):7.1f} | {score} |")
     if answer.errors_m is not None:
         lines = [lines[0] + " error m |", lines[1] + "--------:|"] + [
             f"{line} {error_m:7.1f} |" for line, error_m in zip(lines[2:], answer.errors_m, strict=True)

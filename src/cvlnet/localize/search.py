@@ -14,6 +14,7 @@ from cvlnet.fixes import ELSEWHERE_M
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.region import NEAR_M, Region, encode_region
+from cvlnet.metrics import sigma_m
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.match import Decoded, ScoreVolume, match
 from cvlnet.types import Clip, ClipFeatures, Fix
@@ -116,16 +117,16 @@ def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float, confidenc
     east_m, north_m = (xy_m - center_m).tolist()
     first, second = decoded.covariance_m2.tolist()
     similarity = float(decoded.similarity)
-    sigma_m = np.sqrt(np.linalg.eigvalsh(decoded.covariance_m2.numpy())[-1])
-    trust = None if confidence is None else confidence.of(np.array(similarity), np.array(similarity - rival), sigma_m)
+    margin, spread_m = similarity - rival, sigma_m(decoded.covariance_m2.numpy())
+    trust = None if confidence is None else float(confidence.of(np.array(similarity), np.array(margin), spread_m))
     return Fix(
         position=LatLon(*region.frame.latlon_deg(xy_m.numpy()).tolist()),
         tile=f"{latitude_deg:.6f}_{longitude_deg:.6f}",
         offset_m=(east_m, north_m),
         covariance_m2=((first[0], first[1]), (second[0], second[1])),
         similarity=similarity,
-        margin=similarity - rival,
-        confidence=None if trust is None else float(trust),
+        margin=margin,
+        confidence=trust,
     )
 
 

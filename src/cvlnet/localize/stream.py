@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from cvlnet.data.clips import MOST_FRAMES
+from cvlnet.data.clips import ClipSpec
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import ClipFeatures
@@ -30,9 +30,7 @@ class ClipStream:
     """
 
     def __init__(self, model: CVLNet, *, frames: int = 4, step: int = 3) -> None:
-        if not (1 <= frames <= MOST_FRAMES and step >= 1):
-            raise ValueError(f"a clip has 1 to {MOST_FRAMES} frames, every 1st or later one, not {frames}, {step}")
-        self.model, self.step = model, step
+        self.model, self._spec = model, ClipSpec(model.image_spec, frames, step)
         self._kept: deque[_Kept] = deque(maxlen=(frames - 1) * step + 1)  # newest first
 
     @property
@@ -56,7 +54,7 @@ class ClipStream:
         """
         if not self.is_ready:
             raise ValueError(f"a clip needs {self._kept.maxlen} frames, and {len(self._kept)} have come")
-        chosen = list(self._kept)[:: self.step]
+        chosen = list(self._kept)[:: self._spec.step]
         ground_from_world = Pose(
             torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
         )
@@ -66,12 +64,7 @@ class ClipStream:
         with torch.inference_mode():
             fused = self.model.fuse_frames(
                 torch.stack([kept.encoded for kept in chosen]).unsqueeze(0),
-                _batch_of_one(camera, device),
-                Pose(poses.rotation[None], poses.translation_m[None]).to(torch.float32).to(device),
+                Camera.stack([camera]).to(torch.float32).to(device),
+                Pose.stack([poses]).to(torch.float32).to(device),
             )
             return self.model.describe_clips(*fused)
-
-
-def _batch_of_one(camera: Camera, device: torch.device) -> Camera:
-    focal_px, center_px = camera.focal_px[None], camera.principal_point_px[None]
-    return Camera(focal_px, center_px, camera.width_px, camera.height_px).to(torch.float32).to(device)

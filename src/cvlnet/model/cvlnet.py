@@ -75,11 +75,6 @@ class CVLNet(MatchingNetwork):
         return not isinstance(self.projection, PolarProjection)
 
     @property
-    def least_pictures(self) -> int:
-        """A clip has so many pictures at least."""
-        return int(getattr(self.fusion, "least_pictures", 1))
-
-    @property
     def backbones(self) -> tuple[EfficientNetLite0 | Vgg16, ...]:
         """Of the ground and of the overhead encoder."""
         return self.ground_encoder.backbone, self.overhead_encoder.backbone

@@ -52,7 +52,6 @@ class SequenceFusion(nn.Module):
     def __init__(self, fusion: nn.Module, *, consistency: bool) -> None:
         super().__init__()
         self.fusion, self.consistency = fusion, consistency
-        self.least_pictures = int(getattr(fusion, "least_pictures", 1))
 
     def forward(self, frames: ProjectedFrames) -> Float[Tensor, "clips channels rows cols"]:
         """The fused map."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cvlnet.data.images import ImageSpec
 from cvlnet.grid import Grid
 from cvlnet.model.match import ScoreVolume, match
+from cvlnet.model.sequences import FuseConv3d
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
@@ -45,7 +46,7 @@ class MatchingNetwork(nn.Module, ABC):
     @property
     def least_pictures(self) -> int:
         """A clip has so many pictures at least."""
-        return 1
+        return max((part.least_pictures for part in self.modules() if isinstance(part, FuseConv3d)), default=1)
 
     @property
     def device(self) -> torch.device:

@@ -21,16 +21,20 @@ Encoded = Float[Tensor, "clips frames channels height width"]
 Encoder = Pyramid | PaperEncoder
 
 
-class FeatureProjection(nn.Module):
+class FrameProjection(nn.Module):
+    """A projection that begins with the frames' features, wherever they were taken."""
+
+    def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
+        """The frames' features."""
+        return torch.as_tensor(encoder(images))
+
+
+class FeatureProjection(FrameProjection):
     """GVP: encode, then sample the features on the ground and on further planes above it."""
 
     def __init__(self, heights_m: tuple[float, ...]) -> None:
         super().__init__()
         self.heights_m = heights_m
-
-    def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
-        """The frames' features."""
-        return torch.as_tensor(encoder(images))
 
     def forward(
         self, encoder: Encoder, encoded: Encoded, camera: Camera, ground_from_cam: Pose, grid: Grid
@@ -57,7 +61,7 @@ class ImageProjection(nn.Module):
         return ProjectedFrames(features * cells.visible.unsqueeze(2), cells.visible, cells.ray_m)
 
 
-class LearnedProjection(nn.Module):
+class LearnedProjection(FrameProjection):
     """Without geometry: ``warp`` makes of a frame's features a map, far rows first, that is then turned north.
 
     Poses count for nothing but the heading, and every cell counts as seen.
@@ -66,10 +70,6 @@ class LearnedProjection(nn.Module):
     def __init__(self, warp: nn.Module) -> None:
         super().__init__()
         self.warp = warp
-
-    def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
-        """The frames' features."""
-        return torch.as_tensor(encoder(images))
 
     def forward(
         self, _encoder: Encoder, encoded: Encoded, _camera: Camera, ground_from_cam: Pose, grid: Grid
@@ -88,14 +88,10 @@ class LearnedProjection(nn.Module):
         )
 
 
-class PolarProjection(nn.Module):
+class PolarProjection(FrameProjection):
     """No projection: a frame's columns stand at their azimuths, north in the first column, clockwise, and its rows as
     they are. The map is drawn in the same way instead, by `PolarView`. Where a frame was taken counts for nothing.
     """
-
-    def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
-        """The frames' features."""
-        return torch.as_tensor(encoder(images))
 
     def forward(
         self, encoder: Encoder, encoded: Encoded, camera: Camera, ground_from_cam: Pose, grid: Grid

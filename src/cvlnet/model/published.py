@@ -22,6 +22,7 @@ from cvlnet.errors import InputError
 from cvlnet.grid import Grid
 from cvlnet.model.network import MatchingNetwork
 from cvlnet.model.reference import CELLS, TILE_PX, WINDOW, ReferenceNetwork, Variant, our_name
+from cvlnet.tensorfile import misfits
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 M_PER_PX = 156543.03392 * cos(radians(49.015)) / 2**18 / 2
@@ -42,11 +43,6 @@ class PublishedNetwork(MatchingNetwork):
         self.tile_grid = Grid(TILE_PX, TILE_PX, M_PER_PX)
         self.map_grid = Grid(CELLS + 2 * WINDOW, CELLS + 2 * WINDOW, cell_m)
         self.clip_grid = Grid(CELLS, CELLS, cell_m, (-cell_m / 2, cell_m / 2))
-
-    @property
-    def least_pictures(self) -> int:
-        """A clip has so many pictures at least."""
-        return int(getattr(self.network.fusion, "least_pictures", 1))
 
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
         """Features of overhead images, RGB, north up, with zeros around them."""
@@ -88,19 +84,14 @@ def published_network(variant: Variant, published: Mapping[str, Tensor], where: 
     Raises InputError that lists the names which are missing, unknown or of another shape.
     """
     network = PublishedNetwork(variant, lengths_over_time(published))
-    expected = {key: tensor.shape for key, tensor in network.network.state_dict().items()}
-    given = {our_name(name, variant): name for name in published}
-    shared = [(key, name) for key, name in given.items() if key in expected]
-    wrong = {
-        "missing (as they are called here)": [key for key in expected if key not in given],
-        "unknown": [name for key, name in given.items() if key not in expected],
-        "of another shape": [name for key, name in shared if published[name].shape != expected[key]],
-    }
-    told = [f"{title} {', '.join(sorted(names))}" for title, names in wrong.items() if names]
-    if told:
+    ours = {our_name(name, variant): name for name in published}
+    expected = network.network.state_dict()
+    as_published = {ours.get(key, key): tensor for key, tensor in expected.items()}
+    wrong = misfits(as_published, published, missing="missing (as they are called here)")
+    if wrong:
         remedy = "name the right variant"
-        raise InputError(f"the tensors do not fit {variant.name}: {'; '.join(told)}", where=where, remedy=remedy)
-    network.network.load_state_dict({key: published[name] for key, name in given.items()})
+        raise InputError(f"the tensors do not fit {variant.name}: {wrong}", where=where, remedy=remedy)
+    network.network.load_state_dict({key: published[ours[key]] for key in expected})
     return network.eval()
 
 

@@ -136,15 +136,18 @@ class _Seen:
 
 def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64, labels: bool) -> _Seen:
     """Match one clip with some tiles. true_m: of the vehicle, relative to each tile's centre, [tiles, 2]."""
-    images, asked = torch.stack([crops[i] for i in range(len(crops))]), collate([sample]).clip.to(model.device)
+    images = torch.stack([crops[i] for i in range(len(crops))])
+    asked, pictures = collate([sample]).clip.to(model.device), images.to(model.device)
     with torch.inference_mode():
-        clip, tiles = model.encode_clip(asked), model.encode_map(images.to(model.device))
+        if labels and isinstance(model, CVLNet):
+            (ground, seen), overhead = model.clip_features(asked), model.overhead_features(pictures)
+            clip, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
+            clip_labels, tile_labels = model.ground_labels(ground).sigmoid(), model.overhead_labels(overhead).sigmoid()
+        else:
+            clip, tiles = model.encode_clip(asked), model.encode_map(pictures)
+            clip_labels = tile_labels = None
         volume = match(clip, tiles)
         decoded = volume.decode(float(model.sharpness))
-        clip_labels = tile_labels = None
-        if labels and isinstance(model, CVLNet):
-            clip_labels = model.ground_labels(model.clip_features(asked)[0]).sigmoid()
-            tile_labels = model.overhead_labels(model.overhead_features(images.to(model.device))).sigmoid()
     clip_rgba, tile_rgb = feature_colors(clip, tiles)
     views = tuple(
         TileView(

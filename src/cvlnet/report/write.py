@@ -238,7 +238,7 @@ def _alt(case: Case) -> str:
 
 def _facts(evaluated: Evaluated) -> tuple[tuple[str, str], ...]:
     provenance = evaluated.provenance
-    network = provenance.model.published or provenance.model.backbone
+    network = provenance.published or provenance.model.backbone
     trained_on = ", ".join(str(data.get("name", "?")) for data in provenance.data) or "not told"
     return (
         ("data set", evaluated.root.resolve().name),

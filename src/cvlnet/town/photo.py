@@ -40,7 +40,7 @@ class DrivePhoto:
     noise: float
     shutter_s: float
     contrast: float
-    windscreen: Windscreen
+    windscreen: Windscreen | None
     seed: int
 
 
@@ -57,9 +57,15 @@ def drive_photo(rng: np.random.Generator, nuisances: Nuisances, camera: Camera, 
         noise=0.014 * nuisances.camera_noise * float(rng.uniform(0.6, 1.5)),
         shutter_s=0.006 * nuisances.motion_blur * float(rng.uniform(0.4, 1.3)),
         contrast=float(np.clip(0.8 + 0.5 * nuisances.contrast * rng.uniform(-1.0, 0.4), 0.0, 1.0)),
-        windscreen=make_windscreen(rng, nuisances.windscreen, camera.height_px, camera.width_px),
+        windscreen=_windscreen(rng, nuisances, camera),
         seed=int(rng.integers(2**31)),
     )
+
+
+def _windscreen(rng: np.random.Generator, nuisances: Nuisances, camera: Camera) -> Windscreen | None:
+    """None if nothing is in the way, so that no picture is spent on it."""
+    view = make_windscreen(rng, nuisances.windscreen, camera.height_px, camera.width_px)
+    return None if view.is_clear else view
 
 
 def photograph(
@@ -84,7 +90,8 @@ def photograph(
         blurred = np.empty_like(light)
         _blur(light, depth_m, cx, cy, moved_m, turned_px, blurred)
         light = blurred
-    light = light * photo.windscreen.passes + photo.windscreen.adds
+    if photo.windscreen is not None:
+        light = light * photo.windscreen.passes + photo.windscreen.adds
     light = np.asarray(cv2.GaussianBlur(light, (0, 0), LENS_SIGMA_PX), np.float32)
     middle = float(light[height // 3 :, width // 8 : -width // 8 or None].mean())
     automatic = (MIDDLE_RADIANCE / max(middle, 1e-4)) ** photo.automatic

@@ -25,6 +25,11 @@ class Windscreen:
     passes: F32
     adds: F32
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is in the way."""
+        return bool((self.passes == 1).all() and not self.adds.any())
+
     @staticmethod
     def clear(height_px: int, width_px: int) -> Windscreen:
         """Nothing in the way."""
