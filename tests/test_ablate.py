@@ -9,6 +9,7 @@ import pytest
 from cvlnet import ablate
 from cvlnet.ablate import TABLES, Setting, variants, write_table
 from cvlnet.cli import ABLATED, ABLATION
+from cvlnet.errors import InputError
 
 MODEL = replace(ABLATED, image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
 TRAINING = replace(
@@ -57,3 +58,11 @@ def test_a_stopped_ablation_goes_on_and_says_the_same(setting, monkeypatch):
 def test_the_first_row_is_as_it_was_asked_for():
     for table in ("projection", "matching"):
         assert variants(table, MODEL, TRAINING)[0].model == MODEL
+
+
+def test_another_budget_is_not_mistaken_for_the_one_before(setting):
+    write_table("matching", MODEL, TRAINING, setting)
+    with pytest.raises(InputError, match="holds a training with another training configuration"):
+        write_table("matching", MODEL, replace(TRAINING, steps=3), setting)
+    few = write_table("matching", MODEL, TRAINING, replace(setting, most_queries=1))
+    assert few != write_table("matching", MODEL, TRAINING, setting)

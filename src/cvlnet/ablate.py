@@ -29,7 +29,7 @@ from cvlnet.metrics import F64, Interval
 from cvlnet.report.tables import Table, metres, percent
 from cvlnet.report.theme import DAY, save_png
 from cvlnet.resampling import I64, Redraws
-from cvlnet.train import LAST, Run, train
+from cvlnet.train import LAST, Run, fingerprint, provenance_of, require_same, train
 
 TableName = Literal["fusion", "projection", "sequence", "matching"]
 TABLES: tuple[TableName, ...] = get_args(TableName)
@@ -79,15 +79,15 @@ class Setting:
 
 
 def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tuple[Variant, ...]:
-    """The rows of a table, the first of them as ``model`` and ``training`` are."""
-    own = (training.frames,)
+    """The rows of a table: all that is not compared in it is as ``model`` and ``training`` have it."""
+    own, pictures = (training.frames,), training.frames * len(training.cameras)
 
     def variant(name: str, **changes: object) -> Variant:
         return Variant(name, replace(model, **changes), training, own)  # type: ignore[arg-type]
 
     match table:
         case "fusion":
-            rows = [variant(fusion, fusion=fusion, sequence=training.frames) for fusion in get_args(Fusion)]
+            rows = [variant(fusion, fusion=fusion, sequence=pictures) for fusion in get_args(Fusion)]
             return (*rows, variant("vis_Conv2D-consistency", fusion="vis_Conv2D", consistency=True))
         case "projection":
             polar = variant("polar", projection="polar", window_cells=0, uncertainty=False)
@@ -105,7 +105,10 @@ def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tup
 
 
 def write_table(table: TableName, model: ModelConfig, training: TrainConfig, setting: Setting) -> Table:
-    """Train and evaluate all variants of a table, and write it. Raises InputError as `train` and `predict` do."""
+    """Train and evaluate all variants of a table, and write it.
+
+    Raises InputError as `train` and `predict` do, and if the folder holds the table of other settings or other data.
+    """
     out, rows = setting.out / table, []
     for variant in tqdm(variants(table, model, training), table, unit="variant", dynamic_ncols=True):
         for seed in range(setting.seeds):
@@ -119,11 +122,13 @@ def write_table(table: TableName, model: ModelConfig, training: TrainConfig, set
 
 def _train(variant: Variant, seed: int, out: Path, setting: Setting) -> None:
     """Train a variant to the end, unless it has been, and keep the averaged weights."""
-    folder = out / variant.name / str(seed)
-    if (folder / WEIGHTS).exists():
-        return
+    folder, training = out / variant.name / str(seed), replace(variant.training, seed=seed)
     run = Run(setting.data, (), folder, None, setting.cache, setting.workers, setting.device)
-    train(variant.model, replace(variant.training, seed=seed), run)
+    if (folder / WEIGHTS).exists():
+        _, saved = load_tensors(folder / WEIGHTS)
+        require_same(provenance_of(variant.model, training, run), saved, folder)
+        return
+    train(variant.model, training, run)
     tensors, provenance = load_tensors(folder / LAST)
     average = {name.removeprefix("average."): t for name, t in tensors.items() if name.startswith("average.")}
     save_tensors(folder / WEIGHTS, average, provenance)
@@ -133,8 +138,9 @@ def _train(variant: Variant, seed: int, out: Path, setting: Setting) -> None:
 def _predictions(variant: Variant, seed: int, frames: int, out: Path, setting: Setting) -> tuple[Predictions, ...]:
     """Of every data set that is tested on, from disk if they are there."""
     folder, found = out / variant.name / str(seed), []
-    for number, root in enumerate(setting.tests):
-        path = folder / f"predictions-{number}-{frames}-frames.npz"
+    for root in setting.tests:
+        asked = f"{frames}-frames-{setting.most_queries}-queries-{fingerprint(root)['sha256'][:12]}"
+        path = folder / f"predictions-{asked}.npz"
         if not path.exists():
             network, _ = load_network(folder / WEIGHTS)
             spec = ClipSpec(network.image_spec, frames, camera_ids=variant.training.cameras)

@@ -139,7 +139,7 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
     torch.manual_seed(config.seed)
     model = build_model(model_config).to(run.device)
     samples = training_samples(run, model, config)
-    provenance = Provenance(model_config, config, tuple(fingerprint(path) for path in run.data))
+    provenance = provenance_of(model_config, config, run)
     resumes = (run.out / LAST).exists()
     if not resumes:
         _initialize(model, run)
@@ -147,7 +147,7 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
     best: Mapping[str, float] = {}
     if resumes:
         tensors, saved = load_tensors(run.out / LAST)
-        _require_same(provenance, saved, run.out)
+        require_same(provenance, saved, run.out)
         trainer.restore(tensors, saved.step, run.out / LAST)
         best = saved.figures or {}
     journal = Journal(run.out, trainer.step)
@@ -336,7 +336,13 @@ def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]
     return groups
 
 
-def _require_same(now: Provenance, saved: Provenance, out: Path) -> None:
+def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> Provenance:
+    """Where the weights of a training will come from, before its first step."""
+    return Provenance(model_config, config, tuple(fingerprint(path) for path in run.data))
+
+
+def require_same(now: Provenance, saved: Provenance, out: Path) -> None:
+    """Raise InputError if what was saved comes from other settings or other data."""
     for title, a, b in (
         ("model configuration", now.model, saved.model),
         ("training configuration", now.train, saved.train),
