@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cvlnet.checkpoint import Provenance, load_model, load_tensors, save_tensors
+from cvlnet.checkpoint import Provenance, load_model, load_tensors, save_tensors, shipped_weights
 from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
@@ -65,3 +65,12 @@ def test_files_that_are_no_weights_get_one_line(tmp_path, kind):
         load_tensors(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_shipped_weights_load_and_are_small():
+    path = shipped_weights()
+    _, provenance = load_model(path)
+    assert provenance.confidence is not None
+    assert provenance.recognises
+    assert provenance.published is None
+    assert path.stat().st_size < 12 * 10**6

@@ -110,7 +110,7 @@ def write_table(table: TableName, model: ModelConfig, training: TrainConfig, set
     Raises InputError as `train` and `predict` do, and if the folder holds the table of other settings or other data.
     """
     out, rows = setting.out / table, []
-    for variant in tqdm(variants(table, model, training), table, unit="variant", dynamic_ncols=True):
+    for variant in tqdm(variants(table, model, training), table, unit="variant", dynamic_ncols=True, disable=None):
         for seed in range(setting.seeds):
             _train(variant, seed, out, setting)
         for frames in variant.frames:

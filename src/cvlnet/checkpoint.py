@@ -119,7 +119,7 @@ def _variant(name: str, path: Path) -> Variant:
     try:
         return Variant.parse(name)
     except ValueError as error:
-        remedy = "FUSION-PROJECTION-sim0-stereoB-sS, such as vis_LSTM-Geometry-sim0-stereo0-s4"
+        remedy = "name it FUSION-PROJECTION-sim0-stereoB-sS, such as vis_LSTM-Geometry-sim0-stereo0-s4"
         raise InputError(str(error), where=path, remedy=remedy) from error
 
 

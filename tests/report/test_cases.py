@@ -76,6 +76,15 @@ def test_a_query_run_again_gives_the_fix_of_the_predictions(small_data, weights,
     assert (tmp_path / "case.png").stat().st_size > 5_000
 
 
+def test_pictures_of_two_cameras_are_of_one_moment(tiny_town, weights):
+    model, _ = load_model(weights)
+    spec = ClipSpec(model.image_spec, frames=2, camera_ids=(2, 3))
+    predictions = predict(model, tiny_town, spec, most_queries=2)
+    (case,) = examine(model, tiny_town, spec, predictions, "test2", [0], labels=False)
+    assert case.ages_s == pytest.approx((0.0, 0.0, 0.3, 0.3), abs=0.01)
+    assert len(case_sheet(case, DAY).get_axes()) == 4 + 6
+
+
 @pytest.mark.parametrize("labels", [False, True])
 def test_labels_are_shown_if_the_network_has_learned_them(small_data, weights, labels):
     model, _ = load_model(weights)

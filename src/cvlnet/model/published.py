@@ -72,7 +72,8 @@ def read_published(path: Path) -> dict[str, Tensor]:
             raise InputError(f"{size / 2**30:.0f} GiB are more than a network has", where=path, remedy=_REMEDY)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile, UnpicklingError) as error:
-        raise InputError(f"no state dict inside ({error})", where=path, remedy=_REMEDY) from error
+        reason = error.strerror if isinstance(error, OSError) else "damaged, or more in it than tensors"
+        raise InputError(f"no state dict inside ({reason})", where=path, remedy=_REMEDY) from error
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise InputError("no state dict inside", where=path, remedy=_REMEDY)
     return {str(name).removeprefix("module."): value for name, value in found.items()}

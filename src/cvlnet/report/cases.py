@@ -172,10 +172,10 @@ def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64,
 
 
 def _ages_s(samples: ClipTileSamples, index: int) -> tuple[float, ...]:
-    """Seconds from each frame of a clip to its newest, newest first."""
+    """Seconds from each picture of a clip to its newest, newest first; those of several cameras are of one moment."""
     query = samples.queries[index]
     frames = [samples.recordings[query.recording].frame(i) for i in samples.clip_spec.indices(query.frame)]
-    times_s = [frame.time_s for frame in frames if frame is not None]
+    times_s = [frame.time_s for frame in frames if frame is not None for _ in samples.clip_spec.camera_ids]
     return tuple(times_s[0] - time_s for time_s in times_s)
 
 
