@@ -1,6 +1,8 @@
-"""How long it takes to match a query with a tile: in the frequency domain, as the package does, and by convolution."""
+"""How long it takes to match queries with tiles: as the package does it, and by the published grouped convolution."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -11,58 +13,82 @@ from cvlnet.model.build import build_model
 from cvlnet.model.match import match
 from cvlnet.types import ClipFeatures, MapFeatures
 from measure import in_own_process, print_results, seconds_each
+from samples import CONFIGURATIONS
 
-CLIPS, TILES = 8, 64
+QUERIES, TILES = (1, 500), 300
+BY_CONVOLUTION = 8  # queries at once, and no more of them are timed: each takes as long as another
 LEAST_ENERGY = 1e-6
 
 
 def match_by_convolution(clip: ClipFeatures, tiles: MapFeatures) -> Tensor:
-    """The same scores, [clips, tiles, steps, steps], by convolutions grouped by tile, as papers write it."""
-    clips, count = len(clip.descriptor), len(tiles.descriptor)
+    """The same scores, [clips, tiles, steps, steps], by convolutions grouped by clip, as published."""
+    clips = len(clip.descriptor)
     weighted = clip.descriptor * clip.weight.unsqueeze(1)
-    side_by_side = tiles.descriptor.flatten(0, 1).unsqueeze(0)
-    correlation = functional.conv2d(side_by_side, weighted.repeat(count, 1, 1, 1), groups=count)
-    energy_of_cells = tiles.descriptor.square().sum(dim=1).unsqueeze(0)
-    energy = functional.conv2d(energy_of_cells, clip.weight.unsqueeze(1).repeat(count, 1, 1, 1), groups=count)
+    correlation = functional.conv2d(tiles.descriptor.repeat(1, clips, 1, 1), weighted, groups=clips)
+    energy_of_cells = tiles.descriptor.square().sum(dim=1, keepdim=True).repeat(1, clips, 1, 1)
+    energy = functional.conv2d(energy_of_cells, clip.weight.unsqueeze(1), groups=clips)
     clip_energy = (weighted * clip.descriptor).sum(dim=(1, 2, 3))
-    norm = (energy.reshape(count, clips, *energy.shape[-2:]) * clip_energy[:, None, None]).sqrt()
-    similarity = correlation.reshape(norm.shape) / norm.clamp(min=LEAST_ENERGY)
+    similarity = correlation / (energy * clip_energy[:, None, None]).sqrt().clamp(min=LEAST_ENERGY)
     return (similarity / tiles.uncertainty.unsqueeze(1)).transpose(0, 1)
 
 
-def random_features() -> tuple[ClipFeatures, MapFeatures]:
-    config = ModelConfig()
+def features(config: ModelConfig, clips: int) -> tuple[ClipFeatures, MapFeatures]:
+    """Random ones; each clip is cut from a tile, with noise, so that the best scores are high."""
     model = build_model(config)
-    torch.manual_seed(0)
-    steps, channels = model.steps, config.descriptor_channels
-    clip_size, tile_size = (model.clip_grid.rows,) * 2, (model.map_grid.rows,) * 2
-    clip = ClipFeatures(torch.randn(CLIPS, channels, *clip_size), torch.rand(CLIPS, *clip_size), model.clip_grid)
-    uncertainty = torch.rand(TILES, steps, steps) + 0.5
-    return clip, MapFeatures(torch.randn(TILES, channels, *tile_size), uncertainty, model.map_grid)
+    generator = torch.Generator().manual_seed(0)
+    first, side, channels = model.window_cells, model.map_grid.rows, config.descriptor_channels
+    descriptor = torch.randn(TILES, channels, side, side, generator=generator)
+    uncertainty = torch.rand(TILES, model.steps, model.steps, generator=generator) + 0.5
+    inside = slice(first, first + model.clip_grid.rows)
+    cut = descriptor[torch.arange(clips) % TILES, :, inside, inside]
+    weight = torch.rand(clips, *cut.shape[-2:], generator=generator)
+    clip = ClipFeatures(cut + 0.3 * torch.randn(cut.shape, generator=generator), weight, model.clip_grid)
+    return clip, MapFeatures(descriptor, uncertainty, model.map_grid)
 
 
-def measure(way: str) -> float:
+def in_bfloat16(clip: ClipFeatures, tiles: MapFeatures) -> tuple[ClipFeatures, MapFeatures]:
+    """Features of half the size, as a large map would be kept."""
+    return replace(clip, descriptor=clip.descriptor.bfloat16()), replace(tiles, descriptor=tiles.descriptor.bfloat16())
+
+
+def measure(network: str, clips: int, way: str) -> float:
     """Seconds a pair."""
-    clip, tiles = random_features()
-    run = match if way == "frequencies" else match_by_convolution
+    by_convolution = way == "grouped convolution"
+    clips = min(clips, BY_CONVOLUTION) if by_convolution else clips
+    asked, tiles = features(CONFIGURATIONS[network], clips)
+    if way == "package, bfloat16":
+        asked, tiles = in_bfloat16(asked, tiles)
+    run = match_by_convolution if by_convolution else match
     with torch.inference_mode():
-        return seconds_each(lambda: run(clip, tiles)) / (CLIPS * TILES)
+        return seconds_each(lambda: run(asked, tiles)) / (clips * TILES)
 
 
-def check() -> float:
-    """Largest difference of the two."""
-    clip, tiles = random_features()
+def differences(network: str) -> tuple[float, float]:
+    """Largest difference of the scores from those by convolution, in float32 and with features in bfloat16."""
+    asked, tiles = features(CONFIGURATIONS[network], BY_CONVOLUTION)
     with torch.inference_mode():
-        return float((match(clip, tiles).scores - match_by_convolution(clip, tiles)).abs().max())
+        expected = match_by_convolution(asked, tiles)
+        found = (match(asked, tiles).scores, match(*in_bfloat16(asked, tiles)).scores)
+    return tuple(float((scores - expected).abs().max() / expected.abs().max()) for scores in found)  # type: ignore[return-value]
 
 
 def main() -> None:
     rows = []
-    for way in ("frequencies", "grouped convolution"):
-        seconds, peak_mib = in_own_process(measure, way)
-        rows.append((way, f"{1e6 * seconds:.0f}", f"{1 / seconds:.0f}", f"{peak_mib:.0f}"))
-    title = f"Matching {CLIPS} clips with {TILES} tiles (scores differ by at most {check():.1e})"
-    print_results(title, ("way", "us a pair", "pairs/s", "peak MiB"), rows)
+    for network in CONFIGURATIONS:
+        for clips in QUERIES:
+            slowest: float | None = None
+            for way in ("grouped convolution", "package", "package, bfloat16"):
+                seconds, peak_mib = in_own_process(measure, network, clips, way)
+                slowest = slowest or seconds
+                rows.append(
+                    (network, str(clips), way, f"{1e6 * seconds:.1f}", f"{slowest / seconds:.1f}", f"{peak_mib:.0f}")
+                )
+    print_results(
+        f"Matching with {TILES} tiles", ("network", "queries", "way", "us a pair", "times faster", "peak MiB"), rows
+    )
+    for network in CONFIGURATIONS:
+        exact, rounded = differences(network)
+        print(f"{network}: scores differ by at most {exact:.1e} of the best, in bfloat16 by {rounded:.1e}")
 
 
 if __name__ == "__main__":

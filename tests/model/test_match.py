@@ -72,16 +72,37 @@ def test_a_clip_that_sees_nothing_scores_zero():
     assert (scores == 0).all()
 
 
+def test_pairs_of_many_blocks_score_as_each_alone():
+    clip, tiles = features(clips=300, tiles=40)  # several blocks both ways
+    scores = match(clip, tiles).scores
+    for q, m in [(0, 0), (255, 33), (256, 32), (299, 39)]:
+        alone = match(
+            ClipFeatures(clip.descriptor[q : q + 1], clip.weight[q : q + 1], CLIP),
+            MapFeatures(tiles.descriptor[m : m + 1], tiles.uncertainty[m : m + 1], TILE),
+        )
+        torch.testing.assert_close(scores[q, m], alone.scores[0, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_features_in_bfloat16_score_nearly_the_same():
+    _, tiles = features()
+    window = tiles.descriptor[:, :, 2:12, 4:14]
+    clip = ClipFeatures(window, torch.ones(3, 10, 10), CLIP)  # scores from 0 to 1, where rounding counts most
+    halved = ClipFeatures(window.bfloat16(), clip.weight, CLIP)
+    scores = match(halved, MapFeatures(tiles.descriptor.bfloat16(), tiles.uncertainty, TILE)).scores
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores, match(clip, tiles).scores, atol=1e-3, rtol=0)
+
+
 def test_uncertainty_divides():
     clip, tiles = features()
     doubled = MapFeatures(tiles.descriptor, 2 * tiles.uncertainty, TILE)
     torch.testing.assert_close(match(clip, doubled).scores * 2, match(clip, tiles).scores)
 
 
-def test_no_displacement_decodes_to_exactly_no_metres():
+def test_no_displacement_decodes_to_no_metres():
     scores = torch.zeros(7, 7)
     scores[3, 3] = 1.0
-    assert torch.equal(ScoreVolume(scores, 1.6).decode(10.0).offset_m, torch.zeros(2))
+    torch.testing.assert_close(ScoreVolume(scores, 1.6).decode(10.0).offset_m, torch.zeros(2), atol=1e-6, rtol=0)
 
 
 def test_decoding_by_hand():

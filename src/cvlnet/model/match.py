@@ -6,17 +6,19 @@ divided by the tile's learned uncertainty of a vehicle being there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from cvlnet.grid import Grid
+from cvlnet.model.correlate import Correlation
 from cvlnet.types import ClipFeatures, MapFeatures
 
 _LEAST_ENERGY = 1e-6  # of a window: below, nothing is seen and the correlation is zero
+_CLIPS, _PAIRS, _NUMBERS = 128, 8192, 2**20  # of a block, at most; numbers: that the transforms of its tiles hold
 
 
 @dataclass(frozen=True)
@@ -73,72 +75,62 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
     """Scores of every clip against every tile, [clips, tiles, steps, steps].
 
     Both grids share the cell size, and the clip's has whole cells less on every side. Raises ValueError if not.
+    Besides the scores it takes the memory of one block of pairs, however many there are. Features may be kept in
+    bfloat16; they are multiplied in float32.
     """
     steps = _steps(clip.grid, tiles.grid)
-    spectrum = clip_spectrum(clip, tiles.grid)
-    map_spectrum, energy_spectrum = tile_spectrum(tiles)
-    correlation = _correlate(spectrum.descriptor, map_spectrum, tiles.grid, steps)
-    energy = _correlate(spectrum.weight.unsqueeze(1), energy_spectrum.unsqueeze(1), tiles.grid, steps)
-    norm = (energy.clamp(min=0) * spectrum.energy[:, None, None, None]).sqrt()
-    similarity = torch.where(norm > _LEAST_ENERGY, correlation / norm.clamp(min=_LEAST_ENERGY), 0.0)
+    clips, channels = clip.descriptor.shape[:2]
+    of_descriptors = Correlation(channels, tiles.grid.rows, tiles.grid.cols, steps)
+    scores = torch.empty(clips, len(tiles.descriptor), steps, steps, device=tiles.descriptor.device)
+    most_tiles = min(_PAIRS // max(min(clips, _CLIPS), 1), max(_NUMBERS // of_descriptors.numbers_a_map, 1))
+    for some in _blocks(clips, _CLIPS):
+        asked = _Asked.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
+        for block in _blocks(len(tiles.descriptor), most_tiles):
+            scores[some, block] = asked.similarity(tiles.descriptor[block].float()) / tiles.uncertainty[block]
     (tile_east_m, tile_north_m), (clip_east_m, clip_north_m) = tiles.grid.center_xy_m, clip.grid.center_xy_m
-    beside_m = (tile_east_m - clip_east_m, tile_north_m - clip_north_m)
-    return ScoreVolume(similarity / tiles.uncertainty, clip.grid.cell_m, beside_m)
+    return ScoreVolume(scores, clip.grid.cell_m, (tile_east_m - clip_east_m, tile_north_m - clip_north_m))
 
 
 @dataclass(frozen=True)
-class ClipSpectrum:
-    """A clip's side of the correlation: transforms of its weighted descriptor and weight, and the former's energy."""
+class _Asked:
+    """The clips' side: transforms of their weighted descriptors and of their weights, and the former's energy."""
 
-    descriptor: Complex[Tensor, "clips channels rows freqs"]
-    weight: Complex[Tensor, "clips rows freqs"]
-    energy: Float[Tensor, clips]
+    of_descriptors: Correlation
+    of_weights: Correlation
+    weighted: Float[Tensor, "freqs 2 rows2 channels2 clips"]
+    weight: Float[Tensor, "freqs1 2 rows1 channels1 clips"]
+    energy: Float[Tensor, " clips"]
 
+    @staticmethod
+    def of(
+        descriptor: Float[Tensor, "clips channels rows cols"],
+        weight: Float[Tensor, "clips rows cols"],
+        of_descriptors: Correlation,
+    ) -> _Asked:
+        weighted = descriptor * weight.unsqueeze(1)
+        of_weights = replace(of_descriptors, channels=1)
+        return _Asked(
+            of_descriptors,
+            of_weights,
+            of_descriptors.of_kernels(weighted),
+            of_weights.of_kernels(weight.unsqueeze(1)),
+            (weighted * descriptor).sum(dim=(1, 2, 3)),
+        )
 
-def clip_spectrum(clip: ClipFeatures, tile_grid: Grid) -> ClipSpectrum:
-    """Fourier transforms of a clip, padded to the tile's size, conjugated for correlation."""
-    size = (tile_grid.rows, tile_grid.cols)
-    weight = clip.weight.float()
-    weighted = clip.descriptor.float() * weight.unsqueeze(1)
-    energy = (weighted * clip.descriptor.float()).sum(dim=(1, 2, 3))
-    return ClipSpectrum(torch.fft.rfft2(weighted, s=size).conj(), torch.fft.rfft2(weight, s=size).conj(), energy)
-
-
-def tile_spectrum(
-    tiles: MapFeatures,
-) -> tuple[Complex[Tensor, "tiles channels rows freqs"], Complex[Tensor, "tiles rows freqs"]]:
-    """Fourier transforms of the tiles' descriptors and of their energy per cell."""
-    descriptor = tiles.descriptor.float()
-    return torch.fft.rfft2(descriptor), torch.fft.rfft2(descriptor.square().sum(dim=1))
-
-
-def _correlate(a: Tensor, b: Tensor, grid: Grid, steps: int) -> Tensor:
-    """Correlation at the first ``steps`` shifts of both axes, from conjugated [q, c, r, f] and [m, c, r, f] spectra.
-
-    The clip's grid is smaller than the tile's by ``steps - 1``, so that none of these shifts wraps around.
-    """
-    rows, freqs = a.shape[-2:]
-    clips, tiles = a.shape[0], b.shape[0]
-    per_frequency = torch.matmul(a.permute(2, 3, 0, 1), b.permute(2, 3, 1, 0))  # [rows, freqs, clips, tiles]
-    to_rows, to_cols = _inverse_transforms(grid.rows, grid.cols, steps, a.device)
-    at_rows = torch.matmul(to_rows, per_frequency.reshape(rows, -1)).reshape(steps, freqs, clips * tiles)
-    return torch.matmul(to_cols, at_rows).real.reshape(steps, steps, clips, tiles).permute(2, 3, 0, 1)
+    def similarity(
+        self, descriptor: Float[Tensor, "tiles channels rows cols"]
+    ) -> Float[Tensor, "clips tiles steps steps"]:
+        """Correlation over the norms of both sides, within the cells that a clip sees."""
+        correlation = self.of_descriptors.correlate(self.weighted, self.of_descriptors.of_maps(descriptor))
+        of_cells = self.of_weights.of_maps(descriptor.square().sum(dim=1, keepdim=True))
+        energy = self.of_weights.correlate(self.weight, of_cells) * self.energy[:, None, None]
+        norm = energy.clamp(min=_LEAST_ENERGY**2).sqrt()
+        return torch.where(norm > _LEAST_ENERGY, correlation / norm, 0.0).permute(1, 2, 0, 3)
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept serves training, too
-def _inverse_transforms(rows: int, cols: int, steps: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Inverse transforms of a real signal's half spectrum at the first ``steps`` places of each axis."""
-    shift = torch.arange(steps, dtype=torch.float64)
-    row_frequency = torch.arange(rows, dtype=torch.float64) / rows
-    col_frequency = torch.arange(cols // 2 + 1, dtype=torch.float64) / cols
-    twice = torch.full_like(col_frequency, 2.0)  # each stands for its conjugate, too,
-    twice[0] = 1.0  # except those that are their own
-    if cols % 2 == 0:
-        twice[-1] = 1.0
-    to_rows = torch.exp(2j * torch.pi * torch.outer(shift, row_frequency)) / rows
-    to_cols = torch.exp(2j * torch.pi * torch.outer(shift, col_frequency)) * twice / cols
-    return to_rows.to(torch.complex64).to(device), to_cols.to(torch.complex64).to(device)
+def _blocks(count: int, size: int) -> Iterator[slice]:
+    for start in range(0, count, size):
+        yield slice(start, start + size)
 
 
 def _steps(clip: Grid, tile: Grid) -> int:

@@ -1,0 +1,141 @@
+"""Correlation of many kernels with many larger maps at a window of displacements, exactly, by real matrix products.
+
+By the correlation theorem: transform both, multiply frequency by frequency over the channels, transform back to the
+displacements of the window alone. A kernel may be cut into parts, each with what lies under it at all displacements as
+its map: they are further channels of smaller maps, so that there are more products and fewer transforms of results.
+A complex number is a pair, real part first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import gcd
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """``sum over channels, y, x of kernel[y, x] map[y + row, x + col]`` for all displacements below ``steps``.
+
+    rows, cols: of the maps; kernels have ``steps - 1`` less both ways, so that nothing wraps around.
+    """
+
+    channels: int
+    rows: int
+    cols: int
+    steps: int
+
+    @property
+    def numbers_a_map(self) -> int:
+        """What `of_maps` holds of each."""
+        freqs = self._part_cols // 2 + 1
+        return 2 * self.channels * self._parts**2 * self._part_rows * freqs
+
+    def of_maps(self, maps: Float[Tensor, "m channels rows cols"]) -> Float[Tensor, "freqs rows2 channels2 m"]:
+        """Transforms of maps, of each part; channels2: (2, channels, parts). Half the column frequencies are enough."""
+        return self._transformed(maps, self._part_rows, self._part_cols)
+
+    def of_kernels(
+        self, kernels: Float[Tensor, "n channels height width"]
+    ) -> Float[Tensor, "freqs 2 rows2 channels2 n"]:
+        """Transforms of kernels, and beside them the same times i: real products with these give both parts."""
+        margin = self.steps - 1
+        upright = self._transformed(kernels, self._part_rows - margin, self._part_cols - margin)
+        real, imaginary = upright.chunk(2, dim=2)
+        return torch.stack([upright, torch.cat([-imaginary, real], dim=2)], dim=1)
+
+    def correlate(
+        self, kernels: Float[Tensor, "freqs 2 rows2 channels2 n"], maps: Float[Tensor, "freqs rows2 channels2 m"]
+    ) -> Float[Tensor, "steps n m steps"]:
+        """The correlation of every kernel with every map, of what `of_kernels` and `of_maps` gave."""
+        at_rows = torch.cat(list(self._by_frequency(kernels, maps)))  # [(freqs, 2), (steps, n, m)]
+        to_cols = _to_real(self.steps, self._part_cols, maps.device)
+        return (at_rows.mT @ to_cols.mT).reshape(self.steps, kernels.shape[-1], maps.shape[-1], self.steps)
+
+    def _by_frequency(self, kernels: Tensor, maps: Tensor) -> Iterator[Tensor]:
+        """The rows' displacements, [2, (steps, n, m)], of one column frequency after the other: that fits the cache."""
+        to_rows = _complex_inverse(self.steps, self._part_rows, maps.device)
+        for kernel, of_maps in zip(kernels.mT, maps, strict=True):
+            products = torch.matmul(kernel, of_maps)  # [2, rows2, n, m]
+            yield (to_rows @ products.reshape(2 * self._part_rows, -1)).reshape(2, -1)
+
+    @property
+    def _parts(self) -> int:
+        """Parts of a kernel each way: the fewer channels, the more of them, as far as they are whole."""
+        wanted = 4 if self.channels < 4 else 2 if self.channels < 16 else 1
+        return gcd(wanted, gcd(self.rows - self.steps + 1, self.cols - self.steps + 1))
+
+    @property
+    def _part_rows(self) -> int:
+        return (self.rows - self.steps + 1) // self._parts + self.steps - 1
+
+    @property
+    def _part_cols(self) -> int:
+        return (self.cols - self.steps + 1) // self._parts + self.steps - 1
+
+    def _transformed(self, maps: Tensor, height: int, width: int) -> Tensor:
+        """Of parts of that size, with zeros below and to the right up to the size of a map's part."""
+        margin = self.steps - 1
+        every = (self._part_rows - margin, self._part_cols - margin)
+        parts = maps.unfold(2, height, every[0]).unfold(
+            3, width, every[1]
+        )  # [n, channels, parts, parts, height, width]
+        columns = parts.permute(4, 1, 2, 3, 0, 5).reshape(-1, width)
+        along_rows = _complex(self._part_rows, height, maps.device)
+        along_cols = _from_real(self._part_cols, width, maps.device)
+        of_cols = (along_cols @ columns.mT).reshape(self._part_cols // 2 + 1, 2 * height, -1)
+        return torch.matmul(along_rows, of_cols).reshape(len(of_cols), self._part_rows, -1, len(maps))
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)  # what is kept serves training, too
+def _from_real(size: int, count: int, device: torch.device) -> Tensor:
+    """[(freqs, 2), count]: from ``count`` real numbers, with zeros behind up to ``size``, to half their frequencies."""
+    angle = _angles(size // 2 + 1, count, size)
+    return torch.stack([angle.cos(), -angle.sin()], dim=1).flatten(0, 1).float().to(device)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _complex(size: int, count: int, device: torch.device) -> Tensor:
+    """[(size, 2), (2, count)]: from ``count`` complex numbers, with zeros behind up to ``size``, to frequencies."""
+    angle = _angles(size, count, size)
+    cos, sin = angle.cos(), angle.sin()
+    return (
+        torch.stack([torch.cat([cos, sin], dim=1), torch.cat([-sin, cos], dim=1)], dim=1)
+        .flatten(0, 1)
+        .float()
+        .to(device)
+    )
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _complex_inverse(steps: int, size: int, device: torch.device) -> Tensor:
+    """[(2, steps), (2, size)]: from ``size`` frequencies to the first ``steps`` complex numbers."""
+    angle = _angles(steps, size, size)
+    cos, sin = angle.cos() / size, angle.sin() / size
+    return torch.cat([torch.cat([cos, -sin], dim=1), torch.cat([sin, cos], dim=1)]).float().to(device)
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def _to_real(steps: int, size: int, device: torch.device) -> Tensor:
+    """[steps, (freqs, 2)]: from half the frequencies of ``size`` real numbers to the first ``steps`` of them."""
+    angle = _angles(steps, size // 2 + 1, size)
+    twice = torch.full(angle.shape[1:], 2.0, dtype=angle.dtype)  # each stands for its conjugate, too,
+    twice[0] = 1.0  # except those that are their own
+    if size % 2 == 0:
+        twice[-1] = 1.0
+    return torch.stack([angle.cos() * twice / size, -angle.sin() * twice / size], dim=-1).flatten(1).float().to(device)
+
+
+def _angles(m: int, n: int, period: int) -> Tensor:
+    """``2 pi i j / period`` of all i < m, j < n."""
+    i, j = torch.arange(m, dtype=torch.float64), torch.arange(n, dtype=torch.float64)
+    return 2 * torch.pi * torch.outer(i, j) / period
