@@ -72,6 +72,7 @@ def build_app() -> App:
         calibrate,
         ablate,
         convert,
+        export,
     )
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
@@ -407,6 +408,27 @@ def convert(checkpoint: Path, out: Path, /, *, variant: str) -> None:
 
     convert(checkpoint, variant, out)
     print(f"{out}: {variant}")
+
+
+def export(out: Path, /, *, weights: Path | None = None, frames: Annotated[int, FramesOfClip] = 4) -> None:
+    """Write a network as ONNX, for programs without PyTorch: both encoders and the match, each checked as written.
+
+    For example:
+
+        cvlnet export onnx
+        cvlnet export onnx --weights runs/first/best.safetensors
+
+    Args:
+        out: The folder for overhead.onnx, ground.onnx, match.onnx and model.json, which describes them.
+        weights: A file of weights; the package's own if it is not given.
+        frames: Of a clip, where the fusion (an LSTM, or fuse_Conv3D) takes no other number; else any number can come.
+
+    """
+    from cvlnet.checkpoint import shipped_weights
+    from cvlnet.export import OPSET, export
+
+    for name, difference in export(weights or shipped_weights(), out, frames=frames).items():
+        print(f"{out / name}.onnx: opset {OPSET}, differs from PyTorch by {difference:.1e} at most")
 
 
 def _place(near: tuple[float, float] | None) -> Any:

@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+F32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,12 @@ class Correlation:
     ) -> Float[Tensor, "steps n m steps"]:
         """The correlation of every kernel with every map, of what `of_kernels` and `of_maps` gave."""
         at_rows = torch.cat(list(self._by_frequency(kernels, maps)))  # [(freqs, 2), (steps, n, m)]
-        to_cols = _to_real(self.steps, self._part_cols, maps.device)
+        to_cols = _like(maps, _to_real(self.steps, self._part_cols))
         return (at_rows.mT @ to_cols.mT).reshape(self.steps, kernels.shape[-1], maps.shape[-1], self.steps)
 
     def _by_frequency(self, kernels: Tensor, maps: Tensor) -> Iterator[Tensor]:
         """The rows' displacements, [2, (steps, n, m)], of one column frequency after the other: that fits the cache."""
-        to_rows = _complex_inverse(self.steps, self._part_rows, maps.device)
+        to_rows = _like(maps, _complex_inverse(self.steps, self._part_rows))
         for kernel, of_maps in zip(kernels.mT, maps, strict=True):
             products = torch.matmul(kernel, of_maps)  # [2, rows2, n, m]
             yield (to_rows @ products.reshape(2 * self._part_rows, -1)).reshape(2, -1)
@@ -86,56 +90,51 @@ class Correlation:
             3, width, every[1]
         )  # [n, channels, parts, parts, height, width]
         columns = parts.permute(4, 1, 2, 3, 0, 5).reshape(-1, width)
-        along_rows = _complex(self._part_rows, height, maps.device)
-        along_cols = _from_real(self._part_cols, width, maps.device)
+        along_rows = _like(maps, _complex(self._part_rows, height))
+        along_cols = _like(maps, _from_real(self._part_cols, width))
         of_cols = (along_cols @ columns.mT).reshape(self._part_cols // 2 + 1, 2 * height, -1)
-        return torch.matmul(along_rows, of_cols).reshape(len(of_cols), self._part_rows, -1, len(maps))
+        return torch.matmul(along_rows, of_cols).reshape(self._part_cols // 2 + 1, self._part_rows, -1, maps.shape[0])
+
+
+def _like(tensor: Tensor, matrix: F32) -> Tensor:
+    return torch.from_numpy(matrix).to(tensor.device)
 
 
 @lru_cache(maxsize=32)
-@torch.inference_mode(False)  # what is kept serves training, too
-def _from_real(size: int, count: int, device: torch.device) -> Tensor:
+def _from_real(size: int, count: int) -> F32:
     """[(freqs, 2), count]: from ``count`` real numbers, with zeros behind up to ``size``, to half their frequencies."""
     angle = _angles(size // 2 + 1, count, size)
-    return torch.stack([angle.cos(), -angle.sin()], dim=1).flatten(0, 1).float().to(device)
+    return np.stack([np.cos(angle), -np.sin(angle)], axis=1).reshape(-1, count).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
-@torch.inference_mode(False)
-def _complex(size: int, count: int, device: torch.device) -> Tensor:
+def _complex(size: int, count: int) -> F32:
     """[(size, 2), (2, count)]: from ``count`` complex numbers, with zeros behind up to ``size``, to frequencies."""
     angle = _angles(size, count, size)
-    cos, sin = angle.cos(), angle.sin()
-    return (
-        torch.stack([torch.cat([cos, sin], dim=1), torch.cat([-sin, cos], dim=1)], dim=1)
-        .flatten(0, 1)
-        .float()
-        .to(device)
-    )
+    real = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    imaginary = np.concatenate([-np.sin(angle), np.cos(angle)], axis=1)
+    return np.stack([real, imaginary], axis=1).reshape(2 * size, -1).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
-@torch.inference_mode(False)
-def _complex_inverse(steps: int, size: int, device: torch.device) -> Tensor:
+def _complex_inverse(steps: int, size: int) -> F32:
     """[(2, steps), (2, size)]: from ``size`` frequencies to the first ``steps`` complex numbers."""
     angle = _angles(steps, size, size)
-    cos, sin = angle.cos() / size, angle.sin() / size
-    return torch.cat([torch.cat([cos, -sin], dim=1), torch.cat([sin, cos], dim=1)]).float().to(device)
+    cos, sin = np.cos(angle) / size, np.sin(angle) / size
+    return np.block([[cos, -sin], [sin, cos]]).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
-@torch.inference_mode(False)
-def _to_real(steps: int, size: int, device: torch.device) -> Tensor:
+def _to_real(steps: int, size: int) -> F32:
     """[steps, (freqs, 2)]: from half the frequencies of ``size`` real numbers to the first ``steps`` of them."""
     angle = _angles(steps, size // 2 + 1, size)
-    twice = torch.full(angle.shape[1:], 2.0, dtype=angle.dtype)  # each stands for its conjugate, too,
-    twice[0] = 1.0  # except those that are their own
+    weight = np.full(size // 2 + 1, 2.0 / size)  # each frequency stands for its conjugate, too,
+    weight[0] = 1.0 / size  # except those that are their own
     if size % 2 == 0:
-        twice[-1] = 1.0
-    return torch.stack([angle.cos() * twice / size, -angle.sin() * twice / size], dim=-1).flatten(1).float().to(device)
+        weight[-1] = 1.0 / size
+    return np.stack([np.cos(angle) * weight, -np.sin(angle) * weight], axis=-1).reshape(steps, -1).astype(np.float32)
 
 
-def _angles(m: int, n: int, period: int) -> Tensor:
+def _angles(m: int, n: int, period: int) -> npt.NDArray[np.float64]:
     """``2 pi i j / period`` of all i < m, j < n."""
-    i, j = torch.arange(m, dtype=torch.float64), torch.arange(n, dtype=torch.float64)
-    return 2 * torch.pi * torch.outer(i, j) / period
+    return 2 * np.pi * np.outer(np.arange(m), np.arange(n)) / period

@@ -17,7 +17,7 @@ from cvlnet.grid import Grid
 from cvlnet.model.correlate import Correlation
 from cvlnet.types import ClipFeatures, MapFeatures
 
-_LEAST_ENERGY = 1e-6  # of a window: below, nothing is seen and the correlation is zero
+_LEAST_ENERGY = 1e-12  # of both windows, multiplied: below, nothing is seen and the correlation is zero
 _CLIPS, _PAIRS, _NUMBERS = 128, 8192, 2**20  # of a block, at most; numbers: that the transforms of its tiles hold
 
 
@@ -84,7 +84,7 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
     scores = torch.empty(clips, len(tiles.descriptor), steps, steps, device=tiles.descriptor.device)
     most_tiles = min(_PAIRS // max(min(clips, _CLIPS), 1), max(_NUMBERS // of_descriptors.numbers_a_map, 1))
     for some in _blocks(clips, _CLIPS):
-        asked = _Asked.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
+        asked = ClipSpectra.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
         for block in _blocks(len(tiles.descriptor), most_tiles):
             scores[some, block] = asked.similarity(tiles.descriptor[block].float()) / tiles.uncertainty[block]
     (tile_east_m, tile_north_m), (clip_east_m, clip_north_m) = tiles.grid.center_xy_m, clip.grid.center_xy_m
@@ -92,8 +92,8 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """The clips' side: transforms of their weighted descriptors and of their weights, and the former's energy."""
+class ClipSpectra:
+    """The clips' side of the match: transforms of their weighted descriptors and weights, and the former's energy."""
 
     of_descriptors: Correlation
     of_weights: Correlation
@@ -106,10 +106,11 @@ class _Asked:
         descriptor: Float[Tensor, "clips channels rows cols"],
         weight: Float[Tensor, "clips rows cols"],
         of_descriptors: Correlation,
-    ) -> _Asked:
+    ) -> ClipSpectra:
+        """Of clips that are correlated with tiles as ``of_descriptors`` says."""
         weighted = descriptor * weight.unsqueeze(1)
         of_weights = replace(of_descriptors, channels=1)
-        return _Asked(
+        return ClipSpectra(
             of_descriptors,
             of_weights,
             of_descriptors.of_kernels(weighted),
@@ -124,8 +125,8 @@ class _Asked:
         correlation = self.of_descriptors.correlate(self.weighted, self.of_descriptors.of_maps(descriptor))
         of_cells = self.of_weights.of_maps(descriptor.square().sum(dim=1, keepdim=True))
         energy = self.of_weights.correlate(self.weight, of_cells) * self.energy[:, None, None]
-        norm = energy.clamp(min=_LEAST_ENERGY**2).sqrt()
-        return torch.where(norm > _LEAST_ENERGY, correlation / norm, 0.0).permute(1, 2, 0, 3)
+        similarity = correlation / energy.clamp(min=_LEAST_ENERGY).sqrt()
+        return torch.where(energy > _LEAST_ENERGY, similarity, 0.0).permute(1, 2, 0, 3)
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:

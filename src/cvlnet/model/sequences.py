@@ -84,7 +84,7 @@ class LstmSequence(nn.Module):
         """Features of each frame, 8 channels."""
         sequence = list(frames.unbind(dim=1))
         for cell in self.cells:
-            hidden = memory = frames.new_zeros(len(frames), HIDDEN, *frames.shape[-2:])
+            hidden = memory = frames.new_zeros(frames.shape[0], HIDDEN, *frames.shape[-2:])
             for index, x in enumerate(sequence):
                 sequence[index], hidden, memory = cell(x, hidden, memory)
                 if self.as_published:
