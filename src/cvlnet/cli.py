@@ -238,6 +238,7 @@ def train(  # noqa: D417
 
         cvlnet train data/town-1 data/town-2 --validation data/town-3 --out runs/first --steps 4000
         cvlnet train KITTI-CVL --out runs/paper --config paper.toml --device cuda
+        torchrun --standalone --nproc-per-node 4 -m cvlnet train data/town-1 --out runs/first --device cuda
 
     Args:
         data: Folders in the layout of KITTI-CVL.
@@ -257,7 +258,8 @@ def train(  # noqa: D417
     del config  # has been read with the options
     run = Run(data, validation, out, init, cache, workers, str(named_device(device)), overfit_batch)
     figures = train(model, training, run)
-    print("  ".join(f"{name} {value:.3f}" for name, value in figures.items()) or f"no validation; see {out}")
+    if figures is not None:
+        print("  ".join(f"{name} {value:.3f}" for name, value in figures.items()) or f"no validation; see {out}")
 
 
 def synth(  # noqa: D417

@@ -14,10 +14,11 @@ from hashlib import sha256
 from itertools import islice
 from math import radians
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -30,7 +31,7 @@ from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split, refuse_test_data
 from cvlnet.data.labels import has_labels
-from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
+from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, LabelShares, collate
 from cvlnet.errors import InputError
 from cvlnet.evaluate import predict
 from cvlnet.journal import Journal
@@ -39,7 +40,9 @@ from cvlnet.model.build import build_model, load_pretrained_backbone
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import Pyramid
 from cvlnet.model.match import match
+from cvlnet.parallel import World, joined_world, own_device
 from cvlnet.photometric import vary
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
@@ -61,26 +64,65 @@ class Run:
     overfit_batch: bool = False
 
 
-class Trainer:
-    """The mutable middle of a training: model, running average, optimizer and step."""
+class Encoded(NamedTuple):
+    """What the loss needs of a batch: features of its clips and tiles, and what both are taken for.
 
-    def __init__(self, model: CVLNet, config: TrainConfig) -> None:
-        self.model, self.config, self.step = model, config, 0
+    seen: the cells that a frame sees. sharpness: the same for all, [1].
+    """
+
+    clip_descriptor: Tensor
+    clip_weight: Tensor
+    seen: Tensor
+    clip_labels: Tensor
+    tile_descriptor: Tensor
+    tile_uncertainty: Tensor
+    tile_labels: Tensor
+    sharpness: Tensor
+
+
+class Encoder(nn.Module):
+    """The part of a step in which no sample knows of another."""
+
+    def __init__(self, model: CVLNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, clip: Clip, tiles: Tensor) -> Encoded:
+        """Encode clips and tiles."""
+        overhead = self.model.overhead_features(tiles)
+        ground, seen = self.model.clip_features(clip)
+        clips, maps = self.model.describe_clips(ground, seen), self.model.describe_tiles(overhead)
+        labels = self.model.ground_labels(ground), self.model.overhead_labels(overhead)
+        sharpness = self.model.sharpness.reshape(1)
+        return Encoded(
+            clips.descriptor, clips.weight, seen, labels[0], maps.descriptor, maps.uncertainty, labels[1], sharpness
+        )
+
+
+class Trainer:
+    """The mutable middle of a training: model, running average, optimizer and step.
+
+    world: the processes that share every batch; after an update all of them have the same weights.
+    """
+
+    def __init__(self, model: CVLNet, config: TrainConfig, world: World = World()) -> None:  # noqa: B008
+        self.model, self.config, self.world, self.step = model, config, world, 0
         early = early_layers(model) if config.freeze_early else []
         for layer in early:
             layer.requires_grad_(False)
         self._as_they_are = early + (norms_of_backbones(model) if config.freeze_norms else [])
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
+        self._encoder = world.together(Encoder(model))
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One optimizer step; returns the losses by name."""
+        """One optimizer step on this process' part of a batch; returns the losses of the whole batch by name."""
         self.model.train()
         for layer in self._as_they_are:
             layer.eval()  # keeps the statistics of batch normalisation
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
-        terms = batch_losses(self.model, _varied(batch, self.step, self.config), self.config)
+        terms = self._losses(_varied(batch, self.step, self.config, self.world))
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
@@ -88,6 +130,21 @@ class Trainer:
         self.step += 1
         self._update_average()
         return {name: float(term.detach()) for name, term in terms.items()} | {"gradient_norm": float(norm)}
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Of all processes' samples: each has encoded its own, and computes the same loss of all."""
+        device = self.model.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.amp):
+            own: Encoded = self._encoder(batch.clip.to(device), batch.tiles.to(device))
+            of_all = {name: self.world.gather(tensor) for name, tensor in own._asdict().items() if name != "sharpness"}
+            encoded = own._replace(**of_all)
+            offset_m = self.world.gather(batch.offset_m.to(device))
+            labels = None
+            if self.world.all(batch.labels is not None):
+                assert batch.labels is not None
+                of_clips, of_tiles = (self.world.gather(x.to(device)) for x in (batch.labels.clip, batch.labels.tile))
+                labels = LabelShares(clip=of_clips, tile=of_tiles)
+            return batch_losses(self.model, encoded, offset_m, labels, self.config)
 
     def _update_average(self) -> None:
         """Exponential average, with the early steps forgotten sooner."""
@@ -129,31 +186,48 @@ class Trainer:
         self.step = step
 
 
-def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[str, float]:
+def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[str, float] | None:
     """Train to ``config.steps``, from the last checkpoint if the folder has one; returns the best validation figures.
 
+    Where torchrun has started several processes they share every batch, and all but the first return None.
     Raises InputError for unusable data, or if the folder holds a training of another configuration or other data.
     """
     for root in run.validation:
         refuse_test_data(root)
+    with joined_world(torch.device(run.device)) as world:
+        if config.batch_size % world.size:
+            raise InputError(
+                f"{config.batch_size} clips are not as many for each of {world.size} processes",
+                where="--batch-size",
+                remedy=f"choose a multiple of {world.size}",
+            )
+        best = _train(model_config, config, run, world)
+        return best if world.is_first else None
+
+
+def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: World) -> Mapping[str, float]:
     torch.manual_seed(config.seed)
-    model = build_model(model_config).to(run.device)
+    model = build_model(model_config).to(own_device(torch.device(run.device)))
     samples = training_samples(run, model, config)
     provenance = provenance_of(model_config, config, run)
-    resumes = (run.out / LAST).exists()
-    if not resumes:
+    saved = load_tensors(run.out / LAST) if (run.out / LAST).exists() else None
+    if saved is None:
         _initialize(model, run)
-    trainer = Trainer(model, config)
+    trainer = Trainer(model, config, world)
     best: Mapping[str, float] = {}
-    if resumes:
-        tensors, saved = load_tensors(run.out / LAST)
-        require_same(provenance, saved, run.out)
-        trainer.restore(tensors, saved.step, run.out / LAST)
-        best = saved.figures or {}
-    journal = Journal(run.out, trainer.step)
-    progress = tqdm(total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True)
-    for batch in batches(samples, config, run, trainer.step):
+    if saved is not None:
+        tensors, of_last = saved
+        require_same(provenance, of_last, run.out)
+        trainer.restore(tensors, of_last.step, run.out / LAST)
+        best = of_last.figures or {}
+    journal = Journal(run.out, trainer.step) if world.is_first else None
+    progress = tqdm(
+        total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not world.is_first
+    )
+    for batch in batches(samples, config, run, trainer.step, world):
         terms = trainer.update(batch)
+        if journal is None:
+            continue
         progress.update()
         progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
         journal.write(trainer.step, terms)
@@ -180,27 +254,24 @@ def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
     return [layer for backbone in model.backbones for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def batch_losses(model: CVLNet, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
-    """The terms of the loss, weighted, by name."""
-    device = model.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
-        overhead = model.overhead_features(batch.tiles.to(device))
-        ground, seen = model.clip_features(batch.clip.to(device))
-        clips, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
-        clip_labels, tile_labels = model.ground_labels(ground), model.overhead_labels(overhead)
-        volume = match(clips, tiles)
-    log_scores = volume.scores * model.sharpness
+def batch_losses(
+    model: CVLNet, encoded: Encoded, offset_m: Float[Tensor, "clips 2"], labels: LabelShares | None, config: TrainConfig
+) -> dict[str, Tensor]:
+    """The terms of the loss, weighted, by name; clip i stands on tile i, ``offset_m`` from its centre."""
+    clips = ClipFeatures(encoded.clip_descriptor, encoded.clip_weight, model.clip_grid)
+    volume = match(clips, MapFeatures(encoded.tile_descriptor, encoded.tile_uncertainty, model.map_grid))
+    log_scores = volume.scores * encoded.sharpness
     retrieval = (
         losses.info_nce(log_scores)
         if config.loss == "infonce"
         else losses.soft_margin(volume.scores, config.margin_scale)
     )
     own = log_scores.diagonal().permute(2, 0, 1)
-    displacement = losses.displacement(own, batch.offset_m.to(device), volume.cell_m)
+    displacement = losses.displacement(own, offset_m, volume.cell_m)
     terms = {"retrieval": retrieval, "displacement": config.displacement_weight * displacement}
-    if batch.labels is not None:
-        of_clips = losses.label_shares(clip_labels, batch.labels.clip.to(device), seen)
-        of_tiles = losses.label_shares(tile_labels, batch.labels.tile.to(device))
+    if labels is not None:
+        of_clips = losses.label_shares(encoded.clip_labels, labels.clip, encoded.seen)
+        of_tiles = losses.label_shares(encoded.tile_labels, labels.tile)
         terms |= {"clip_labels": config.label_weight * of_clips, "tile_labels": config.label_weight * of_tiles}
     return terms
 
@@ -240,10 +311,16 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
     return JoinedSamples(parts)
 
 
-def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int) -> Iterator[Batch]:
-    """Batches from ``step`` to the end, epoch after epoch; with ``overfit_batch`` the first one again and again."""
+def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int, world: World) -> Iterator[Batch]:
+    """The process' part of the batches from ``step`` to the end, epoch after epoch.
+
+    With ``overfit_batch`` the first one again and again.
+    """
+    own = world.part(config.batch_size)
     if run.overfit_batch:
-        sampler = SpacedBatchSampler(samples.positions, config.batch_size, config.min_distance_m, seed=config.seed)
+        sampler = SpacedBatchSampler(
+            samples.positions, config.batch_size, config.min_distance_m, seed=config.seed, own=own
+        )
         batch = collate([samples[draw] for draw in next(iter(sampler))])
         for _ in range(step, config.steps):
             yield batch
@@ -258,6 +335,7 @@ def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int) ->
             epoch=epoch,
             neighbours=config.neighbours,
             radius_m=config.batch_radius_m,
+            own=own,
         )
         length = len(sampler)
         if skip < length:
@@ -316,12 +394,16 @@ def _initialize(model: CVLNet, run: Run) -> None:
         load_pretrained_backbone(model)
 
 
-def _varied(batch: Batch, step: int, config: TrainConfig) -> Batch:
-    """The batch with light and colour drawn anew, independently for the two views."""
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    images = vary(batch.clip.images, config.photometric, generator)
-    tiles = vary(batch.tiles.unsqueeze(1), config.photometric, generator).squeeze(1)
-    return replace(batch, clip=replace(batch.clip, images=images), tiles=tiles)
+def _varied(batch: Batch, step: int, config: TrainConfig, world: World) -> Batch:
+    """The batch with light and colour drawn anew, independently for each sample and the two views of it."""
+    images: list[Tensor] = []
+    tiles: list[Tensor] = []
+    for place in range(config.batch_size)[world.part(config.batch_size)]:
+        generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * config.batch_size + place)
+        sample = len(images)
+        images.append(vary(batch.clip.images[sample : sample + 1], config.photometric, generator))
+        tiles.append(vary(batch.tiles[sample : sample + 1].unsqueeze(1), config.photometric, generator))
+    return replace(batch, clip=replace(batch.clip, images=torch.cat(images)), tiles=torch.cat(tiles).squeeze(1))
 
 
 def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]]:

@@ -22,9 +22,9 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
     With ``neighbours`` a batch is filled in groups of so many samples within ``neighbourhood_m`` of the group's first:
     tiles of the same streets are hard to tell apart. All of a batch lie within ``radius_m`` of its first sample, as far
     as there are so many. Deterministic given seed and epoch; what cannot fill a batch waits for another epoch.
-    Of ``ranks`` processes each takes its own batches, equally many.
-    Iteration begins at batch ``start`` (of this process), at no cost for the batches before it.
-    Raises InputError if not even one batch for each process can be filled.
+    ``own``: which draws of every batch are wanted; those of one process, where several share a batch.
+    Iteration begins at batch ``start``, at no cost for the batches before it.
+    Raises InputError if not even one batch can be filled.
     """
 
     def __init__(
@@ -39,8 +39,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         neighbours: int = 0,
         neighbourhood_m: float = 150.0,
         radius_m: float = inf,
-        rank: int = 0,
-        ranks: int = 1,
+        own: slice = slice(None),
     ) -> None:
         latlon_deg = np.array([position.degrees for position in positions])
         self._xyz_m = earth_centred_m(latlon_deg.reshape(-1, 2))
@@ -48,7 +47,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         self.seed, self.epoch, self.start = seed, epoch, start
         self.neighbours, self.neighbourhood_m = neighbours, neighbourhood_m
         self.radius_m = radius_m
-        self.rank, self.ranks = rank, ranks
+        self.own = own
         self._batches = self._plan()
 
     def __len__(self) -> int:
@@ -56,7 +55,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for batch in self._batches[self.start :]:
-            yield [Draw(int(index), self.epoch) for index in batch]
+            yield [Draw(int(index), self.epoch) for index in batch[self.own]]
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Plan another epoch."""
@@ -75,15 +74,14 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
                 break
             batches.append(batch)
             waiting = waiting[~np.isin(waiting, batch)]
-        whole_rounds = len(batches) // self.ranks
-        if whole_rounds == 0:
+        if not batches:
             raise InputError(
-                f"{len(self._xyz_m)} samples fill {len(batches)} batches of {self.batch_size} at least "
-                f"{self.min_distance_m:g} m apart, {self.ranks} are needed",
+                f"{len(self._xyz_m)} samples fill no batch of {self.batch_size} at least "
+                f"{self.min_distance_m:g} m apart",
                 where="training data",
                 remedy="take a smaller batch, or more data",
             )
-        return batches[: whole_rounds * self.ranks][self.rank :: self.ranks]
+        return batches
 
     def _around_first(self, waiting: Indices) -> Indices:
         distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[waiting[:1]], axis=1)
