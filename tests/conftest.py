@@ -19,3 +19,14 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("towns") / "tiny"
     write_dataset(out, (TownConfig(seed=7, size_m=220.0, drives=3, frames_per_drive=12),), name="tiny", workers=1)
     return out
+
+
+@pytest.fixture(
+    params=[
+        "cpu",
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")),
+    ]
+)
+def device(request: pytest.FixtureRequest) -> str:
+    """Where a test runs: on the CPU always, on a GPU where there is one."""
+    return str(request.param)

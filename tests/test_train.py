@@ -91,6 +91,21 @@ def test_one_batch_can_be_learned_by_heart(run, loss):
     assert values[-1] < 0.6 * values[0]
 
 
+def test_one_batch_can_be_learned_by_heart_in_bfloat16(run, device):
+    config = replace(CONFIG, steps=30, learning_rate=3e-3, validate_every=30, photometric=0.0, amp=True)
+    train(MODEL, config, replace(run, overfit_batch=True, device=device))
+    values = [line["retrieval"] + line["displacement"] for line in losses_of(run)]
+    assert values[-1] < 0.6 * values[0]
+
+
+def test_the_first_losses_are_the_same_on_every_device(run, tmp_path, device):
+    train(MODEL, replace(CONFIG, steps=2), run)
+    there = replace(run, out=tmp_path / device, device=device)
+    train(MODEL, replace(CONFIG, steps=2), there)
+    for here, on_device in zip(losses_of(run), losses_of(there), strict=True):
+        assert on_device == pytest.approx(here, rel=1e-2, abs=1e-3)
+
+
 def test_a_test_town_is_refused(run, tiny_town, tmp_path):
     described = json.loads((tiny_town / "dataset.json").read_text())
     copy = tmp_path / "test-town"

@@ -93,6 +93,20 @@ def test_features_in_bfloat16_score_nearly_the_same():
     torch.testing.assert_close(scores, match(clip, tiles).scores, atol=1e-3, rtol=0)
 
 
+def test_autocast_rounds_no_score():
+    clip, tiles = features()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = match(clip, tiles).scores
+    assert torch.equal(rounded, match(clip, tiles).scores)
+
+
+def test_scores_are_the_same_on_every_device(device):
+    clip, tiles = features()
+    there = ClipFeatures(clip.descriptor.to(device), clip.weight.to(device), CLIP)
+    scores = match(there, tiles.to(torch.device(device))).scores.cpu()
+    torch.testing.assert_close(scores, match(clip, tiles).scores, atol=1e-4, rtol=0)
+
+
 def test_uncertainty_divides():
     clip, tiles = features()
     doubled = MapFeatures(tiles.descriptor, 2 * tiles.uncertainty, TILE)

@@ -76,17 +76,18 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
 
     Both grids share the cell size, and the clip's has whole cells less on every side. Raises ValueError if not.
     Besides the scores it takes the memory of one block of pairs, however many there are. Features may be kept in
-    bfloat16; they are multiplied in float32.
+    bfloat16; they are multiplied in float32, under autocast, too.
     """
     steps = _steps(clip.grid, tiles.grid)
     clips, channels = clip.descriptor.shape[:2]
     of_descriptors = Correlation(channels, tiles.grid.rows, tiles.grid.cols, steps)
     scores = torch.empty(clips, len(tiles.descriptor), steps, steps, device=tiles.descriptor.device)
     most_tiles = min(_PAIRS // max(min(clips, _CLIPS), 1), max(_NUMBERS // of_descriptors.numbers_a_map, 1))
-    for some in _blocks(clips, _CLIPS):
-        asked = ClipSpectra.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
-        for block in _blocks(len(tiles.descriptor), most_tiles):
-            scores[some, block] = asked.similarity(tiles.descriptor[block].float()) / tiles.uncertainty[block]
+    with torch.autocast(scores.device.type, enabled=False):  # rounded transforms would not cancel as they should
+        for some in _blocks(clips, _CLIPS):
+            asked = ClipSpectra.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
+            for block in _blocks(len(tiles.descriptor), most_tiles):
+                scores[some, block] = asked.similarity(tiles.descriptor[block].float()) / tiles.uncertainty[block]
     (tile_east_m, tile_north_m), (clip_east_m, clip_north_m) = tiles.grid.center_xy_m, clip.grid.center_xy_m
     return ScoreVolume(scores, clip.grid.cell_m, (tile_east_m - clip_east_m, tile_north_m - clip_north_m))
 
