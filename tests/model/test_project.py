@@ -82,3 +82,13 @@ def test_a_moved_vehicle_moves_the_map_by_cells(make_clip):
     )
     torch.testing.assert_close(b.features[..., :-2, 1:], a.features[..., 2:, :-1], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(b.ray_m[..., :-2, 1:], a.ray_m[..., 2:, :-1], atol=1e-4, rtol=1e-4)
+
+
+def test_autocast_moves_no_place(make_clip):
+    clip, grid = make_clip([0.3]), Grid(16, 16, 1.5)
+    features = torch.rand(1, clip.images.shape[1], 2, 16, 32)
+    exact = project_to_ground(features, clip.camera, clip.ground_from_cam, grid, 4, 2.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = project_to_ground(features, clip.camera, clip.ground_from_cam, grid, 4, 2.0)
+    assert torch.equal(rounded.features, exact.features)
+    assert torch.equal(rounded.visible, exact.visible)

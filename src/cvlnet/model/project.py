@@ -50,10 +50,11 @@ def project_to_ground(
     """
     clips, frames, channels = features.shape[:3]
     like = ground_from_cam.translation_m
-    xy_m = grid.cell_centers_xy_m(like.dtype).to(like.device).reshape(-1, 2)
-    xyz_m = torch.cat([functional.pad(xy_m, (0, 1), value=height_m) for height_m in heights_m])
-    xyz_cam_m = ground_from_cam.inverse().transform(xyz_m.expand(clips, frames, -1, 3))
-    xy_px, visible = camera.project(xyz_cam_m)
+    with torch.autocast(like.device.type, enabled=False):  # places are not to be rounded
+        xy_m = grid.cell_centers_xy_m(like.dtype).to(like.device).reshape(-1, 2)
+        xyz_m = torch.cat([functional.pad(xy_m, (0, 1), value=height_m) for height_m in heights_m])
+        xyz_cam_m = ground_from_cam.inverse().transform(xyz_m.expand(clips, frames, -1, 3))
+        xy_px, visible = camera.project(xyz_cam_m)
     index = (xy_px - first_center_px) / stride
     sampled = _sample(features.flatten(0, 1).float(), index.flatten(0, 1))
     sampled = sampled.reshape(clips, frames, channels, len(heights_m), grid.rows, grid.cols)

@@ -101,7 +101,8 @@ class PolarProjection(FrameProjection):
         east_north = polar_directions(grid.cols).to(encoded.device)
         ahead = ground_from_cam.rotation[..., :2, 2].float()
         right = torch.stack([ahead[..., 1], -ahead[..., 0]], dim=-1)
-        depth, aside = ahead @ east_north, right @ east_north  # [clips, frames, cols]
+        with torch.autocast(encoded.device.type, enabled=False):  # places are not to be rounded
+            depth, aside = ahead @ east_north, right @ east_north  # [clips, frames, cols]
         x_px = aside / depth.clamp(min=1e-3) * camera.focal_px[..., :1] + camera.principal_point_px[..., :1]
         visible = (depth > 0) & (x_px >= 0) & (x_px <= camera.width_px)
         x = 2 * ((x_px - encoder.first_center_px) / encoder.stride + 0.5) / width - 1
