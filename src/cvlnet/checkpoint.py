@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from cvlnet.confidence import Confidence
-from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.config import ModelConfig, Precision, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
@@ -67,8 +67,11 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Provenance]:
     return tensors, _provenance(header, path)
 
 
-def load_network(path: Path) -> tuple[MatchingNetwork, Provenance]:
-    """A network with the weights of a file, in evaluation mode. Raises InputError as `load_tensors` and `fill`."""
+def load_network(path: Path, precision: Precision = "float32") -> tuple[MatchingNetwork, Provenance]:
+    """A network with the weights of a file, in evaluation mode, that encodes in ``precision``.
+
+    Raises InputError as `load_tensors` and `fill`.
+    """
     tensors, provenance = load_tensors(path)
     network: MatchingNetwork
     if provenance.published is None:
@@ -76,12 +79,13 @@ def load_network(path: Path) -> tuple[MatchingNetwork, Provenance]:
     else:
         network = PublishedNetwork(_variant(provenance.published, path), lengths_over_time(tensors))
     fill(network, tensors, path)
+    network.precision = precision
     return network.eval(), provenance
 
 
-def load_model(path: Path) -> tuple[CVLNet, Provenance]:
+def load_model(path: Path, precision: Precision = "float32") -> tuple[CVLNet, Provenance]:
     """A network of ours, which can encode whole regions. Raises InputError as `load_network`, or if it is another."""
-    network, provenance = load_network(path)
+    network, provenance = load_network(path, precision)
     if not isinstance(network, CVLNet):
         remedy = "ask it by cvlnet evaluate, or give weights that training wrote"
         raise InputError("a published network sees single tiles only", where=path, remedy=remedy)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal, get_args, get_origin, get_type_hints
 
+Precision = Literal["float32", "bfloat16"]
+
 Fusion = Literal[
     "visibility",
     "vis_Conv2D",

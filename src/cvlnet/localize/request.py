@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from cvlnet.checkpoint import load_model
+from cvlnet.config import Precision
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
 from cvlnet.data.georef import open_overhead
@@ -56,13 +57,14 @@ def answer(
     *,
     most: int = MOST_FIXES,
     device: str = "cpu",
+    precision: Precision = "float32",
     progress: bool = False,
 ) -> Answer:
     """Localize a clip.
 
     Raises InputError as the readers and `encode_region` do, and if the clip's true place is known and not searched.
     """
-    model, provenance = load_model(weights)
+    model, provenance = load_model(weights, precision)
     model.to(named_device(device))
     recording = _recording(clip_files)
     newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame

@@ -16,7 +16,7 @@ from cvlnet.labels import LABELS
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.layers import convolutions
-from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.network import MatchingNetwork, in_its_precision
 from cvlnet.model.projections import PolarProjection, PolarView, Projection
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
@@ -79,10 +79,12 @@ class CVLNet(MatchingNetwork):
         """Of the ground and of the overhead encoder."""
         return self.ground_encoder.backbone, self.overhead_encoder.backbone
 
+    @in_its_precision
     def overhead_features(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows cols"]:
         """What the cells of overhead images are, RGB, north up; sides are multiples of 16 pixels."""
         return torch.as_tensor(self.overhead_trunk(self.overhead_encoder(self.overhead_view(self.normalize(images)))))
 
+    @in_its_precision
     def describe_overhead(
         self, features: Float[Tensor, "n channels rows cols"]
     ) -> tuple[Float[Tensor, "n descriptor rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
@@ -113,11 +115,13 @@ class CVLNet(MatchingNetwork):
         row, col = self.clip_grid.rows // 2 - 1, self.clip_grid.cols // 2 - 1
         return MapFeatures(descriptor, uncertainty[:, row:-row, col:-col], self.map_grid)
 
+    @in_its_precision
     def encode_frames(self, images: UInt8[Tensor, "*batch 3 height width"]) -> Float[Tensor, "*batch channels h w"]:
         """What of frames does not depend on where they were taken; `fuse_frames` takes it up."""
         flat = self.projection.encode(self.ground_encoder, self.normalize(images.flatten(0, -4)))
         return flat.reshape(*images.shape[:-3], *flat.shape[1:])
 
+    @in_its_precision
     def fuse_frames(
         self, encoded: Float[Tensor, "clips frames channels h w"], camera: Camera, ground_from_cam: Pose
     ) -> tuple[Float[Tensor, "clips channels2 rows cols"], Bool[Tensor, "clips rows cols"]]:
@@ -131,6 +135,7 @@ class CVLNet(MatchingNetwork):
         """`fuse_frames` of a clip's frames."""
         return self.fuse_frames(self.encode_frames(clip.images), clip.camera, clip.ground_from_cam)
 
+    @in_its_precision
     def describe_clips(
         self, features: Float[Tensor, "clips channels rows cols"], seen: Bool[Tensor, "clips rows cols"]
     ) -> ClipFeatures:

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from cvlnet.config import Precision
 from cvlnet.data.images import ImageSpec
 from cvlnet.grid import Grid
 from cvlnet.model.match import ScoreVolume, match
 from cvlnet.model.sequences import FuseConv3d
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_its_precision(encode: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A method of a network that computes in the network's precision; in float32 autocast stays as it is."""
+
+    @wraps(encode)
+    def encode_so(network: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        rounded = network.precision == "bfloat16"
+        with torch.autocast(network.device.type, torch.bfloat16) if rounded else nullcontext():
+            return encode(network, *args, **kwargs)
+
+    return encode_so
+
 
 class MatchingNetwork(nn.Module, ABC):
     """Encodes clips and tiles so that `match` can compare them.
 
     image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre. map_grid,
-    clip_grid: the cells of their features. log_sharpness: of the factor from scores to log-probabilities.
+    clip_grid: the cells of their features. log_sharpness: of the factor from scores to log-probabilities. precision: in
+    which it encodes; places and scores are computed in float32 in any case.
     """
+
+    precision: Precision = "float32"
 
     image_spec: ImageSpec
     tile_grid: Grid

@@ -20,7 +20,7 @@ from torch.nn import functional
 from cvlnet.data.images import ImageSpec
 from cvlnet.errors import InputError
 from cvlnet.grid import Grid
-from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.network import MatchingNetwork, in_its_precision
 from cvlnet.model.reference import CELLS, TILE_PX, WINDOW, ReferenceNetwork, Variant, our_name
 from cvlnet.tensorfile import misfits
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
@@ -44,11 +44,13 @@ class PublishedNetwork(MatchingNetwork):
         self.map_grid = Grid(CELLS + 2 * WINDOW, CELLS + 2 * WINDOW, cell_m)
         self.clip_grid = Grid(CELLS, CELLS, cell_m, (-cell_m / 2, cell_m / 2))
 
+    @in_its_precision
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
         """Features of overhead images, RGB, north up, with zeros around them."""
         descriptor, uncertainty = self.network.encode_overhead(tiles.to(self.log_sharpness.dtype) / 255)
         return MapFeatures(functional.pad(descriptor, (WINDOW,) * 4), uncertainty, self.map_grid)
 
+    @in_its_precision
     def encode_clip(self, clip: Clip) -> ClipFeatures:
         """Features of clips: every cell counts, whether a frame sees it or not. Roll, pitch and height do not count."""
         pose, camera = clip.ground_from_cam, clip.camera

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 import cvlnet
 from cvlnet.checkpoint import Provenance, load_network
+from cvlnet.config import Precision
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import SplitName, read_recordings, read_split
@@ -74,6 +75,7 @@ def evaluate_and_report(
     splits: Sequence[SplitName] = SPLITS,
     workers: int = 0,
     device: str = "cpu",
+    precision: Precision = "float32",
     cache: Path | None = None,
     cases: int = 3,
     published_decoding: bool = False,
@@ -87,7 +89,7 @@ def evaluate_and_report(
     published_decoding: as `predict` has it.
     Raises InputError for weights or data that cannot be used.
     """
-    model, provenance = load_network(weights)
+    model, provenance = load_network(weights, precision)
     model.to(device)
     pictures = ImageCache(cache) if cache else None
     clip_spec = ClipSpec(model.image_spec, frames, camera_ids=cameras)
