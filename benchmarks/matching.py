@@ -5,31 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from cvlnet.config import ModelConfig
 from cvlnet.model.build import build_model
 from cvlnet.model.match import match
 from cvlnet.types import ClipFeatures, MapFeatures
 from measure import in_own_process, print_results, seconds_each
+from published import match_by_convolution
 from samples import CONFIGURATIONS
 
 QUERIES, TILES = (1, 500), 300
 BY_CONVOLUTION = 8  # queries at once, and no more of them are timed: each takes as long as another
-LEAST_ENERGY = 1e-6
-
-
-def match_by_convolution(clip: ClipFeatures, tiles: MapFeatures) -> Tensor:
-    """The same scores, [clips, tiles, steps, steps], by convolutions grouped by clip, as published."""
-    clips = len(clip.descriptor)
-    weighted = clip.descriptor * clip.weight.unsqueeze(1)
-    correlation = functional.conv2d(tiles.descriptor.repeat(1, clips, 1, 1), weighted, groups=clips)
-    energy_of_cells = tiles.descriptor.square().sum(dim=1, keepdim=True).repeat(1, clips, 1, 1)
-    energy = functional.conv2d(energy_of_cells, clip.weight.unsqueeze(1), groups=clips)
-    clip_energy = (weighted * clip.descriptor).sum(dim=(1, 2, 3))
-    similarity = correlation / (energy * clip_energy[:, None, None]).sqrt().clamp(min=LEAST_ENERGY)
-    return (similarity / tiles.uncertainty.unsqueeze(1)).transpose(0, 1)
 
 
 def features(config: ModelConfig, clips: int) -> tuple[ClipFeatures, MapFeatures]:

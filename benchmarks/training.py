@@ -1,7 +1,7 @@
 """How fast training steps are: forward, backward and update on a batch that lies in memory.
 
-In bfloat16 the gradients of depthwise convolutions are computed as `cvlnet.model.depthwise` does, and, as the plain
-baseline, as PyTorch does by itself.
+The baseline is the published step (`published.py`). In bfloat16 the gradients of depthwise convolutions are computed as
+`cvlnet.model.depthwise` does, and, for comparison, as PyTorch does by itself.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cvlnet.model import backbone
 from cvlnet.model.build import build_model
 from cvlnet.train import Trainer
 from measure import in_own_process, print_results, seconds_each
+from published import PublishedTraining
 from samples import CONFIGURATIONS, FRAMES, random_batch
 
 
@@ -32,11 +33,13 @@ class Way:
     plain: bool = False
 
 
+PUBLISHED_SAMPLES = 2
 WAYS = {
     "EfficientNet-Lite0": Way("EfficientNet-Lite0", 8),
     "EfficientNet-Lite0, bfloat16": Way("EfficientNet-Lite0", 8, amp=True),
     "EfficientNet-Lite0, bfloat16, plain gradients": Way("EfficientNet-Lite0", 8, amp=True, plain=True),
     "VGG16 (paper)": Way("VGG16 (paper)", 2),
+    "VGG16 (paper), bfloat16": Way("VGG16 (paper)", 2, amp=True),
 }
 
 
@@ -50,6 +53,11 @@ def measure(way: Way) -> float:
         return seconds_each(lambda: trainer.update(batch), at_least=1)
 
 
+def measure_published(samples: int) -> float:
+    """Seconds a step of the published training."""
+    return seconds_each(PublishedTraining(samples).step, at_least=1)
+
+
 def plain_depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """The same value, with gradients by PyTorch."""
     return functional.conv2d(x, weight.to(x.dtype), None, stride, groups=len(weight))
@@ -57,12 +65,19 @@ def plain_depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 def main() -> None:
     torch.manual_seed(0)
-    rows = []
+    published_s, peak_mib = in_own_process(measure_published, PUBLISHED_SAMPLES)
+    published_rate = PUBLISHED_SAMPLES / published_s
+    rows = [_row("published", PUBLISHED_SAMPLES, published_s, published_rate, peak_mib)]
     for name, way in WAYS.items():
         seconds, peak_mib = in_own_process(measure, way)
-        rows.append((name, f"{way.samples}", f"{seconds:.1f}", f"{way.samples / seconds:.2f}", f"{peak_mib:.0f}"))
-    header = ("network", "batch", "s a step", "samples/s", "peak MiB")
+        rows.append(_row(name, way.samples, seconds, published_rate, peak_mib))
+    header = ("network", "batch", "s a step", "samples/s", "times faster", "peak MiB")
     print_results(f"Training, clips of {FRAMES} frames", header, rows)
+
+
+def _row(name: str, samples: int, seconds: float, published_rate: float, peak_mib: float) -> tuple[str, ...]:
+    rate = samples / seconds
+    return (name, f"{samples}", f"{seconds:.1f}", f"{rate:.2f}", f"{rate / published_rate:.1f}", f"{peak_mib:.0f}")
 
 
 if __name__ == "__main__":
