@@ -29,6 +29,7 @@ from measure import print_results
 
 DATE = "2011_09_26"
 FOUND_M = 12.0
+SHARED = Path(__file__).resolve().parents[2] / "shared"
 CASES = {"0002": ((9, 4), (38, 1), (75, 1)), "0009": ((223, 1), (445, 1))}  # newest frame, frames of the clip
 
 
@@ -53,23 +54,35 @@ class Case:
 
 def main() -> None:
     options = parse_options()
-    drives = {drive: options.shared / f"kitti/raw_data/{DATE}/{DATE}_drive_{drive}_sync" for drive in CASES}
-    absent = [str(path) for path in drives.values() if not path.is_dir()]
-    if absent:
-        print(f"skipped: no real frames at {', '.join(absent)}")
-        return
     model, _ = load_model(options.weights or shipped_weights())
+    cases = real_cases(model, options.shared, options.pictures)
+    if cases:
+        report(cases, options.json)
+    else:
+        print(f"skipped: no real frames in {options.shared}")
+
+
+def real_cases(model: CVLNet, shared: Path, pictures: Path | None = None) -> list[Case]:
+    """How every clip fares; none where the frames are absent. pictures: a folder to draw the answers into."""
+    drives = {drive: shared / f"kitti/raw_data/{DATE}/{DATE}_drive_{drive}_sync" for drive in CASES}
+    if not all(path.is_dir() for path in drives.values()):
+        return []
     cases = []
     for drive, clips in CASES.items():
         recording = read_recording(drives[drive])
-        image = open_overhead(options.shared / "overhead" / f"{DATE}_drive_{drive}.png")
+        image = open_overhead(shared / "overhead" / f"{DATE}_drive_{drive}.png")
         region = encode_region(model, image)
         for frame, frames in clips:
             answer = locate(model, recording, frame, frames, image, region)
             cases.append(judge(answer, drive, frame))
-            if options.pictures:
-                draw(replace(answer, fixes=answer.fixes[:MOST_FIXES]), options.pictures / f"{drive}_{frame}.png")
-    report(cases, options.json)
+            if pictures:
+                draw(replace(answer, fixes=answer.fixes[:MOST_FIXES]), pictures / f"{drive}_{frame}.png")
+    return cases
+
+
+def mean_log_rank(cases: list[Case]) -> float:
+    """Mean natural logarithm of the true place's rank."""
+    return float(np.mean([log(case.counted_rank) for case in cases]))
 
 
 def locate(
@@ -105,7 +118,6 @@ def judge(answer: Answer, drive: str, frame: int) -> Case:
 
 def report(cases: list[Case], path: Path | None) -> None:
     """Print the table and write JSON."""
-    mean_log_rank = float(np.mean([log(case.counted_rank) for case in cases]))
     rows = [
         (
             f"{case.drive} / {case.frame}",
@@ -128,17 +140,19 @@ def report(cases: list[Case], path: Path | None) -> None:
         "margin",
     )
     print_results("Real KITTI frames over real imagery", header, rows)
-    print(f"mean natural logarithm of the rank: {mean_log_rank:.2f} (no rank counts as one more than the candidates)")
+    print(
+        f"mean natural logarithm of the rank: {mean_log_rank(cases):.2f} (no rank counts as one more than the candidates)"
+    )
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        told = {"mean_log_rank": mean_log_rank, "cases": [asdict(case) for case in cases]}
+        told = {"mean_log_rank": mean, "cases": [asdict(case) for case in cases]}
         path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
-    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
+    parser.add_argument("--shared", type=Path, default=SHARED)
     parser.add_argument("--pictures", type=Path, help="draw every answer into this folder")
     parser.add_argument("--json", type=Path, help="write all figures into this file")
     return parser.parse_args()
