@@ -140,9 +140,8 @@ def report(cases: list[Case], path: Path | None) -> None:
         "margin",
     )
     print_results("Real KITTI frames over real imagery", header, rows)
-    print(
-        f"mean natural logarithm of the rank: {mean_log_rank(cases):.2f} (no rank counts as one more than the candidates)"
-    )
+    mean = mean_log_rank(cases)
+    print(f"mean natural logarithm of the rank: {mean:.2f} (no rank counts as one more than the candidates)")
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         told = {"mean_log_rank": mean, "cases": [asdict(case) for case in cases]}
