@@ -58,9 +58,10 @@ def measure_published(samples: int) -> float:
     return seconds_each(PublishedTraining(samples).step, at_least=1)
 
 
-def plain_depthwise(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+def plain_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int = 0) -> Tensor:
     """The same value, with gradients by PyTorch."""
-    return functional.conv2d(x, weight.to(x.dtype), None, stride, groups=len(weight))
+    bias = None if bias is None else bias.to(x.dtype)
+    return functional.conv2d(x, weight.to(x.dtype), bias, stride, padding, groups=len(weight))
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ class EfficientNetLite0(nn.Module):
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
         """Features at strides 4, 8, 16 of RGB images in [0, 1] whose sides are multiples of 16."""
         x = images * (255 / 128) - 127 / 128  # as the checkpoint was trained
-        x = functional.relu6(self._bn0(_conv_same(x, self._conv_stem)))
+        x = functional.relu6(_normed(x, self._conv_stem, self._bn0), inplace=True)
         features = []
         for index, block in enumerate(self._blocks):
             x = block(x)
@@ -116,20 +116,34 @@ class _InvertedBottleneck(nn.Module):
         self._skips = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
-        y = functional.relu6(self._bn1(_conv_same(y, self._depthwise_conv)))
-        y = self._bn2(self._project_conv(y))
-        return torch.add(x, y) if self._skips else torch.as_tensor(y)
+        y = functional.relu6(_normed(x, self._expand_conv, self._bn0), inplace=True) if self._expands else x
+        y = functional.relu6(_normed(y, self._depthwise_conv, self._bn1), inplace=True)
+        y = _normed(y, self._project_conv, self._bn2)
+        return torch.add(x, y) if self._skips else y
 
 
-def _conv_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """Convolution padded as TensorFlow pads "SAME" on sides that are multiples of the stride: the odd pixel last."""
-    total = conv.kernel_size[0] - conv.stride[0]
-    first = total // 2
-    padded = functional.pad(x, (first, total - first, first, total - first))
+def _normed(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """A convolution, padded as TensorFlow pads "SAME", and its batch normalisation.
+
+    The latter is part of the kernel as long as its statistics stay as they are.
+    """
+    if norm.training:
+        return torch.as_tensor(norm(_conv_same(x, conv, conv.weight, None)))
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return _conv_same(x, conv, conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale)
+
+
+def _conv_same(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """For sides that are multiples of the stride; of an odd padding the last pixel comes last."""
+    stride, total = conv.stride[0], conv.kernel_size[0] - conv.stride[0]
+    padding = total // 2
+    if total % 2:
+        x, padding = functional.pad(x, (padding, total - padding, padding, total - padding)), 0
     if conv.groups > 1:
-        return depthwise(padded, conv.weight, conv.stride[0])
-    return torch.as_tensor(conv(padded))
+        return depthwise(x, weight, bias, stride, padding)
+    return functional.conv2d(x, weight, bias, stride, padding)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
