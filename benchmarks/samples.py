@@ -30,11 +30,11 @@ def random_tiles(side_px: int, tiles: int) -> torch.Tensor:
     return torch.randint(0, 256, (tiles, 3, side_px, side_px), dtype=torch.uint8)
 
 
-def random_batch(config: ModelConfig, side_px: int, samples: int) -> Batch:
+def random_batch(config: ModelConfig, side_px: int, samples: int, frames: int = FRAMES) -> Batch:
     """A training batch; vehicles stand at the tiles' centres."""
     names = tuple(map(str, range(samples)))
     return Batch(
-        clip=random_clips(config, samples),
+        clip=random_clips(config, samples, frames),
         tiles=random_tiles(side_px, samples),
         offset_m=torch.zeros(samples, 2),
         xy_world_m=torch.zeros(samples, 2),

@@ -30,7 +30,7 @@ def setting(tiny_town, tmp_path, cache, monkeypatch):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_variant_trains_and_is_evaluated(table, setting):
-    written = write_table(table, MODEL, TRAINING, setting)
+    written = write_table(table, variants(table, MODEL, TRAINING), setting)
     asked = [(v.name, str(frames)) for v in variants(table, MODEL, TRAINING) for frames in v.frames]
     assert [row[:2] for row in written.rows] == asked
     folder = setting.out / table
@@ -47,9 +47,9 @@ def test_a_stopped_ablation_goes_on_and_says_the_same(setting, monkeypatch):
     trained = []
     plain = ablate.train
     monkeypatch.setattr(ablate, "train", lambda *a: trained.append(a[2].out.name) or plain(*a))
-    first = write_table("matching", MODEL, TRAINING, two_seeds)
+    first = write_table("matching", variants("matching", MODEL, TRAINING), two_seeds)
     assert trained == ["0", "1"] * 4
-    again = write_table("matching", MODEL, TRAINING, two_seeds)
+    again = write_table("matching", variants("matching", MODEL, TRAINING), two_seeds)
     assert trained == ["0", "1"] * 4
     assert again == first
     assert all(len(row[-1].split(", ")) == 2 for row in again.rows)
@@ -61,8 +61,8 @@ def test_the_first_row_is_as_it_was_asked_for():
 
 
 def test_another_budget_is_not_mistaken_for_the_one_before(setting):
-    write_table("matching", MODEL, TRAINING, setting)
+    write_table("matching", variants("matching", MODEL, TRAINING), setting)
     with pytest.raises(InputError, match="holds a training with another training configuration"):
-        write_table("matching", MODEL, replace(TRAINING, steps=3), setting)
-    few = write_table("matching", MODEL, TRAINING, replace(setting, most_queries=1))
-    assert few != write_table("matching", MODEL, TRAINING, setting)
+        write_table("matching", variants("matching", MODEL, replace(TRAINING, steps=3)), setting)
+    few = write_table("matching", variants("matching", MODEL, TRAINING), replace(setting, most_queries=1))
+    assert few != write_table("matching", variants("matching", MODEL, TRAINING), setting)

@@ -104,20 +104,20 @@ def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tup
     )
 
 
-def write_table(table: TableName, model: ModelConfig, training: TrainConfig, setting: Setting) -> Table:
-    """Train and evaluate all variants of a table, and write it.
+def write_table(name: str, compared: Sequence[Variant], setting: Setting) -> Table:
+    """Train and evaluate all variants of a table, and write it into a folder of its name.
 
     Raises InputError as `train` and `predict` do, and if the folder holds the table of other settings or other data.
     """
-    out, rows = setting.out / table, []
-    for variant in tqdm(variants(table, model, training), table, unit="variant", dynamic_ncols=True, disable=None):
+    out, rows = setting.out / name, []
+    for variant in tqdm(compared, name, unit="variant", dynamic_ncols=True, disable=None):
         for seed in range(setting.seeds):
             _train(variant, seed, out, setting)
         for frames in variant.frames:
             found = [_predictions(variant, seed, frames, out, setting) for seed in range(setting.seeds)]
             rows.append(row_of(variant.name, frames, found))
-    _write(table, rows, out)
-    return table_of(table, rows)
+    _write(name, rows, out)
+    return table_of(name, rows)
 
 
 def _train(variant: Variant, seed: int, out: Path, setting: Setting) -> None:

@@ -393,13 +393,13 @@ def ablate(  # noqa: D417
         config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
 
     """
-    from cvlnet.ablate import TABLES, Setting, write_table
+    from cvlnet.ablate import TABLES, Setting, variants, write_table
     from cvlnet.device import named_device
 
     del config  # has been read with the options
     setting = Setting(data, test or data, out, seeds, most_queries, cache, workers, str(named_device(device)))
     for name in TABLES if table == "all" else (table,):
-        print(write_table(name, model, training, setting).markdown())
+        print(write_table(name, variants(name, model, training), setting).markdown())
 
 
 def convert(checkpoint: Path, out: Path, /, *, variant: str) -> None:

@@ -1,0 +1,129 @@
+"""Choices of the model and of its training, compared under equal time on towns that no training sees.
+
+Each variant of a table gets as many steps as fit ``--minutes``, by the time that its own steps take here, and starts
+from ImageNet. What is finished in the folder is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+from cvlnet.ablate import Setting, Variant, write_table
+from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.files import written_whole
+from cvlnet.model.build import build_model
+from cvlnet.train import Trainer
+from samples import random_batch
+
+BASE = TrainConfig(frames=1, batch_size=24, neighbours=8, average_decay=0.98, amp=True, warmup_steps=50)
+MODEL = ModelConfig()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One row of a table: what is not as in the base."""
+
+    name: str
+    model: ModelConfig = MODEL
+    training: TrainConfig = BASE
+
+
+def model(name: str, **changes: object) -> Choice:
+    return Choice(name, model=replace(MODEL, **changes))  # type: ignore[arg-type]
+
+
+def training(name: str, **changes: object) -> Choice:
+    return Choice(name, training=replace(BASE, **changes))  # type: ignore[arg-type]
+
+
+TABLES: dict[str, tuple[Choice, ...]] = {
+    "cells": (
+        model("1.6 m"),
+        model("3.2 m", overhead_m_per_px=0.8, clip_cells=26, window_cells=3),
+        model("0.8 m", overhead_m_per_px=0.2, clip_cells=104, window_cells=12),
+    ),
+    "descriptor": tuple(model(f"{channels} channels", descriptor_channels=channels) for channels in (16, 4, 8, 32)),
+    "lift": (
+        model("0, 1.5, 4 m"),
+        model("ground alone", heights_m=(0.0,)),
+        model("0, 3 m", heights_m=(0.0, 3.0)),
+        model("0, 1, 2, 4, 8 m", heights_m=(0.0, 1.0, 2.0, 4.0, 8.0)),
+        model("0, 1.5, 4 m, paper's trunk", ground_trunk="convolution"),
+    ),
+    "training": (
+        training("as it is"),
+        training("no labels", label_weight=0.0),
+        training("no displacement", displacement_weight=0.0),
+        training("no neighbours", neighbours=0),
+        training("batch of 8", batch_size=8, neighbours=4),
+        training("batch of 48", batch_size=48, neighbours=8),
+        training("soft margin", loss="soft_margin"),
+        training("norms learn", freeze_norms=False),
+        training("early layers learn", freeze_early=False),
+        training("no change of colour", photometric=0.0),
+        training("twice the change of colour", photometric=2.0),
+        training("no average", average_decay=0.0),
+        training("heading exact", heading_error_deg=0.0),
+        training("world upright", rotate_world=False),
+    ),
+}
+
+
+def step_s(choice: Choice) -> float:
+    """Seconds that a step takes, on a batch in memory."""
+    net = build_model(choice.model)
+    trainer = Trainer(net, choice.training)
+    batch = random_batch(choice.model, net.tile_grid.rows, choice.training.batch_size, choice.training.frames)
+    trainer.update(batch)
+    start = perf_counter()
+    for _ in range(3):
+        trainer.update(batch)
+    return (perf_counter() - start) / 3
+
+
+def timed(table: str, minutes: float, out: Path) -> tuple[Variant, ...]:
+    """A table's variants, each with as many steps as fit the time; a later call takes what the first one measured."""
+    known = out / table / "steps.json"
+    if known.exists():
+        steps: dict[str, int] = json.loads(known.read_text(encoding="utf-8"))
+    else:
+        steps = {choice.name: max(round(60 * minutes / step_s(choice)), 1) for choice in TABLES[table]}
+        with written_whole(known) as path:
+            path.write_text(json.dumps(steps, indent=1) + "\n", encoding="utf-8")
+    return tuple(_variant(choice, steps[choice.name]) for choice in TABLES[table])
+
+
+def _variant(choice: Choice, steps: int) -> Variant:
+    setting = replace(choice.training, steps=steps, validate_every=steps)
+    return Variant(f"{choice.name}, {steps} steps", choice.model, setting, (setting.frames,))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse_options(arguments)
+    setting = Setting(
+        options.data, options.test, options.out, options.seeds, options.queries, cache=options.cache, workers=1
+    )
+    for name in options.table:
+        print(write_table(name, timed(name, options.minutes, options.out), setting).markdown())
+
+
+def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="+", help="data sets to train on")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="data sets for validation")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", choices=TABLES, nargs="+", default=list(TABLES))
+    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--cache", type=Path)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
