@@ -86,30 +86,37 @@ def step_s(choice: Choice) -> float:
     return (perf_counter() - start) / 3
 
 
-def timed(table: str, minutes: float, out: Path) -> tuple[Variant, ...]:
-    """A table's variants, each with as many steps as fit the time; a later call takes what the first one measured."""
+def steps_of(table: str, choices: Sequence[Choice], minutes: float, out: Path) -> dict[str, int]:
+    """As many steps of each as fit the time, by name; a later call takes what the first one measured."""
     known = out / table / "steps.json"
     if known.exists():
         steps: dict[str, int] = json.loads(known.read_text(encoding="utf-8"))
-    else:
-        steps = {choice.name: max(round(60 * minutes / step_s(choice)), 1) for choice in TABLES[table]}
-        with written_whole(known) as path:
-            path.write_text(json.dumps(steps, indent=1) + "\n", encoding="utf-8")
-    return tuple(_variant(choice, steps[choice.name]) for choice in TABLES[table])
+        return steps
+    steps = {choice.name: max(round(60 * minutes / step_s(choice)), 1) for choice in choices}
+    with written_whole(known) as path:
+        path.write_text(json.dumps(steps, indent=1) + "\n", encoding="utf-8")
+    return steps
 
 
-def _variant(choice: Choice, steps: int) -> Variant:
+def variant(choice: Choice, steps: int) -> Variant:
+    """What the table trains."""
     setting = replace(choice.training, steps=steps, validate_every=steps)
     return Variant(f"{choice.name}, {steps} steps", choice.model, setting, (setting.frames,))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = parse_options(arguments)
-    setting = Setting(
+def setting_of(options: argparse.Namespace) -> Setting:
+    """What all variants share."""
+    return Setting(
         options.data, options.test, options.out, options.seeds, options.queries, cache=options.cache, workers=1
     )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse_options(arguments)
     for name in options.table:
-        print(write_table(name, timed(name, options.minutes, options.out), setting).markdown())
+        steps = steps_of(name, TABLES[name], options.minutes, options.out)
+        compared = [variant(choice, steps[choice.name]) for choice in TABLES[name]]
+        print(write_table(name, compared, setting_of(options)).markdown())
 
 
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
