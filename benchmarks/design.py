@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from altered import learned_lift, one_encoder, standardised_images
+from backbones import BACKBONES, using
 from cvlnet.ablate import Setting, Variant, write_table
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.files import written_whole
 from cvlnet.model.build import build_model
+from cvlnet.report.tables import Table
 from cvlnet.train import Trainer
 from samples import random_batch
 
@@ -26,11 +31,12 @@ MODEL = ModelConfig()
 
 @dataclass(frozen=True)
 class Choice:
-    """One row of a table: what is not as in the base."""
+    """One row of a table: what is not as in the base. altered: in which its networks are built."""
 
     name: str
     model: ModelConfig = MODEL
     training: TrainConfig = BASE
+    altered: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def model(name: str, **changes: object) -> Choice:
@@ -42,6 +48,15 @@ def training(name: str, **changes: object) -> Choice:
 
 
 TABLES: dict[str, tuple[Choice, ...]] = {
+    "backbone": (
+        Choice("EfficientNet-Lite0"),
+        *(Choice(name, altered=partial(using, name)) for name in BACKBONES),
+    ),
+    "encoders": (
+        Choice("one for each view"),
+        Choice("one for both", altered=one_encoder),
+        Choice("pictures standardised", altered=standardised_images),
+    ),
     "cells": (
         model("1.6 m"),
         model("3.2 m", overhead_m_per_px=0.8, clip_cells=26, window_cells=3),
@@ -53,7 +68,8 @@ TABLES: dict[str, tuple[Choice, ...]] = {
         model("ground alone", heights_m=(0.0,)),
         model("0, 3 m", heights_m=(0.0, 3.0)),
         model("0, 1, 2, 4, 8 m", heights_m=(0.0, 1.0, 2.0, 4.0, 8.0)),
-        model("0, 1.5, 4 m, paper's trunk", ground_trunk="convolution"),
+        model("paper's trunk", ground_trunk="convolution"),
+        Choice("learned distances", altered=learned_lift),
     ),
     "training": (
         training("as it is"),
@@ -86,40 +102,31 @@ def step_s(choice: Choice) -> float:
     return (perf_counter() - start) / 3
 
 
-def steps_of(table: str, choices: Sequence[Choice], minutes: float, out: Path) -> dict[str, int]:
-    """As many steps of each as fit the time, by name; a later call takes what the first one measured."""
-    known = out / table / "steps.json"
-    if known.exists():
-        steps: dict[str, int] = json.loads(known.read_text(encoding="utf-8"))
-        return steps
-    steps = {choice.name: max(round(60 * minutes / step_s(choice)), 1) for choice in choices}
-    with written_whole(known) as path:
-        path.write_text(json.dumps(steps, indent=1) + "\n", encoding="utf-8")
-    return steps
+def row(table: str, choice: Choice, setting: Setting, minutes: float) -> Table:
+    """A choice, trained for the time and evaluated; a later call takes as many steps as the first one measured."""
+    folder = setting.out / table / choice.name.replace(" ", "-").replace(",", "")
+    known = folder / "steps.json"
+    with choice.altered():
+        if not known.exists():
+            with written_whole(known) as path:
+                path.write_text(json.dumps(max(round(60 * minutes / step_s(choice)), 1)), encoding="utf-8")
+        steps = int(json.loads(known.read_text(encoding="utf-8")))
+        trained = replace(choice.training, steps=steps, validate_every=steps)
+        variant = Variant(f"{choice.name}, {steps} steps", choice.model, trained, (trained.frames,))
+        return write_table("table", [variant], replace(setting, out=folder))
 
 
-def variant(choice: Choice, steps: int) -> Variant:
-    """What the table trains."""
-    setting = replace(choice.training, steps=steps, validate_every=steps)
-    return Variant(f"{choice.name}, {steps} steps", choice.model, setting, (setting.frames,))
-
-
-def setting_of(options: argparse.Namespace) -> Setting:
-    """What all variants share."""
-    return Setting(
+def main() -> None:
+    options = parse_options()
+    setting = Setting(
         options.data, options.test, options.out, options.seeds, options.queries, cache=options.cache, workers=1
     )
+    for table in options.table:
+        parts = [row(table, choice, setting, options.minutes) for choice in TABLES[table]]
+        print(replace(parts[0], title=table, rows=tuple(r for part in parts for r in part.rows)).markdown())
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = parse_options(arguments)
-    for name in options.table:
-        steps = steps_of(name, TABLES[name], options.minutes, options.out)
-        compared = [variant(choice, steps[choice.name]) for choice in TABLES[name]]
-        print(write_table(name, compared, setting_of(options)).markdown())
-
-
-def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="+", help="data sets to train on")
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="data sets for validation")
@@ -129,7 +136,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--cache", type=Path)
-    return parser.parse_args(arguments)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""Other ways to build the network, for the comparison in design.py: they stand here, not in the package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+
+from cvlnet.config import ModelConfig
+from cvlnet.geometry import Camera, Pose
+from cvlnet.grid import Grid
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.encoder import PaperEncoder, Pyramid
+from cvlnet.model.project import ProjectedFrames, project_to_ground
+from cvlnet.model.projections import FeatureProjection
+
+NEAREST_M, FARTHEST_M, DEPTHS = 3.0, 80.0, 24
+
+
+@contextmanager
+def one_encoder() -> Iterator[None]:
+    """Both views are encoded by the same layers."""
+
+    def shared(**parts: Any) -> CVLNet:
+        return CVLNet(**(parts | {"overhead_encoder": parts["ground_encoder"]}))
+
+    with patch("cvlnet.model.build.CVLNet", shared):
+        yield
+
+
+@contextmanager
+def standardised_images() -> Iterator[None]:
+    """Every picture has the same mean and contrast, channel by channel, before it is encoded."""
+    plain = CVLNet.normalize
+
+    def normalize(model: CVLNet, images: Tensor) -> Tensor:
+        x = plain(model, images)
+        mean = x.mean(dim=(-2, -1), keepdim=True)
+        sigma = x.std(dim=(-2, -1), keepdim=True).clamp(min=0.02)
+        return ((x - mean) / sigma * 0.22 + 0.45).contiguous(memory_format=torch.channels_last)
+
+    with patch.object(CVLNet, "normalize", normalize):
+        yield
+
+
+class DepthProjection(FeatureProjection):
+    """A feature counts at a point as far as its pixel is taken to show something at the point's distance.
+
+    A distribution over distances is learned for every pixel (Philion and Fidler 2020, lift).
+    """
+
+    def __init__(self, channels: int, heights_m: tuple[float, ...]) -> None:
+        super().__init__(heights_m)
+        self.distance = nn.Conv2d(channels, DEPTHS, 1)
+
+    def forward(
+        self, encoder: Pyramid | PaperEncoder, encoded: Tensor, camera: Camera, ground_from_cam: Pose, grid: Grid
+    ) -> ProjectedFrames:
+        """Features of the frames on ``grid``."""
+        stride, first_px = encoder.stride, encoder.first_center_px
+        clips, frames = encoded.shape[:2]
+        shares_px = self.distance(encoded.flatten(0, 1).float()).softmax(dim=1)
+        shares_px = shares_px.reshape(clips, frames, *shares_px.shape[1:])
+        both = torch.cat([encoded, shares_px.to(encoded.dtype)], dim=2)
+        sampled = project_to_ground(both, camera, ground_from_cam, grid, stride, first_px, self.heights_m)
+        channels = encoded.shape[2]
+        by_height = sampled.features.unflatten(2, (len(self.heights_m), channels + DEPTHS))
+        features, shares = by_height[:, :, :, :channels], by_height[:, :, :, channels:]
+        distance_m = sampled.ray_m.norm(dim=2).clamp(NEAREST_M, FARTHEST_M)
+        place = (distance_m / NEAREST_M).log() / torch.tensor(FARTHEST_M / NEAREST_M).log() * (DEPTHS - 1)
+        bins = torch.arange(DEPTHS, device=place.device)[:, None, None]
+        near = (1 - (place.unsqueeze(2) - bins).abs()).clamp(min=0)  # linear between two distances
+        share = (shares * near.unsqueeze(2)).sum(dim=3, keepdim=True) * DEPTHS
+        return ProjectedFrames((features * share).flatten(2, 3), sampled.visible, sampled.ray_m)
+
+
+@contextmanager
+def learned_lift() -> Iterator[None]:
+    """Every pixel has learned distances."""
+
+    def projection(config: ModelConfig) -> DepthProjection:
+        return DepthProjection(config.channels, config.heights_m)
+
+    with patch("cvlnet.model.build._projection", projection):
+        yield
