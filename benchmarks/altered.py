@@ -68,7 +68,7 @@ class DepthProjection(FeatureProjection):
         both = torch.cat([encoded, shares_px.to(encoded.dtype)], dim=2)
         sampled = project_to_ground(both, camera, ground_from_cam, grid, stride, first_px, self.heights_m)
         channels = encoded.shape[2]
-        by_height = sampled.features.unflatten(2, (len(self.heights_m), channels + DEPTHS))
+        by_height = sampled.features.reshape(clips, frames, -1, channels + DEPTHS, grid.rows, grid.cols)
         features, shares = by_height[:, :, :, :channels], by_height[:, :, :, channels:]
         distance_m = sampled.ray_m.norm(dim=2).clamp(NEAREST_M, FARTHEST_M)
         place = (distance_m / NEAREST_M).log() / torch.tensor(FARTHEST_M / NEAREST_M).log() * (DEPTHS - 1)
