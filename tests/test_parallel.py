@@ -43,13 +43,13 @@ def test_processes_share_the_samples_evenly():
     assert [i for part in parts for i in part] == list(range(12))
 
 
-def trained(town, folder, processes, device="cpu"):
+def trained(town, folder, processes, *more, device="cpu"):
     """A training's losses, and its weights."""
     (folder / "settings.toml").write_text(SETTINGS)
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     out = folder / str(processes)
     command = ["-m", "cvlnet", "train", town, "--validation", town, "--out", out, "--workers", "0"]
-    options = ["--config", folder / "settings.toml", "--device", device]
+    options = ["--config", folder / "settings.toml", "--device", device, *more]
     call = [*(start if processes > 1 else [sys.executable]), *command, *options]
     done = subprocess.run([str(part) for part in call], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -57,9 +57,10 @@ def trained(town, folder, processes, device="cpu"):
     return lines, load_tensors(out / LAST)[0]
 
 
-def test_two_processes_learn_what_one_would(tiny_town, tmp_path):
+@pytest.mark.parametrize("in_parts", [[], ["--encode-at-once", 1]])
+def test_two_processes_learn_what_one_would(tiny_town, tmp_path, in_parts):
     alone, weights = trained(tiny_town, tmp_path, 1)
-    together, shared = trained(tiny_town, tmp_path, 2)
+    together, shared = trained(tiny_town, tmp_path, 2, *in_parts)
     assert [line["step"] for line in together] == [line["step"] for line in alone]
     for one, both in zip(alone, together, strict=True):
         assert both == pytest.approx(one, rel=1e-3, abs=1e-4)
@@ -71,7 +72,7 @@ def test_two_processes_learn_what_one_would(tiny_town, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs")
 def test_two_gpus_learn_what_one_would(tiny_town, tmp_path):
-    alone, _ = trained(tiny_town, tmp_path, 1, "cuda")
-    together, _ = trained(tiny_town, tmp_path, 2, "cuda")
+    alone, _ = trained(tiny_town, tmp_path, 1, device="cuda")
+    together, _ = trained(tiny_town, tmp_path, 2, device="cuda")
     for one, both in zip(alone, together, strict=True):
         assert both == pytest.approx(one, rel=1e-2, abs=1e-3)

@@ -91,6 +91,15 @@ def test_one_batch_can_be_learned_by_heart(run, loss):
     assert values[-1] < 0.6 * values[0]
 
 
+def test_a_batch_that_is_encoded_in_parts_teaches_the_same(run, tmp_path):
+    config = replace(CONFIG, batch_size=4, min_distance_m=0.5, steps=2)
+    train(MODEL, config, run)
+    parts = replace(run, out=tmp_path / "parts")
+    train(MODEL, replace(config, encode_at_once=3), parts)
+    for whole, in_parts in zip(losses_of(run), losses_of(parts), strict=True):
+        assert in_parts == pytest.approx(whole, rel=1e-4)
+
+
 def test_one_batch_can_be_learned_by_heart_in_bfloat16(run, device):
     config = replace(CONFIG, steps=30, learning_rate=3e-3, validate_every=30, photometric=0.0, amp=True)
     train(MODEL, config, replace(run, overfit_batch=True, device=device))

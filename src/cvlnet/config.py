@@ -140,6 +140,8 @@ class TrainConfig:
         rotate_world: Clip and tile are turned together by any angle.
         photometric: Strength of the changes of light and colour.
         amp: Compute in bfloat16 where that is safe.
+        encode_at_once: So many samples of a batch are encoded at a time, and once more for their gradients, so that
+            memory does not grow with the batch; 0 encodes all at once.
         average_decay: Of the running average of the weights, which is what validates and is kept as the best.
         validate_every: Steps from one validation and checkpoint to the next.
         validate_queries: So many queries of each data set, spread evenly, are validated on.
@@ -169,6 +171,7 @@ class TrainConfig:
     rotate_world: bool = True
     photometric: float = 1.0
     amp: bool = False
+    encode_at_once: int = 0
     average_decay: float = 0.999
     validate_every: int = 500
     validate_queries: int = 400
@@ -185,7 +188,7 @@ class TrainConfig:
         for name in (*rates, "clip_gradient_norm", "margin_scale", "batch_radius_m", "min_distance_m"):
             _check(getattr(self, name) > 0, name, "positive", self)
         weights = ("weight_decay", "displacement_weight", "label_weight")
-        for name in (*weights, "warmup_steps", "photometric", "heading_error_deg"):
+        for name in (*weights, "warmup_steps", "photometric", "heading_error_deg", "encode_at_once"):
             _check(getattr(self, name) >= 0, name, "not negative", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)

@@ -9,7 +9,7 @@ coordinates (x right, y down) have their origin at the *corner* of the top-left 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -109,6 +109,10 @@ class Camera:
         """Points in the camera frame at the given depth along z."""
         xy = (xy_px - self.principal_point_px.unsqueeze(-2)) / self.focal_px.unsqueeze(-2)
         return torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1) * depth_m.unsqueeze(-1)
+
+    def __getitem__(self, index: slice) -> Camera:
+        """The cameras at ``index`` of the first leading dimension."""
+        return replace(self, focal_px=self.focal_px[index], principal_point_px=self.principal_point_px[index])
 
     def resize(self, width_px: int, height_px: int) -> Camera:
         """The camera of the same picture, resampled to another size."""

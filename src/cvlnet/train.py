@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -81,14 +82,27 @@ class Encoded(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """The part of a step in which no sample knows of another."""
+    """The part of a step in which no sample knows of another.
 
-    def __init__(self, model: CVLNet) -> None:
+    at_once: so many samples are encoded at a time, and again when their gradients are computed (Gao et al. 2021,
+    "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"); 0 encodes all together, once.
+    """
+
+    def __init__(self, model: CVLNet, at_once: int = 0) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.at_once = model, at_once
 
     def forward(self, clip: Clip, tiles: Tensor) -> Encoded:
         """Encode clips and tiles."""
+        if not 0 < self.at_once < len(tiles):
+            return self._encode(clip, tiles)
+        starts = range(0, len(tiles), self.at_once)
+        chosen = [slice(start, start + self.at_once) for start in starts]
+        parts = [checkpoint(self._encode, clip[part], tiles[part], use_reentrant=False) for part in chosen]
+        whole = Encoded(*map(torch.cat, zip(*parts, strict=True)))
+        return whole._replace(sharpness=parts[0].sharpness)
+
+    def _encode(self, clip: Clip, tiles: Tensor) -> Encoded:
         overhead = self.model.overhead_features(tiles)
         ground, seen = self.model.clip_features(clip)
         clips, maps = self.model.describe_clips(ground, seen), self.model.describe_tiles(overhead)
@@ -113,7 +127,7 @@ class Trainer:
         self._as_they_are = early + (norms_of_backbones(model) if config.freeze_norms else [])
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
-        self._encoder = world.together(Encoder(model))
+        self._encoder = world.together(Encoder(model, config.encode_at_once))
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One optimizer step on this process' part of a batch; returns the losses of the whole batch by name."""

@@ -36,6 +36,10 @@ class Clip:
         """The same clip on another device."""
         return Clip(self.images.to(device), self.camera.to(device), self.ground_from_cam.to(device))
 
+    def __getitem__(self, clips: slice) -> Clip:
+        """Some of the clips of a batch."""
+        return Clip(self.images[clips], self.camera[clips], self.ground_from_cam[clips])
+
 
 @dataclass(frozen=True)
 class MapFeatures:
