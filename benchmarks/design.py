@@ -7,7 +7,6 @@ from ImageNet. What is finished in the folder is not done again.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -19,10 +18,10 @@ from altered import learned_lift, one_encoder, standardised_images
 from backbones import BACKBONES, using
 from cvlnet.ablate import Setting, Variant, write_table
 from cvlnet.config import ModelConfig, TrainConfig
-from cvlnet.files import written_whole
 from cvlnet.model.build import build_model
 from cvlnet.report.tables import Table
 from cvlnet.train import Trainer
+from measure import kept
 from samples import random_batch
 
 BASE = TrainConfig(frames=1, batch_size=24, neighbours=8, average_decay=0.98, amp=True, warmup_steps=50)
@@ -78,6 +77,7 @@ TABLES: dict[str, tuple[Choice, ...]] = {
         training("no neighbours", neighbours=0),
         training("batch of 8", batch_size=8, neighbours=4),
         training("batch of 48", batch_size=48, neighbours=8),
+        training("batch of 96, 24 at a time", batch_size=96, neighbours=8, encode_at_once=24),
         training("soft margin", loss="soft_margin"),
         training("norms learn", freeze_norms=False),
         training("early layers learn", freeze_early=False),
@@ -105,12 +105,8 @@ def step_s(choice: Choice) -> float:
 def row(table: str, choice: Choice, setting: Setting, minutes: float) -> Table:
     """A choice, trained for the time and evaluated; a later call takes as many steps as the first one measured."""
     folder = setting.out / table / choice.name.replace(" ", "-").replace(",", "")
-    known = folder / "steps.json"
     with choice.altered():
-        if not known.exists():
-            with written_whole(known) as path:
-                path.write_text(json.dumps(max(round(60 * minutes / step_s(choice)), 1)), encoding="utf-8")
-        steps = int(json.loads(known.read_text(encoding="utf-8")))
+        steps = kept(folder / "steps.json", lambda: max(round(60 * minutes / step_s(choice)), 1))
         trained = replace(choice.training, steps=steps, validate_every=steps)
         variant = Variant(f"{choice.name}, {steps} steps", choice.model, trained, (trained.frames,))
         return write_table("table", [variant], replace(setting, out=folder))

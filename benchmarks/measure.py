@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import platform
@@ -15,6 +16,8 @@ from time import perf_counter
 from typing import TypeVar
 
 import torch
+
+from cvlnet.files import written_whole
 
 Result = TypeVar("Result")
 
@@ -34,6 +37,16 @@ def in_own_process(measure: Callable[..., Result], *args: object) -> tuple[Resul
     """The result of a call in a fresh process, and that process' peak memory in MiB."""
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_with_peak_mib, measure, *args).result()
+
+
+def kept(path: Path, compute: Callable[[], Result]) -> Result:
+    """What ``path`` holds as JSON, or else what is computed, which it then holds."""
+    if not path.exists():
+        result = compute()
+        with written_whole(path) as partial:
+            partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    found: Result = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def print_results(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -31,6 +31,7 @@ from cvlnet.figures import stretch_of_road
 from cvlnet.geometry import Camera, Pose
 from cvlnet.metrics import Interval, found, position_errors_m
 from cvlnet.model.cvlnet import CVLNet
+from cvlnet.report.tables import percent
 from cvlnet.report.theme import DAY, save_png
 from cvlnet.resampling import Redraws
 from cvlnet.types import Clip, MapFeatures
@@ -177,8 +178,8 @@ def main() -> None:
     results = measure(trial)
     print_results(
         f"Robustness on {options.data.name}, {len(trial.rows)} queries among {len(trial.tile_xy_m)} tiles",
-        ("disturbance", "level", *(f"within {radius_m:g} m, %" for radius_m in RADII_M)),
-        [(r.disturbance, r.level, *(percent(r.recall[radius_m]) for radius_m in RADII_M)) for r in results],
+        ("disturbance", "level", *(f"within {radius_m:g} m" for radius_m in RADII_M)),
+        [(r.disturbance, r.level, *(percent(r.recall[radius_m], 0) for radius_m in RADII_M)) for r in results],
     )
     if options.json:
         told = [asdict(result) for result in results]
@@ -242,10 +243,6 @@ def draw(results: Sequence[Result], path: Path) -> None:
         axes.set_axis_off()
     DAY.legend(panels[0], "lower left")
     save_png(figure, path)
-
-
-def percent(share: Interval) -> str:
-    return f"{100 * share.value:.0f} ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
 def parse_options() -> argparse.Namespace:

@@ -25,11 +25,12 @@ from samples import CONFIGURATIONS, FRAMES, random_batch
 
 @dataclass(frozen=True)
 class Way:
-    """What is trained, and how. plain: depthwise gradients are PyTorch's own."""
+    """What is trained, and how. at_once: as `TrainConfig.encode_at_once`. plain: depthwise gradients are PyTorch's."""
 
     network: str
     samples: int
     amp: bool = False
+    at_once: int = 0
     plain: bool = False
 
 
@@ -38,6 +39,8 @@ WAYS = {
     "EfficientNet-Lite0": Way("EfficientNet-Lite0", 8),
     "EfficientNet-Lite0, bfloat16": Way("EfficientNet-Lite0", 8, amp=True),
     "EfficientNet-Lite0, bfloat16, plain gradients": Way("EfficientNet-Lite0", 8, amp=True, plain=True),
+    "EfficientNet-Lite0, bfloat16, large batch": Way("EfficientNet-Lite0", 32, amp=True),
+    "EfficientNet-Lite0, bfloat16, large batch, 8 at a time": Way("EfficientNet-Lite0", 32, amp=True, at_once=8),
     "VGG16 (paper)": Way("VGG16 (paper)", 2),
     "VGG16 (paper), bfloat16": Way("VGG16 (paper)", 2, amp=True),
 }
@@ -47,7 +50,8 @@ def measure(way: Way) -> float:
     """Seconds a step."""
     config = CONFIGURATIONS[way.network]
     model = build_model(config)
-    trainer = Trainer(model, TrainConfig(batch_size=way.samples, neighbours=0, frames=FRAMES, amp=way.amp))
+    training = TrainConfig(batch_size=way.samples, neighbours=0, frames=FRAMES, amp=way.amp, encode_at_once=way.at_once)
+    trainer = Trainer(model, training)
     batch = random_batch(config, model.tile_grid.rows, way.samples)
     with patch.object(backbone, "depthwise", plain_depthwise) if way.plain else nullcontext():
         return seconds_each(lambda: trainer.update(batch), at_least=1)

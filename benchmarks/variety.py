@@ -8,10 +8,10 @@ with all kinds, with none, and with all but one, of the same plans. All are aske
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,12 @@ from cvlnet.config import TrainConfig
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.evaluate import predict
-from cvlnet.files import written_whole
 from cvlnet.fixes import best_fixes
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.town.config import Nuisances
 from cvlnet.town.synthesize import synthesize
 from cvlnet.train import BEST, Run, train
-from measure import print_results
+from measure import kept, print_results
 from real_kitti import SHARED, mean_log_rank, real_cases
 
 KINDS = ("rig", "contrast", "windscreen", "leafless", "oblique", "coarse", "seams", "overhead_text")
@@ -43,13 +42,8 @@ def settings() -> Iterator[tuple[str, Nuisances]]:
         yield f"without {kind}", replace(on, **{kind: 0.0})
 
 
-def figures_after(name: str, nuisances: Nuisances, options: argparse.Namespace) -> list[dict[str, Any]]:
+def figures_after(nuisances: Nuisances, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Of every seed: recall on each held-out data set, and how the real clips fare."""
-    folder = options.out / name.replace(" ", "-")
-    done = folder / "figures.json"
-    if done.exists():
-        found: list[dict[str, Any]] = json.loads(done.read_text(encoding="utf-8"))
-        return found
     synthesize(folder / "towns", options.town_seed, "streets", towns=options.towns, nuisances=nuisances)
     _, provenance = load_tensors(options.init)
     figures = []
@@ -71,8 +65,6 @@ def figures_after(name: str, nuisances: Nuisances, options: argparse.Namespace) 
         figures.append(judged(model, options))
     shutil.rmtree(folder / "cache")
     shutil.rmtree(folder / "towns")
-    with written_whole(done) as path:
-        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return figures
 
 
@@ -111,7 +103,10 @@ def row_of(name: str, figures: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     options = parse_options()
-    rows = [row_of(name, figures_after(name, nuisances, options)) for name, nuisances in settings()]
+    rows = []
+    for name, nuisances in settings():
+        folder = options.out / name.replace(" ", "-")
+        rows.append(row_of(name, kept(folder / "figures.json", partial(figures_after, nuisances, folder, options))))
     held_out = [f"{root.name}, Test-2 within 10 m, %" for root in options.held_out]
     print_results("Kinds of variety", ("towns", *held_out, "real: mean log rank", "real: ranks"), rows)
 

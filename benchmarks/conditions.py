@@ -1,0 +1,97 @@
+"""Which conditions cost recall: light, season, another camera, another kind of image; each is drawn into towns alone.
+
+The towns' plans are the same throughout, of seeds for tests; only what a condition asks for differs. What is finished
+in the folder is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cvlnet.checkpoint import load_model, shipped_weights
+from cvlnet.data.clips import ClipSpec
+from cvlnet.evaluate import predict
+from cvlnet.figures import stretch_of_road
+from cvlnet.fixes import best_fixes
+from cvlnet.metrics import Interval
+from cvlnet.report.tables import percent
+from cvlnet.resampling import Redraws
+from cvlnet.town.config import Nuisances
+from cvlnet.town.synthesize import synthesize
+from measure import kept, print_results
+
+RADII_M = (5.0, 10.0)
+USUAL = Nuisances()
+OFF_BY_DEFAULT = {
+    "another car and camera": "rig",
+    "tone curves, exposure that follows the light": "contrast",
+    "bonnet, wiper, dirt, reflections": "windscreen",
+    "bare trees in one of the views": "leafless",
+    "flights that look aslant": "oblique",
+    "images of half the resolution": "coarse",
+    "strips that differ in light": "seams",
+    "the owner's name across the image": "overhead_text",
+}
+CONDITIONS: dict[str, Nuisances] = {
+    "as usual": USUAL,
+    "no misregistration": replace(USUAL, misregistration=0.0),
+    "twice the misregistration": replace(USUAL, misregistration=2.0),
+    "season: leaves, grass, fields, twice": replace(USUAL, season=2.0),
+    "light of the frames, twice": replace(USUAL, camera_light=2.0, exposure=2.0),
+    "light of the image, twice": replace(USUAL, overhead_light=2.0),
+    "shadows in both, twice": replace(USUAL, camera_shadows=2.0, overhead_shadows=2.0),
+    "parked cars and alterations, twice": replace(USUAL, parked_changes=2.0, alterations=2.0),
+    **{name: replace(USUAL, **{option: 1.0}) for name, option in OFF_BY_DEFAULT.items()},
+    "these eight together": replace(USUAL, **dict.fromkeys(OFF_BY_DEFAULT.values(), 1.0)),
+}
+
+
+def figures_of(nuisances: Nuisances, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Recall@1 in Test-2 by radius, with intervals, and the median error."""
+    synthesize(folder, options.town_seed, "streets", towns=options.towns, nuisances=nuisances)
+    model, _ = load_model(options.weights or shipped_weights())
+    spec = ClipSpec(model.image_spec)
+    predictions = predict(model, folder, spec, splits=("test2",), most_queries=options.queries, workers=1)
+    shutil.rmtree(folder)
+    error_m = best_fixes(predictions, "test2").error_m
+    redraws = Redraws.of(stretch_of_road(predictions.true_xy_m[predictions.rankings["test2"].queries]))
+    recall = [asdict(redraws.mean(error_m <= radius_m)) for radius_m in RADII_M]
+    return {"recall": recall, "median_m": float(np.median(error_m)), "queries": len(error_m)}
+
+
+def row_of(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
+    """The condition's line."""
+    shares = [Interval(**share) for share in figures["recall"]]
+    return (name, *(percent(share, 0) for share in shares), f"{figures['median_m']:.1f}")
+
+
+def main() -> None:
+    options = parse_options()
+    rows = []
+    for name, nuisances in CONDITIONS.items():
+        slug = "-".join("".join(c if c.isalnum() else " " for c in name).split())
+        figures = kept(options.out / f"{slug}.json", partial(figures_of, nuisances, options.out / slug, options))
+        rows.append(row_of(name, figures))
+    header = ("condition", *(f"within {radius_m:g} m" for radius_m in RADII_M), "median m")
+    print_results("Conditions", header, rows)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder for the figures, and for each condition's towns while needed")
+    parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
+    parser.add_argument("--towns", type=int, default=2)
+    parser.add_argument("--town-seed", type=int, default=210_000)
+    parser.add_argument("--queries", type=int, default=400)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
