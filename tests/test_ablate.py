@@ -66,3 +66,10 @@ def test_another_budget_is_not_mistaken_for_the_one_before(setting):
         write_table("matching", variants("matching", MODEL, replace(TRAINING, steps=3)), setting)
     few = write_table("matching", variants("matching", MODEL, TRAINING), replace(setting, most_queries=1))
     assert few != write_table("matching", variants("matching", MODEL, TRAINING), setting)
+
+
+def test_a_fusion_of_a_fixed_length_is_not_asked_about_shorter_clips(setting):
+    table = variants("sequence", replace(MODEL, fusion="fuse_Conv3D"), TRAINING)
+    assert [(v.model.sequence, v.frames) for v in table] == [(1, (1, 2)), (2, (2,))]
+    written = write_table("sequence", table, setting)
+    assert [row[1] for row in written.rows] == ["1", "2", "2"]

@@ -93,15 +93,21 @@ def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tup
             polar = variant("polar", projection="polar", window_cells=0, uncertainty=False)
             return (*(variant(p, projection=p) for p in ("features", "images", "unet", "reshape")), polar)
         case "sequence":
-            return tuple(
-                Variant(f"{frames}-frames", model, replace(training, frames=frames), LENGTHS) for frames in LENGTHS
-            )
+            return tuple(_of_length(frames, model, training) for frames in LENGTHS)
     return (
         variant("displacement-and-uncertainty"),
         variant("no-uncertainty", uncertainty=False),
         variant("no-displacement", window_cells=0),
         variant("neither", uncertainty=False, window_cells=0),
     )
+
+
+def _of_length(frames: int, model: ModelConfig, training: TrainConfig) -> Variant:
+    """Trained with clips of ``frames`` frames, evaluated with every length that the fusion takes."""
+    shortest = frames if model.fusion == "fuse_Conv3D" else 1
+    lengths = tuple(length for length in LENGTHS if length >= shortest)
+    made_for = replace(model, sequence=frames * len(training.cameras))
+    return Variant(f"{frames}-frames", made_for, replace(training, frames=frames), lengths)
 
 
 def write_table(name: str, compared: Sequence[Variant], setting: Setting) -> Table:
