@@ -58,6 +58,8 @@ def test_it_goes_on_where_it_was_stopped() -> None:
     whole = batches(SpacedBatchSampler(places, 4, MIN_M))
     resumed = SpacedBatchSampler(places, 4, MIN_M, start=5)
     assert batches(resumed) == whole[5:]
+    assert list(resumed) == list(SpacedBatchSampler(places, 4, MIN_M))[5:]
+    assert {draw.batch for draw in next(iter(resumed))} == {5}
     assert len(resumed) == len(whole) - 5
 
 

@@ -82,6 +82,17 @@ def test_augmented_offsets_cover_the_window_and_turns_the_circle(root: Path) -> 
     assert forward.mean(dim=0).norm() < 0.4
 
 
+def test_the_world_takes_one_turn_in_a_batch(root: Path) -> None:
+    data = samples(root, replace(WINDOW, max_heading_error_rad=0.0))
+
+    def forward(draw: Draw) -> torch.Tensor:
+        return data[draw].clip.ground_from_cam.rotation[0, :2, 2]
+
+    assert torch.allclose(forward(Draw(0, 2, 5)), forward(Draw(1, 2, 5)), atol=1e-5)
+    assert not torch.allclose(forward(Draw(0, 2, 5)), forward(Draw(0, 2, 6)), atol=1e-5)
+    assert not torch.allclose(forward(Draw(0, 2, 5)), forward(Draw(0, 3, 5)), atol=1e-5)
+
+
 def test_the_turned_crop_shows_the_vehicle_s_place_at_its_offset(root: Path) -> None:
     """A white cross is painted where the car of frame 10 stands; in every draw it lies at the offset."""
     import cv2
@@ -109,11 +120,14 @@ def test_a_heading_error_turns_the_clip_alone(root: Path) -> None:
     assert 0 < turn <= 0.1
 
 
-def test_a_tile_that_is_hardly_larger_than_the_crop_is_turned_as_far_as_it_goes(root: Path) -> None:
+def test_a_tile_that_is_hardly_larger_than_the_crop_is_turned_by_quarters(root: Path) -> None:
     split = read_split(root, "train")
     tight = Grid(150, 150, 0.5)  # 75 of 78 m
     data = ClipTileSamples(split, read_recordings(split), SPEC, tight, augmentation=replace(WINDOW, max_shift_m=1.0))
-    assert all(data[Draw(1, epoch)].tile.shape == (3, 150, 150) for epoch in range(5))
+    drawn = [data[Draw(1, epoch)] for epoch in range(5)]
+    assert all(sample.tile.shape == (3, 150, 150) for sample in drawn)
+    forward = torch.stack([sample.clip.ground_from_cam.rotation[0, :2, 2] for sample in drawn])
+    assert (forward.abs().amin(dim=1) < 0.06).all()  # quarter turns, and the heading error
 
 
 def test_a_tile_smaller_than_the_crop(root: Path) -> None:

@@ -54,8 +54,8 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         return len(self._batches) - self.start
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for batch in self._batches[self.start :]:
-            yield [Draw(int(index), self.epoch) for index in batch[self.own]]
+        for number, batch in enumerate(self._batches[self.start :], self.start):
+            yield [Draw(int(index), self.epoch, number) for index in batch[self.own]]
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
         """Plan another epoch."""

@@ -27,7 +27,7 @@ from cvlnet.grid import Grid
 from cvlnet.types import Clip
 
 _log = logging.getLogger(__name__)
-_TURNS_TRIED = 16  # a tile that is hardly larger than the crop holds it at some angles only
+_SHIFTS_TRIED = 64  # a tile that is hardly larger than the turned crop holds it at some shifts only
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Augmentation:
     """How training moves the two views against each other; photometric changes are made elsewhere.
 
     max_shift_m: the vehicle stands anywhere within +- so many metres (east and north) of the crop's centre.
-    turn_world: clip and tile are turned together, by any angle. max_heading_error_rad: the clip alone is turned.
+    turn_world: clip and tile are turned together, by any angle that is the same for a whole batch: were it not, the
+    direction of the street would tell the right tile. max_heading_error_rad: the clip alone is turned.
     """
 
     max_shift_m: float
@@ -44,10 +45,11 @@ class Augmentation:
 
 
 class Draw(NamedTuple):
-    """One sample of one epoch: the same draw gives the same sample."""
+    """One sample of one epoch: the same draw gives the same sample. batch: whose turn the world takes."""
 
     item: int
     epoch: int
+    batch: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class ClipTileSamples(Dataset[Sample]):
         return len(self.queries)
 
     def __getitem__(self, draw: Draw | int) -> Sample:
-        index, epoch = draw if isinstance(draw, tuple) else (draw, 0)
+        index, epoch, batch = draw if isinstance(draw, tuple) else Draw(draw, 0)
         query, position = self.queries[index], self.positions[index]
         image = load_tile(self.split.tiles[query.tile], self.tile_grid, self.cache)
         clip = assemble_clip(self.recordings[query.recording], query.frame, self.clip_spec, self.cache)
@@ -138,7 +140,11 @@ class ClipTileSamples(Dataset[Sample]):
             center = image.center
         else:
             rng = np.random.default_rng((self.seed, epoch, index))
-            center, offset_m, turn_rad = _random_crop(image, position, self.tile_grid, self.augmentation, rng)
+            turn_rad = 0.0
+            if self.augmentation.turn_world:
+                turn_rad = float(np.random.default_rng((self.seed, epoch, batch, 1)).uniform(-pi, pi))
+            max_shift_m = self.augmentation.max_shift_m
+            center, offset_m, turn_rad = _random_crop(image, position, self.tile_grid, max_shift_m, turn_rad, rng)
             heading_error_rad = rng.uniform(-1, 1) * self.augmentation.max_heading_error_rad
         return Sample(
             clip=turned(clip, turn_rad + heading_error_rad),
@@ -177,9 +183,9 @@ class JoinedSamples(Dataset[Sample]):
         return len(self.positions)
 
     def __getitem__(self, draw: Draw | int) -> Sample:
-        index, epoch = draw if isinstance(draw, tuple) else (draw, 0)
+        index, epoch, batch = draw if isinstance(draw, tuple) else Draw(draw, 0)
         part = int(np.searchsorted(self._starts, index, side="right")) - 1
-        sample = self.parts[part][Draw(index - int(self._starts[part]), epoch)]
+        sample = self.parts[part][Draw(index - int(self._starts[part]), epoch, batch)]
         xy_world_m = self.parts[0].frame.xy_world_m(self.positions[index].degrees)
         return replace(sample, xy_world_m=torch.from_numpy(xy_world_m))
 
@@ -255,19 +261,23 @@ def _position(recordings: Mapping[str, Recording], query: Query) -> LatLon:
 
 
 def _random_crop(
-    image: OverheadImage, vehicle: LatLon, grid: Grid, augmentation: Augmentation, rng: np.random.Generator
+    image: OverheadImage, vehicle: LatLon, grid: Grid, max_shift_m: float, turn_rad: float, rng: np.random.Generator
 ) -> tuple[LatLon, Array, float]:
     """Centre of a crop, offset of the vehicle in the turned crop, and the turn.
 
-    Offsets cover the window evenly; where the tile does not hold a crop at the angle drawn, another angle is drawn.
+    Offsets cover the window evenly, as far as the tile holds the turned crop. Where it does so nowhere, the crop is the
+    tile's middle, with the nearest quarter turn.
     """
     frame = LocalFrame(vehicle)
-    for _ in range(_TURNS_TRIED):
-        offset_m = rng.uniform(-1, 1, 2) * augmentation.max_shift_m
-        for _ in range(_TURNS_TRIED):
-            turn_rad = float(rng.uniform(-pi, pi)) if augmentation.turn_world else 0.0
-            turned_from_world = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
-            center = LatLon(*frame.latlon_deg(-offset_m @ turned_from_world).tolist())
-            if holds(image, center, grid, turn_rad):
-                return center, offset_m, turn_rad
-    return image.center, LocalFrame(image.center).xy_world_m(vehicle.degrees), 0.0
+    turned_from_world = _turn(turn_rad)
+    for _ in range(_SHIFTS_TRIED):
+        offset_m = rng.uniform(-1, 1, 2) * max_shift_m
+        center = LatLon(*frame.latlon_deg(-offset_m @ turned_from_world).tolist())
+        if holds(image, center, grid, turn_rad):
+            return center, offset_m, turn_rad
+    quarter_rad = round(turn_rad / (pi / 2)) * pi / 2
+    return image.center, _turn(quarter_rad) @ LocalFrame(image.center).xy_world_m(vehicle.degrees), quarter_rad
+
+
+def _turn(angle_rad: float) -> Array:
+    return np.array([[cos(angle_rad), -sin(angle_rad)], [sin(angle_rad), cos(angle_rad)]])
