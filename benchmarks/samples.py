@@ -31,13 +31,14 @@ def random_tiles(side_px: int, tiles: int) -> torch.Tensor:
 
 
 def random_batch(config: ModelConfig, side_px: int, samples: int, frames: int = FRAMES) -> Batch:
-    """A training batch; vehicles stand at the tiles' centres."""
+    """A training batch; vehicles stand at the tiles' centres, a hundred metres apart."""
     names = tuple(map(str, range(samples)))
     return Batch(
         clip=random_clips(config, samples, frames),
         tiles=random_tiles(side_px, samples),
         offset_m=torch.zeros(samples, 2),
-        xy_world_m=torch.zeros(samples, 2),
+        latlon_deg=torch.stack([torch.arange(samples) * 1e-3, torch.zeros(samples)], dim=-1).double(),
+        turn_rad=torch.zeros(samples).double(),
         query_ids=names,
         tile_ids=names,
     )

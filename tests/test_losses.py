@@ -7,16 +7,49 @@ from cvlnet import losses
 from cvlnet.grid import Grid
 
 
+def own(clips, *steps):
+    """Right is everything on a clip's own tile."""
+    steps = steps or (1, 1)
+    return torch.eye(clips, dtype=torch.bool)[:, :, None, None].repeat(1, 1, *steps)
+
+
 def test_info_nce_by_hand():
     log_scores = torch.zeros(2, 2, 1, 1)
     log_scores[0, 0] = log_scores[1, 1] = math.log(3)
-    assert float(losses.info_nce(log_scores)) == pytest.approx(math.log(4 / 3))
+    assert float(losses.info_nce(log_scores, own(2))) == pytest.approx(math.log(4 / 3))
+
+
+def test_info_nce_counts_every_right_place():
+    log_scores, right = torch.zeros(2, 2, 1, 1), own(2)
+    assert float(losses.info_nce(log_scores, right)) == pytest.approx(math.log(2))
+    right[0, 1] = True  # the first clip's place lies on the second tile, too
+    assert float(losses.info_nce(log_scores, right)) == pytest.approx(math.log(2) / 2)
 
 
 def test_soft_margin_by_hand():
     scores = torch.zeros(2, 2, 1, 1)
     scores[0, 0] = scores[1, 1] = 0.5  # distances: 1 of the pairs, 2 of the others
-    assert float(losses.soft_margin(scores, 3.0)) == pytest.approx(math.log1p(math.exp(-3)))
+    assert float(losses.soft_margin(scores, own(2), 3.0)) == pytest.approx(math.log1p(math.exp(-3)))
+    scores = scores.repeat(2, 2, 1, 1)
+    right = own(4)
+    right[0, 2] = right[1, 3] = right[2, 0] = right[3, 1] = True  # as good as the clip's own
+    assert float(losses.soft_margin(scores, right, 3.0)) == pytest.approx(math.log1p(math.exp(-3)))
+
+
+def test_right_places_by_hand():
+    """Two clips on tiles centred at (0, 0) and (4, 0), with displacements of 0 and +-2 m."""
+    xy_m = torch.tensor([[1.0, 0.0], [4.0, 0.0]])
+    offset_m = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    right = losses.right_places(offset_m, xy_m, Grid(3, 3, 2.0), radius_m=2.0)
+    assert right.int().tolist() == [
+        [[[0, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 0, 0], [0, 0, 0]]],
+        [[[0, 0, 0], [0, 0, 1], [0, 0, 0]], [[0, 1, 0], [1, 1, 1], [0, 1, 0]]],
+    ]
+
+
+def test_a_clip_off_its_tile_s_window_is_right_at_the_edge():
+    right = losses.right_places(torch.tensor([[9.0, 0.0]]), torch.zeros(1, 2), Grid(3, 3, 1.0))
+    assert right[0, 0].int().tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
 def test_displacement_by_hand():
@@ -40,12 +73,12 @@ def test_target_outside_the_window_is_its_edge():
     assert float(target[1, 2]) == 1.0
 
 
-@pytest.mark.parametrize("loss", [losses.info_nce, lambda s: losses.soft_margin(s, 10.0)])
+@pytest.mark.parametrize("loss", [losses.info_nce, lambda scores, right: losses.soft_margin(scores, right, 10.0)])
 def test_better_pairs_lose_less(loss):
     torch.manual_seed(0)
     scores = torch.randn(4, 4, 3, 3)
     better = scores + 0.5 * torch.eye(4)[:, :, None, None]
-    assert float(loss(better)) < float(loss(scores))
+    assert float(loss(better, own(4, 3, 3))) < float(loss(scores, own(4, 3, 3)))
 
 
 def test_label_shares_by_hand():

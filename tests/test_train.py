@@ -97,7 +97,7 @@ def test_a_batch_that_is_encoded_in_parts_teaches_the_same(run, tmp_path):
     parts = replace(run, out=tmp_path / "parts")
     train(MODEL, replace(config, encode_at_once=3), parts)
     for whole, in_parts in zip(losses_of(run), losses_of(parts), strict=True):
-        assert in_parts == pytest.approx(whole, rel=1e-4)
+        assert in_parts == pytest.approx(whole, rel=1e-3)
 
 
 def test_one_batch_can_be_learned_by_heart_in_bfloat16(run, device):

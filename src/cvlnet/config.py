@@ -134,6 +134,7 @@ class TrainConfig:
         displacement_weight: Of the loss for the displacement within the right tile.
         label_weight: Of the loss for what the cells are, where the data tells it (synthetic towns do).
         neighbours: So many clips of a batch stand together in the same streets, as hard negatives for each other.
+        neighbourhood_m: Together is within so many metres of one of them.
         batch_radius_m: A batch stands within so many metres of its first clip: one town's tiles are hard negatives.
         min_distance_m: No two clips of a batch are nearer to each other.
         heading_error_deg: Clips are turned by up to so much, as if the compass were wrong.
@@ -165,6 +166,7 @@ class TrainConfig:
     displacement_weight: float = 1.0
     label_weight: float = 1.0
     neighbours: int = 4
+    neighbourhood_m: float = 150.0
     batch_radius_m: float = 1000.0
     min_distance_m: float = 30.0
     heading_error_deg: float = 2.0
@@ -185,7 +187,8 @@ class TrainConfig:
         distinct = 1 <= len(self.cameras) == len(set(self.cameras))
         _check(distinct, "cameras", "one or more different cameras", self)
         rates = ("learning_rate", "backbone_learning_rate")
-        for name in (*rates, "clip_gradient_norm", "margin_scale", "batch_radius_m", "min_distance_m"):
+        distances = ("neighbourhood_m", "batch_radius_m", "min_distance_m")
+        for name in (*rates, "clip_gradient_norm", "margin_scale", *distances):
             _check(getattr(self, name) > 0, name, "positive", self)
         weights = ("weight_decay", "displacement_weight", "label_weight")
         for name in (*weights, "warmup_steps", "photometric", "heading_error_deg", "encode_at_once"):

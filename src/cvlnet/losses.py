@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -9,29 +11,56 @@ from torch.nn import functional
 
 from cvlnet.grid import Grid
 
+RIGHT_M = 5.0
 
-def info_nce(log_scores: Float[Tensor, "clips clips steps steps"]) -> Float[Tensor, ""]:
-    """Cross-entropy of the right tile among the batch, and of the right clip among all; tile i belongs to clip i.
 
-    A pair's similarity is the log-sum-exp over its displacements: the evidence for the tile wherever in it the vehicle
-    stands (van den Oord et al. 2018).
+def info_nce(
+    log_scores: Float[Tensor, "clips tiles steps steps"], right: Bool[Tensor, "clips tiles steps steps"]
+) -> Float[Tensor, ""]:
+    """How surely each clip is told its right places among all of the batch, and each tile its right clips.
+
+    A cross-entropy (van den Oord et al. 2018) whose classes are places: every displacement on every tile. The right
+    ones (see `right_places`) count together.
     """
-    similarity = log_scores.flatten(-2).logsumexp(dim=-1)
-    target = torch.arange(len(similarity), device=similarity.device)
-    return (functional.cross_entropy(similarity, target) + functional.cross_entropy(similarity.T, target)) / 2
+    hits = log_scores.masked_fill(~right, -inf)
+    missed = [
+        (all_of.flatten(1).logsumexp(dim=1) - hit.flatten(1).logsumexp(dim=1)).mean()
+        for all_of, hit in ((log_scores, hits), (log_scores.transpose(0, 1), hits.transpose(0, 1)))
+    ]
+    return (missed[0] + missed[1]) / 2
 
 
-def soft_margin(scores: Float[Tensor, "clips clips steps steps"], margin_scale: float) -> Float[Tensor, ""]:
+def soft_margin(
+    scores: Float[Tensor, "clips clips steps steps"],
+    right: Bool[Tensor, "clips clips steps steps"],
+    margin_scale: float,
+) -> Float[Tensor, ""]:
     """Soft-margin triplet loss over all negatives in both directions (paper, section 3.4); tile i belongs to clip i.
 
-    A pair's similarity is its best score; distances are 2 - 2 similarity.
+    A pair's similarity is its best score; distances are 2 - 2 similarity. Negative are tiles without a right place.
     """
     distance = 2 - 2 * scores.flatten(-2).amax(dim=-1)
     positive = distance.diagonal()
     of_tiles = functional.softplus(margin_scale * (positive.unsqueeze(1) - distance))
     of_clips = functional.softplus(margin_scale * (positive.unsqueeze(0) - distance))
-    negatives = ~torch.eye(len(distance), dtype=torch.bool, device=distance.device)
-    return (of_tiles[negatives].mean() + of_clips[negatives].mean()) / 2
+    negatives = ~right.flatten(-2).any(dim=-1)
+    return ((of_tiles + of_clips) * negatives).sum() / (2 * negatives.sum().clamp(min=1))
+
+
+def right_places(
+    offset_m: Float[Tensor, "clips 2"], xy_m: Float[Tensor, "clips 2"], grid: Grid, radius_m: float = RIGHT_M
+) -> Bool[Tensor, "clips clips steps steps"]:
+    """Which displacements (the cells of ``grid``) on which tiles are where a clip stands, to ``radius_m``.
+
+    Clip i stands on tile i, ``offset_m`` from its centre, and at ``xy_m`` in a frame that all share. On its own tile
+    the displacements around the offset are right, however far.
+    """
+    center_xy_m = xy_m - offset_m
+    place_xy_m = center_xy_m[:, None, None] + grid.cell_centers_xy_m().to(xy_m)
+    right: Tensor = torch.linalg.vector_norm(place_xy_m - xy_m[:, None, None, None], dim=-1) <= radius_m
+    own = torch.arange(len(xy_m), device=xy_m.device)
+    right[own, own] |= (bilinear_target(offset_m, grid) > 0).reshape(-1, grid.rows, grid.cols)
+    return right
 
 
 def displacement(

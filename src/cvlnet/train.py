@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
@@ -35,6 +35,8 @@ from cvlnet.data.labels import has_labels
 from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, LabelShares, collate
 from cvlnet.errors import InputError
 from cvlnet.evaluate import predict
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.grid import Grid
 from cvlnet.journal import Journal
 from cvlnet.metrics import found, position_errors_m
 from cvlnet.model.build import build_model, load_pretrained_backbone
@@ -79,6 +81,17 @@ class Encoded(NamedTuple):
     tile_uncertainty: Tensor
     tile_labels: Tensor
     sharpness: Tensor
+
+
+class Truth(NamedTuple):
+    """Where the clips of a batch stand, and what there is to see; clip i stands on tile i.
+
+    offset_m: from the tile's centre. right: at which displacements on which tiles each clip stands.
+    """
+
+    offset_m: Tensor
+    right: Tensor
+    labels: LabelShares | None
 
 
 class Encoder(nn.Module):
@@ -152,13 +165,20 @@ class Trainer:
             own: Encoded = self._encoder(batch.clip.to(device), batch.tiles.to(device))
             of_all = {name: self.world.gather(tensor) for name, tensor in own._asdict().items() if name != "sharpness"}
             encoded = own._replace(**of_all)
-            offset_m = self.world.gather(batch.offset_m.to(device))
-            labels = None
-            if self.world.all(batch.labels is not None):
-                assert batch.labels is not None
-                of_clips, of_tiles = (self.world.gather(x.to(device)) for x in (batch.labels.clip, batch.labels.tile))
-                labels = LabelShares(clip=of_clips, tile=of_tiles)
-            return batch_losses(self.model, encoded, offset_m, labels, self.config)
+            return batch_losses(self.model, encoded, self._truth(batch), self.config)
+
+    def _truth(self, batch: Batch) -> Truth:
+        """Of all processes' samples."""
+        device, gather = self.model.device, self.world.gather
+        offset_m = gather(batch.offset_m.to(device))
+        right = right_places(
+            offset_m, gather(batch.latlon_deg.to(device)), gather(batch.turn_rad.to(device)), self.model.window_grid
+        )
+        if not self.world.all(batch.labels is not None):
+            return Truth(offset_m, right, None)
+        assert batch.labels is not None
+        labels = LabelShares(gather(batch.labels.tile.to(device)), gather(batch.labels.clip.to(device)))
+        return Truth(offset_m, right, labels)
 
     def _update_average(self) -> None:
         """Exponential average, with the early steps forgotten sooner."""
@@ -268,24 +288,41 @@ def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
     return [layer for backbone in model.backbones for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def batch_losses(
-    model: CVLNet, encoded: Encoded, offset_m: Float[Tensor, "clips 2"], labels: LabelShares | None, config: TrainConfig
-) -> dict[str, Tensor]:
-    """The terms of the loss, weighted, by name; clip i stands on tile i, ``offset_m`` from its centre."""
+def right_places(
+    offset_m: Float[Tensor, "clips 2"],
+    latlon_deg: Float[Tensor, "clips 2"],
+    turn_rad: Float[Tensor, " clips"],
+    grid: Grid,
+) -> Bool[Tensor, "clips clips steps steps"]:
+    """At which displacements (cells of ``grid``) on which tiles each clip stands.
+
+    Nowhere on tiles of a world that is turned otherwise.
+    """
+    degrees = latlon_deg.cpu().numpy()
+    xy_m = torch.from_numpy(LocalFrame(LatLon(*degrees[0].tolist())).xy_world_m(degrees)).to(turn_rad)
+    east_m, north_m = xy_m.unbind(-1)
+    cos, sin = turn_rad.cos(), turn_rad.sin()
+    turned_m = torch.stack([cos * east_m - sin * north_m, sin * east_m + cos * north_m], dim=-1)
+    right = losses.right_places(offset_m, turned_m.to(offset_m), grid)
+    return right & (turn_rad == turn_rad.unsqueeze(1))[..., None, None]
+
+
+def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainConfig) -> dict[str, Tensor]:
+    """The terms of the loss, weighted, by name."""
     clips = ClipFeatures(encoded.clip_descriptor, encoded.clip_weight, model.clip_grid)
     volume = match(clips, MapFeatures(encoded.tile_descriptor, encoded.tile_uncertainty, model.map_grid))
     log_scores = volume.scores * encoded.sharpness
     retrieval = (
-        losses.info_nce(log_scores)
+        losses.info_nce(log_scores, truth.right)
         if config.loss == "infonce"
-        else losses.soft_margin(volume.scores, config.margin_scale)
+        else losses.soft_margin(volume.scores, truth.right, config.margin_scale)
     )
     own = log_scores.diagonal().permute(2, 0, 1)
-    displacement = losses.displacement(own, offset_m, volume.cell_m)
+    displacement = losses.displacement(own, truth.offset_m, volume.cell_m)
     terms = {"retrieval": retrieval, "displacement": config.displacement_weight * displacement}
-    if labels is not None:
-        of_clips = losses.label_shares(encoded.clip_labels, labels.clip, encoded.seen)
-        of_tiles = losses.label_shares(encoded.tile_labels, labels.tile)
+    if truth.labels is not None:
+        of_clips = losses.label_shares(encoded.clip_labels, truth.labels.clip, encoded.seen)
+        of_tiles = losses.label_shares(encoded.tile_labels, truth.labels.tile)
         terms |= {"clip_labels": config.label_weight * of_clips, "tile_labels": config.label_weight * of_tiles}
     return terms
 
@@ -348,6 +385,7 @@ def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int, wo
             seed=config.seed,
             epoch=epoch,
             neighbours=config.neighbours,
+            neighbourhood_m=config.neighbourhood_m,
             radius_m=config.batch_radius_m,
             own=own,
         )

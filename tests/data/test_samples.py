@@ -58,7 +58,8 @@ def test_without_augmentation_the_offset_is_the_vehicle_s_from_the_tile_s_centre
     for index, frame in enumerate((9, 10, 12)):
         sample = data[index]
         assert sample.offset_m.tolist() == pytest.approx([0.0, frame - 10.0], abs=1e-4)  # the tile is at frame 10
-        assert sample.xy_world_m.tolist() == pytest.approx([0.0, frame - 9.0], abs=1e-4)
+        assert data.frame.xy_world_m(sample.latlon_deg.numpy()) == pytest.approx([0.0, frame - 9.0], abs=1e-4)
+        assert sample.turn_rad == 0
         assert sample.query_id == f"{NAME}/{frame:010d}"
         assert sample.tile.shape == (3, 64, 64)
 
@@ -164,7 +165,7 @@ def test_joined_data_sets_share_one_frame(root: Path, tmp_path_factory: pytest.T
     joined = JoinedSamples([samples(root), samples(other, WINDOW)])
     assert len(joined) == len(joined.positions) == 6
     assert same(joined[Draw(4, 2)], samples(other, WINDOW)[Draw(1, 2)])
-    assert joined[5].xy_world_m.tolist() == pytest.approx([0.0, 3.0], abs=1e-4)
+    assert samples(root).frame.xy_world_m(joined[5].latlon_deg.numpy()) == pytest.approx([0.0, 3.0], abs=1e-4)
     with pytest.raises(ValueError, match="no data set"):
         JoinedSamples([])
 
@@ -177,8 +178,9 @@ def test_batches_come_out_of_a_loader(root: Path) -> None:
     assert batch.clip.camera.focal_px.shape == (2, 4, 2)
     assert batch.clip.ground_from_cam.rotation.shape == (2, 4, 3, 3)
     assert batch.tiles.shape == (2, 3, 64, 64)
-    assert batch.offset_m.shape == batch.xy_world_m.shape == (2, 2)
-    assert float((batch.xy_world_m[0] - batch.xy_world_m[1]).norm()) >= 1.5
+    assert batch.offset_m.shape == batch.latlon_deg.shape == (2, 2)
+    assert batch.turn_rad[0] == batch.turn_rad[1]
+    assert float(np.linalg.norm(np.subtract(*data.frame.xy_world_m(batch.latlon_deg.numpy())))) >= 1.5
     assert len(set(batch.query_ids)) == 2
     assert len(batch.tile_ids) == 2
 

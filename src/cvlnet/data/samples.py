@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import cos, pi, sin
 from typing import NamedTuple
 
@@ -62,15 +62,16 @@ class LabelShares:
 
 @dataclass(frozen=True)
 class Sample:
-    """offset_m: vehicle relative to the tile's centre, (east, north). xy_world_m: vehicle, in the data set's frame.
+    """offset_m: vehicle relative to the tile's centre, (east, north). latlon_deg: of the vehicle.
 
-    labels: None where the data set has none, or none were asked for.
+    turn_rad: so far is the world turned, counter-clockwise. labels: None where there are none, or none were asked for.
     """
 
     clip: Clip
     tile: UInt8[Tensor, "3 rows cols"]
     offset_m: Float[Tensor, 2]
-    xy_world_m: Float[Tensor, 2]
+    latlon_deg: Float[Tensor, 2]
+    turn_rad: float
     query_id: str
     tile_id: str
     labels: LabelShares | None = None
@@ -83,7 +84,8 @@ class Batch:
     clip: Clip
     tiles: UInt8[Tensor, "batch 3 rows cols"]
     offset_m: Float[Tensor, "batch 2"]
-    xy_world_m: Float[Tensor, "batch 2"]
+    latlon_deg: Float[Tensor, "batch 2"]
+    turn_rad: Float[Tensor, " batch"]
     query_ids: tuple[str, ...]
     tile_ids: tuple[str, ...]
     labels: LabelShares | None = None
@@ -150,7 +152,8 @@ class ClipTileSamples(Dataset[Sample]):
             clip=turned(clip, turn_rad + heading_error_rad),
             tile=crop(image, center, self.tile_grid, turn_rad),
             offset_m=torch.from_numpy(offset_m).float(),
-            xy_world_m=torch.from_numpy(self.frame.xy_world_m(position.degrees)),
+            latlon_deg=torch.tensor(position.degrees, dtype=torch.float64),
+            turn_rad=turn_rad,
             query_id=query.id,
             tile_id=query.tile,
             labels=self._labels(query, center, turn_rad, turn_rad + heading_error_rad, position),
@@ -170,7 +173,7 @@ class ClipTileSamples(Dataset[Sample]):
 
 
 class JoinedSamples(Dataset[Sample]):
-    """Several data sets, one after the other, as one; all positions in the first one's frame."""
+    """Several data sets, one after the other, as one."""
 
     def __init__(self, parts: Sequence[ClipTileSamples]) -> None:
         if not parts:
@@ -185,9 +188,7 @@ class JoinedSamples(Dataset[Sample]):
     def __getitem__(self, draw: Draw | int) -> Sample:
         index, epoch, batch = draw if isinstance(draw, tuple) else Draw(draw, 0)
         part = int(np.searchsorted(self._starts, index, side="right")) - 1
-        sample = self.parts[part][Draw(index - int(self._starts[part]), epoch, batch)]
-        xy_world_m = self.parts[0].frame.xy_world_m(self.positions[index].degrees)
-        return replace(sample, xy_world_m=torch.from_numpy(xy_world_m))
+        return self.parts[part][Draw(index - int(self._starts[part]), epoch, batch)]
 
 
 class TileCrops(Dataset[UInt8[Tensor, "3 rows cols"]]):
@@ -232,7 +233,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
         clip,
         torch.stack([sample.tile for sample in samples]),
         torch.stack([sample.offset_m for sample in samples]),
-        torch.stack([sample.xy_world_m for sample in samples]),
+        torch.stack([sample.latlon_deg for sample in samples]),
+        torch.tensor([sample.turn_rad for sample in samples], dtype=torch.float64),
         tuple(sample.query_id for sample in samples),
         tuple(sample.tile_id for sample in samples),
         LabelShares(torch.stack([shares.tile for shares in labels]), torch.stack([shares.clip for shares in labels]))
