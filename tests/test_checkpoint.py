@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cvlnet.checkpoint import Provenance, load_model, load_tensors, save_tensors, shipped_weights
+from cvlnet.checkpoint import Provenance, average, load_model, load_tensors, save_tensors, shipped_weights
 from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
@@ -21,6 +21,23 @@ def test_weights_come_back(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
     assert (provenance.step, provenance.figures) == (7, {"recall": 0.5})
     assert list(tmp_path.iterdir()) == [tmp_path / "w.safetensors"]
+
+
+def test_the_mean_of_weights(tmp_path):
+    paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
+    models = [build_model(MODEL) for _ in paths]
+    for step, (path, model) in enumerate(zip(paths, models, strict=True)):
+        save_tensors(path, model.state_dict(), Provenance(MODEL, step=step, figures={"recall": 0.5}))
+    average(paths, tmp_path / "mean.safetensors")
+    mean, provenance = load_model(tmp_path / "mean.safetensors")
+    assert (provenance.step, provenance.figures) == (2, None)
+    for own, *others in zip(mean.parameters(), *(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(own, sum(others) / 3)
+    other = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=2, channels=8)
+    save_tensors(paths[0], build_model(other).state_dict(), Provenance(other))
+    with pytest.raises(InputError, match=r"0\.safetensors: the tensors do not fit"):
+        average(paths, tmp_path / "none.safetensors")
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 def test_tensors_that_do_not_fit_are_listed(tmp_path):

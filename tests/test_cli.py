@@ -11,7 +11,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.town.config import Nuisances
 
-COMMANDS = ("demo", "localize", "evaluate", "train", "synth")
+COMMANDS = ("demo", "localize", "evaluate", "train", "synth", "calibrate", "ablate", "average", "convert", "export")
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ Reading one executes no code; names, shapes and sizes are checked before a tenso
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from cvlnet.confidence import Confidence
@@ -100,6 +101,24 @@ def convert(published: Path, name: str, out: Path) -> None:
     variant = _variant(name, published)
     network = published_network(variant, read_published(published), published)
     save_tensors(out, network.state_dict(), Provenance(ModelConfig.paper(), published=variant.name))
+
+
+def average(paths: Sequence[Path], out: Path) -> None:
+    """Write the mean of several trainings' weights; where they come from is told as of the last.
+
+    Trainings that went on from one another agree so far that their mean is better than each, and moves less with the
+    domain (Wortsman et al. 2022, "Model soups"). Raises InputError if they are not of one kind.
+    """
+    found = [load_tensors(path) for path in paths]
+    tensors, provenance = found[-1]
+    model = build_model(provenance.model)
+    for path, (own, _) in zip(paths, found, strict=True):
+        fill(model, own, path)
+    mean = {
+        name: torch.stack([own[name] for own, _ in found]).mean(dim=0) if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
+    save_tensors(out, mean, replace(provenance, figures=None, confidence=None))
 
 
 def shipped_weights() -> Path:

@@ -71,6 +71,7 @@ def build_app() -> App:
         synth,
         calibrate,
         ablate,
+        average,
         convert,
         export,
     )
@@ -421,6 +422,26 @@ def convert(checkpoint: Path, out: Path, /, *, variant: str) -> None:
 
     convert(checkpoint, variant, out)
     print(f"{out}: {variant}")
+
+
+def average(weights: tuple[Path, ...], /, *, out: Path) -> None:
+    """Average the weights of trainings that went on from one another: better than each, and surer on other imagery.
+
+    For example:
+
+        cvlnet average runs/1/best.safetensors runs/2/best.safetensors --out weights.safetensors
+
+    Args:
+        weights: Files of weights of one configuration.
+        out: The file to write; cvlnet calibrate then measures its confidence.
+
+    """
+    from cvlnet.checkpoint import average
+
+    if not weights:
+        raise InputError("there is nothing to average", where="weights", remedy="name files of weights")
+    average(weights, out)
+    print(f"{out}: the mean of {len(weights)} files")
 
 
 def export(out: Path, /, *, weights: Path | None = None, frames: Annotated[int, FramesOfClip] = 4) -> None:
