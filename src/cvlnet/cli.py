@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.types import File
 from cyclopts.validators import Number
 
 from cvlnet import __version__
@@ -119,7 +120,7 @@ def localize(
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     radius_m: Annotated[float, NotNegative] = 100.0,
     most: Annotated[int, AtLeastOne] = 10,
-    region: Path | None = None,
+    region: File | None = None,
     out: Path | None = None,
     device: str = "cpu",
     precision: Precision = "float32",
@@ -316,7 +317,7 @@ def calibrate(
     /,
     *,
     weights: Path,
-    out: Path,
+    out: File,
     frames: Annotated[int, FramesOfClip] = 4,
     most_queries: Annotated[int | None, AtLeastOne] = None,
     cache: Path | None = None,
@@ -403,7 +404,7 @@ def ablate(  # noqa: D417
         print(write_table(name, variants(name, model, training), setting).markdown())
 
 
-def convert(checkpoint: Path, out: Path, /, *, variant: str) -> None:
+def convert(checkpoint: Path, out: File, /, *, variant: str) -> None:
     """Turn weights that the authors' code has trained into a file for cvlnet evaluate.
 
     For example:
@@ -424,7 +425,7 @@ def convert(checkpoint: Path, out: Path, /, *, variant: str) -> None:
     print(f"{out}: {variant}")
 
 
-def average(weights: tuple[Path, ...], /, *, out: Path) -> None:
+def average(weights: tuple[Path, ...], /, *, out: File) -> None:
     """Average the weights of trainings that went on from one another: better than each, and surer on other imagery.
 
     For example:
@@ -438,8 +439,6 @@ def average(weights: tuple[Path, ...], /, *, out: Path) -> None:
     """
     from cvlnet.checkpoint import average
 
-    if not weights:
-        raise InputError("there is nothing to average", where="weights", remedy="name files of weights")
     average(weights, out)
     print(f"{out}: the mean of {len(weights)} files")
 
