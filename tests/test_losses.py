@@ -54,10 +54,12 @@ def test_a_clip_off_its_tile_s_window_is_right_at_the_edge():
 
 def test_displacement_by_hand():
     uniform = torch.zeros(1, 3, 3)
-    assert float(losses.displacement(uniform, torch.tensor([[0.0, 0.0]]), 1.0)) == pytest.approx(math.log(9))
+    assert float(losses.displacement(uniform, torch.tensor([[0.0, 0.0]]), Grid(3, 3, 1.0))) == pytest.approx(
+        math.log(9)
+    )
     sure = uniform.clone()
     sure[0, 0, 2] = 50  # one step north, one east
-    assert float(losses.displacement(sure, torch.tensor([[2.0, 2.0]]), 2.0)) == pytest.approx(0, abs=1e-6)
+    assert float(losses.displacement(sure, torch.tensor([[2.0, 2.0]]), Grid(3, 3, 2.0))) == pytest.approx(0, abs=1e-6)
 
 
 def test_target_has_the_offset_as_its_mean():

@@ -59,16 +59,21 @@ def trained(town, folder, processes, *more, device="cpu"):
 
 @pytest.mark.parametrize("in_parts", [[], ["--encode-at-once", 1]])
 def test_two_processes_learn_what_one_would(tiny_town, tmp_path, in_parts):
-    alone, weights = trained(tiny_town, tmp_path, 1)
+    alone, weights = trained(tiny_town, tmp_path, 1, *in_parts)
     together, shared = trained(tiny_town, tmp_path, 2, *in_parts)
     assert [line["step"] for line in together] == [line["step"] for line in alone]
     for one, both in zip(alone, together, strict=True):
         assert both == pytest.approx(one, rel=1e-3, abs=1e-4)
     assert shared.keys() == weights.keys()
-    for name, tensor in weights.items():
-        if name.startswith("model."):
-            # Adam's first steps go by the sign of a gradient, be it ever so near zero: single weights may differ
-            assert float((shared[name] - tensor).double().abs().mean()) < 1e-5, name
+    gradients = [name for name in weights if name.endswith(".exp_avg")]
+    assert gradients
+    for name in gradients:
+        near = 1e-3 * float(weights[name].abs().max())
+        torch.testing.assert_close(shared[name], weights[name], rtol=1e-3, atol=near, msg=lambda m, n=name: f"{n}: {m}")
+    # Adam's first steps go by the sign of a gradient, be it ever so near zero: one weight in 100,000 may differ
+    names = [name for name in weights if name.startswith("model.")]
+    alike = torch.cat([torch.isclose(shared[n], weights[n], rtol=1e-3, atol=1e-4).flatten() for n in names])
+    assert int((~alike).sum()) <= len(alike) // 100_000
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs")

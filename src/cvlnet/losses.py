@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cvlnet.grid import Grid
 
-RIGHT_M = 5.0
+RIGHT_M = 5.0  # a fix as near as this is right, whatever the misregistration of the imagery
 
 
 def info_nce(
@@ -64,13 +64,13 @@ def right_places(
 
 
 def displacement(
-    log_scores: Float[Tensor, "clips steps steps"], offset_m: Float[Tensor, "clips 2"], cell_m: float
+    log_scores: Float[Tensor, "clips steps steps"], offset_m: Float[Tensor, "clips 2"], grid: Grid
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the true displacement (east, north), shared bilinearly by the four steps around it.
+    """Cross-entropy of the true displacement (east, north), shared bilinearly by the four cells of ``grid`` around it.
 
     Offsets outside the window count as at its edge.
     """
-    target = bilinear_target(offset_m, Grid(log_scores.shape[-2], log_scores.shape[-1], cell_m))
+    target = bilinear_target(offset_m, grid)
     return -(target * log_scores.flatten(-2).log_softmax(dim=-1)).sum(dim=-1).mean()
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
@@ -36,7 +36,6 @@ from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamp
 from cvlnet.errors import InputError
 from cvlnet.evaluate import predict
 from cvlnet.geo import LatLon, LocalFrame
-from cvlnet.grid import Grid
 from cvlnet.journal import Journal
 from cvlnet.metrics import found, position_errors_m
 from cvlnet.model.build import build_model, load_pretrained_backbone
@@ -86,11 +85,12 @@ class Encoded(NamedTuple):
 class Truth(NamedTuple):
     """Where the clips of a batch stand, and what there is to see; clip i stands on tile i.
 
-    offset_m: from the tile's centre. right: at which displacements on which tiles each clip stands.
+    offset_m: from the tile's centre, [clips, 2]. xy_m: in a world that is turned by turn_rad, [clips, 2].
     """
 
     offset_m: Tensor
-    right: Tensor
+    xy_m: Tensor
+    turn_rad: Tensor
     labels: LabelShares | None
 
 
@@ -170,15 +170,14 @@ class Trainer:
     def _truth(self, batch: Batch) -> Truth:
         """Of all processes' samples."""
         device, gather = self.model.device, self.world.gather
-        offset_m = gather(batch.offset_m.to(device))
-        right = right_places(
-            offset_m, gather(batch.latlon_deg.to(device)), gather(batch.turn_rad.to(device)), self.model.window_grid
+        offset_m, latlon_deg, turn_rad = (
+            gather(tensor.to(device)) for tensor in (batch.offset_m, batch.latlon_deg, batch.turn_rad)
         )
-        if not self.world.all(batch.labels is not None):
-            return Truth(offset_m, right, None)
-        assert batch.labels is not None
-        labels = LabelShares(gather(batch.labels.tile.to(device)), gather(batch.labels.clip.to(device)))
-        return Truth(offset_m, right, labels)
+        labels = None
+        if self.world.all(batch.labels is not None):
+            assert batch.labels is not None
+            labels = LabelShares(gather(batch.labels.tile.to(device)), gather(batch.labels.clip.to(device)))
+        return Truth(offset_m, turned_xy_m(latlon_deg, turn_rad), turn_rad, labels)
 
     def _update_average(self) -> None:
         """Exponential average, with the early steps forgotten sooner."""
@@ -288,23 +287,13 @@ def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
     return [layer for backbone in model.backbones for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def right_places(
-    offset_m: Float[Tensor, "clips 2"],
-    latlon_deg: Float[Tensor, "clips 2"],
-    turn_rad: Float[Tensor, " clips"],
-    grid: Grid,
-) -> Bool[Tensor, "clips clips steps steps"]:
-    """At which displacements (cells of ``grid``) on which tiles each clip stands.
-
-    Nowhere on tiles of a world that is turned otherwise.
-    """
+def turned_xy_m(latlon_deg: Float[Tensor, "places 2"], turn_rad: Float[Tensor, " places"]) -> Float[Tensor, "places 2"]:
+    """Metres (east, north) from the first place, around which the world is turned counter-clockwise."""
     degrees = latlon_deg.cpu().numpy()
-    xy_m = torch.from_numpy(LocalFrame(LatLon(*degrees[0].tolist())).xy_world_m(degrees)).to(turn_rad)
-    east_m, north_m = xy_m.unbind(-1)
+    xy_world_m = LocalFrame(LatLon(*degrees[0].tolist())).xy_world_m(degrees)
+    east_m, north_m = torch.from_numpy(xy_world_m).to(turn_rad).unbind(-1)
     cos, sin = turn_rad.cos(), turn_rad.sin()
-    turned_m = torch.stack([cos * east_m - sin * north_m, sin * east_m + cos * north_m], dim=-1)
-    right = losses.right_places(offset_m, turned_m.to(offset_m), grid)
-    return right & (turn_rad == turn_rad.unsqueeze(1))[..., None, None]
+    return torch.stack([cos * east_m - sin * north_m, sin * east_m + cos * north_m], dim=-1)
 
 
 def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainConfig) -> dict[str, Tensor]:
@@ -312,13 +301,15 @@ def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainCon
     clips = ClipFeatures(encoded.clip_descriptor, encoded.clip_weight, model.clip_grid)
     volume = match(clips, MapFeatures(encoded.tile_descriptor, encoded.tile_uncertainty, model.map_grid))
     log_scores = volume.scores * encoded.sharpness
+    same_turn = truth.turn_rad == truth.turn_rad.unsqueeze(1)
+    right = losses.right_places(truth.offset_m, truth.xy_m.to(truth.offset_m), volume.grid) & same_turn[..., None, None]
     retrieval = (
-        losses.info_nce(log_scores, truth.right)
+        losses.info_nce(log_scores, right)
         if config.loss == "infonce"
-        else losses.soft_margin(volume.scores, truth.right, config.margin_scale)
+        else losses.soft_margin(volume.scores, right, config.margin_scale)
     )
     own = log_scores.diagonal().permute(2, 0, 1)
-    displacement = losses.displacement(own, truth.offset_m, volume.cell_m)
+    displacement = losses.displacement(own, truth.offset_m, volume.grid)
     terms = {"retrieval": retrieval, "displacement": config.displacement_weight * displacement}
     if truth.labels is not None:
         of_clips = losses.label_shares(encoded.clip_labels, truth.labels.clip, encoded.seen)

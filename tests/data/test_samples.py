@@ -159,7 +159,7 @@ def test_queries_without_a_whole_clip_are_told_and_left_out(root: Path, caplog: 
         samples(root)
 
 
-def test_joined_data_sets_share_one_frame(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_joined_data_sets_come_one_after_the_other(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("other")
     write_kitti_cvl(other)
     joined = JoinedSamples([samples(root), samples(other, WINDOW)])

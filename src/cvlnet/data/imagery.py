@@ -118,8 +118,13 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
 
 def crop_corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:
     """Pixel coordinates of the corners before the world was turned, [4, 2], from the north-west one clockwise."""
-    turned_from_world = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
-    return image.raster.xy_px(LocalFrame(center).latlon_deg(grid.corners_xy_m().numpy() @ turned_from_world))
+    world_corners_xy_m = grid.corners_xy_m().numpy() @ turned_from_world(turn_rad)
+    return image.raster.xy_px(LocalFrame(center).latlon_deg(world_corners_xy_m))
+
+
+def turned_from_world(turn_rad: float) -> Array:
+    """The matrix [2, 2] that turns places (east, north) counter-clockwise; by its transpose they are turned back."""
+    return np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
 
 
 def _inside(corners_px: Array, pixels: U8) -> npt.NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import pi
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cvlnet.data.clips import ClipSpec, assemble_clip, missing_frames, turned
-from cvlnet.data.imagery import OverheadImage, crop, holds, resampled
+from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turned_from_world
 from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
 from cvlnet.data.labels import label_shares, read_label_map
@@ -133,7 +133,7 @@ class ClipTileSamples(Dataset[Sample]):
         return len(self.queries)
 
     def __getitem__(self, draw: Draw | int) -> Sample:
-        index, epoch, batch = draw if isinstance(draw, tuple) else Draw(draw, 0)
+        index, epoch, batch = draw if isinstance(draw, Draw) else Draw(draw, 0)
         query, position = self.queries[index], self.positions[index]
         image = load_tile(self.split.tiles[query.tile], self.tile_grid, self.cache)
         clip = assemble_clip(self.recordings[query.recording], query.frame, self.clip_spec, self.cache)
@@ -186,9 +186,9 @@ class JoinedSamples(Dataset[Sample]):
         return len(self.positions)
 
     def __getitem__(self, draw: Draw | int) -> Sample:
-        index, epoch, batch = draw if isinstance(draw, tuple) else Draw(draw, 0)
-        part = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self.parts[part][Draw(index - int(self._starts[part]), epoch, batch)]
+        draw = draw if isinstance(draw, Draw) else Draw(draw, 0)
+        part = int(np.searchsorted(self._starts, draw.item, side="right")) - 1
+        return self.parts[part][draw._replace(item=draw.item - int(self._starts[part]))]
 
 
 class TileCrops(Dataset[UInt8[Tensor, "3 rows cols"]]):
@@ -270,16 +270,12 @@ def _random_crop(
     Offsets cover the window evenly, as far as the tile holds the turned crop. Where it does so nowhere, the crop is the
     tile's middle, with the nearest quarter turn.
     """
-    frame = LocalFrame(vehicle)
-    turned_from_world = _turn(turn_rad)
+    frame, turn = LocalFrame(vehicle), turned_from_world(turn_rad)
     for _ in range(_SHIFTS_TRIED):
         offset_m = rng.uniform(-1, 1, 2) * max_shift_m
-        center = LatLon(*frame.latlon_deg(-offset_m @ turned_from_world).tolist())
+        center = LatLon(*frame.latlon_deg(-offset_m @ turn).tolist())
         if holds(image, center, grid, turn_rad):
             return center, offset_m, turn_rad
     quarter_rad = round(turn_rad / (pi / 2)) * pi / 2
-    return image.center, _turn(quarter_rad) @ LocalFrame(image.center).xy_world_m(vehicle.degrees), quarter_rad
-
-
-def _turn(angle_rad: float) -> Array:
-    return np.array([[cos(angle_rad), -sin(angle_rad)], [sin(angle_rad), cos(angle_rad)]])
+    offset_m = turned_from_world(quarter_rad) @ LocalFrame(image.center).xy_world_m(vehicle.degrees)
+    return image.center, offset_m, quarter_rad

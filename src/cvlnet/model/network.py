@@ -67,11 +67,6 @@ class MatchingNetwork(nn.Module, ABC):
         return 2 * self.window_cells + 1
 
     @property
-    def window_grid(self) -> Grid:
-        """The displacements that the score covers."""
-        return Grid(self.steps, self.steps, self.map_grid.cell_m)
-
-    @property
     def least_pictures(self) -> int:
         """A clip has so many pictures at least."""
         return max((part.least_pictures for part in self.modules() if isinstance(part, FuseConv3d)), default=1)
