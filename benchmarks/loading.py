@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 
@@ -41,8 +42,9 @@ def main() -> None:
             ("cached", Path(folder)),
         ):
             run = Run((options.data,), (), Path(folder), cache=cache, workers=1)
-            loader = batches(training_samples(run, model, config), config, run, 0, World())
-            rows.append((way, f"{samples_a_second(loader, options.batches, config.batch_size):.1f}"))
+            samples = training_samples(run, model, config)
+            with closing(batches(samples, config, run, 0, World())) as loader:  # the worker ends before the folder does
+                rows.append((way, f"{samples_a_second(loader, options.batches, config.batch_size):.1f}"))
     print_results(f"Loading clips of {config.frames} frames with their tiles and labels", ("way", "samples/s"), rows)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
@@ -353,7 +353,9 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
     return JoinedSamples(parts)
 
 
-def batches(samples: JoinedSamples, config: TrainConfig, run: Run, step: int, world: World) -> Iterator[Batch]:
+def batches(
+    samples: JoinedSamples, config: TrainConfig, run: Run, step: int, world: World
+) -> Generator[Batch, None, None]:
     """The process' part of the batches from ``step`` to the end, epoch after epoch.
 
     With ``overfit_batch`` the first one again and again.
