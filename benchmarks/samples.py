@@ -38,7 +38,7 @@ def random_batch(config: ModelConfig, side_px: int, samples: int, frames: int = 
         tiles=random_tiles(side_px, samples),
         offset_m=torch.zeros(samples, 2),
         latlon_deg=torch.stack([torch.arange(samples) * 1e-3, torch.zeros(samples)], dim=-1).double(),
-        turn_rad=torch.zeros(samples).double(),
+        crop_from_world=torch.eye(2, dtype=torch.float64).expand(samples, 2, 2),
         query_ids=names,
         tile_ids=names,
     )

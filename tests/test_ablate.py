@@ -5,11 +5,14 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from cvlnet import ablate
 from cvlnet.ablate import TABLES, Setting, variants, write_table
+from cvlnet.checkpoint import Provenance, load_tensors, save_tensors
 from cvlnet.cli import ABLATED, ABLATION
 from cvlnet.errors import InputError
+from cvlnet.model.build import build_model
 
 MODEL = replace(ABLATED, image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
 TRAINING = replace(
@@ -66,6 +69,24 @@ def test_another_budget_is_not_mistaken_for_the_one_before(setting):
         write_table("matching", variants("matching", MODEL, replace(TRAINING, steps=3)), setting)
     few = write_table("matching", variants("matching", MODEL, TRAINING), replace(setting, most_queries=1))
     assert few != write_table("matching", variants("matching", MODEL, TRAINING), setting)
+
+
+def test_variants_take_what_fits_them_of_given_weights(setting, tmp_path, monkeypatch):
+    other = replace(MODEL, fusion="vis_LSTM", descriptor_channels=4)
+    start = build_model(other)
+    save_tensors(tmp_path / "start.safetensors", start.state_dict(), Provenance(other))
+    begun = replace(setting, init=tmp_path / "start.safetensors")
+    still = replace(TRAINING, learning_rate=1e-12, backbone_learning_rate=1e-12)
+    write_table("matching", variants("matching", MODEL, still)[:1], begun)
+    weights, provenance = load_tensors(setting.out / "matching" / "displacement-and-uncertainty" / "0" / ablate.WEIGHTS)
+    assert provenance.init is not None
+    named = start.state_dict()
+    fits = [name for name, tensor in weights.items() if name in named and tensor.shape == named[name].shape]
+    assert 0.5 < len(fits) / len(weights) < 1
+    for name in fits:
+        torch.testing.assert_close(weights[name], named[name], rtol=0, atol=1e-6)
+    with pytest.raises(InputError, match="holds a training with another start"):
+        write_table("matching", variants("matching", MODEL, still)[:1], setting)
 
 
 def test_a_fusion_of_a_fixed_length_is_not_asked_about_shorter_clips(setting):

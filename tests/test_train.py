@@ -9,6 +9,7 @@ from torch import nn
 
 from cvlnet.checkpoint import load_model, load_tensors
 from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.data.imagery import turn_of_world
 from cvlnet.data.samples import Draw
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
@@ -132,21 +133,29 @@ def test_a_test_town_is_refused(run, tiny_town, tmp_path):
 
 def test_places_turn_with_the_world():
     latlon_deg = LocalFrame(LatLon(49.0, 8.4)).latlon_deg(np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 0.0], [0.0, 5.0]]))
-    turn_rad = torch.tensor([0.3, 0.0, math.pi / 2, -math.pi / 2], dtype=torch.float64)
-    xy_m = turned_xy_m(torch.from_numpy(latlon_deg), turn_rad)
-    expected_m = torch.tensor([[0, 0], [10, 0], [0, 10], [5, 0]], dtype=torch.float64)
+    turns = [
+        turn_of_world(0.3),
+        turn_of_world(0.0),
+        turn_of_world(math.pi / 2, mirror=True),
+        turn_of_world(-math.pi / 2),
+    ]
+    xy_m = turned_xy_m(torch.from_numpy(latlon_deg), torch.from_numpy(np.stack(turns)))
+    expected_m = torch.tensor([[0, 0], [10, 0], [0, -10], [5, 0]], dtype=torch.float64)
     torch.testing.assert_close(xy_m, expected_m, atol=1e-5, rtol=0)
 
 
-def test_places_and_clips_turn_alike(tiny_town):
+@pytest.mark.parametrize("mirror_world", [False, True])
+def test_places_and_clips_turn_alike(tiny_town, mirror_world):
     """A car that drives straight on faces the place where it stands a little later, however the world is turned."""
-    config = replace(CONFIG, frames=1, heading_error_deg=0.0)
+    config = replace(CONFIG, frames=1, heading_error_deg=0.0, mirror_world=mirror_world)
     samples = training_samples(Run((tiny_town,), (), tiny_town), build_model(MODEL), config)
-    first, later = (samples[Draw(item, 0, 3)] for item in (0, 1))
+    batch = next(n for n in range(20) if (torch.det(samples[Draw(0, 0, n)].crop_from_world) < 0) == mirror_world)
+    first, later = (samples[Draw(item, 0, batch)] for item in (0, 1))
     assert first.query_id.partition("/")[0] == later.query_id.partition("/")[0]
-    assert first.turn_rad == later.turn_rad != 0
+    assert torch.equal(first.crop_from_world, later.crop_from_world)
+    assert first.crop_from_world[0, 1] != 0
     latlon_deg = torch.stack([first.latlon_deg, later.latlon_deg])
-    move_m = turned_xy_m(latlon_deg, torch.full((2,), first.turn_rad, dtype=torch.float64))[1]
+    move_m = turned_xy_m(latlon_deg, torch.stack([first.crop_from_world, later.crop_from_world]))[1]
     ahead = first.clip.ground_from_cam.rotation[0, :2, 2].double()
     assert float(move_m.norm()) > 0.5
     assert float(nn.functional.cosine_similarity(move_m, ahead, dim=0)) > 0.95

@@ -66,7 +66,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all variants of an ablation share. data: trained on; tests: evaluated on, the mean of all their queries."""
+    """What all variants of an ablation share. data: trained on; tests: evaluated on, the mean of all their queries.
+
+    init: weights of which every variant takes what fits it.
+    """
 
     data: Sequence[Path]
     tests: Sequence[Path]
@@ -76,6 +79,7 @@ class Setting:
     cache: Path | None = None
     workers: int = 1
     device: str = "cpu"
+    init: Path | None = None
 
 
 def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tuple[Variant, ...]:
@@ -129,7 +133,9 @@ def write_table(name: str, compared: Sequence[Variant], setting: Setting) -> Tab
 def _train(variant: Variant, seed: int, out: Path, setting: Setting) -> None:
     """Train a variant to the end, unless it has been, and keep the averaged weights."""
     folder, training = out / variant.name / str(seed), replace(variant.training, seed=seed)
-    run = Run(setting.data, (), folder, None, setting.cache, setting.workers, setting.device)
+    run = Run(
+        setting.data, (), folder, setting.init, setting.cache, setting.workers, setting.device, takes_what_fits=True
+    )
     if (folder / WEIGHTS).exists():
         _, saved = load_tensors(folder / WEIGHTS)
         require_same(provenance_of(variant.model, training, run), saved, folder)

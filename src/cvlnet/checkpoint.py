@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +40,8 @@ class Provenance:
     """Where weights come from. data: fingerprints of the data sets; figures: of the validation.
 
     confidence: how the network's fixes are to be trusted, once that has been measured. published: the name of a
-    published network, which ``model`` describes as far as it can.
+    published network, which ``model`` describes as far as it can. init: SHA-256 of the weights that it was trained on
+    from.
     """
 
     model: ModelConfig
@@ -49,6 +51,7 @@ class Provenance:
     figures: Mapping[str, float] | None = None
     confidence: Confidence | None = None
     published: str | None = None
+    init: str | None = None
 
     @property
     def recognises(self) -> bool:
@@ -66,6 +69,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], Provenance]:
     """What `save_tensors` wrote. Raises InputError if the file is none of ours, damaged, or too large."""
     tensors, header = read_tensors(path, _KEY, largest_bytes=_LARGEST_BYTES, remedy=_REMEDY)
     return tensors, _provenance(header, path)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file of weights. Raises InputError as `load_tensors`."""
+    load_tensors(path)  # so that no other file is read as a whole
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def load_network(path: Path, precision: Precision = "float32") -> tuple[MatchingNetwork, Provenance]:
@@ -159,6 +168,7 @@ def _provenance(header: Any, path: Path) -> Provenance:
             figures=header["figures"],
             confidence=None if header.get("confidence") is None else Confidence(**header["confidence"]),
             published=header.get("published"),
+            init=header.get("init"),
         )
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=_REMEDY) from error

@@ -371,6 +371,7 @@ def ablate(  # noqa: D417
     cache: Path | None = None,
     workers: Annotated[int, NotNegative] = 1,
     device: str = "cpu",
+    init: Path | None = None,
     model: Annotated[ModelConfig, Parameter(name="*", group=options_of("Model", ModelConfig))] = ABLATED,
     training: Annotated[TrainConfig, Parameter(name="*", group=options_of("Training", TrainConfig))] = ABLATION,
     config: Path | None = None,
@@ -392,6 +393,7 @@ def ablate(  # noqa: D417
         cache: Keep decoded pictures in this folder.
         workers: Processes that read pictures.
         device: cpu or cuda.
+        init: Weights of which every variant takes what fits it; the rest starts as without them.
         config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
 
     """
@@ -399,7 +401,7 @@ def ablate(  # noqa: D417
     from cvlnet.device import named_device
 
     del config  # has been read with the options
-    setting = Setting(data, test or data, out, seeds, most_queries, cache, workers, str(named_device(device)))
+    setting = Setting(data, test or data, out, seeds, most_queries, cache, workers, str(named_device(device)), init)
     for name in TABLES if table == "all" else (table,):
         print(write_table(name, variants(name, model, training), setting).markdown())
 

@@ -139,6 +139,7 @@ class TrainConfig:
         min_distance_m: No two clips of a batch are nearer to each other.
         heading_error_deg: Clips are turned by up to so much, as if the compass were wrong.
         rotate_world: Clip and tile are turned together by any angle.
+        mirror_world: Clip and tile of every other batch are mirrored, on average.
         photometric: Strength of the changes of light and colour.
         amp: Compute in bfloat16 where that is safe.
         encode_at_once: So many samples of a batch are encoded at a time, and once more for their gradients, so that
@@ -171,6 +172,7 @@ class TrainConfig:
     min_distance_m: float = 30.0
     heading_error_deg: float = 2.0
     rotate_world: bool = True
+    mirror_world: bool = True
     photometric: float = 1.0
     amp: bool = False
     encode_at_once: int = 0

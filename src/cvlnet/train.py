@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from cvlnet import losses
-from cvlnet.checkpoint import Provenance, fill, load_tensors, save_tensors
+from cvlnet.checkpoint import Provenance, digest_of, fill, load_tensors, save_tensors
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.batches import SpacedBatchSampler
 from cvlnet.data.clips import ClipSpec
@@ -53,7 +53,8 @@ LAST, BEST = "last.safetensors", "best.safetensors"
 class Run:
     """What a training is given besides its configuration. validation: data sets whose held-out queries choose the best.
 
-    init: weights to start from; None starts from ImageNet's (or from noise for VGG16).
+    init: weights to start from; None starts from ImageNet's (or from noise for VGG16). takes_what_fits: of these
+    weights, and starts the rest as without them; else they have to fit the model as a whole.
     """
 
     data: Sequence[Path]
@@ -64,6 +65,7 @@ class Run:
     workers: int = 1
     device: str = "cpu"
     overfit_batch: bool = False
+    takes_what_fits: bool = False
 
 
 class Encoded(NamedTuple):
@@ -85,12 +87,12 @@ class Encoded(NamedTuple):
 class Truth(NamedTuple):
     """Where the clips of a batch stand, and what there is to see; clip i stands on tile i.
 
-    offset_m: from the tile's centre, [clips, 2]. xy_m: in a world that is turned by turn_rad, [clips, 2].
+    offset_m: from the tile's centre, [clips, 2]. xy_m: in a world that is turned by crop_from_world, [clips, 2].
     """
 
     offset_m: Tensor
     xy_m: Tensor
-    turn_rad: Tensor
+    crop_from_world: Tensor
     labels: LabelShares | None
 
 
@@ -170,14 +172,14 @@ class Trainer:
     def _truth(self, batch: Batch) -> Truth:
         """Of all processes' samples."""
         device, gather = self.model.device, self.world.gather
-        offset_m, latlon_deg, turn_rad = (
-            gather(tensor.to(device)) for tensor in (batch.offset_m, batch.latlon_deg, batch.turn_rad)
+        offset_m, latlon_deg, crop_from_world = (
+            gather(tensor.to(device)) for tensor in (batch.offset_m, batch.latlon_deg, batch.crop_from_world)
         )
         labels = None
         if self.world.all(batch.labels is not None):
             assert batch.labels is not None
             labels = LabelShares(gather(batch.labels.tile.to(device)), gather(batch.labels.clip.to(device)))
-        return Truth(offset_m, turned_xy_m(latlon_deg, turn_rad), turn_rad, labels)
+        return Truth(offset_m, turned_xy_m(latlon_deg, crop_from_world), crop_from_world, labels)
 
     def _update_average(self) -> None:
         """Exponential average, with the early steps forgotten sooner."""
@@ -287,13 +289,14 @@ def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
     return [layer for backbone in model.backbones for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
-def turned_xy_m(latlon_deg: Float[Tensor, "places 2"], turn_rad: Float[Tensor, " places"]) -> Float[Tensor, "places 2"]:
-    """Metres (east, north) from the first place, around which the world is turned counter-clockwise."""
+def turned_xy_m(
+    latlon_deg: Float[Tensor, "places 2"], crop_from_world: Float[Tensor, "places 2 2"]
+) -> Float[Tensor, "places 2"]:
+    """Metres (east, north) from the first place, around which the world is turned."""
     degrees = latlon_deg.cpu().numpy()
     xy_world_m = LocalFrame(LatLon(*degrees[0].tolist())).xy_world_m(degrees)
-    east_m, north_m = torch.from_numpy(xy_world_m).to(turn_rad).unbind(-1)
-    cos, sin = turn_rad.cos(), turn_rad.sin()
-    return torch.stack([cos * east_m - sin * north_m, sin * east_m + cos * north_m], dim=-1)
+    turned: Tensor = crop_from_world @ torch.from_numpy(xy_world_m).to(crop_from_world).unsqueeze(-1)
+    return turned.squeeze(-1)
 
 
 def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainConfig) -> dict[str, Tensor]:
@@ -301,7 +304,7 @@ def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainCon
     clips = ClipFeatures(encoded.clip_descriptor, encoded.clip_weight, model.clip_grid)
     volume = match(clips, MapFeatures(encoded.tile_descriptor, encoded.tile_uncertainty, model.map_grid))
     log_scores = volume.scores * encoded.sharpness
-    same_turn = truth.turn_rad == truth.turn_rad.unsqueeze(1)
+    same_turn = (truth.crop_from_world == truth.crop_from_world.unsqueeze(1)).all(dim=(-2, -1))
     right = losses.right_places(truth.offset_m, truth.xy_m.to(truth.offset_m), volume.grid) & same_turn[..., None, None]
     retrieval = (
         losses.info_nce(log_scores, right)
@@ -331,6 +334,7 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
     augmentation = Augmentation(
         max_shift_m=model.window_cells * model.map_grid.cell_m,
         turn_world=config.rotate_world,
+        mirror_world=config.mirror_world,
         max_heading_error_rad=radians(config.heading_error_deg),
     )
     cache = ImageCache(run.cache) if run.cache else None
@@ -432,11 +436,19 @@ def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> Da
 
 def _initialize(model: CVLNet, run: Run) -> None:
     """Weights to start from: given ones, or ImageNet's where they can be had."""
-    if run.init is not None:
-        tensors, _ = load_tensors(run.init)
-        fill(model, tensors, run.init)
-    elif isinstance(model.ground_encoder, Pyramid):
+    if isinstance(model.ground_encoder, Pyramid):
         load_pretrained_backbone(model)
+    if run.init is None:
+        return
+    tensors, _ = load_tensors(run.init)
+    if run.takes_what_fits:
+        own = model.state_dict()
+        tensors = {name: tensors[name] if _alike(tensors.get(name), tensor) else tensor for name, tensor in own.items()}
+    fill(model, tensors, run.init)
+
+
+def _alike(given: Tensor | None, own: Tensor) -> bool:
+    return given is not None and given.shape == own.shape and given.dtype == own.dtype
 
 
 def _varied(batch: Batch, step: int, config: TrainConfig, world: World) -> Batch:
@@ -465,7 +477,8 @@ def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]
 
 def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> Provenance:
     """Where the weights of a training will come from, before its first step."""
-    return Provenance(model_config, config, tuple(fingerprint(path) for path in run.data))
+    init = None if run.init is None else digest_of(run.init)
+    return Provenance(model_config, config, tuple(fingerprint(path) for path in run.data), init=init)
 
 
 def require_same(now: Provenance, saved: Provenance, out: Path) -> None:
@@ -474,6 +487,7 @@ def require_same(now: Provenance, saved: Provenance, out: Path) -> None:
         ("model configuration", now.model, saved.model),
         ("training configuration", now.train, saved.train),
         ("data", list(now.data), list(saved.data)),
+        ("start", now.init, saved.init),
     ):
         if a != b:
             raise InputError(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from kitti_tree import DATE, DRIVE, write_drive
 
-from cvlnet.data.clips import ClipSpec, assemble_clip, missing_frames, turned
+from cvlnet.data.clips import ClipSpec, assemble_clip, mirrored, missing_frames, turned
 from cvlnet.data.images import ImageCache, ImageSpec, read_frame
 from cvlnet.data.kitti import read_drive
 from cvlnet.data.recording import Recording
@@ -69,6 +69,25 @@ def test_a_turned_clip_turns_about_the_newest_vehicle_position(recording: Record
     turn = torch.atan2(turned_xy[:, 1], turned_xy[:, 0]) - torch.atan2(xy[:, 1], xy[:, 0])
     assert torch.allclose(torch.remainder(turn - angle_rad + pi, 2 * pi), torch.full((4,), pi), atol=1e-5)
     assert torch.equal(moved.translation_m[:, 2], clip.ground_from_cam.translation_m[:, 2])
+
+
+def test_a_mirrored_clip_shows_north_and_south_exchanged(recording: Recording) -> None:
+    """Every point lands in the other half of the picture, in the same row, on the same colour."""
+    clip = turned(assemble_clip(recording, 10, ClipSpec(ImageSpec(62, 16), frames=2, camera_ids=(2, 3))), 0.4)
+    mirror = mirrored(clip)
+    unit = torch.rand(4, 200, 3, generator=torch.Generator().manual_seed(0))
+    xyz_m = torch.tensor([-20.0, 0.0, 0.0]) + unit * torch.tensor([40.0, 40.0, 4.0])
+    xy_px, seen = clip.camera.project(clip.ground_from_cam.inverse().transform(xyz_m))
+    flipped_m = xyz_m * torch.tensor([1.0, -1.0, 1.0])
+    flipped_px, seen_again = mirror.camera.project(mirror.ground_from_cam.inverse().transform(flipped_m))
+    assert seen.any()
+    assert torch.equal(seen, seen_again)
+    torch.testing.assert_close(flipped_px[seen], torch.tensor([62.0, 0.0]) - xy_px[seen] * torch.tensor([1.0, -1.0]))
+    assert torch.equal(mirror.images, clip.images.flip(-1))
+    torch.testing.assert_close(torch.linalg.det(mirror.ground_from_cam.rotation), torch.ones(4))
+    torch.testing.assert_close(
+        mirrored(mirror).ground_from_cam.translation_m, clip.ground_from_cam.translation_m, rtol=0, atol=0
+    )
 
 
 def test_a_clip_that_lacks_frames_is_refused_not_padded(recording: Recording) -> None:

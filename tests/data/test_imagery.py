@@ -16,6 +16,7 @@ from cvlnet.data.imagery import (
     mirrored_crop,
     reach_m,
     resampled,
+    turn_of_world,
 )
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster
@@ -54,14 +55,17 @@ def spot_xy_m(tile: torch.Tensor, grid: Grid) -> list[float]:
     return [float(v) for v in xy_m]
 
 
-@given(st.floats(-15, 15), st.floats(-15, 15), st.floats(-pi, pi), st.booleans())
+@given(st.floats(-15, 15), st.floats(-15, 15), st.floats(-pi, pi), st.booleans(), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_a_thing_appears_where_it_is(east_m: float, north_m: float, turn_rad: float, mercator: bool) -> None:
-    """Also in a world turned about the crop's centre, and whatever the image's projection and resolution."""
+def test_a_thing_appears_where_it_is(
+    east_m: float, north_m: float, turn_rad: float, mirror: bool, mercator: bool
+) -> None:
+    """Also in a world turned about the crop's centre and mirrored, whatever the image's projection and resolution."""
     image, grid, center_m = spot(east_m, north_m, mercator=mercator), Grid(150, 150, 0.4), (2.0, -3.0)
-    tile = crop(image, at(*center_m), grid, turn_rad)
+    tile = crop(image, at(*center_m), grid, turn_of_world(turn_rad, mirror))
     offset = complex(east_m - center_m[0], north_m - center_m[1]) * np.exp(1j * turn_rad)
-    assert spot_xy_m(tile, grid) == pytest.approx([offset.real, offset.imag], abs=0.1)
+    north_again_m = -offset.imag if mirror else offset.imag
+    assert spot_xy_m(tile, grid) == pytest.approx([offset.real, north_again_m], abs=0.1)
 
 
 def test_a_crop_on_whole_pixels_copies_them() -> None:
@@ -72,7 +76,7 @@ def test_a_crop_on_whole_pixels_copies_them() -> None:
 
 def test_a_quarter_turn_moves_whole_pixels_counter_clockwise() -> None:
     image = noise()
-    tile = crop(image, CENTER, Grid(60, 60, 0.5), pi / 2)
+    tile = crop(image, CENTER, Grid(60, 60, 0.5), turn_of_world(pi / 2))
     assert np.array_equal(tile.permute(1, 2, 0).numpy(), np.rot90(image.pixels[70:130, 70:130]))
 
 
@@ -104,7 +108,7 @@ def test_a_crop_larger_than_the_tile_is_refused_in_one_line() -> None:
     )
     assert not holds(noise(), CENTER, Grid(300, 300, 0.4))
     assert holds(noise(), CENTER, Grid(200, 200, 0.5))
-    assert not holds(noise(), CENTER, Grid(200, 200, 0.5), pi / 4)
+    assert not holds(noise(), CENTER, Grid(200, 200, 0.5), turn_of_world(pi / 4))
     assert not holds(noise(), at(2.0, 0.0), Grid(200, 200, 0.5))
 
 

@@ -28,7 +28,7 @@ from cvlnet.grid import Grid
 
 SPEC = ClipSpec(ImageSpec(62, 16))
 GRID = Grid(64, 64, 0.5)
-WINDOW = Augmentation(max_shift_m=6.0, turn_world=True, max_heading_error_rad=0.05)
+WINDOW = Augmentation(max_shift_m=6.0, turn_world=True, mirror_world=True, max_heading_error_rad=0.05)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_without_augmentation_the_offset_is_the_vehicle_s_from_the_tile_s_centre
         sample = data[index]
         assert sample.offset_m.tolist() == pytest.approx([0.0, frame - 10.0], abs=1e-4)  # the tile is at frame 10
         assert data.frame.xy_world_m(sample.latlon_deg.numpy()) == pytest.approx([0.0, frame - 9.0], abs=1e-4)
-        assert sample.turn_rad == 0
+        assert torch.equal(sample.crop_from_world, torch.eye(2, dtype=torch.float64))
         assert sample.query_id == f"{NAME}/{frame:010d}"
         assert sample.tile.shape == (3, 64, 64)
 
@@ -113,7 +113,7 @@ def test_the_turned_crop_shows_the_vehicle_s_place_at_its_offset(root: Path) -> 
 
 
 def test_a_heading_error_turns_the_clip_alone(root: Path) -> None:
-    none = Augmentation(0.0, False, 0.0)
+    none = Augmentation(0.0, False, False, 0.0)
     exact = samples(root, none)[1]
     wrong = samples(root, replace(none, max_heading_error_rad=0.1))[1]
     turn = np.arccos(float(exact.clip.ground_from_cam.rotation[0, :, 2] @ wrong.clip.ground_from_cam.rotation[0, :, 2]))
@@ -179,7 +179,7 @@ def test_batches_come_out_of_a_loader(root: Path) -> None:
     assert batch.clip.ground_from_cam.rotation.shape == (2, 4, 3, 3)
     assert batch.tiles.shape == (2, 3, 64, 64)
     assert batch.offset_m.shape == batch.latlon_deg.shape == (2, 2)
-    assert batch.turn_rad[0] == batch.turn_rad[1]
+    assert torch.equal(batch.crop_from_world[0], batch.crop_from_world[1])
     assert float(np.linalg.norm(np.subtract(*data.frame.xy_world_m(batch.latlon_deg.numpy())))) >= 1.5
     assert len(set(batch.query_ids)) == 2
     assert len(batch.tile_ids) == 2
@@ -201,7 +201,7 @@ def test_labels_of_tile_and_clip_agree_at_the_offset(tiny_town: Path) -> None:
     """Drawn with any turn and shift: the clip's labels are the tile's, moved by the vehicle's offset."""
     split = read_split(tiny_town, "train")
     tile_grid, clip_grid = Grid(64, 64, 1.0), Grid(32, 32, 1.0)
-    augmentation = Augmentation(max_shift_m=8.0, turn_world=True, max_heading_error_rad=0.0)
+    augmentation = Augmentation(max_shift_m=8.0, turn_world=True, mirror_world=True, max_heading_error_rad=0.0)
     recordings = read_recordings(split)
     spec = ClipSpec(ImageSpec(64, 16))
     grids = (tile_grid, clip_grid)

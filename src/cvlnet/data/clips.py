@@ -7,7 +7,7 @@ and pitch do not tell the road's from its own. How the camera is mounted does co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -85,6 +85,17 @@ def turned(clip: Clip, angle_rad: float) -> Clip:
     zero = clip.ground_from_cam.translation_m.new_zeros(())
     turned_from_ground = Pose.from_euler(zero, zero, zero + angle_rad, zero.new_zeros(3))
     return Clip(clip.images, clip.camera, turned_from_ground @ clip.ground_from_cam)
+
+
+def mirrored(clip: Clip) -> Clip:
+    """The clip of a world in which north and south have changed places, its pictures flipped."""
+    images = torch.from_numpy(np.flip(clip.images.numpy(), axis=-1).copy())
+    camera, pose = clip.camera, clip.ground_from_cam
+    x_px, y_px = camera.principal_point_px.unbind(-1)
+    flipped = replace(camera, principal_point_px=torch.stack([camera.width_px - x_px, y_px], dim=-1))
+    south_for_north, left_for_right = pose.rotation.new_tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
+    rotation = south_for_north.unsqueeze(-1) * pose.rotation * left_for_right
+    return Clip(images, flipped, Pose(rotation, pose.translation_m * south_for_north))
 
 
 def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:

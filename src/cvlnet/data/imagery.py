@@ -19,6 +19,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster, Points
 from cvlnet.grid import Grid
 
+NORTH_UP: Array = np.eye(2)
 _EDGE_PX = 1.0  # a crop may reach so far over the edge, for rounding
 
 
@@ -48,14 +49,16 @@ class OverheadImage:
         return LatLon(*self.raster.latlon_deg([cols / 2, rows / 2]).tolist())
 
 
-def crop(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> UInt8[Tensor, "3 rows cols"]:
+def crop(
+    image: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP
+) -> UInt8[Tensor, "3 rows cols"]:
     """What the cells of ``grid`` see, in true metres around ``center``, RGB.
 
-    A cell takes the average of what it covers, or is interpolated where it is smaller than a pixel. ``turn_rad`` turns
-    the world about ``center`` first, counter-clockwise, so that the crop shows a turned world.
+    A cell takes the average of what it covers, or is interpolated where it is smaller than a pixel. ``crop_from_world``
+    turns the world about ``center`` first, see `turn_of_world`.
     Raises InputError if the crop reaches over the image's edge.
     """
-    corners = crop_corners_px(image, center, grid, turn_rad)
+    corners = crop_corners_px(image, center, grid, crop_from_world)
     if not _inside(corners, image.pixels):
         rows, cols = image.pixels.shape[:2]
         raise InputError(
@@ -72,9 +75,9 @@ def mirrored_crop(image: OverheadImage, center: LatLon, grid: Grid) -> UInt8[Ten
     return _tensor(resample(image.pixels, crop_corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
 
 
-def holds(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> bool:
+def holds(image: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP) -> bool:
     """Whether the crop lies on the image."""
-    return bool(_inside(crop_corners_px(image, center, grid, turn_rad), image.pixels))
+    return bool(_inside(crop_corners_px(image, center, grid, crop_from_world), image.pixels))
 
 
 def covered(image: OverheadImage, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
@@ -116,15 +119,19 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
 
 
-def crop_corners_px(image: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0) -> Array:
-    """Pixel coordinates of the corners before the world was turned, [4, 2], from the north-west one clockwise."""
-    world_corners_xy_m = grid.corners_xy_m().numpy() @ turned_from_world(turn_rad)
+def crop_corners_px(image: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP) -> Array:
+    """Where the corners of a crop lie in the image, [4, 2], from the crop's north-west one clockwise."""
+    world_corners_xy_m = grid.corners_xy_m().numpy() @ crop_from_world
     return image.raster.xy_px(LocalFrame(center).latlon_deg(world_corners_xy_m))
 
 
-def turned_from_world(turn_rad: float) -> Array:
-    """The matrix [2, 2] that turns places (east, north) counter-clockwise; by its transpose they are turned back."""
-    return np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
+def turn_of_world(turn_rad: float, mirror: bool = False) -> Array:
+    """``crop_from_world``, the matrix [2, 2] that turns directions (east, north) counter-clockwise.
+
+    With ``mirror`` north and south change places after that, so that traffic keeps to the other side.
+    """
+    turn = np.array([[cos(turn_rad), -sin(turn_rad)], [sin(turn_rad), cos(turn_rad)]])
+    return np.diag([1.0, -1.0]) @ turn if mirror else turn
 
 
 def _inside(corners_px: Array, pixels: U8) -> npt.NDArray[np.bool_]:

@@ -16,10 +16,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from cvlnet.data.georef import raster_of
-from cvlnet.data.imagery import OverheadImage, crop_corners_px, resample, window
+from cvlnet.data.imagery import NORTH_UP, OverheadImage, crop_corners_px, resample, window
 from cvlnet.data.images import read_gray
 from cvlnet.data.text import read_json
-from cvlnet.geo import LatLon
+from cvlnet.geo import Array, LatLon
 from cvlnet.grid import Grid
 from cvlnet.labels import LABELS
 
@@ -48,13 +48,13 @@ def read_label_map(root: Path, date: str) -> OverheadImage | None:
 
 
 def label_shares(
-    labels: OverheadImage, center: LatLon, grid: Grid, turn_rad: float = 0.0
+    labels: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP
 ) -> UInt8[Tensor, "labels rows cols"]:
-    """How much of each cell every label holds, 255 for all of it; ``turn_rad`` as in `cvlnet.data.imagery.crop`.
+    """How much of each cell every label holds, 255 for all of it; ``crop_from_world`` as in `cvlnet.data.imagery.crop`.
 
     Beyond the map's edge its outermost labels go on.
     """
-    corners = crop_corners_px(labels, center, grid, turn_rad)
+    corners = crop_corners_px(labels, center, grid, crop_from_world)
     bits, left, top = window(labels.pixels, corners)
     layers = np.unpackbits(bits[..., np.newaxis], axis=-1, count=LABELS, bitorder="little") * np.uint8(255)
     parts = [layers[..., first : first + _AT_ONCE] for first in range(0, LABELS, _AT_ONCE)]

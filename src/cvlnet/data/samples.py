@@ -14,8 +14,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvlnet.data.clips import ClipSpec, assemble_clip, missing_frames, turned
-from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turned_from_world
+from cvlnet.data.clips import ClipSpec, assemble_clip, mirrored, missing_frames, turned
+from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turn_of_world
 from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
 from cvlnet.data.labels import label_shares, read_label_map
@@ -36,12 +36,19 @@ class Augmentation:
 
     max_shift_m: the vehicle stands anywhere within +- so many metres (east and north) of the crop's centre.
     turn_world: clip and tile are turned together, by any angle that is the same for a whole batch: were it not, the
-    direction of the street would tell the right tile. max_heading_error_rad: the clip alone is turned.
+    direction of the street would tell the right tile. mirror_world: every other batch is of a mirrored world.
+    max_heading_error_rad: the clip alone is turned.
     """
 
     max_shift_m: float
     turn_world: bool
+    mirror_world: bool
     max_heading_error_rad: float
+
+    def turn(self, rng: np.random.Generator) -> tuple[float, bool]:
+        """How far the world of a batch is turned, and whether it is mirrored."""
+        turn_rad = float(rng.uniform(-pi, pi))
+        return turn_rad if self.turn_world else 0.0, self.mirror_world and bool(rng.integers(2))
 
 
 class Draw(NamedTuple):
@@ -64,14 +71,15 @@ class LabelShares:
 class Sample:
     """offset_m: vehicle relative to the tile's centre, (east, north). latlon_deg: of the vehicle.
 
-    turn_rad: so far is the world turned, counter-clockwise. labels: None where there are none, or none were asked for.
+    crop_from_world: how the world is turned, see `cvlnet.data.imagery.turn_of_world`. labels: None where there are
+    none, or none were asked for.
     """
 
     clip: Clip
     tile: UInt8[Tensor, "3 rows cols"]
     offset_m: Float[Tensor, 2]
     latlon_deg: Float[Tensor, 2]
-    turn_rad: float
+    crop_from_world: Float[Tensor, "2 2"]
     query_id: str
     tile_id: str
     labels: LabelShares | None = None
@@ -85,7 +93,7 @@ class Batch:
     tiles: UInt8[Tensor, "batch 3 rows cols"]
     offset_m: Float[Tensor, "batch 2"]
     latlon_deg: Float[Tensor, "batch 2"]
-    turn_rad: Float[Tensor, " batch"]
+    crop_from_world: Float[Tensor, "batch 2 2"]
     query_ids: tuple[str, ...]
     tile_ids: tuple[str, ...]
     labels: LabelShares | None = None
@@ -137,38 +145,40 @@ class ClipTileSamples(Dataset[Sample]):
         query, position = self.queries[index], self.positions[index]
         image = load_tile(self.split.tiles[query.tile], self.tile_grid, self.cache)
         clip = assemble_clip(self.recordings[query.recording], query.frame, self.clip_spec, self.cache)
+        rng = np.random.default_rng((self.seed, epoch, index))
         if self.augmentation is None:
-            offset_m, turn_rad, heading_error_rad = LocalFrame(image.center).xy_world_m(position.degrees), 0.0, 0.0
-            center = image.center
+            offset_m, center = LocalFrame(image.center).xy_world_m(position.degrees), image.center
+            turn_rad, mirror, heading_error_rad = 0.0, False, 0.0
         else:
-            rng = np.random.default_rng((self.seed, epoch, index))
-            turn_rad = 0.0
-            if self.augmentation.turn_world:
-                turn_rad = float(np.random.default_rng((self.seed, epoch, batch, 1)).uniform(-pi, pi))
-            max_shift_m = self.augmentation.max_shift_m
-            center, offset_m, turn_rad = _random_crop(image, position, self.tile_grid, max_shift_m, turn_rad, rng)
+            turn_rad, mirror = self.augmentation.turn(np.random.default_rng((self.seed, epoch, batch, 1)))
+            shift_m = self.augmentation.max_shift_m
+            center, offset_m, turn_rad = _random_crop(image, position, self.tile_grid, shift_m, turn_rad, mirror, rng)
             heading_error_rad = rng.uniform(-1, 1) * self.augmentation.max_heading_error_rad
+        crop_from_world = turn_of_world(turn_rad, mirror)
+        clip = turned(clip, turn_rad + heading_error_rad)
         return Sample(
-            clip=turned(clip, turn_rad + heading_error_rad),
-            tile=crop(image, center, self.tile_grid, turn_rad),
+            clip=mirrored(clip) if mirror else clip,
+            tile=crop(image, center, self.tile_grid, crop_from_world),
             offset_m=torch.from_numpy(offset_m).float(),
             latlon_deg=torch.tensor(position.degrees, dtype=torch.float64),
-            turn_rad=turn_rad,
+            crop_from_world=torch.from_numpy(crop_from_world),
             query_id=query.id,
             tile_id=query.tile,
-            labels=self._labels(query, center, turn_rad, turn_rad + heading_error_rad, position),
+            labels=self._labels(
+                query, center, crop_from_world, position, turn_of_world(turn_rad + heading_error_rad, mirror)
+            ),
         )
 
     def _labels(
-        self, query: Query, tile_center: LatLon, tile_turn_rad: float, clip_turn_rad: float, vehicle: LatLon
+        self, query: Query, tile_center: LatLon, tile_from_world: Array, vehicle: LatLon, ground_from_world: Array
     ) -> LabelShares | None:
         label_map = self._label_maps.get(query.date)
         if label_map is None or self.label_grids is None:
             return None
         tile_grid, clip_grid = self.label_grids
         return LabelShares(
-            label_shares(label_map, tile_center, tile_grid, tile_turn_rad),
-            label_shares(label_map, vehicle, clip_grid, clip_turn_rad),
+            label_shares(label_map, tile_center, tile_grid, tile_from_world),
+            label_shares(label_map, vehicle, clip_grid, ground_from_world),
         )
 
 
@@ -234,7 +244,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         torch.stack([sample.tile for sample in samples]),
         torch.stack([sample.offset_m for sample in samples]),
         torch.stack([sample.latlon_deg for sample in samples]),
-        torch.tensor([sample.turn_rad for sample in samples], dtype=torch.float64),
+        torch.stack([sample.crop_from_world for sample in samples]),
         tuple(sample.query_id for sample in samples),
         tuple(sample.tile_id for sample in samples),
         LabelShares(torch.stack([shares.tile for shares in labels]), torch.stack([shares.clip for shares in labels]))
@@ -263,19 +273,25 @@ def _position(recordings: Mapping[str, Recording], query: Query) -> LatLon:
 
 
 def _random_crop(
-    image: OverheadImage, vehicle: LatLon, grid: Grid, max_shift_m: float, turn_rad: float, rng: np.random.Generator
+    image: OverheadImage,
+    vehicle: LatLon,
+    grid: Grid,
+    max_shift_m: float,
+    turn_rad: float,
+    mirror: bool,
+    rng: np.random.Generator,
 ) -> tuple[LatLon, Array, float]:
     """Centre of a crop, offset of the vehicle in the turned crop, and the turn.
 
     Offsets cover the window evenly, as far as the tile holds the turned crop. Where it does so nowhere, the crop is the
     tile's middle, with the nearest quarter turn.
     """
-    frame, turn = LocalFrame(vehicle), turned_from_world(turn_rad)
+    frame, crop_from_world = LocalFrame(vehicle), turn_of_world(turn_rad, mirror)
     for _ in range(_SHIFTS_TRIED):
         offset_m = rng.uniform(-1, 1, 2) * max_shift_m
-        center = LatLon(*frame.latlon_deg(-offset_m @ turn).tolist())
-        if holds(image, center, grid, turn_rad):
+        center = LatLon(*frame.latlon_deg(-offset_m @ crop_from_world).tolist())
+        if holds(image, center, grid, crop_from_world):
             return center, offset_m, turn_rad
     quarter_rad = round(turn_rad / (pi / 2)) * pi / 2
-    offset_m = turned_from_world(quarter_rad) @ LocalFrame(image.center).xy_world_m(vehicle.degrees)
+    offset_m = turn_of_world(quarter_rad, mirror) @ LocalFrame(image.center).xy_world_m(vehicle.degrees)
     return image.center, offset_m, quarter_rad
