@@ -91,7 +91,7 @@ CLIP_CHANGES: dict[str, tuple[ClipChange, tuple[float, ...]]] = {
     "focal length error, percent": (focal_percent, (0, 2, 5, 10, 20)),
     "odometry scale error, percent": (odometry_percent, (0, 5, 10, 25, 50)),
 }
-DROPPED = {"all four frames": (0, 1, 2, 3), "one lost": (0, 1, 3), "two lost": (0, 2), "the newest alone": (0,)}
+LOST = {"none": (0, 1, 2, 3), "one": (0, 1, 3), "two": (0, 2), "three": (0,)}
 SHIFTS_M = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)
 RESOLUTIONS_M = (0.2, 0.4, 0.6, 0.8, 1.2, 1.6)
 
@@ -200,8 +200,8 @@ def measure(trial: Trial) -> list[Result]:
         for level in levels:
             signed = partial(_signed, change, level)
             jobs.append((name, f"{level:g}", partial(trial.recall, plain, signed)))
-    for level_name, kept in DROPPED.items():
-        jobs.append(("frames lost", level_name, partial(trial.recall, plain, partial(_only, kept))))
+    for level_name, kept in LOST.items():
+        jobs.append(("frames lost of four", level_name, partial(trial.recall, plain, partial(_only, kept))))
     for shift_m in SHIFTS_M:
         jobs.append(("imagery shifted, m", f"{shift_m:g}", partial(trial.recall, plain, unchanged, shift_m)))
     for m_per_px in RESOLUTIONS_M:
