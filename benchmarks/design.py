@@ -86,6 +86,7 @@ TABLES: dict[str, tuple[Choice, ...]] = {
         training("no average", average_decay=0.0),
         training("heading exact", heading_error_deg=0.0),
         training("world upright", rotate_world=False),
+        training("world not mirrored", mirror_world=False),
     ),
 }
 
