@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cvlnet.data.imagery import turn_of_world
 from cvlnet.data.labels import label_shares, read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
@@ -48,7 +49,7 @@ def test_shares_by_hand(tmp_path, bits):
 def test_a_turned_world(tmp_path, bits):
     """Turned counter-clockwise by a quarter, what was in the north is in the west."""
     write_map(tmp_path, bits)
-    shares = label_shares(read_label_map(tmp_path, DATE), CENTER, Grid(2, 2, 2.0), pi / 2)
+    shares = label_shares(read_label_map(tmp_path, DATE), CENTER, Grid(2, 2, 2.0), turn_of_world(pi / 2))
     assert (shares[Label.ROAD, :, 0] > 250).all()
     assert (shares[Label.ROAD, :, 1] < 5).all()
 
