@@ -20,7 +20,7 @@ from cvlnet.ablate import Setting, Variant, write_table
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.model.build import build_model
 from cvlnet.report.tables import Table
-from cvlnet.train import Trainer
+from cvlnet.trainer import Trainer
 from measure import kept
 from samples import random_batch
 

@@ -1,20 +1,17 @@
 import json
-import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from cvlnet.checkpoint import load_model, load_tensors
 from cvlnet.config import ModelConfig, TrainConfig
-from cvlnet.data.imagery import turn_of_world
 from cvlnet.data.samples import Draw
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.model.build import build_model
-from cvlnet.train import BEST, LAST, Run, learning_rate_factor, train, training_samples, turned_xy_m
+from cvlnet.train import BEST, LAST, Run, train, training_samples
+from cvlnet.trainer import turned_xy_m
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
 CONFIG = TrainConfig(
@@ -131,19 +128,6 @@ def test_a_test_town_is_refused(run, tiny_town, tmp_path):
         train(MODEL, CONFIG, replace(run, data=(copy,)))
 
 
-def test_places_turn_with_the_world():
-    latlon_deg = LocalFrame(LatLon(49.0, 8.4)).latlon_deg(np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 0.0], [0.0, 5.0]]))
-    turns = [
-        turn_of_world(0.3),
-        turn_of_world(0.0),
-        turn_of_world(math.pi / 2, mirror=True),
-        turn_of_world(-math.pi / 2),
-    ]
-    xy_m = turned_xy_m(torch.from_numpy(latlon_deg), torch.from_numpy(np.stack(turns)))
-    expected_m = torch.tensor([[0, 0], [10, 0], [0, -10], [5, 0]], dtype=torch.float64)
-    torch.testing.assert_close(xy_m, expected_m, atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize("mirror_world", [False, True])
 def test_places_and_clips_turn_alike(tiny_town, mirror_world):
     """A car that drives straight on faces the place where it stands a little later, however the world is turned."""
@@ -159,12 +143,3 @@ def test_places_and_clips_turn_alike(tiny_town, mirror_world):
     ahead = first.clip.ground_from_cam.rotation[0, :2, 2].double()
     assert float(move_m.norm()) > 0.5
     assert float(nn.functional.cosine_similarity(move_m, ahead, dim=0)) > 0.95
-
-
-def test_learning_rate_rises_then_falls_to_nothing():
-    config = TrainConfig(steps=100, warmup_steps=10)
-    factors = [learning_rate_factor(step, config) for step in range(101)]
-    assert factors[0] == pytest.approx(0.1)
-    assert max(factors) == factors[9] == factors[10] == 1
-    assert factors[10:] == sorted(factors[10:], reverse=True)
-    assert factors[100] == pytest.approx(0)
