@@ -245,7 +245,7 @@ def _draw(name: str, rows: Sequence[Row], path: Path) -> None:
     for place, row in enumerate(rows):
         recall = row.test2_10m
         low, high = 100 * (recall.value - recall.low), 100 * (recall.high - recall.value)
-        axes.barh(place, 100 * recall.value, xerr=[[low], [high]], height=0.6, alpha=0.6, capsize=3)
+        axes.barh(place, 100 * recall.value, xerr=[[low], [high]], height=0.6, color="C0", alpha=0.6, capsize=3)
         axes.plot([100 * share for share in row.by_seed], [place] * row.seeds, "k.", markersize=5)
     axes.set_yticks(range(len(rows)), [f"{row.variant}, {row.frames} frames" for row in rows])
     axes.invert_yaxis()
