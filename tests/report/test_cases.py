@@ -85,9 +85,10 @@ def test_pictures_of_two_cameras_are_of_one_moment(tiny_town, weights):
     assert len(case_sheet(case, DAY).get_axes()) == 4 + 6
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("labels", [False, True])
-def test_labels_are_shown_if_the_network_has_learned_them(small_data, weights, labels):
-    model, _ = load_model(weights)
+def test_labels_are_shown_if_the_network_has_learned_them(small_data, weights, labels, precision):
+    model, _ = load_model(weights, precision)
     spec = ClipSpec(model.image_spec, frames=1)
     predictions = predict(model, small_data, spec)
     (case,) = examine(model, small_data, spec, predictions, "test2", [5], labels=labels)

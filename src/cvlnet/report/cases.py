@@ -142,7 +142,8 @@ def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64,
         if labels and isinstance(model, CVLNet):
             (ground, seen), overhead = model.clip_features(asked), model.overhead_features(pictures)
             clip, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
-            clip_labels, tile_labels = model.ground_labels(ground).sigmoid(), model.overhead_labels(overhead).sigmoid()
+            clip_labels = model.ground_labels(ground.float()).sigmoid()
+            tile_labels = model.overhead_labels(overhead.float()).sigmoid()
         else:
             clip, tiles = model.encode_clip(asked), model.encode_map(pictures)
             clip_labels = tile_labels = None
