@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from cvlnet.checkpoint import load_model, load_tensors
+from cvlnet.checkpoint import digest_of, load_model, load_tensors
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.samples import Draw
 from cvlnet.errors import InputError
@@ -59,6 +59,18 @@ def test_a_resumed_training_has_the_same_losses_and_weights(run, tmp_path, monke
     whole, resumed = (load_tensors(r.out / LAST)[0] for r in (run, broken))
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_whole_weights_need_no_others_to_start_from(run, tmp_path, monkeypatch):
+    train(MODEL, replace(CONFIG, steps=1), run)
+
+    def missing(_model):
+        raise AssertionError("ImageNet's weights were asked for")
+
+    monkeypatch.setattr("cvlnet.train.load_pretrained_backbone", missing)
+    again = replace(run, out=tmp_path / "again", init=run.out / BEST)
+    train(MODEL, replace(CONFIG, steps=1), again)
+    assert load_tensors(again.out / BEST)[1].init == digest_of(run.out / BEST)
 
 
 def test_a_town_for_tests_chooses_nothing(run, tmp_path):

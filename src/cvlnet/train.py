@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -225,20 +224,16 @@ def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> Da
 
 
 def _initialize(model: CVLNet, run: Run) -> None:
-    """Weights to start from: given ones, or ImageNet's where they can be had."""
-    if isinstance(model.ground_encoder, Pyramid):
+    """Weights to start from: given ones, or ImageNet's where they can be had, or the ones over the others."""
+    if (run.init is None or run.takes_what_fits) and isinstance(model.ground_encoder, Pyramid):
         load_pretrained_backbone(model)
     if run.init is None:
         return
     tensors, _ = load_tensors(run.init)
     if run.takes_what_fits:
         own = model.state_dict()
-        tensors = {name: tensors[name] if _alike(tensors.get(name), tensor) else tensor for name, tensor in own.items()}
+        tensors = own | {name: t for name, t in tensors.items() if name in own and t.shape == own[name].shape}
     fill(model, tensors, run.init)
-
-
-def _alike(given: Tensor | None, own: Tensor) -> bool:
-    return given is not None and given.shape == own.shape and given.dtype == own.dtype
 
 
 def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> Provenance:

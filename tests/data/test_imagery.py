@@ -11,9 +11,9 @@ from cvlnet.data.imagery import (
     OverheadImage,
     covered,
     crop,
+    crop_over_edge,
     farthest_m,
     holds,
-    mirrored_crop,
     reach_m,
     resampled,
     turn_of_world,
@@ -120,7 +120,7 @@ def test_reach_is_the_least_and_the_farthest_corner_the_most() -> None:
 
 def test_a_crop_over_the_edge_is_mirrored_there_and_not_covered() -> None:
     image, grid, place = noise(), Grid(60, 40, 0.5), at(45.0, 0.0)  # ends 5 m, 10 columns, over the eastern edge
-    tile = mirrored_crop(image, place, grid).permute(1, 2, 0).numpy()
+    tile = crop_over_edge(image, place, grid).permute(1, 2, 0).numpy()
     assert np.array_equal(tile[:, :30], image.pixels[70:130, 170:])
     assert np.array_equal(tile[:, 30:], image.pixels[70:130, 189:199][:, ::-1])
     mask = covered(image, place, grid)
@@ -129,9 +129,9 @@ def test_a_crop_over_the_edge_is_mirrored_there_and_not_covered() -> None:
     assert covered(image, CENTER, grid).all()
 
 
-def test_a_mirrored_crop_inside_is_the_crop() -> None:
+def test_a_crop_over_edge_inside_is_the_crop() -> None:
     image, grid = spot(3.0, 4.0, mercator=True), Grid(50, 50, 0.4)
-    assert torch.equal(mirrored_crop(image, at(1.0, 2.0), grid), crop(image, at(1.0, 2.0), grid))
+    assert torch.equal(crop_over_edge(image, at(1.0, 2.0), grid), crop(image, at(1.0, 2.0), grid))
 
 
 @pytest.mark.parametrize("cells", [31, 32])

@@ -70,7 +70,7 @@ def crop(
     return _tensor(resample(image.pixels, corners, grid))
 
 
-def mirrored_crop(image: OverheadImage, center: LatLon, grid: Grid) -> UInt8[Tensor, "3 rows cols"]:
+def crop_over_edge(image: OverheadImage, center: LatLon, grid: Grid) -> UInt8[Tensor, "3 rows cols"]:
     """What `crop` gives, and where it reaches over the image's edge the image's mirror image."""
     return _tensor(resample(image.pixels, crop_corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
 

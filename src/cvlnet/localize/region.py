@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from cvlnet.data.imagery import OverheadImage, covered, farthest_m, holds, mirrored_crop, reach_m
+from cvlnet.data.imagery import OverheadImage, covered, crop_over_edge, farthest_m, holds, reach_m
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
@@ -221,7 +221,7 @@ def _encode_block(
     place = LatLon(*LocalFrame(anchor).latlon_deg(middle_xy_m).tolist())
     pixels = Grid(height * stride, width * stride, model.tile_grid.cell_m)
     with torch.inference_mode():
-        crop = mirrored_crop(image, place, pixels).to(model.device)
+        crop = crop_over_edge(image, place, pixels).to(model.device)
         features, unsure = (tensor[0].cpu() for tensor in model.encode_overhead(crop.unsqueeze(0)))
     inner = (slice(margin, height - margin), slice(margin, width - margin))
     features = features[:, inner[0], inner[1]].half()
