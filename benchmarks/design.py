@@ -1,7 +1,8 @@
 """Choices of the model and of its training, compared under equal time on towns that no training sees.
 
 Each variant of a table gets as many steps as fit ``--minutes``, by the time that its own steps take here, and starts
-from ImageNet. What is finished in the folder is not done again.
+from ImageNet. The first row of every table is the same, and is trained once. What is finished in the folder is not done
+again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 from altered import learned_lift, one_encoder, standardised_images
 from backbones import BACKBONES, using
@@ -21,10 +21,10 @@ from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.model.build import build_model
 from cvlnet.report.tables import Table
 from cvlnet.trainer import Trainer
-from measure import kept
+from measure import kept, seconds_each
 from samples import random_batch
 
-BASE = TrainConfig(frames=1, batch_size=24, neighbours=8, average_decay=0.98, amp=True, warmup_steps=50)
+BASE = TrainConfig(frames=1, batch_size=24, neighbours=8, average_decay=0.97, amp=True, warmup_steps=25)
 MODEL = ModelConfig()
 
 
@@ -36,6 +36,11 @@ class Choice:
     model: ModelConfig = MODEL
     training: TrainConfig = BASE
     altered: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    @property
+    def is_base(self) -> bool:
+        """Nothing differs."""
+        return replace(self, name="") == Choice("")
 
 
 def model(name: str, **changes: object) -> Choice:
@@ -96,21 +101,20 @@ def step_s(choice: Choice) -> float:
     net = build_model(choice.model)
     trainer = Trainer(net, choice.training)
     batch = random_batch(choice.model, net.tile_grid.rows, choice.training.batch_size, choice.training.frames)
-    trainer.update(batch)
-    start = perf_counter()
-    for _ in range(3):
-        trainer.update(batch)
-    return (perf_counter() - start) / 3
+    return seconds_each(partial(trainer.update, batch), for_s=15.0)
 
 
 def row(table: str, choice: Choice, setting: Setting, minutes: float) -> Table:
     """A choice, trained for the time and evaluated; a later call takes as many steps as the first one measured."""
-    folder = setting.out / table / choice.name.replace(" ", "-").replace(",", "")
+    name = "base" if choice.is_base else f"{table}/{choice.name.replace(' ', '-').replace(',', '')}"
+    folder = setting.out / name
     with choice.altered():
         steps = kept(folder / "steps.json", lambda: max(round(60 * minutes / step_s(choice)), 1))
         trained = replace(choice.training, steps=steps, validate_every=steps)
-        variant = Variant(f"{choice.name}, {steps} steps", choice.model, trained, (trained.frames,))
-        return write_table("table", [variant], replace(setting, out=folder))
+        found = write_table(
+            "table", [Variant("variant", choice.model, trained, (trained.frames,))], replace(setting, out=folder)
+        )
+    return replace(found, rows=tuple((f"{choice.name}, {steps} steps", *cells[2:]) for cells in found.rows))
 
 
 def main() -> None:
@@ -120,7 +124,8 @@ def main() -> None:
     )
     for table in options.table:
         parts = [row(table, choice, setting, options.minutes) for choice in TABLES[table]]
-        print(replace(parts[0], title=table, rows=tuple(r for part in parts for r in part.rows)).markdown())
+        header = (table, *parts[0].header[2:])
+        print(replace(parts[0], title=table, header=header, rows=tuple(r for p in parts for r in p.rows)).markdown())
 
 
 def parse_options() -> argparse.Namespace:
