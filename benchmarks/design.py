@@ -1,8 +1,9 @@
 """Choices of the model and of its training, compared under equal time on towns that no training sees.
 
-Each variant of a table gets as many steps as fit ``--minutes``, by the time that its own steps take here, and starts
-from ImageNet. The first row of every table is the same, and is trained once. What is finished in the folder is not done
-again.
+Each variant of a table gets as many steps as fit ``--minutes``, by the time that its own steps take here. It starts
+from ImageNet, or from ``--init``: of these weights every variant takes what fits it. Backbones need the first, and half
+an hour to show anything; the other tables go on from what the best of them has learned. The first row of every table is
+the same, and is trained once. What is finished in the folder is not done again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ from cvlnet.trainer import Trainer
 from measure import kept, seconds_each
 from samples import random_batch
 
-BASE = TrainConfig(frames=1, batch_size=24, neighbours=8, average_decay=0.97, amp=True, warmup_steps=25)
+BASE = TrainConfig(
+    frames=1,
+    batch_size=24,
+    neighbours=8,
+    learning_rate=2e-3,
+    backbone_learning_rate=4e-4,
+    average_decay=0.97,
+    amp=True,
+    warmup_steps=25,
+)
 MODEL = ModelConfig()
 
 
@@ -120,7 +130,14 @@ def row(table: str, choice: Choice, setting: Setting, minutes: float) -> Table:
 def main() -> None:
     options = parse_options()
     setting = Setting(
-        options.data, options.test, options.out, options.seeds, options.queries, cache=options.cache, workers=1
+        options.data,
+        options.test,
+        options.out,
+        options.seeds,
+        options.queries,
+        cache=options.cache,
+        workers=1,
+        init=options.init,
     )
     for table in options.table:
         parts = [row(table, choice, setting, options.minutes) for choice in TABLES[table]]
@@ -134,6 +151,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--test", type=Path, nargs="+", required=True, help="data sets for validation")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--table", choices=TABLES, nargs="+", default=list(TABLES))
+    parser.add_argument("--init", type=Path, help="weights to start from, instead of ImageNet")
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--queries", type=int, default=300)
