@@ -100,6 +100,7 @@ TABLES: dict[str, tuple[Choice, ...]] = {
         training("twice the change of colour", photometric=2.0),
         training("no average", average_decay=0.0),
         training("heading exact", heading_error_deg=0.0),
+        training("calibration errs", pitch_error_deg=1.0, height_error_m=0.2, focal_error_percent=5.0),
         training("world upright", rotate_world=False),
         training("world not mirrored", mirror_world=False),
     ),

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.data.clips import ClipSpec, turned
+from cvlnet.data.clips import ClipErrors, ClipSpec, misdescribed
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops
@@ -39,32 +39,6 @@ from measure import print_results
 
 RADII_M = (5.0, 10.0)
 ClipChange = Callable[[Clip, float], Clip]
-
-
-def heading_deg(clip: Clip, error: float) -> Clip:
-    """The compass is wrong."""
-    return turned(clip, radians(error))
-
-
-def pitch_deg(clip: Clip, error: float) -> Clip:
-    """The camera looks farther down than its calibration says."""
-    zero = torch.zeros(())
-    tilt = Pose.from_euler(zero - radians(error), zero, zero, torch.zeros(3))
-    return replace(clip, ground_from_cam=clip.ground_from_cam @ tilt)
-
-
-def height_m(clip: Clip, error: float) -> Clip:
-    """The camera stands higher than its calibration says."""
-    up = torch.tensor([0.0, 0.0, error])
-    pose = clip.ground_from_cam
-    return replace(clip, ground_from_cam=Pose(pose.rotation, pose.translation_m - up))
-
-
-def focal_percent(clip: Clip, error: float) -> Clip:
-    """The focal length is longer than its calibration says."""
-    camera = clip.camera
-    longer = Camera(camera.focal_px / (1 + error / 100), camera.principal_point_px, camera.width_px, camera.height_px)
-    return replace(clip, camera=longer)
 
 
 def odometry_percent(clip: Clip, error: float) -> Clip:
@@ -85,10 +59,22 @@ def frames_left(clip: Clip, kept: Sequence[int]) -> Clip:
 
 
 CLIP_CHANGES: dict[str, tuple[ClipChange, tuple[float, ...]]] = {
-    "heading error, degrees": (heading_deg, (0, 1, 2, 3, 5, 7.5, 10)),
-    "camera pitch error, degrees": (pitch_deg, (0, 0.5, 1, 2, 3)),
-    "camera height error, m": (height_m, (0, 0.1, 0.2, 0.4, 0.8)),
-    "focal length error, percent": (focal_percent, (0, 2, 5, 10, 20)),
+    "heading error, degrees": (
+        lambda clip, error: misdescribed(clip, ClipErrors(heading_rad=radians(error))),
+        (0, 1, 2, 3, 5, 7.5, 10),
+    ),
+    "camera pitch error, degrees": (
+        lambda clip, error: misdescribed(clip, ClipErrors(pitch_rad=radians(error))),
+        (0, 0.5, 1, 2, 3),
+    ),
+    "camera height error, m": (
+        lambda clip, error: misdescribed(clip, ClipErrors(height_m=error)),
+        (0, 0.1, 0.2, 0.4, 0.8),
+    ),
+    "focal length error, percent": (
+        lambda clip, error: misdescribed(clip, ClipErrors(focal_share=error / 100)),
+        (0, 2, 5, 10, 20),
+    ),
     "odometry scale error, percent": (odometry_percent, (0, 5, 10, 25, 50)),
 }
 LOST = {"none": (0, 1, 2, 3), "one": (0, 1, 3), "two": (0, 2), "three": (0,)}

@@ -138,6 +138,9 @@ class TrainConfig:
         batch_radius_m: A batch stands within so many metres of its first clip: one town's tiles are hard negatives.
         min_distance_m: No two clips of a batch are nearer to each other.
         heading_error_deg: Clips are turned by up to so much, as if the compass were wrong.
+        pitch_error_deg: Cameras look up to so much farther down or up than their calibration says.
+        height_error_m: They stand up to so much higher or lower.
+        focal_error_percent: Their focal length is up to so much longer or shorter.
         rotate_world: Clip and tile are turned together by any angle.
         mirror_world: Clip and tile of every other batch are mirrored, on average.
         photometric: Strength of the changes of light and colour.
@@ -171,6 +174,9 @@ class TrainConfig:
     batch_radius_m: float = 1000.0
     min_distance_m: float = 30.0
     heading_error_deg: float = 2.0
+    pitch_error_deg: float = 0.0
+    height_error_m: float = 0.0
+    focal_error_percent: float = 0.0
     rotate_world: bool = True
     mirror_world: bool = True
     photometric: float = 1.0
@@ -193,8 +199,10 @@ class TrainConfig:
         for name in (*rates, "clip_gradient_norm", "margin_scale", *distances):
             _check(getattr(self, name) > 0, name, "positive", self)
         weights = ("weight_decay", "displacement_weight", "label_weight")
-        for name in (*weights, "warmup_steps", "photometric", "heading_error_deg", "encode_at_once"):
+        errors = ("heading_error_deg", "pitch_error_deg", "height_error_m", "focal_error_percent")
+        for name in (*weights, *errors, "warmup_steps", "photometric", "encode_at_once"):
             _check(getattr(self, name) >= 0, name, "not negative", self)
+        _check(self.focal_error_percent < 100, "focal_error_percent", "below 100", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from cvlnet.checkpoint import Provenance, digest_of, fill, load_tensors, save_tensors
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.batches import SpacedBatchSampler
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import ClipErrors, ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split, refuse_test_data
 from cvlnet.data.labels import has_labels
@@ -124,7 +124,12 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
         max_shift_m=model.window_cells * model.map_grid.cell_m,
         turn_world=config.rotate_world,
         mirror_world=config.mirror_world,
-        max_heading_error_rad=radians(config.heading_error_deg),
+        max_errors=ClipErrors(
+            heading_rad=radians(config.heading_error_deg),
+            pitch_rad=radians(config.pitch_error_deg),
+            height_m=config.height_error_m,
+            focal_share=config.focal_error_percent / 100,
+        ),
     )
     cache = ImageCache(run.cache) if run.cache else None
     clip_spec = ClipSpec(model.image_spec, config.frames, camera_ids=config.cameras)

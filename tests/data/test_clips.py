@@ -1,4 +1,4 @@
-from math import pi
+from math import atan2, hypot, pi
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +6,12 @@ import pytest
 import torch
 from kitti_tree import DATE, DRIVE, write_drive
 
-from cvlnet.data.clips import ClipSpec, assemble_clip, mirrored, missing_frames, turned
+from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, mirrored, misdescribed, missing_frames, turned
 from cvlnet.data.images import ImageCache, ImageSpec, read_frame
 from cvlnet.data.kitti import read_drive
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
+from cvlnet.types import Clip
 
 SPEC = ClipSpec(ImageSpec(62, 16))
 
@@ -69,6 +70,26 @@ def test_a_turned_clip_turns_about_the_newest_vehicle_position(recording: Record
     turn = torch.atan2(turned_xy[:, 1], turned_xy[:, 0]) - torch.atan2(xy[:, 1], xy[:, 0])
     assert torch.allclose(torch.remainder(turn - angle_rad + pi, 2 * pi), torch.full((4,), pi), atol=1e-5)
     assert torch.equal(moved.translation_m[:, 2], clip.ground_from_cam.translation_m[:, 2])
+
+
+def down_rad(clip: Clip) -> float:
+    """How far below the horizon lies what the newest picture shows five pixels below its principal point."""
+    pixel = clip.camera.principal_point_px + torch.tensor([0.0, 5.0])
+    xyz_m = clip.camera.unproject(pixel.unsqueeze(-2), torch.ones(len(pixel), 1))
+    x, y, z = (clip.ground_from_cam.rotation[0] @ xyz_m[0, 0]).tolist()
+    return atan2(-z, hypot(x, y))
+
+
+def test_a_misdescribed_clip_looks_where_its_cameras_do_not(recording: Recording) -> None:
+    clip = assemble_clip(recording, 10, SPEC)
+    assert torch.equal(misdescribed(clip, ClipErrors()).ground_from_cam.rotation, clip.ground_from_cam.rotation)
+    assert down_rad(clip) - down_rad(misdescribed(clip, ClipErrors(pitch_rad=0.05))) == pytest.approx(0.05, abs=1e-4)
+    assert down_rad(misdescribed(clip, ClipErrors(focal_share=0.1))) > down_rad(clip)  # the told lens is shorter
+    left = misdescribed(clip, ClipErrors(heading_rad=0.1)).ground_from_cam
+    torch.testing.assert_close(left.rotation, turned(clip, 0.1).ground_from_cam.rotation)
+    lower_m = misdescribed(clip, ClipErrors(height_m=0.2)).ground_from_cam.translation_m
+    expected_m = clip.ground_from_cam.translation_m - torch.tensor([0.0, 0.0, 0.2])
+    torch.testing.assert_close(lower_m, expected_m)
 
 
 def test_a_mirrored_clip_shows_north_and_south_exchanged(recording: Recording) -> None:

@@ -9,7 +9,7 @@ from kitti_tree import NAME, place, write_kitti_cvl
 from torch.utils.data import DataLoader
 
 from cvlnet.data.batches import SpacedBatchSampler
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import ClipErrors, ClipSpec
 from cvlnet.data.images import ImageCache, ImageSpec
 from cvlnet.data.kitti_cvl import open_tile, read_recordings, read_split
 from cvlnet.data.samples import (
@@ -28,7 +28,7 @@ from cvlnet.grid import Grid
 
 SPEC = ClipSpec(ImageSpec(62, 16))
 GRID = Grid(64, 64, 0.5)
-WINDOW = Augmentation(max_shift_m=6.0, turn_world=True, mirror_world=True, max_heading_error_rad=0.05)
+WINDOW = Augmentation(max_shift_m=6.0, turn_world=True, mirror_world=True, max_errors=ClipErrors(heading_rad=0.05))
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_augmented_offsets_cover_the_window_and_turns_the_circle(root: Path) -> 
 
 
 def test_the_world_takes_one_turn_in_a_batch(root: Path) -> None:
-    data = samples(root, replace(WINDOW, max_heading_error_rad=0.0))
+    data = samples(root, replace(WINDOW, max_errors=ClipErrors()))
 
     def forward(draw: Draw) -> torch.Tensor:
         return data[draw].clip.ground_from_cam.rotation[0, :2, 2]
@@ -104,7 +104,7 @@ def test_the_turned_crop_shows_the_vehicle_s_place_at_its_offset(root: Path) -> 
     cv2.circle(pixels, (200, 200), 8, (255, 255, 255), -1)
     cv2.imwrite(str(tile.path), pixels)
     for path in (None, ImageCache(root / "cache")):
-        data = samples(root, replace(WINDOW, max_heading_error_rad=0.0), path)
+        data = samples(root, replace(WINDOW, max_errors=ClipErrors()), path)
         for epoch in range(8):
             sample = data[Draw(1, epoch)]
             weight = sample.tile[0].double() / sample.tile[0].sum()
@@ -113,12 +113,27 @@ def test_the_turned_crop_shows_the_vehicle_s_place_at_its_offset(root: Path) -> 
 
 
 def test_a_heading_error_turns_the_clip_alone(root: Path) -> None:
-    none = Augmentation(0.0, False, False, 0.0)
+    none = Augmentation(0.0, False, False, ClipErrors())
     exact = samples(root, none)[1]
-    wrong = samples(root, replace(none, max_heading_error_rad=0.1))[1]
+    wrong = samples(root, replace(none, max_errors=ClipErrors(heading_rad=0.1)))[1]
     turn = np.arccos(float(exact.clip.ground_from_cam.rotation[0, :, 2] @ wrong.clip.ground_from_cam.rotation[0, :, 2]))
     assert torch.equal(exact.tile, wrong.tile)
     assert 0 < turn <= 0.1
+
+
+def test_a_wrong_calibration_is_drawn_anew_for_every_draw(root: Path) -> None:
+    most = ClipErrors(height_m=0.3, focal_share=0.1)
+    data = samples(root, Augmentation(0.0, False, False, most))
+    exact = samples(root)[1].clip
+    drawn = [data[Draw(1, epoch)].clip for epoch in range(6)]
+    lower_m = torch.stack([exact.ground_from_cam.translation_m - c.ground_from_cam.translation_m for c in drawn])[
+        ..., 2
+    ]
+    shorter = torch.stack([exact.camera.focal_px / c.camera.focal_px for c in drawn]) - 1
+    assert lower_m[:, 0].unique().numel() == shorter[:, 0, 0].unique().numel() == 6
+    torch.testing.assert_close(lower_m, lower_m[:, :1].expand_as(lower_m))  # one error for the frames of a clip
+    assert 0.1 < lower_m.abs().max() <= 0.3
+    assert 0.03 < shorter.abs().max() <= 0.1
 
 
 def test_a_tile_that_is_hardly_larger_than_the_crop_is_turned_by_quarters(root: Path) -> None:
@@ -201,7 +216,7 @@ def test_labels_of_tile_and_clip_agree_at_the_offset(tiny_town: Path) -> None:
     """Drawn with any turn and shift: the clip's labels are the tile's, moved by the vehicle's offset."""
     split = read_split(tiny_town, "train")
     tile_grid, clip_grid = Grid(64, 64, 1.0), Grid(32, 32, 1.0)
-    augmentation = Augmentation(max_shift_m=8.0, turn_world=True, mirror_world=True, max_heading_error_rad=0.0)
+    augmentation = Augmentation(max_shift_m=8.0, turn_world=True, mirror_world=True, max_errors=ClipErrors())
     recordings = read_recordings(split)
     spec = ClipSpec(ImageSpec(64, 16))
     grids = (tile_grid, clip_grid)

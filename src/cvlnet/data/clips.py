@@ -46,6 +46,21 @@ class ClipSpec:
         return tuple(newest - i * self.step for i in range(self.frames))
 
 
+@dataclass(frozen=True)
+class ClipErrors:
+    """What is wrong about a clip, the same for all its frames.
+
+    heading_rad: the vehicle is taken to head so much farther to the left than it does. pitch_rad, height_m,
+    focal_share: the cameras look so much farther down, stand so much higher, and have a focal length so much longer
+    than their calibration says.
+    """
+
+    heading_rad: float = 0.0
+    pitch_rad: float = 0.0
+    height_m: float = 0.0
+    focal_share: float = 0.0
+
+
 def missing_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[int, ...]:
     """Numbers of the frames that a clip needs and the drive has not, or not as pictures of every camera."""
     return tuple(index for index in spec.indices(newest) if not _is_whole(recording.frame(index), spec))
@@ -85,6 +100,16 @@ def turned(clip: Clip, angle_rad: float) -> Clip:
     zero = clip.ground_from_cam.translation_m.new_zeros(())
     turned_from_ground = Pose.from_euler(zero, zero, zero + angle_rad, zero.new_zeros(3))
     return Clip(clip.images, clip.camera, turned_from_ground @ clip.ground_from_cam)
+
+
+def misdescribed(clip: Clip, errors: ClipErrors) -> Clip:
+    """The pictures of the clip, described with these errors."""
+    zero = clip.ground_from_cam.translation_m.new_zeros(())
+    up = Pose.from_euler(zero + errors.pitch_rad, zero, zero, zero.new_zeros(3))
+    looks_up = clip.ground_from_cam @ up
+    lower = Pose(looks_up.rotation, looks_up.translation_m - zero.new_tensor([0.0, 0.0, errors.height_m]))
+    shorter = replace(clip.camera, focal_px=clip.camera.focal_px / (1 + errors.focal_share))
+    return turned(Clip(clip.images, shorter, lower), errors.heading_rad)
 
 
 def mirrored(clip: Clip) -> Clip:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from math import pi
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvlnet.data.clips import ClipSpec, assemble_clip, mirrored, missing_frames, turned
+from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, mirrored, misdescribed, missing_frames, turned
 from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turn_of_world
 from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
@@ -37,18 +37,22 @@ class Augmentation:
     max_shift_m: the vehicle stands anywhere within +- so many metres (east and north) of the crop's centre.
     turn_world: clip and tile are turned together, by any angle that is the same for a whole batch: were it not, the
     direction of the street would tell the right tile. mirror_world: every other batch is of a mirrored world.
-    max_heading_error_rad: the clip alone is turned.
+    max_errors: the clip alone is described with errors of up to so much, either way.
     """
 
     max_shift_m: float
     turn_world: bool
     mirror_world: bool
-    max_heading_error_rad: float
+    max_errors: ClipErrors
 
     def turn(self, rng: np.random.Generator) -> tuple[float, bool]:
         """How far the world of a batch is turned, and whether it is mirrored."""
         turn_rad = float(rng.uniform(-pi, pi))
         return turn_rad if self.turn_world else 0.0, self.mirror_world and bool(rng.integers(2))
+
+    def errors(self, rng: np.random.Generator) -> ClipErrors:
+        """What is wrong about one clip."""
+        return ClipErrors(*(float(rng.uniform(-1, 1)) * most for most in astuple(self.max_errors)))
 
 
 class Draw(NamedTuple):
@@ -148,14 +152,14 @@ class ClipTileSamples(Dataset[Sample]):
         rng = np.random.default_rng((self.seed, epoch, index))
         if self.augmentation is None:
             offset_m, center = LocalFrame(image.center).xy_world_m(position.degrees), image.center
-            turn_rad, mirror, heading_error_rad = 0.0, False, 0.0
+            turn_rad, mirror, errors = 0.0, False, ClipErrors()
         else:
             turn_rad, mirror = self.augmentation.turn(np.random.default_rng((self.seed, epoch, batch, 1)))
             shift_m = self.augmentation.max_shift_m
             center, offset_m, turn_rad = _random_crop(image, position, self.tile_grid, shift_m, turn_rad, mirror, rng)
-            heading_error_rad = rng.uniform(-1, 1) * self.augmentation.max_heading_error_rad
+            errors = self.augmentation.errors(rng)
         crop_from_world = turn_of_world(turn_rad, mirror)
-        clip = turned(clip, turn_rad + heading_error_rad)
+        clip = turned(misdescribed(clip, errors), turn_rad)
         return Sample(
             clip=mirrored(clip) if mirror else clip,
             tile=crop(image, center, self.tile_grid, crop_from_world),
@@ -165,7 +169,7 @@ class ClipTileSamples(Dataset[Sample]):
             query_id=query.id,
             tile_id=query.tile,
             labels=self._labels(
-                query, center, crop_from_world, position, turn_of_world(turn_rad + heading_error_rad, mirror)
+                query, center, crop_from_world, position, turn_of_world(turn_rad + errors.heading_rad, mirror)
             ),
         )
 
