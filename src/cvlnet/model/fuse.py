@@ -10,12 +10,12 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cvlnet.model.layers import convolutions
 from cvlnet.model.project import ProjectedFrames
 
 _RANGE_SCALE_M = 20.0  # brings distances to the order of one
+_SHORTEST = 1e-12  # a feature has a direction if it is longer
 
 
 class VisibilityFusion(nn.Module):
@@ -66,10 +66,17 @@ def photo_consistency(
     features: Float[Tensor, "clips frames channels rows cols"], visible: Bool[Tensor, "clips frames rows cols"]
 ) -> Float[Tensor, "clips frames rows cols"]:
     """Mean cosine of each frame's feature with those of the other frames that see the cell; 0 where there is none."""
-    unit = functional.normalize(features, dim=2) * visible.unsqueeze(2)
-    others = unit.sum(dim=1, keepdim=True) - unit
-    count = visible.sum(dim=1, keepdim=True) - visible.to(torch.int64)
-    return (unit * others).sum(dim=2) / count.clamp(min=1)
+    clips, frames, _, rows, cols = features.shape
+    at_cells = features.float().permute(0, 3, 4, 1, 2).flatten(0, 2)
+    seen = visible.permute(0, 2, 3, 1).flatten(0, 2)
+    with torch.autocast(features.device.type, enabled=False):
+        products = at_cells @ at_cells.mT
+    scale = seen / products.diagonal(dim1=1, dim2=2).clamp(min=_SHORTEST**2).sqrt()
+    cosines = products * scale.unsqueeze(2) * scale.unsqueeze(1)
+    with_others = cosines.sum(dim=2) - cosines.diagonal(dim1=1, dim2=2)
+    others = seen.sum(dim=1, keepdim=True) - seen.to(torch.int64)
+    mean: Tensor = with_others / others.clamp(min=1)
+    return mean.reshape(clips, rows, cols, frames).permute(0, 3, 1, 2)
 
 
 def visible_softmax(
