@@ -25,7 +25,7 @@ from cvlnet.report.tables import percent
 from cvlnet.resampling import Redraws
 from cvlnet.town.config import Nuisances
 from cvlnet.town.synthesize import synthesize
-from measure import kept, print_results
+from measure import kept, print_results, run
 
 RADII_M = (5.0, 10.0)
 USUAL = Nuisances()
@@ -55,8 +55,8 @@ CONDITIONS: dict[str, Nuisances] = {
 
 def figures_of(nuisances: Nuisances, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Recall@1 in Test-2 by radius, with intervals, and the median error."""
-    synthesize(folder, options.town_seed, "streets", towns=options.towns, nuisances=nuisances)
     model, _ = load_model(options.weights or shipped_weights())
+    synthesize(folder, options.town_seed, "streets", towns=options.towns, nuisances=nuisances)
     spec = ClipSpec(model.image_spec)
     predictions = predict(model, folder, spec, splits=("test2",), most_queries=options.queries, workers=1)
     shutil.rmtree(folder)
@@ -94,4 +94,4 @@ def parse_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

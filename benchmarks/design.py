@@ -22,7 +22,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.model.build import build_model
 from cvlnet.report.tables import Table
 from cvlnet.trainer import Trainer
-from measure import kept, seconds_each
+from measure import kept, run, seconds_each
 from samples import random_batch
 
 BASE = TrainConfig(
@@ -161,4 +161,4 @@ def parse_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

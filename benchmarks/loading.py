@@ -14,7 +14,7 @@ from cvlnet.data.samples import Batch
 from cvlnet.model.build import build_model
 from cvlnet.parallel import World
 from cvlnet.train import Run, batches, training_samples
-from measure import print_results
+from measure import print_results, run
 
 
 def samples_a_second(loader: Iterator[Batch], count: int, samples: int) -> float:
@@ -49,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

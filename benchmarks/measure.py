@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import torch
 
+from cvlnet.errors import InputError
 from cvlnet.files import written_whole
 
 Result = TypeVar("Result")
@@ -47,6 +48,15 @@ def kept(path: Path, compute: Callable[[], Result]) -> Result:
             partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     found: Result = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def run(main: Callable[[], None]) -> None:
+    """A script that reads what the user gave: what cannot be used ends it with one line and status 2."""
+    try:
+        main()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 def print_results(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -25,7 +25,7 @@ from cvlnet.localize.picture import draw
 from cvlnet.localize.region import Region, encode_region
 from cvlnet.localize.search import MOST_FIXES, distinct, search
 from cvlnet.model.cvlnet import CVLNet
-from measure import print_results
+from measure import print_results, run
 
 DATE = "2011_09_26"
 FOUND_M = 12.0
@@ -158,4 +158,4 @@ def parse_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cvlnet.model.published import M_PER_PX, published_network
 from cvlnet.model.reference import CELLS, TILE_PX, WINDOW, Variant, published_shift_m, scores
-from measure import print_results
+from measure import print_results, run
 
 F32 = npt.NDArray[np.float32]
 
@@ -128,4 +128,4 @@ def parse_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

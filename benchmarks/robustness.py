@@ -35,7 +35,7 @@ from cvlnet.report.tables import percent
 from cvlnet.report.theme import DAY, save_png
 from cvlnet.resampling import Redraws
 from cvlnet.types import Clip, MapFeatures
-from measure import print_results
+from measure import print_results, run
 
 RADII_M = (5.0, 10.0)
 ClipChange = Callable[[Clip, float], Clip]
@@ -243,4 +243,4 @@ def parse_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

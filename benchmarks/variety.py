@@ -27,7 +27,7 @@ from cvlnet.model.cvlnet import CVLNet
 from cvlnet.town.config import Nuisances
 from cvlnet.town.synthesize import synthesize
 from cvlnet.train import BEST, Run, train
-from measure import kept, print_results
+from measure import kept, print_results, run
 from real_kitti import SHARED, mean_log_rank, real_cases
 
 KINDS = ("rig", "contrast", "windscreen", "leafless", "oblique", "coarse", "seams", "overhead_text")
@@ -44,8 +44,8 @@ def settings() -> Iterator[tuple[str, Nuisances]]:
 
 def figures_after(nuisances: Nuisances, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Of every seed: recall on each held-out data set, and how the real clips fare."""
-    synthesize(folder / "towns", options.town_seed, "streets", towns=options.towns, nuisances=nuisances)
     _, provenance = load_tensors(options.init)
+    synthesize(folder / "towns", options.town_seed, "streets", towns=options.towns, nuisances=nuisances)
     figures = []
     for seed in range(options.seeds):
         config = TrainConfig(
@@ -128,4 +128,4 @@ def parse_options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
