@@ -13,12 +13,13 @@ def vary(
 ) -> UInt8[Tensor, "n frames 3 height width"]:
     """Images as another sensor would have taken them on another day; the frames of one sample are varied alike.
 
-    Channel mixing, gamma, gain and offset, uneven light, blur and noise. Strength 0 returns the images as they are.
+    Channel mixing, gamma, gain, offset and contrast, uneven light, blur or sharpening, and noise. Strength 0 returns
+    the images as they are.
     """
     if strength == 0:
         return images
     x = images.to(torch.float32) / 255
-    for change in (_mix_channels, _bend, _light_unevenly, _blur, _add_noise):
+    for change in (_mix_channels, _bend, _light_unevenly, _focus, _add_noise):
         x = change(x, strength, generator)
     return (x.clamp(0, 1) * 255).round().to(torch.uint8)
 
@@ -42,9 +43,11 @@ def _mix_channels(x: Images, strength: float, generator: Generator) -> Images:
 
 def _bend(x: Images, strength: float, generator: Generator) -> Images:
     """Another gamma, exposure and contrast."""
-    gamma, gain, offset = (_normal(x, (x.shape[0], 1, 1, 1, 1), generator) for _ in range(3))
+    gamma, gain, offset, contrast = (_normal(x, (x.shape[0], 1, 1, 1, 1), generator) for _ in range(4))
     bent = x.clamp(min=1e-3) ** (0.3 * strength * gamma).exp()
-    return bent * (0.25 * strength * gain).exp() + 0.06 * strength * offset
+    bent = bent * (0.25 * strength * gain).exp() + 0.06 * strength * offset
+    mean = bent.mean(dim=(1, 2, 3, 4), keepdim=True)
+    return mean + (bent - mean) * (0.25 * strength * contrast).exp()
 
 
 def _light_unevenly(x: Images, strength: float, generator: Generator) -> Images:
@@ -54,11 +57,11 @@ def _light_unevenly(x: Images, strength: float, generator: Generator) -> Images:
     return x * smooth.exp().unsqueeze(1)
 
 
-def _blur(x: Images, strength: float, generator: Generator) -> Images:
-    """Half of the samples lose some of their finest detail."""
-    amount = (strength * (torch.rand((x.shape[0], 1, 1, 1, 1), generator=generator) - 0.5)).clamp(0, 1).to(x.device)
+def _focus(x: Images, strength: float, generator: Generator) -> Images:
+    """Other optics and processing: the finest detail is lost, or up to two and a half times as strong."""
+    detail = strength * (2.5 * torch.rand((x.shape[0], 1, 1, 1, 1), generator=generator).to(x.device) - 1)
     smooth = functional.avg_pool2d(x.flatten(0, 1), 3, stride=1, padding=1, count_include_pad=False)
-    return x + 2 * amount * (smooth.view_as(x) - x)
+    return x + detail.clamp(min=-1) * (x - smooth.view_as(x))
 
 
 def _add_noise(x: Images, strength: float, generator: Generator) -> Images:
