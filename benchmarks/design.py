@@ -90,6 +90,7 @@ TABLES: dict[str, tuple[Choice, ...]] = {
         training("no labels", label_weight=0.0),
         training("no displacement", displacement_weight=0.0),
         training("no neighbours", neighbours=0),
+        training("neighbours 12 m apart", neighbourhood_m=80.0, min_distance_m=12.0),
         training("batch of 8", batch_size=8, neighbours=4),
         training("batch of 48", batch_size=48, neighbours=8),
         training("batch of 96, 24 at a time", batch_size=96, neighbours=8, encode_at_once=24),
