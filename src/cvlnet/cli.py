@@ -29,6 +29,7 @@ ABLATION = TrainConfig(steps=500, average_decay=0.99, neighbours=4)
 
 AtLeastOne = Parameter(validator=Number(gte=1))
 NotNegative = Parameter(validator=Number(gte=0))
+Positive = Parameter(validator=Number(gt=0))
 FramesOfClip = Parameter(validator=Number(gte=1, lte=16))
 
 
@@ -114,7 +115,7 @@ def localize(
     folder: Path | None = None,
     frame: Annotated[int | None, NotNegative] = None,
     frames: Annotated[int, FramesOfClip] = 4,
-    step: Annotated[int, AtLeastOne] = 3,
+    way_m: Annotated[float, Positive] = 36.0,
     camera: int = 2,
     weights: Path | None = None,
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
@@ -141,7 +142,7 @@ def localize(
         folder: A video of one's own.
         frame: Number of the newest frame; the last one if it is not given.
         frames: So many frames make the clip.
-        step: The clip takes every so-many-th frame.
+        way_m: Over so much of the way before the newest one they are spread.
         camera: Of a KITTI drive: 2 left, 3 right.
         weights: A file of weights; the package's own if it is not given.
         near: Latitude and longitude; only places around them are searched.
@@ -157,7 +158,7 @@ def localize(
     from cvlnet.localize.answer import to_table
     from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
 
-    clip_files = ClipFiles(drive, folder, frame, frames, step, camera)
+    clip_files = ClipFiles(drive, folder, frame, frames, way_m, camera)
     map_files = MapFiles(map, _place(near), radius_m, region)
     found = answer(
         weights or shipped_weights(),
@@ -180,6 +181,7 @@ def evaluate(
     out: Path,
     weights: Path | None = None,
     frames: Annotated[int, FramesOfClip] = 4,
+    way_m: Annotated[float, Positive] = 36.0,
     cameras: tuple[int, ...] = (2,),
     most_queries: Annotated[int | None, AtLeastOne] = None,
     cache: Path | None = None,
@@ -200,6 +202,7 @@ def evaluate(
         out: Folder of the report, index.html.
         weights: A file of weights; the package's own if it is not given.
         frames: So many frames make a clip.
+        way_m: Over so much of the way before the newest one they are spread.
         cameras: Whose frames make a clip: 2 is the left one, 3 the right one, 2 3 both.
         most_queries: Take so many queries of each split, spread evenly.
         cache: Keep decoded pictures in this folder.
@@ -219,6 +222,7 @@ def evaluate(
         out,
         most_queries=most_queries,
         frames=frames,
+        way_m=way_m,
         cameras=cameras,
         cache=cache,
         workers=workers,

@@ -1,19 +1,21 @@
-from math import atan2, hypot, pi
+from math import atan2, hypot, inf, nan, pi
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from kitti_tree import DATE, DRIVE, write_drive
 
-from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, mirrored, misdescribed, missing_frames, turned
+from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, clip_frames, mirrored, misdescribed, spread, turned
 from cvlnet.data.images import ImageCache, ImageSpec, read_frame
 from cvlnet.data.kitti import read_drive
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
 from cvlnet.types import Clip
 
-SPEC = ClipSpec(ImageSpec(62, 16))
+SPEC = ClipSpec(ImageSpec(62, 16), way_m=9.0)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_measured_roll_and_pitch_do_not_count_but_the_mounting_does(tmp_path: Pa
 
 
 def test_two_cameras_alternate(recording: Recording) -> None:
-    clip = assemble_clip(recording, 10, ClipSpec(ImageSpec(62, 16), frames=2, camera_ids=(2, 3)))
+    clip = assemble_clip(recording, 10, ClipSpec(ImageSpec(62, 16), frames=2, way_m=3.0, camera_ids=(2, 3)))
     assert clip.images.shape[0] == 4
     assert clip.ground_from_cam.translation_m[:, 0].tolist() == pytest.approx([0.25, 0.75, 0.25, 0.75], abs=1e-4)
     assert clip.ground_from_cam.translation_m[:, 1].tolist() == pytest.approx([1, 1, -2, -2], abs=1e-4)
@@ -112,11 +114,35 @@ def test_a_mirrored_clip_shows_north_and_south_exchanged(recording: Recording) -
 
 
 def test_a_clip_that_lacks_frames_is_refused_not_padded(recording: Recording) -> None:
-    assert missing_frames(recording, 8, SPEC) == (-1,)
-    with pytest.raises(InputError, match=r"the clip of frame 8 lacks frame -1; choose a later frame"):
-        assemble_clip(recording, 8, SPEC)
-    with pytest.raises(InputError, match="the clip of frame 20 lacks frame 20, 17, 14"):
+    assert [frame.index for frame in clip_frames(recording, 2, SPEC)] == [2, 1, 0]
+    with pytest.raises(InputError, match=r"needs 4 frames with pictures, and there are 3 up to frame 2; choose"):
+        assemble_clip(recording, 2, SPEC)
+    with pytest.raises(InputError, match="there is no picture of frame 20; choose"):
         assemble_clip(recording, 20, SPEC)
+
+
+def test_frames_are_spread_over_the_way(recording: Recording) -> None:
+    """It drives a metre from frame to frame."""
+    cases = ((4, 9.0, [12, 9, 6, 3]), (3, 4.0, [12, 10, 8]), (4, 36.0, [12, 8, 4, 0]), (1, 9.0, [12]))
+    for frames, way_m, chosen in cases:
+        spec = ClipSpec(ImageSpec(62, 16), frames, way_m)
+        assert [frame.index for frame in clip_frames(recording, 12, spec)] == chosen
+
+
+def test_where_the_vehicle_stood_the_newest_are_taken() -> None:
+    assert spread(np.zeros(9), 4, 36.0) == [0, 1, 2, 3]
+    assert spread(np.array([0.0, 0.0, 0.0, 0.0, 10.0, 20.0, 30.0]), 4, 30.0) == [0, 4, 5, 6]
+    assert spread(np.array([0.0, 1.0, 50.0]), 3, 36.0) == [0, 1, 2]
+    assert spread(np.array([0.0, 1.0]), 3, 36.0) == [0, 1]
+
+
+@given(st.lists(st.floats(0, 20), min_size=1, max_size=40), st.integers(1, 16), st.floats(0.1, 100))
+def test_chosen_frames_are_distinct_and_as_many_as_can_be(legs_m: list[float], count: int, way_m: float) -> None:
+    back_m = np.cumsum([0.0, *legs_m])
+    chosen = spread(back_m, count, way_m)
+    assert chosen[0] == 0
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) == min(count, len(back_m))
 
 
 def test_an_unknown_camera_is_refused(recording: Recording) -> None:
@@ -128,6 +154,12 @@ def test_an_unknown_camera_is_refused(recording: Recording) -> None:
 def test_a_clip_has_one_to_sixteen_frames(frames: int) -> None:
     with pytest.raises(ValueError, match="a clip has 1 to 16 frames"):
         ClipSpec(ImageSpec(62, 16), frames=frames)
+
+
+@pytest.mark.parametrize("way_m", [0.0, -1.0, inf, nan])
+def test_a_clip_is_of_some_way(way_m: float) -> None:
+    with pytest.raises(ValueError, match="frames of some way"):
+        ClipSpec(ImageSpec(62, 16), way_m=way_m)
 
 
 def test_a_cached_clip_is_the_same(recording: Recording, tmp_path: Path) -> None:

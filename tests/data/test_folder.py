@@ -45,7 +45,7 @@ def test_a_folder_is_a_recording_that_clips_are_made_of(tmp_path: Path) -> None:
     recording = read_folder(write_folder(tmp_path), anchor=LatLon(49.0, 8.4))
     assert [frame.index for frame in recording.frames] == [0, 1, 2, 3]
     assert recording.frames[0].position.degrees == pytest.approx((49.0, 8.4))
-    clip = assemble_clip(recording, 3, ClipSpec(ImageSpec(62, 16), frames=4, step=1))
+    clip = assemble_clip(recording, 3, ClipSpec(ImageSpec(62, 16), frames=4))
     assert clip.images.shape == (4, 3, 16, 62)
     ahead = [[0.8 - i, 0.0, 1.5] for i in range(4)]
     assert np.allclose(clip.ground_from_cam.translation_m, ahead, atol=1e-5)

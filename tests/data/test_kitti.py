@@ -7,8 +7,7 @@ import pytest
 import torch
 from kitti_tree import DATE, DRIVE, NAME, place, shared, write_drive
 
-from cvlnet.data.clips import ClipSpec
-from cvlnet.data.clips import missing_frames as missing
+from cvlnet.data.clips import ClipSpec, clip_frames
 from cvlnet.data.images import ImageSpec, read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, nominal_body_from_cam, read_calibration, read_drive, read_oxts_file
 from cvlnet.data.recording import Recording
@@ -64,7 +63,7 @@ def test_a_nominal_mounting_is_used_only_on_request(tmp_path: Path) -> None:
     assert nominal_body_from_cam()[3].translation_m[1] == pytest.approx(-0.80)
 
 
-def test_holes_are_legal_and_a_clip_over_one_is_told(tmp_path: Path) -> None:
+def test_holes_are_legal_and_clips_go_round_them(tmp_path: Path) -> None:
     drive_dir = write_drive(tmp_path, [0, 3, 6, 7, 9, 12])
     (drive_dir / "image_02" / "data" / "0000000007.png").unlink()
     recording = read_drive(tmp_path, DATE, DRIVE)
@@ -73,9 +72,8 @@ def test_holes_are_legal_and_a_clip_over_one_is_told(tmp_path: Path) -> None:
     assert hole is not None
     assert sorted(hole.images) == [3]
     spec = ClipSpec(ImageSpec(62, 16))
-    assert missing(recording, 9, spec) == ()
-    assert missing(recording, 12, spec) == ()
-    assert missing(recording, 7, spec) == (7, 4, 1, -2)
+    chosen = {newest: [frame.index for frame in clip_frames(recording, newest, spec)] for newest in (12, 9, 7, 6)}
+    assert chosen == {12: [12, 9, 3, 0], 9: [9, 6, 3, 0], 7: [], 6: [6, 3, 0]}
 
 
 def test_times_may_be_one_a_file_instead_of_one_a_number(tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_kept_region_of_other_settings_is_refused(weights, video, map_file, tmp_
 
 
 def test_too_few_frames_are_told(weights, video, map_files):
-    with pytest.raises(InputError, match="lacks frame -1, -4"):
-        answer(weights, ClipFiles(folder=video, frame=2, frames=3), map_files)
+    with pytest.raises(InputError, match="there are 2 up to frame 1"):
+        answer(weights, ClipFiles(folder=video, frame=1, frames=3), map_files)
 
 
 def test_map_without_georeference_is_told(weights, video, map_file):

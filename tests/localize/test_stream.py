@@ -11,6 +11,7 @@ from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
+from cvlnet.localize import stream as stream_module
 from cvlnet.localize.stream import ClipStream
 from cvlnet.model.build import build_model
 from cvlnet.types import Clip
@@ -40,10 +41,10 @@ def test_a_stream_gives_what_its_clips_give(tiny_town, config):
             level, level, level + frame.yaw_rad, torch.cat([xy_m, torch.zeros(1, dtype=torch.float64)])
         )
         world_from_cam = world_from_road @ recording.road_from_body @ mounted.body_from_cam
-        assert stream.is_ready == (frame.index > 9)
+        assert stream.is_ready == (frame.index > 3)
         stream.push(alone.images[0], spec.image.camera(mounted.camera), world_from_cam)
         if not stream.is_ready:
-            with pytest.raises(ValueError, match="a clip needs 10 frames"):
+            with pytest.raises(ValueError, match="a clip needs 4 frames"):
                 stream.clip_features(xy_m)
             continue
         with torch.inference_mode():
@@ -57,7 +58,7 @@ def test_a_stream_gives_what_its_clips_give(tiny_town, config):
 
 def test_a_frame_is_encoded_once(monkeypatch):
     model = build_model(CONFIG).eval()
-    stream, encoded = ClipStream(model, frames=3, step=1), []
+    stream, encoded = ClipStream(model, frames=3), []
     plain = model.encode_frames
     monkeypatch.setattr(model, "encode_frames", lambda images: encoded.append(len(images)) or plain(images))
     camera = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, 32)
@@ -68,7 +69,20 @@ def test_a_frame_is_encoded_once(monkeypatch):
     assert encoded == [1] * 7
 
 
-@pytest.mark.parametrize(("frames", "step"), [(0, 1), (17, 3), (4, 0)])
-def test_a_clip_that_cannot_be_is_refused(frames, step):
+def test_standing_traffic_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(stream_module, "MOST_KEPT", 6)
+    stream = ClipStream(build_model(CONFIG).eval(), frames=3, way_m=9.0)
+    camera = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, 32)
+    for east_m in (0.0, 3.0, 6.0, *[9.0] * 20):
+        level = torch.zeros((), dtype=torch.float64)
+        pose = Pose.from_euler(level, level, level, torch.tensor([east_m, 0.0, 1.6], dtype=torch.float64))
+        stream.push(torch.zeros(3, 32, 128, dtype=torch.uint8), camera, pose)
+    kept_m = [float(kept.world_from_cam.translation_m[0]) for kept in stream._kept]
+    assert kept_m == [9.0, 9.0, 9.0, 6.0, 3.0, 0.0]
+    assert stream.clip_features(torch.zeros(2)).descriptor.isfinite().all()
+
+
+@pytest.mark.parametrize(("frames", "way_m"), [(0, 36.0), (17, 36.0), (4, 0.0)])
+def test_a_clip_that_cannot_be_is_refused(frames, way_m):
     with pytest.raises(ValueError, match="a clip has 1 to 16 frames"):
-        ClipStream(build_model(CONFIG), frames=frames, step=step)
+        ClipStream(build_model(CONFIG), frames=frames, way_m=way_m)

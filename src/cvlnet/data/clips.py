@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 import torch
@@ -15,35 +16,32 @@ import torch
 from cvlnet.data.images import U8, ImageCache, ImageSpec, read_frame
 from cvlnet.data.recording import RecordedFrame, Recording
 from cvlnet.errors import InputError
-from cvlnet.geo import LocalFrame
+from cvlnet.geo import Array, LocalFrame, earth_centred_m
 from cvlnet.geometry import Camera, Pose
 from cvlnet.types import Clip
 
 MOST_FRAMES = 16
+WAY_M = 36.0  # of validation towns' clips of four frames most are found with this, see docs/training.md
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """What a clip is made of: ``frames`` moments, every ``step``-th frame of the drive, of one or more cameras.
+    """What a clip is made of: ``frames`` moments of one or more cameras, spread over the last ``way_m`` of the way.
 
     With several cameras the clip holds all cameras of the newest moment, then all of the one before, and so on.
     """
 
     image: ImageSpec
     frames: int = 4
-    step: int = 3
+    way_m: float = WAY_M
     camera_ids: tuple[int, ...] = (2,)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.frames <= MOST_FRAMES or self.step < 1 or not self.camera_ids:
+        if not 1 <= self.frames <= MOST_FRAMES or not 0 < self.way_m < inf or not self.camera_ids:
             raise ValueError(
-                f"a clip has 1 to {MOST_FRAMES} frames, every 1st or later one, of some camera, "
-                f"not {self.frames}, {self.step}, {self.camera_ids}"
+                f"a clip has 1 to {MOST_FRAMES} frames of some way, of some camera, "
+                f"not {self.frames}, {self.way_m} m, {self.camera_ids}"
             )
-
-    def indices(self, newest: int) -> tuple[int, ...]:
-        """Frame numbers, newest first."""
-        return tuple(newest - i * self.step for i in range(self.frames))
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,39 @@ class ClipErrors:
     focal_share: float = 0.0
 
 
-def missing_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[int, ...]:
-    """Numbers of the frames that a clip needs and the drive has not, or not as pictures of every camera."""
-    return tuple(index for index in spec.indices(newest) if not _is_whole(recording.frame(index), spec))
+def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[RecordedFrame, ...]:
+    """The frames of the clip whose newest one has the number ``newest``, newest first.
+
+    They are spread over the way before the newest as `spread` does it, and hold pictures of every camera. There are
+    none if the newest one is not among the drive's, and fewer than asked for if too few come before it.
+    """
+    whole = [frame for frame in recording.until(newest) if all(camera in frame.images for camera in spec.camera_ids)]
+    if not whole or whole[0].index != newest:
+        return ()
+    back_m = way_back_m(earth_centred_m(np.array([frame.position.degrees for frame in whole])))
+    return tuple(whole[i] for i in spread(back_m, spec.frames, spec.way_m))
+
+
+def way_back_m(place_m: Array) -> Array:
+    """How long the way is from the first of some places, [places, 2 or 3], to each of them, [places]."""
+    legs_m = np.linalg.norm(np.diff(place_m, axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(legs_m)])
+
+
+def spread(back_m: Array, count: int, way_m: float) -> list[int]:
+    """Which ``count`` of the places that lie ``back_m`` along the way, rising from 0, are evenly spread over ``way_m``.
+
+    Where the way is shorter, they are spread over all of it; where the vehicle stood, they are the newest. They are
+    fewer only where there are fewer places.
+    """
+    chosen: list[int] = []
+    for place, wanted_m in enumerate(np.linspace(0.0, min(back_m[-1], way_m), count)):
+        first = chosen[-1] + 1 if chosen else 0
+        free = back_m[first : len(back_m) - (count - 1 - place)]  # the later ones need places, too
+        if len(free) == 0:
+            return list(range(len(back_m)))
+        chosen.append(first + int(np.abs(free - wanted_m).argmin()))
+    return chosen
 
 
 def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: ImageCache | None = None) -> Clip:
@@ -75,14 +103,15 @@ def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: Imag
         if camera_id not in recording.cameras:
             known = ", ".join(map(str, sorted(recording.cameras)))
             raise InputError(f"has no camera {camera_id}", where=recording.name, remedy=f"choose among {known}")
-    missing = missing_frames(recording, newest, spec)
-    if missing:
+    frames = clip_frames(recording, newest, spec)
+    if len(frames) < spec.frames:
         raise InputError(
-            f"the clip of frame {newest} lacks frame {', '.join(map(str, missing))}",
+            f"a clip needs {spec.frames} frames with pictures, and there are {len(frames)} up to frame {newest}"
+            if frames
+            else f"there is no picture of frame {newest}",
             where=recording.name,
             remedy="choose a later frame, or a clip of fewer frames",
         )
-    frames = [frame for index in spec.indices(newest) if (frame := recording.frame(index)) is not None]
     ground_from_road = _ground_from_road(frames)
     images, cameras, poses = [], [], []
     for i, frame in enumerate(frames):
@@ -121,10 +150,6 @@ def mirrored(clip: Clip) -> Clip:
     south_for_north, left_for_right = pose.rotation.new_tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
     rotation = south_for_north.unsqueeze(-1) * pose.rotation * left_for_right
     return Clip(images, flipped, Pose(rotation, pose.translation_m * south_for_north))
-
-
-def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:
-    return frame is not None and all(camera_id in frame.images for camera_id in spec.camera_ids)
 
 
 def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:

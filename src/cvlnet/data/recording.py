@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,10 @@ class Recording:
 
     def frame(self, index: int) -> RecordedFrame | None:
         """The frame of that number, or None where the drive has a hole."""
-        at = bisect_left(self.frames, index, key=lambda frame: frame.index)
-        found = at < len(self.frames) and self.frames[at].index == index
-        return self.frames[at] if found else None
+        newest = next(iter(self.until(index)), None)
+        return newest if newest is not None and newest.index == index else None
+
+    def until(self, index: int) -> Iterator[RecordedFrame]:
+        """The frames up to that number, newest first."""
+        for at in range(bisect_right(self.frames, index, key=lambda frame: frame.index) - 1, -1, -1):
+            yield self.frames[at]

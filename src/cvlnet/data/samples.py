@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, mirrored, misdescribed, missing_frames, turned
+from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, clip_frames, mirrored, misdescribed, turned
 from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turn_of_world
 from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
@@ -261,7 +261,7 @@ def _with_whole_clip(
     split: Split, recordings: Mapping[str, Recording], spec: ClipSpec
 ) -> tuple[tuple[Query, ...], tuple[str, ...]]:
     """The queries that can be used, and a line that tells of the others."""
-    lacking = [bool(missing_frames(recordings[q.recording], q.frame, spec)) for q in split.queries]
+    lacking = [len(clip_frames(recordings[q.recording], q.frame, spec)) < spec.frames for q in split.queries]
     whole = tuple(query for query, lacks in zip(split.queries, lacking, strict=True) if not lacks)
     if not any(lacking):
         return whole, ()

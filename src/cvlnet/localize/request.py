@@ -9,7 +9,7 @@ import torch
 
 from cvlnet.checkpoint import load_model
 from cvlnet.config import Precision
-from cvlnet.data.clips import ClipSpec, assemble_clip
+from cvlnet.data.clips import WAY_M, ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
 from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import OverheadImage
@@ -36,7 +36,7 @@ class ClipFiles:
     folder: Path | None = None
     frame: int | None = None
     frames: int = 4
-    step: int = 3
+    way_m: float = WAY_M
     camera: int = 2
 
 
@@ -68,7 +68,7 @@ def answer(
     model.to(named_device(device))
     recording = _recording(clip_files)
     newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame
-    spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.step, (clip_files.camera,))
+    spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,))
     clip = assemble_clip(recording, newest, spec)
     image = open_overhead(map_files.image)
     region = _region(model, image, map_files, progress)

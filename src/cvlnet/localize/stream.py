@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import WAY_M, ClipSpec, spread, way_back_m
+from cvlnet.geo import Array
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import ClipFeatures
+
+MOST_KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -25,18 +28,19 @@ class _Kept:
 class ClipStream:
     """The last frames of one camera, as the features that clips are made of.
 
-    A clip has ``frames`` moments, every ``step``-th frame pushed, as `cvlnet.data.clips.ClipSpec` has it.
-    Raises ValueError for a clip of no frames, or more than 16.
+    A clip has ``frames`` moments, spread over the last ``way_m`` of the way as `cvlnet.data.clips.ClipSpec` has it; the
+    way is the camera's. Frames of that way are kept, at most 256: in standing traffic, those that stand apart.
+    Raises ValueError for a clip of no frames, or more than 16, or of no way.
     """
 
-    def __init__(self, model: CVLNet, *, frames: int = 4, step: int = 3) -> None:
-        self.model, self._spec = model, ClipSpec(model.image_spec, frames, step)
-        self._kept: deque[_Kept] = deque(maxlen=(frames - 1) * step + 1)  # newest first
+    def __init__(self, model: CVLNet, *, frames: int = 4, way_m: float = WAY_M) -> None:
+        self.model, self._spec = model, ClipSpec(model.image_spec, frames, way_m)
+        self._kept: list[_Kept] = []  # newest first
 
     @property
     def is_ready(self) -> bool:
         """Whether there are frames enough for a clip."""
-        return len(self._kept) == self._kept.maxlen
+        return len(self._kept) >= self._spec.frames
 
     def push(self, image: UInt8[Tensor, "3 height width"], camera: Camera, world_from_cam: Pose) -> None:
         """Take the next frame: RGB in the size of the model's ``image_spec``, its camera, and where that stood.
@@ -45,7 +49,14 @@ class ClipStream:
         """
         with torch.inference_mode():
             encoded = self.model.encode_frames(image.to(self.model.device).unsqueeze(0))[0]
-        self._kept.appendleft(_Kept(encoded, camera, world_from_cam))
+        self._kept.insert(0, _Kept(encoded, camera, world_from_cam))
+        back_m = self._back_m()
+        del self._kept[max(int(np.searchsorted(back_m, self._spec.way_m)) + 1, self._spec.frames) :]
+        if len(self._kept) > MOST_KEPT:
+            del self._kept[2 + int(np.diff(back_m[1 : len(self._kept)]).argmin())]
+
+    def _back_m(self) -> Array:
+        return way_back_m(np.stack([kept.world_from_cam.translation_m[:2].double().numpy() for kept in self._kept]))
 
     def clip_features(self, vehicle_xy_m: Float[Tensor, 2]) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world; a batch of one.
@@ -53,8 +64,8 @@ class ClipStream:
         Raises ValueError if there are not yet frames enough.
         """
         if not self.is_ready:
-            raise ValueError(f"a clip needs {self._kept.maxlen} frames, and {len(self._kept)} have come")
-        chosen = list(self._kept)[:: self._spec.step]
+            raise ValueError(f"a clip needs {self._spec.frames} frames, and {len(self._kept)} have come")
+        chosen = [self._kept[i] for i in spread(self._back_m(), self._spec.frames, self._spec.way_m)]
         ground_from_world = Pose(
             torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
         )

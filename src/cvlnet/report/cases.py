@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import ClipSpec, clip_frames
 from cvlnet.data.images import U8, ImageCache
 from cvlnet.data.kitti_cvl import SplitName, read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops, collate
@@ -175,8 +175,8 @@ def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64,
 def _ages_s(samples: ClipTileSamples, index: int) -> tuple[float, ...]:
     """Seconds from each picture of a clip to its newest, newest first; those of several cameras are of one moment."""
     query = samples.queries[index]
-    frames = [samples.recordings[query.recording].frame(i) for i in samples.clip_spec.indices(query.frame)]
-    times_s = [frame.time_s for frame in frames if frame is not None for _ in samples.clip_spec.camera_ids]
+    frames = clip_frames(samples.recordings[query.recording], query.frame, samples.clip_spec)
+    times_s = [frame.time_s for frame in frames for _ in samples.clip_spec.camera_ids]
     return tuple(times_s[0] - time_s for time_s in times_s)
 
 

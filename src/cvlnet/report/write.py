@@ -14,7 +14,7 @@ from tqdm import tqdm
 import cvlnet
 from cvlnet.checkpoint import Provenance, load_network
 from cvlnet.config import Precision
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import WAY_M, ClipSpec
 from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import SplitName, read_recordings, read_split
 from cvlnet.evaluate import SPLITS, Predictions, predict
@@ -71,6 +71,7 @@ def evaluate_and_report(
     *,
     most_queries: int | None = None,
     frames: int = 4,
+    way_m: float = WAY_M,
     cameras: tuple[int, ...] = (2,),
     splits: Sequence[SplitName] = SPLITS,
     workers: int = 0,
@@ -92,7 +93,7 @@ def evaluate_and_report(
     model, provenance = load_network(weights, precision)
     model.to(device)
     pictures = ImageCache(cache) if cache else None
-    clip_spec = ClipSpec(model.image_spec, frames, camera_ids=cameras)
+    clip_spec = ClipSpec(model.image_spec, frames, way_m, cameras)
     predictions = predict(
         model, root, clip_spec, splits=splits, most_queries=most_queries, cache=pictures, workers=workers,
         published_decoding=published_decoding, progress=progress,
