@@ -116,6 +116,7 @@ def localize(
     frame: Annotated[int | None, NotNegative] = None,
     frames: Annotated[int, FramesOfClip] = 4,
     way_m: Annotated[float, Positive] = 36.0,
+    step: Annotated[int | None, AtLeastOne] = None,
     camera: int = 2,
     weights: Path | None = None,
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
@@ -143,6 +144,7 @@ def localize(
         frame: Number of the newest frame; the last one if it is not given.
         frames: So many frames make the clip.
         way_m: Over so much of the way before the newest one they are spread.
+        step: Take every so-many-th frame instead.
         camera: Of a KITTI drive: 2 left, 3 right.
         weights: A file of weights; the package's own if it is not given.
         near: Latitude and longitude; only places around them are searched.
@@ -158,7 +160,7 @@ def localize(
     from cvlnet.localize.answer import to_table
     from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
 
-    clip_files = ClipFiles(drive, folder, frame, frames, way_m, camera)
+    clip_files = ClipFiles(drive, folder, frame, frames, way_m, camera, step)
     map_files = MapFiles(map, _place(near), radius_m, region)
     found = answer(
         weights or shipped_weights(),
@@ -182,6 +184,7 @@ def evaluate(
     weights: Path | None = None,
     frames: Annotated[int, FramesOfClip] = 4,
     way_m: Annotated[float, Positive] = 36.0,
+    step: Annotated[int | None, AtLeastOne] = None,
     cameras: tuple[int, ...] = (2,),
     most_queries: Annotated[int | None, AtLeastOne] = None,
     cache: Path | None = None,
@@ -203,6 +206,7 @@ def evaluate(
         weights: A file of weights; the package's own if it is not given.
         frames: So many frames make a clip.
         way_m: Over so much of the way before the newest one they are spread.
+        step: Take every so-many-th frame instead.
         cameras: Whose frames make a clip: 2 is the left one, 3 the right one, 2 3 both.
         most_queries: Take so many queries of each split, spread evenly.
         cache: Keep decoded pictures in this folder.
@@ -223,6 +227,7 @@ def evaluate(
         most_queries=most_queries,
         frames=frames,
         way_m=way_m,
+        step=step,
         cameras=cameras,
         cache=cache,
         workers=workers,

@@ -129,6 +129,16 @@ def test_frames_are_spread_over_the_way(recording: Recording) -> None:
         assert [frame.index for frame in clip_frames(recording, 12, spec)] == chosen
 
 
+def test_a_step_takes_every_so_many_th_frame(recording: Recording) -> None:
+    spec = ClipSpec(ImageSpec(62, 16), step=3)
+    assert [frame.index for frame in clip_frames(recording, 11, spec)] == [11, 8, 5, 2]
+    assert [frame.index for frame in clip_frames(recording, 8, spec)] == [8, 5, 2]
+    with pytest.raises(InputError, match="a clip needs 4 frames with pictures, and there are 3 up to frame 8"):
+        assemble_clip(recording, 8, spec)
+    with pytest.raises(ValueError, match="every 1st or later one"):
+        ClipSpec(ImageSpec(62, 16), step=0)
+
+
 def test_where_the_vehicle_stood_the_newest_are_taken() -> None:
     assert spread(np.zeros(9), 4, 36.0) == [0, 1, 2, 3]
     assert spread(np.array([0.0, 0.0, 0.0, 0.0, 10.0, 20.0, 30.0]), 4, 30.0) == [0, 4, 5, 6]
@@ -158,7 +168,7 @@ def test_a_clip_has_one_to_sixteen_frames(frames: int) -> None:
 
 @pytest.mark.parametrize("way_m", [0.0, -1.0, inf, nan])
 def test_a_clip_is_of_some_way(way_m: float) -> None:
-    with pytest.raises(ValueError, match="frames of some way"):
+    with pytest.raises(ValueError, match="of some way"):
         ClipSpec(ImageSpec(62, 16), way_m=way_m)
 
 

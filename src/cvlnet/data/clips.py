@@ -28,19 +28,22 @@ WAY_M = 36.0  # of validation towns' clips of four frames most are found with th
 class ClipSpec:
     """What a clip is made of: ``frames`` moments of one or more cameras, spread over the last ``way_m`` of the way.
 
-    With several cameras the clip holds all cameras of the newest moment, then all of the one before, and so on.
+    Or, if there is a ``step``, every so-many-th frame of the drive, however far the vehicle went. With several cameras
+    the clip holds all cameras of the newest moment, then all of the one before, and so on.
     """
 
     image: ImageSpec
     frames: int = 4
     way_m: float = WAY_M
     camera_ids: tuple[int, ...] = (2,)
+    step: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.frames <= MOST_FRAMES or not 0 < self.way_m < inf or not self.camera_ids:
+        apart = 0 < self.way_m < inf and (self.step is None or self.step >= 1)
+        if not 1 <= self.frames <= MOST_FRAMES or not apart or not self.camera_ids:
             raise ValueError(
-                f"a clip has 1 to {MOST_FRAMES} frames of some way, of some camera, "
-                f"not {self.frames}, {self.way_m} m, {self.camera_ids}"
+                f"a clip has 1 to {MOST_FRAMES} frames, of some way or every 1st or later one, of some camera, "
+                f"not {self.frames}, {self.way_m} m, {self.step}, {self.camera_ids}"
             )
 
 
@@ -62,12 +65,15 @@ class ClipErrors:
 def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[RecordedFrame, ...]:
     """The frames of the clip whose newest one has the number ``newest``, newest first.
 
-    They are spread over the way before the newest as `spread` does it, and hold pictures of every camera. There are
-    none if the newest one is not among the drive's, and fewer than asked for if too few come before it.
+    All hold pictures of every camera; where there is no step they are chosen by `spread`. They are fewer than asked for
+    if the drive has no others, and none if it lacks the newest one.
     """
     whole = [frame for frame in recording.until(newest) if all(camera in frame.images for camera in spec.camera_ids)]
     if not whole or whole[0].index != newest:
         return ()
+    if spec.step is not None:
+        wanted = range(newest, newest - spec.frames * spec.step, -spec.step)
+        return tuple(frame for frame in whole if frame.index in wanted)
     back_m = way_back_m(earth_centred_m(np.array([frame.position.degrees for frame in whole])))
     return tuple(whole[i] for i in spread(back_m, spec.frames, spec.way_m))
 

@@ -30,6 +30,7 @@ class ClipFiles:
     """A clip by its files: either a KITTI drive, of which the truth is known, or a video folder of one's own.
 
     frame: number of the newest frame; None takes the last one that has a picture. camera: of KITTI, 2 left, 3 right.
+    frames, way_m, step: as `ClipSpec` has them.
     """
 
     drive: Path | None = None
@@ -38,6 +39,7 @@ class ClipFiles:
     frames: int = 4
     way_m: float = WAY_M
     camera: int = 2
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def answer(
     model.to(named_device(device))
     recording = _recording(clip_files)
     newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame
-    spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,))
+    spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,), clip_files.step)
     clip = assemble_clip(recording, newest, spec)
     image = open_overhead(map_files.image)
     region = _region(model, image, map_files, progress)

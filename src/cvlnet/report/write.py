@@ -72,6 +72,7 @@ def evaluate_and_report(
     most_queries: int | None = None,
     frames: int = 4,
     way_m: float = WAY_M,
+    step: int | None = None,
     cameras: tuple[int, ...] = (2,),
     splits: Sequence[SplitName] = SPLITS,
     workers: int = 0,
@@ -93,7 +94,7 @@ def evaluate_and_report(
     model, provenance = load_network(weights, precision)
     model.to(device)
     pictures = ImageCache(cache) if cache else None
-    clip_spec = ClipSpec(model.image_spec, frames, way_m, cameras)
+    clip_spec = ClipSpec(model.image_spec, frames, way_m, cameras, step)
     predictions = predict(
         model, root, clip_spec, splits=splits, most_queries=most_queries, cache=pictures, workers=workers,
         published_decoding=published_decoding, progress=progress,
