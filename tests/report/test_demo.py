@@ -29,8 +29,8 @@ def test_a_town_of_a_test_seed_is_made_and_its_drives_are_located(made, weights,
     assert role_of_seed(demo.DEMO_SEED) == "test"
     text = report.page.read_text()
     assert report.page == tmp_path / "demo" / "index.html"
-    assert "compared the last second of video with 10 pictures from above" in " ".join(text.split())
-    assert report.figures.splits["test2"].queries == 2
+    assert "compared four frames of the last 36 metres with 10 pictures from above" in " ".join(text.split())
+    assert report.figures.splits["test2"].queries == 14
 
 
 @pytest.mark.parametrize("seed", [7, 150_000])
