@@ -16,9 +16,9 @@ _WORDING = Wording(
     title="CVLNet: where is the vehicle?",
     lead=(
         "A synthetic town was drawn from a seed that is kept apart from all training, and a vehicle with a camera was "
-        "driven through it. For each of {queries} moments CVLNet compared four frames of the last 36 metres with {gallery} "
-        "pictures from above, without GPS, and named one place. In {found} of the cases it was within 10 m of the "
-        "truth; half of all fixes are off by less than {median}."
+        "driven through it. For each of {queries} moments CVLNet compared four frames of the last 36 metres with "
+        "{gallery} pictures from above, without GPS, and named one place. In {found} of the cases it was within 10 m "
+        "of the truth; half of all fixes are off by less than {median}."
     ),
 )
 
