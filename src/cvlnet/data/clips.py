@@ -16,7 +16,7 @@ import torch
 from cvlnet.data.images import U8, ImageCache, ImageSpec, read_frame
 from cvlnet.data.recording import RecordedFrame, Recording
 from cvlnet.errors import InputError
-from cvlnet.geo import Array, LocalFrame, earth_centred_m
+from cvlnet.geo import Array, LocalFrame
 from cvlnet.geometry import Camera, Pose
 from cvlnet.types import Clip
 
@@ -68,20 +68,20 @@ def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[Reco
     All hold pictures of every camera; where there is no step they are chosen by `spread`. They are fewer than asked for
     if the drive has no others, and none if it lacks the newest one.
     """
-    whole = [frame for frame in recording.until(newest) if all(camera in frame.images for camera in spec.camera_ids)]
-    if not whole or whole[0].index != newest:
+    if not _is_whole(recording.frame(newest), spec):
         return ()
     if spec.step is not None:
-        wanted = range(newest, newest - spec.frames * spec.step, -spec.step)
-        return tuple(frame for frame in whole if frame.index in wanted)
-    back_m = way_back_m(earth_centred_m(np.array([frame.position.degrees for frame in whole])))
-    return tuple(whole[i] for i in spread(back_m, spec.frames, spec.way_m))
-
-
-def way_back_m(place_m: Array) -> Array:
-    """How long the way is from the first of some places, [places, 2 or 3], to each of them, [places]."""
-    legs_m = np.linalg.norm(np.diff(place_m, axis=0), axis=1)
-    return np.concatenate([[0.0], np.cumsum(legs_m)])
+        numbered = [recording.frame(newest - i * spec.step) for i in range(spec.frames)]
+        return tuple(frame for frame in numbered if frame is not None and _is_whole(frame, spec))
+    whole: list[RecordedFrame] = []
+    back_m: list[float] = []
+    for frame, way_m in recording.until(newest):
+        if _is_whole(frame, spec):
+            whole.append(frame)
+            back_m.append(way_m)
+        if len(whole) >= spec.frames and way_m >= spec.way_m:
+            break
+    return tuple(whole[i] for i in spread(np.array(back_m), spec.frames, spec.way_m))
 
 
 def spread(back_m: Array, count: int, way_m: float) -> list[int]:
@@ -156,6 +156,10 @@ def mirrored(clip: Clip) -> Clip:
     south_for_north, left_for_right = pose.rotation.new_tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
     rotation = south_for_north.unsqueeze(-1) * pose.rotation * left_for_right
     return Clip(images, flipped, Pose(rotation, pose.translation_m * south_for_north))
+
+
+def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:
+    return frame is not None and all(camera_id in frame.images for camera_id in spec.camera_ids)
 
 
 def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:

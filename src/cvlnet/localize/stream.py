@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from cvlnet.data.clips import WAY_M, ClipSpec, spread, way_back_m
+from cvlnet.data.clips import WAY_M, ClipSpec, spread
 from cvlnet.geo import Array
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
@@ -56,7 +56,9 @@ class ClipStream:
             del self._kept[2 + int(np.diff(back_m[1 : len(self._kept)]).argmin())]
 
     def _back_m(self) -> Array:
-        return way_back_m(np.stack([kept.world_from_cam.translation_m[:2].double().numpy() for kept in self._kept]))
+        """How long the way is from the newest frame to each, [frames]."""
+        xy_m = torch.stack([kept.world_from_cam.translation_m[:2].double() for kept in self._kept]).numpy()
+        return np.append(0.0, np.linalg.norm(np.diff(xy_m, axis=0), axis=1).cumsum())
 
     def clip_features(self, vehicle_xy_m: Float[Tensor, 2]) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world; a batch of one.
