@@ -15,7 +15,7 @@ from cyclopts.types import File
 from cyclopts.validators import Number
 
 from cvlnet import __version__
-from cvlnet.config import ModelConfig, Precision, TrainConfig
+from cvlnet.config import WAY_M, ModelConfig, Precision, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.options import options_of, settings_file
 from cvlnet.town.config import Nuisances, Preset
@@ -115,7 +115,7 @@ def localize(
     folder: Path | None = None,
     frame: Annotated[int | None, NotNegative] = None,
     frames: Annotated[int, FramesOfClip] = 4,
-    way_m: Annotated[float, Positive] = 36.0,
+    way_m: Annotated[float, Positive] = WAY_M,
     step: Annotated[int | None, AtLeastOne] = None,
     camera: int = 2,
     weights: Path | None = None,
@@ -183,7 +183,7 @@ def evaluate(
     out: Path,
     weights: Path | None = None,
     frames: Annotated[int, FramesOfClip] = 4,
-    way_m: Annotated[float, Positive] = 36.0,
+    way_m: Annotated[float, Positive] = WAY_M,
     step: Annotated[int | None, AtLeastOne] = None,
     cameras: tuple[int, ...] = (2,),
     most_queries: Annotated[int | None, AtLeastOne] = None,

@@ -8,6 +8,8 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 Precision = Literal["float32", "bfloat16"]
 
+WAY_M = 36.0  # that a clip's frames are spread over: with it most of the validation towns' clips are found
+
 Fusion = Literal[
     "visibility",
     "vis_Conv2D",

@@ -13,6 +13,7 @@ from math import inf
 import numpy as np
 import torch
 
+from cvlnet.config import WAY_M
 from cvlnet.data.images import U8, ImageCache, ImageSpec, read_frame
 from cvlnet.data.recording import RecordedFrame, Recording
 from cvlnet.errors import InputError
@@ -21,7 +22,6 @@ from cvlnet.geometry import Camera, Pose
 from cvlnet.types import Clip
 
 MOST_FRAMES = 16
-WAY_M = 36.0  # of validation towns' clips of four frames most are found with this, see docs/training.md
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from cvlnet.checkpoint import load_model
-from cvlnet.config import Precision
-from cvlnet.data.clips import WAY_M, ClipSpec, assemble_clip
+from cvlnet.config import WAY_M, Precision
+from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
 from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import OverheadImage

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from cvlnet.data.clips import WAY_M, ClipSpec, spread
+from cvlnet.config import WAY_M
+from cvlnet.data.clips import ClipSpec, spread
 from cvlnet.geo import Array
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
@@ -23,6 +24,7 @@ class _Kept:
     encoded: Float[Tensor, "channels height width"]
     camera: Camera
     world_from_cam: Pose
+    xy_m: tuple[float, float]
 
 
 class ClipStream:
@@ -49,7 +51,8 @@ class ClipStream:
         """
         with torch.inference_mode():
             encoded = self.model.encode_frames(image.to(self.model.device).unsqueeze(0))[0]
-        self._kept.insert(0, _Kept(encoded, camera, world_from_cam))
+        east_m, north_m, _ = world_from_cam.translation_m.tolist()
+        self._kept.insert(0, _Kept(encoded, camera, world_from_cam, (east_m, north_m)))
         back_m = self._back_m()
         del self._kept[max(int(np.searchsorted(back_m, self._spec.way_m)) + 1, self._spec.frames) :]
         if len(self._kept) > MOST_KEPT:
@@ -57,7 +60,7 @@ class ClipStream:
 
     def _back_m(self) -> Array:
         """How long the way is from the newest frame to each, [frames]."""
-        xy_m = torch.stack([kept.world_from_cam.translation_m[:2].double() for kept in self._kept]).numpy()
+        xy_m = np.array([kept.xy_m for kept in self._kept])
         return np.append(0.0, np.linalg.norm(np.diff(xy_m, axis=0), axis=1).cumsum())
 
     def clip_features(self, vehicle_xy_m: Float[Tensor, 2]) -> ClipFeatures:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 import cvlnet
 from cvlnet.checkpoint import Provenance, load_network
-from cvlnet.config import Precision
-from cvlnet.data.clips import WAY_M, ClipSpec
+from cvlnet.config import WAY_M, Precision
+from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import SplitName, read_recordings, read_split
 from cvlnet.evaluate import SPLITS, Predictions, predict
