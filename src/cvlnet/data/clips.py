@@ -87,8 +87,8 @@ def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[Reco
 def spread(back_m: Array, count: int, way_m: float) -> list[int]:
     """Which ``count`` of the places that lie ``back_m`` along the way, rising from 0, are evenly spread over ``way_m``.
 
-    Where the way is shorter, they are spread over all of it; where the vehicle stood, they are the newest; where too few
-    lie on it, they reach farther back. They are fewer only where there are fewer places.
+    Where the way is shorter, they are spread over all of it; where the vehicle stood, they are the newest; where too
+    few lie on it, they reach farther back. They are fewer only where there are fewer places.
     """
     chosen: list[int] = []
     for place, wanted_m in enumerate(np.linspace(0.0, min(back_m[-1], way_m), count)):
