@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import atan2, hypot, inf, nan, pi
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cvlnet.data.images import ImageCache, ImageSpec, read_frame
 from cvlnet.data.kitti import read_drive
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
+from cvlnet.geo import LatLon
 from cvlnet.types import Clip
 
 SPEC = ClipSpec(ImageSpec(62, 16), way_m=9.0)
@@ -127,6 +129,18 @@ def test_frames_are_spread_over_the_way(recording: Recording) -> None:
     for frames, way_m, chosen in cases:
         spec = ClipSpec(ImageSpec(62, 16), frames, way_m)
         assert [frame.index for frame in clip_frames(recording, 12, spec)] == chosen
+
+
+def test_frames_without_pictures_do_not_lengthen_the_way(recording: Recording) -> None:
+    """The odd ones have none, and are measured 5 m beside the road."""
+    beside = tuple(
+        replace(f, images={}, position=LatLon(f.position.latitude_deg, f.position.longitude_deg + 7e-5))
+        if f.index % 2
+        else f
+        for f in recording.frames
+    )
+    spec = ClipSpec(ImageSpec(62, 16), frames=3, way_m=8.0)
+    assert [f.index for f in clip_frames(replace(recording, frames=beside), 12, spec)] == [12, 8, 4]
 
 
 def test_a_step_takes_every_so_many_th_frame(recording: Recording) -> None:

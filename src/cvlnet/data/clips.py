@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import dist, inf
 
 import numpy as np
 import torch
@@ -74,12 +74,15 @@ def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[Reco
         numbered = [recording.frame(newest - i * spec.step) for i in range(spec.frames)]
         return tuple(frame for frame in numbered if frame is not None and _is_whole(frame, spec))
     whole: list[RecordedFrame] = []
-    back_m: list[float] = []
-    for frame, way_m in recording.until(newest):
-        if _is_whole(frame, spec):
-            whole.append(frame)
-            back_m.append(way_m)
-        if len(whole) >= spec.frames and way_m >= spec.way_m:
+    back_m: list[float] = []  # from one whole frame to the next: noise of the positions between does not lengthen it
+    last_m: list[float] = []
+    for frame, place_m in recording.until(newest):
+        if not _is_whole(frame, spec):
+            continue
+        back_m.append(back_m[-1] + dist(last_m, place_m) if whole else 0.0)
+        whole.append(frame)
+        last_m = place_m
+        if len(whole) >= spec.frames and back_m[-1] >= spec.way_m:
             break
     return tuple(whole[i] for i in spread(np.array(back_m), spec.frames, spec.way_m))
 

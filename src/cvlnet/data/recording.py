@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import dist
 from pathlib import Path
 
 from cvlnet.geo import LatLon, earth_centred_m
@@ -54,19 +53,16 @@ class Recording:
         at = self._last_until(index)
         return self.frames[at] if at >= 0 and self.frames[at].index == index else None
 
-    def until(self, index: int) -> Iterator[tuple[RecordedFrame, float]]:
-        """The frames up to that number, newest first, and how long the way is from the newest to each, in metres."""
-        newest, back_m = self._last_until(index), 0.0
-        for at in range(newest, -1, -1):
-            if at < newest:
-                back_m += dist(self._places_m[at], self._places_m[at + 1])
-            yield self.frames[at], back_m
+    def until(self, index: int) -> Iterator[tuple[RecordedFrame, list[float]]]:
+        """The frames up to that number, newest first, and where each stands in the earth-centred frame, in metres."""
+        for at in range(self._last_until(index), -1, -1):
+            yield self.frames[at], self._places_m[at]
 
     def _last_until(self, index: int) -> int:
         return bisect_right(self.frames, index, key=lambda frame: frame.index) - 1
 
     @cached_property
     def _places_m(self) -> list[list[float]]:
-        """Of every frame, in the earth-centred frame."""
+        """Of every frame."""
         places_m: list[list[float]] = earth_centred_m([frame.position.degrees for frame in self.frames]).tolist()
         return places_m
