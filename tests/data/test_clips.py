@@ -143,6 +143,19 @@ def test_frames_without_pictures_do_not_lengthen_the_way(recording: Recording) -
     assert [f.index for f in clip_frames(replace(recording, frames=beside), 12, spec)] == [12, 8, 4]
 
 
+def test_noise_while_the_vehicle_stands_does_not_lengthen_the_way(recording: Recording) -> None:
+    """From frame 8 on it stands, and is measured half a metre to the east and to the west in turn."""
+    stand = recording.frames[8].position
+    noisy = (
+        replace(f, position=LatLon(stand.latitude_deg, stand.longitude_deg + 7e-6 * (-1) ** f.index))
+        if f.index > 8
+        else f
+        for f in recording.frames
+    )
+    spec = ClipSpec(ImageSpec(62, 16), frames=3, way_m=8.0)
+    assert [f.index for f in clip_frames(replace(recording, frames=tuple(noisy)), 12, spec)] == [12, 4, 0]
+
+
 def test_a_step_takes_every_so_many_th_frame(recording: Recording) -> None:
     spec = ClipSpec(ImageSpec(62, 16), step=3)
     assert [frame.index for frame in clip_frames(recording, 11, spec)] == [11, 8, 5, 2]

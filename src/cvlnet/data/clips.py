@@ -28,8 +28,10 @@ MOST_FRAMES = 16
 class ClipSpec:
     """What a clip is made of: ``frames`` moments of one or more cameras, spread over the last ``way_m`` of the way.
 
-    Or, if there is a ``step``, every so-many-th frame of the drive, however far the vehicle went. With several cameras
-    the clip holds all cameras of the newest moment, then all of the one before, and so on.
+    So far as the vehicle had been away, in a straight line from the newest moment, the way leads back: noise of the
+    positions does not lengthen it while the vehicle stands. If there is a ``step``, the clip is of every so-many-th
+    frame of the drive instead, however far the vehicle went. With several cameras it holds all cameras of the newest
+    moment, then all of the one before, and so on.
     """
 
     image: ImageSpec
@@ -74,14 +76,13 @@ def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[Reco
         numbered = [recording.frame(newest - i * spec.step) for i in range(spec.frames)]
         return tuple(frame for frame in numbered if frame is not None and _is_whole(frame, spec))
     whole: list[RecordedFrame] = []
-    back_m: list[float] = []  # from one whole frame to the next: noise of the positions between does not lengthen it
-    last_m: list[float] = []
+    back_m: list[float] = []
+    _, newest_m = next(recording.until(newest))
     for frame, place_m in recording.until(newest):
         if not _is_whole(frame, spec):
             continue
-        back_m.append(back_m[-1] + dist(last_m, place_m) if whole else 0.0)
+        back_m.append(max([dist(newest_m, place_m), *back_m[-1:]]))
         whole.append(frame)
-        last_m = place_m
         if len(whole) >= spec.frames and back_m[-1] >= spec.way_m:
             break
     return tuple(whole[i] for i in spread(np.array(back_m), spec.frames, spec.way_m))

@@ -59,9 +59,9 @@ class ClipStream:
             del self._kept[2 + int(np.diff(back_m[1 : len(self._kept)]).argmin())]
 
     def _back_m(self) -> Array:
-        """How long the way is from the newest frame to each, [frames]."""
+        """How far the way to each frame leads back, [frames]; see `cvlnet.data.clips.ClipSpec`."""
         xy_m = np.array([kept.xy_m for kept in self._kept])
-        return np.append(0.0, np.linalg.norm(np.diff(xy_m, axis=0), axis=1).cumsum())
+        return np.maximum.accumulate(np.linalg.norm(xy_m - xy_m[0], axis=1))
 
     def clip_features(self, vehicle_xy_m: Float[Tensor, 2]) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world; a batch of one.
