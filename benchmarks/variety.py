@@ -21,6 +21,7 @@ from cvlnet.checkpoint import load_model, load_tensors
 from cvlnet.config import TrainConfig
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
+from cvlnet.data.kitti_cvl import read_split
 from cvlnet.evaluate import predict
 from cvlnet.fixes import best_fixes
 from cvlnet.model.cvlnet import CVLNet
@@ -103,6 +104,8 @@ def row_of(name: str, figures: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     options = parse_options()
+    for root in options.held_out:  # before any town is drawn
+        read_split(root, "test2")
     rows = []
     for name, nuisances in settings():
         folder = options.out / name.replace(" ", "-")

@@ -71,6 +71,12 @@ def test_another_budget_is_not_mistaken_for_the_one_before(setting):
     assert few != write_table("matching", variants("matching", MODEL, TRAINING), setting)
 
 
+def test_data_to_test_on_that_is_missing_is_told_before_any_training(setting, tmp_path):
+    with pytest.raises(InputError, match="test1_files_with_sat_GPS.txt: the file is missing"):
+        write_table("matching", variants("matching", MODEL, TRAINING), replace(setting, tests=(tmp_path,)))
+    assert not setting.out.exists()
+
+
 def test_variants_take_what_fits_them_of_given_weights(setting, tmp_path, monkeypatch):
     other = replace(MODEL, fusion="vis_LSTM", descriptor_channels=4)
     start = build_model(other)

@@ -21,7 +21,8 @@ from cvlnet.checkpoint import load_network, load_tensors, save_tensors
 from cvlnet.config import Fusion, ModelConfig, TrainConfig
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
-from cvlnet.evaluate import Predictions, predict
+from cvlnet.data.kitti_cvl import read_split
+from cvlnet.evaluate import SPLITS, Predictions, predict
 from cvlnet.figures import stretch_of_road
 from cvlnet.files import written_whole
 from cvlnet.fixes import best_fixes
@@ -119,6 +120,9 @@ def write_table(name: str, compared: Sequence[Variant], setting: Setting) -> Tab
 
     Raises InputError as `train` and `predict` do, and if the folder holds the table of other settings or other data.
     """
+    for root in setting.tests:  # before hours of training
+        for split in SPLITS:
+            read_split(root, split)
     out, rows = setting.out / name, []
     for variant in tqdm(compared, name, unit="variant", dynamic_ncols=True, disable=None):
         for seed in range(setting.seeds):
