@@ -25,7 +25,7 @@ from cvlnet.report.tables import percent
 from cvlnet.resampling import Redraws
 from cvlnet.town.config import Nuisances
 from cvlnet.town.synthesize import synthesize
-from measure import kept, print_results, run
+from measure import kept, print_results, run, slug
 
 RADII_M = (5.0, 10.0)
 USUAL = Nuisances()
@@ -76,8 +76,8 @@ def main() -> None:
     options = parse_options()
     rows = []
     for name, nuisances in CONDITIONS.items():
-        slug = "-".join("".join(c if c.isalnum() else " " for c in name).split())
-        figures = kept(options.out / f"{slug}.json", partial(figures_of, nuisances, options.out / slug, options))
+        folder = options.out / slug(name)
+        figures = kept(folder.with_suffix(".json"), partial(figures_of, nuisances, folder, options))
         rows.append(row_of(name, figures))
     header = ("condition", *(f"within {radius_m:g} m" for radius_m in RADII_M), "median m")
     print_results("Conditions", header, rows)

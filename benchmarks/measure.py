@@ -50,6 +50,11 @@ def kept(path: Path, compute: Callable[[], Result]) -> Result:
     return found
 
 
+def slug(name: str) -> str:
+    """The name as that of a file: its letters and digits, a hyphen for whatever stands between."""
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
+
+
 def run(main: Callable[[], None]) -> None:
     """A script that reads what the user gave: what cannot be used ends it with one line and status 2."""
     try:

@@ -1,16 +1,16 @@
 """What wrong calibration, a wrong compass, shifted or coarse imagery and missing frames cost: recall@1 in Test-2.
 
 Every disturbance acts alone, on the queries of a data set such as ``cvlnet synth OUT --seed 200000 --preset bench``
-makes; its sign alternates from query to query. The network does not know of it.
+makes; its sign alternates from query to query. The network does not know of it. The folder gets the figures of every
+level, and their curves; what is finished in it is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from math import radians
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from cvlnet.report.tables import percent
 from cvlnet.report.theme import DAY, save_png
 from cvlnet.resampling import Redraws
 from cvlnet.types import Clip, MapFeatures
-from measure import print_results, run
+from measure import kept, print_results, run, slug
 
 RADII_M = (5.0, 10.0)
 ClipChange = Callable[[Clip, float], Clip]
@@ -84,11 +84,11 @@ RESOLUTIONS_M = (0.2, 0.4, 0.6, 0.8, 1.2, 1.6)
 
 @dataclass(frozen=True)
 class Result:
-    """recall: share of queries within the radius, by radius in metres."""
+    """recall: share of queries within each of RADII_M."""
 
     disturbance: str
     level: str
-    recall: dict[float, Interval]
+    recall: tuple[Interval, ...]
 
 
 class Changed(Dataset[Sample]):
@@ -140,61 +140,62 @@ class Trial:
         self.true_xy_m = np.stack([self.samples.frame.xy_world_m(self.samples.positions[i].degrees) for i in self.rows])
         self.redraws = Redraws.of(stretch_of_road(self.true_xy_m))
 
-    def tiles(self, crops: Dataset[Any]) -> MapFeatures:
-        """The gallery, encoded."""
-        return encode_tiles(self.model, crops)
+    @cached_property
+    def plain(self) -> MapFeatures:
+        """The gallery as it is, encoded."""
+        return encode_tiles(self.model, self.crops)
+
+    def coarser(self, m_per_px: float) -> MapFeatures:
+        """The gallery as coarser imagery shows it, encoded."""
+        return encode_tiles(self.model, Coarser(self.crops, m_per_px))
 
     def recall(
-        self, tiles: MapFeatures, change: Callable[[Clip, float], Clip], shift_m: float = 0.0
-    ) -> dict[float, Interval]:
-        """Recall@1 by radius. shift_m: the imagery lies so far off, in a direction of each query's own."""
+        self, change: Callable[[Clip, float], Clip], shift_m: float = 0.0, m_per_px: float | None = None
+    ) -> list[dict[str, float]]:
+        """Recall@1 within each of RADII_M.
+
+        shift_m: the imagery lies so far off, in a direction of each query's own. m_per_px: it is so coarse.
+        """
+        tiles = self.plain if m_per_px is None else self.coarser(m_per_px)
         clips = encode_clips(self.model, Changed(self.samples, self.rows, change))
         everything = np.arange(len(self.rows)), np.arange(len(self.tile_xy_m))
         ranking = rank(self.model, clips, everything[0], tiles, everything[1], self.tile_xy_m)
         angle_rad = np.random.default_rng(0).uniform(0, 2 * np.pi, len(self.rows))
         off_m = shift_m * np.stack([np.cos(angle_rad), np.sin(angle_rad)], axis=-1)
         errors_m = position_errors_m(ranking.xy_m[:, :1] + off_m[:, None], self.true_xy_m)
-        return {radius_m: self.redraws.mean(found(errors_m, 1, radius_m)) for radius_m in RADII_M}
+        return [asdict(self.redraws.mean(found(errors_m, 1, radius_m))) for radius_m in RADII_M]
 
 
 def main() -> None:
     options = parse_options()
     model, _ = load_model(options.weights or shipped_weights())
     trial = Trial(model, options.data, options.queries, ImageCache(options.cache) if options.cache else None)
-    results = measure(trial)
+    results = measure(trial, options.out)
     print_results(
         f"Robustness on {options.data.name}, {len(trial.rows)} queries among {len(trial.tile_xy_m)} tiles",
         ("disturbance", "level", *(f"within {radius_m:g} m" for radius_m in RADII_M)),
-        [(r.disturbance, r.level, *(percent(r.recall[radius_m], 0) for radius_m in RADII_M)) for r in results],
+        [(r.disturbance, r.level, *(percent(share, 0) for share in r.recall)) for r in results],
     )
-    if options.json:
-        told = [asdict(result) for result in results]
-        options.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    if options.plot:
-        draw(results, options.plot)
+    draw(results, options.out / "robustness.png")
 
 
-def measure(trial: Trial) -> list[Result]:
+def measure(trial: Trial, out: Path) -> list[Result]:
     """Every disturbance at every level."""
-    plain, results = trial.tiles(trial.crops), []
-
-    def unchanged(clip: Clip, _sign: float) -> Clip:
-        return clip
-
-    jobs: list[tuple[str, str, Callable[[], dict[float, Interval]]]] = []
+    jobs: list[tuple[str, str, Callable[[], list[dict[str, float]]]]] = []
     for name, (change, levels) in CLIP_CHANGES.items():
         for level in levels:
-            signed = partial(_signed, change, level)
-            jobs.append((name, f"{level:g}", partial(trial.recall, plain, signed)))
-    for level_name, kept in LOST.items():
-        jobs.append(("frames lost of four", level_name, partial(trial.recall, plain, partial(_only, kept))))
+            jobs.append((name, f"{level:g}", partial(trial.recall, partial(_signed, change, level))))
+    for level_name, left in LOST.items():
+        jobs.append(("frames lost of four", level_name, partial(trial.recall, partial(_only, left))))
     for shift_m in SHIFTS_M:
-        jobs.append(("imagery shifted, m", f"{shift_m:g}", partial(trial.recall, plain, unchanged, shift_m)))
+        jobs.append(("imagery shifted, m", f"{shift_m:g}", partial(trial.recall, _unchanged, shift_m=shift_m)))
     for m_per_px in RESOLUTIONS_M:
-        crops = Coarser(trial.crops, m_per_px)
-        jobs.append(("imagery's resolution, m/px", f"{m_per_px:g}", partial(_with_tiles, trial, crops, unchanged)))
+        job = partial(trial.recall, _unchanged, m_per_px=m_per_px)
+        jobs.append(("imagery's resolution, m/px", f"{m_per_px:g}", job))
+    results = []
     for name, level_name, job in tqdm(jobs, "robustness", unit="level"):
-        results.append(Result(name, level_name, job()))
+        shares = kept(out / slug(name) / f"{level_name}.json", job)
+        results.append(Result(name, level_name, tuple(Interval(**share) for share in shares)))
     return results
 
 
@@ -206,8 +207,8 @@ def _only(kept: Sequence[int], clip: Clip, _sign: float) -> Clip:
     return frames_left(clip, kept)
 
 
-def _with_tiles(trial: Trial, crops: Dataset[Any], change: Callable[[Clip, float], Clip]) -> dict[float, Interval]:
-    return trial.recall(trial.tiles(crops), change)
+def _unchanged(clip: Clip, _sign: float) -> Clip:
+    return clip
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
@@ -217,8 +218,9 @@ def draw(results: Sequence[Result], path: Path) -> None:
     panels = np.asarray(figure.subplots(2, (len(names) + 1) // 2)).ravel()
     for axes, name in zip(panels, names, strict=False):
         own = [result for result in results if result.disturbance == name]
-        for radius_m, mark in zip(RADII_M, ("o-", "s--"), strict=True):
-            recall = [result.recall[radius_m] for result in own]
+        for radius_m, mark, recall in zip(
+            RADII_M, ("o-", "s--"), zip(*(r.recall for r in own), strict=True), strict=True
+        ):
             low, high = ([100 * getattr(r, side) for r in recall] for side in ("low", "high"))
             axes.fill_between(range(len(own)), low, high, alpha=0.15)
             axes.plot([100 * r.value for r in recall], mark, label=f"within {radius_m:g} m")
@@ -234,11 +236,10 @@ def draw(results: Sequence[Result], path: Path) -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="data set in the layout of KITTI-CVL")
+    parser.add_argument("out", type=Path, help="folder for the figures and their curves")
     parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
     parser.add_argument("--queries", type=int, default=200, help="so many, spread evenly")
     parser.add_argument("--cache", type=Path, help="keep decoded pictures in this folder")
-    parser.add_argument("--json", type=Path, help="write all figures into this file")
-    parser.add_argument("--plot", type=Path, help="draw the curves into this PNG")
     return parser.parse_args()
 
 
