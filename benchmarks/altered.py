@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cvlnet.config import ModelConfig
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
+from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.project import ProjectedFrames, project_to_ground
@@ -21,12 +22,30 @@ from cvlnet.model.projections import FeatureProjection
 NEAREST_M, FARTHEST_M, DEPTHS = 3.0, 80.0, 24
 
 
+class Same(nn.Module):
+    """Another module's layers, which this one does not own: they are learned and stored once."""
+
+    def __init__(self, owner: Pyramid | PaperEncoder) -> None:
+        super().__init__()
+        self.owner = (owner,)  # in a tuple, so that PyTorch does not take it for a part
+        self.stride, self.first_center_px = owner.stride, owner.first_center_px
+
+    @property
+    def backbone(self) -> EfficientNetLite0 | Vgg16:
+        """The owner's."""
+        return self.owner[0].backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As the owner encodes them."""
+        return torch.as_tensor(self.owner[0](images))
+
+
 @contextmanager
 def one_encoder() -> Iterator[None]:
     """Both views are encoded by the same layers."""
 
     def shared(**parts: Any) -> CVLNet:
-        return CVLNet(**(parts | {"overhead_encoder": parts["ground_encoder"]}))
+        return CVLNet(**(parts | {"overhead_encoder": Same(parts["ground_encoder"])}))
 
     with patch("cvlnet.model.build.CVLNet", shared):
         yield
