@@ -1,7 +1,7 @@
 """Which conditions cost recall: light, season, another camera, another kind of image; each is drawn into towns alone.
 
-The towns' plans are the same throughout, of seeds for tests; only what a condition asks for differs. What is finished
-in the folder is not done again.
+The towns' plans are the same throughout, of seeds for tests; only what a condition asks for differs, and in every
+image it does. What is finished in the folder is not done again.
 """
 
 from __future__ import annotations
@@ -24,20 +24,32 @@ from cvlnet.metrics import Interval
 from cvlnet.report.tables import percent
 from cvlnet.resampling import Redraws
 from cvlnet.town.config import Nuisances
+from cvlnet.town.light import BARE_FLIGHTS_SHARE
+from cvlnet.town.overhead import COARSE_SHARE, OBLIQUE_SHARE, TEXT_SHARE
 from cvlnet.town.synthesize import synthesize
 from measure import kept, print_results, run, slug
 
 RADII_M = (5.0, 10.0)
 USUAL = Nuisances()
+IN_EVERY_FLIGHT = {
+    "rig": 1.0,
+    "contrast": 1.0,
+    "windscreen": 1.0,
+    "leafless": 1 / BARE_FLIGHTS_SHARE,
+    "oblique": 1 / OBLIQUE_SHARE,
+    "coarse": 1 / COARSE_SHARE,
+    "seams": 1.0,
+    "overhead_text": 1 / TEXT_SHARE,
+}
 OFF_BY_DEFAULT = {
     "another car and camera": "rig",
     "tone curves, exposure that follows the light": "contrast",
     "bonnet, wiper, dirt, reflections": "windscreen",
-    "bare trees in one of the views": "leafless",
-    "flights that look aslant": "oblique",
+    "bare trees in the images": "leafless",
+    "images taken aslant": "oblique",
     "images of half the resolution": "coarse",
     "strips that differ in light": "seams",
-    "the owner's name across the image": "overhead_text",
+    "the owner's name across the images": "overhead_text",
 }
 CONDITIONS: dict[str, Nuisances] = {
     "as usual": USUAL,
@@ -48,8 +60,8 @@ CONDITIONS: dict[str, Nuisances] = {
     "light of the image, twice": replace(USUAL, overhead_light=2.0),
     "shadows in both, twice": replace(USUAL, camera_shadows=2.0, overhead_shadows=2.0),
     "parked cars and alterations, twice": replace(USUAL, parked_changes=2.0, alterations=2.0),
-    **{name: replace(USUAL, **{option: 1.0}) for name, option in OFF_BY_DEFAULT.items()},
-    "these eight together": replace(USUAL, **dict.fromkeys(OFF_BY_DEFAULT.values(), 1.0)),
+    **{name: replace(USUAL, **{option: IN_EVERY_FLIGHT[option]}) for name, option in OFF_BY_DEFAULT.items()},
+    "these eight together": replace(USUAL, **IN_EVERY_FLIGHT),
 }
 
 

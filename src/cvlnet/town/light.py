@@ -17,6 +17,8 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Rgb = tuple[float, float, float]
 
+BARE_FLIGHTS_SHARE, BARE_DRIVES_SHARE = 0.3, 0.12  # in which trees stand without leaves
+
 
 @dataclass(frozen=True)
 class Light:
@@ -76,7 +78,7 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
         haze_m=3500.0 / (1.0 + strength * rng.uniform(0.0, 3.0)),
         leaf_tint=NEUTRAL_TINT,
         grass_tint=NEUTRAL_TINT,
-        leafless=_leafless(rng, leafless, 0.12),
+        leafless=_leafless(rng, leafless, BARE_DRIVES_SHARE),
         seed=int(rng.integers(2**31)),
     )
 
@@ -100,7 +102,7 @@ def flight_light(
         haze_m=1e9,
         leaf_tint=_rgb(np.exp(spring * np.array([0.22, 0.11, -0.1]))),
         grass_tint=_rgb(np.exp(dry * np.array([0.15, 0.05, 0.0]))),
-        leafless=_leafless(rng, leafless, 0.3),
+        leafless=_leafless(rng, leafless, BARE_FLIGHTS_SHARE),
         seed=int(rng.integers(2**31)),
     )
 

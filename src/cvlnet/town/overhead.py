@@ -64,10 +64,11 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
     count = int(rng.integers(1, 4)) if cols * cell_m > 300 else 1
     edges = [0, *sorted(int(cols * (k + rng.uniform(-0.2, 0.2)) / count) for k in range(1, count)), cols]
     strips = []
-    slant = OBLIQUE if rng.random() < OBLIQUE_SHARE * nuisances.oblique else UPRIGHT
+    aslant = rng.random() < OBLIQUE_SHARE * nuisances.oblique
+    slant = OBLIQUE if aslant else UPRIGHT
     for first, stop in pairwise(edges):
         east_m, north_m = rng.normal(0.0, MISREGISTRATION_M / np.sqrt(2), 2) * nuisances.misregistration
-        lean = rng.uniform(-slant, slant, 2) * min(max(nuisances.misregistration, nuisances.oblique), 2.0)
+        lean = rng.uniform(-slant, slant, 2) * min(max(nuisances.misregistration, float(aslant)), 2.0)
         light, tint = 0.05 * nuisances.overhead_light * rng.uniform(-1, 1), rng.normal(0.0, 0.02, 3)
         gain = 1.0 + light + nuisances.seams * (rng.normal(0.0, 0.06) + tint)
         strips.append(Strip(first, stop, (float(east_m), float(north_m)), (float(lean[0]), float(lean[1])), gain))
