@@ -1,9 +1,10 @@
 """Choices of the model and of its training, compared under equal time on towns that no training sees.
 
-Each variant of a table gets as many steps as fit ``--minutes``, by the time that its own steps take here. It starts
-from ImageNet, or from ``--init``: of these weights every variant takes what fits it. Backbones need the first, and half
-an hour to show anything; the other tables go on from what the best of them has learned. The first row of every table is
-the same, and is trained once. What is finished in the folder is not done again.
+The first row of every table is the same, and is trained once, for as many steps as fit ``--minutes`` here. Each variant
+takes as long as it, by how its steps and the first row's compare when taken by turns. It starts from ImageNet, or from
+``--init``: of these weights every variant takes what fits it. Backbones need the first, and half an hour to show
+anything; the other tables go on from what the best of them has learned. What is finished in the folder is not done
+again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.model.build import build_model
 from cvlnet.report.tables import Table
 from cvlnet.trainer import Trainer
-from measure import kept, run, seconds_each
+from measure import kept, relative_s, run, seconds_each, slug
 from samples import random_batch
 
 BASE = TrainConfig(
@@ -50,7 +51,10 @@ class Choice:
     @property
     def is_base(self) -> bool:
         """Nothing differs."""
-        return replace(self, name="") == Choice("")
+        return replace(self, name="") == BASE_ROW
+
+
+BASE_ROW = Choice("")
 
 
 def model(name: str, **changes: object) -> Choice:
@@ -108,24 +112,34 @@ TABLES: dict[str, tuple[Choice, ...]] = {
 }
 
 
-def step_s(choice: Choice) -> float:
-    """Seconds that a step takes, on a batch in memory."""
-    net = build_model(choice.model)
+def step_of(choice: Choice) -> Callable[[], object]:
+    """A step of a choice's training, on a batch in memory."""
+    with choice.altered():
+        net = build_model(choice.model)
     trainer = Trainer(net, choice.training)
     batch = random_batch(choice.model, net.tile_grid.rows, choice.training.batch_size, choice.training.frames)
-    return seconds_each(partial(trainer.update, batch), for_s=15.0)
+
+    def step() -> None:
+        with choice.altered():
+            trainer.update(batch)
+
+    return step
+
+
+def steps_for(choice: Choice, out: Path, minutes: float) -> int:
+    """How many steps of a choice's training take as long as the base's; the base's take these minutes."""
+    base_steps = kept(out / "base" / "steps.json", lambda: round(60 * minutes / seconds_each(step_of(BASE_ROW))))
+    return base_steps if choice.is_base else max(round(base_steps / relative_s(step_of(choice), step_of(BASE_ROW))), 1)
 
 
 def row(table: str, choice: Choice, setting: Setting, minutes: float) -> Table:
     """A choice, trained for the time and evaluated; a later call takes as many steps as the first one measured."""
-    name = "base" if choice.is_base else f"{table}/{choice.name.replace(' ', '-').replace(',', '')}"
-    folder = setting.out / name
+    folder = setting.out / ("base" if choice.is_base else f"{table}/{slug(choice.name)}")
+    steps = kept(folder / "steps.json", partial(steps_for, choice, setting.out, minutes))
+    trained = replace(choice.training, steps=steps, validate_every=steps)
+    variant = Variant("variant", choice.model, trained, (trained.frames,))
     with choice.altered():
-        steps = kept(folder / "steps.json", lambda: max(round(60 * minutes / step_s(choice)), 1))
-        trained = replace(choice.training, steps=steps, validate_every=steps)
-        found = write_table(
-            "table", [Variant("variant", choice.model, trained, (trained.frames,))], replace(setting, out=folder)
-        )
+        found = write_table("table", [variant], replace(setting, out=folder))
     return replace(found, rows=tuple((f"{choice.name}, {steps} steps", *cells[2:]) for cells in found.rows))
 
 

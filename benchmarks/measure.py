@@ -34,6 +34,18 @@ def seconds_each(run: Callable[[], object], *, for_s: float = 3.0, at_least: int
     return median(times)
 
 
+def relative_s(run: Callable[[], object], baseline: Callable[[], object], *, pairs: int = 5) -> float:
+    """How many times as long as the baseline a call takes: median over pairs of calls, the first not counted."""
+    ratios = []
+    for _ in range(pairs + 1):
+        start = perf_counter()
+        run()
+        between = perf_counter()
+        baseline()
+        ratios.append((between - start) / (perf_counter() - between))
+    return median(ratios[1:])
+
+
 def in_own_process(measure: Callable[..., Result], *args: object) -> tuple[Result, float]:
     """The result of a call in a fresh process, and that process' peak memory in MiB."""
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
