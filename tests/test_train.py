@@ -116,11 +116,20 @@ def test_a_batch_that_is_encoded_in_parts_teaches_the_same(run, tmp_path):
         assert in_parts == pytest.approx(whole, rel=1e-4)
 
 
-def test_one_batch_can_be_learned_by_heart_in_bfloat16(run, device):
+def test_one_batch_can_be_learned_by_heart_in_bfloat16(run, device, monkeypatch):
+    monkeypatch.setattr("cvlnet.trainer.computes_bfloat16", lambda device: True)
     config = replace(CONFIG, steps=30, learning_rate=3e-3, validate_every=30, photometric=0.0, amp=True)
     train(MODEL, config, replace(run, overfit_batch=True, device=device))
     values = [line["retrieval"] + line["displacement"] for line in losses_of(run)]
     assert values[-1] < 0.6 * values[0]
+
+
+def test_where_bfloat16_would_be_emulated_a_training_is_in_float32(run, tmp_path, monkeypatch):
+    train(MODEL, replace(CONFIG, steps=2), run)
+    monkeypatch.setattr("cvlnet.trainer.computes_bfloat16", lambda device: False)
+    asked = replace(run, out=tmp_path / "asked")
+    train(MODEL, replace(CONFIG, steps=2, amp=True), asked)
+    assert losses_of(asked) == losses_of(run)
 
 
 def test_the_first_losses_are_the_same_on_every_device(run, tmp_path, device):

@@ -146,7 +146,7 @@ class TrainConfig:
         rotate_world: Clip and tile are turned together by any angle.
         mirror_world: Clip and tile of every other batch are mirrored, on average.
         photometric: Strength of the changes of light and colour.
-        amp: Compute in bfloat16 where that is safe.
+        amp: Compute in bfloat16 where that is safe, on a device that has it; on others in float32.
         encode_at_once: So many samples of a batch are encoded at a time, and once more for their gradients, so that
             memory does not grow with the batch; 0 encodes all at once.
         average_decay: Of the running average of the weights, which is what validates and is kept as the best.

@@ -21,6 +21,7 @@ from cvlnet.data.samples import Batch, LabelShares
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.match import match
+from cvlnet.model.network import computes_bfloat16
 from cvlnet.parallel import World
 from cvlnet.photometric import vary
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
@@ -121,7 +122,7 @@ class Trainer:
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         """Of all processes' samples: each has encoded its own, and computes the same loss of all."""
         device = self.model.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.amp):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.amp and computes_bfloat16(device)):
             own: Encoded = self._encoder(batch.clip.to(device), batch.tiles.to(device))
             of_all = {name: self.world.gather(tensor) for name, tensor in own._asdict().items() if name != "sharpness"}
             encoded = own._replace(**of_all)

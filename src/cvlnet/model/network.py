@@ -23,6 +23,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is a device's own; where it is emulated it is many times slower than float32."""
+    match device.type:
+        case "cpu":
+            return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        case "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return True
+
+
 def in_its_precision(encode: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
     """A method of a network that computes in the network's precision; in float32 autocast stays as it is."""
 
