@@ -153,7 +153,7 @@ def localize(
         region: Keep the encoded map in this .safetensors file, and take it from there the next time.
         out: Write answer.json, answer.geojson and answer.png into this folder.
         device: cpu or cuda.
-        precision: In which the network encodes; bfloat16 is faster where the processor has it.
+        precision: In which the network encodes. A device that has bfloat16 is faster in it; others take float32.
 
     """
     from cvlnet.checkpoint import shipped_weights
@@ -213,7 +213,7 @@ def evaluate(
         workers: Processes that read pictures.
         published_decoding: Tell beside the true figures those by the offsets that the published code would give.
         device: cpu or cuda.
-        precision: In which the network encodes; bfloat16 is faster where the processor has it.
+        precision: In which the network encodes. A device that has bfloat16 is faster in it; others take float32.
 
     """
     from cvlnet.checkpoint import shipped_weights

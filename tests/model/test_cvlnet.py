@@ -47,14 +47,18 @@ def test_map_features_lie_where_the_grid_says(config):
     assert (middle_m - center_m).norm() < model.map_grid.cell_m
 
 
-def test_bfloat16_says_nearly_the_same(make_clip):
+def test_bfloat16_says_nearly_the_same_and_is_taken_only_where_the_device_has_it(make_clip, monkeypatch):
     torch.manual_seed(0)
     model = build_model(SMALL).eval()
     tiles = torch.randint(0, 256, (2, 3, *2 * [model.tile_grid.rows]), dtype=torch.uint8)
     with torch.no_grad():
         exact = model(make_clip([0.1, 2.0]), tiles).scores
         model.precision = "bfloat16"
+        monkeypatch.setattr("cvlnet.model.network.computes_bfloat16", lambda device: False)
+        elsewhere = model(make_clip([0.1, 2.0]), tiles).scores
+        monkeypatch.setattr("cvlnet.model.network.computes_bfloat16", lambda device: True)
         rounded = model(make_clip([0.1, 2.0]), tiles).scores
+    assert torch.equal(elsewhere, exact)
     assert rounded.dtype == torch.float32
     assert not torch.equal(rounded, exact)
     torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0)

@@ -87,7 +87,8 @@ def test_pictures_of_two_cameras_are_of_one_moment(tiny_town, weights):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("labels", [False, True])
-def test_labels_are_shown_if_the_network_has_learned_them(small_data, weights, labels, precision):
+def test_labels_are_shown_if_the_network_has_learned_them(small_data, weights, labels, precision, monkeypatch):
+    monkeypatch.setattr("cvlnet.model.network.computes_bfloat16", lambda device: True)
     model, _ = load_model(weights, precision)
     spec = ClipSpec(model.image_spec, frames=1)
     predictions = predict(model, small_data, spec)

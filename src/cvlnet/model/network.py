@@ -34,11 +34,14 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def in_its_precision(encode: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A method of a network that computes in the network's precision; in float32 autocast stays as it is."""
+    """A method of a network that computes in the network's precision; in float32 autocast stays as it is.
+
+    On a device without bfloat16 of its own that is float32, too.
+    """
 
     @wraps(encode)
     def encode_so(network: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        rounded = network.precision == "bfloat16"
+        rounded = network.precision == "bfloat16" and computes_bfloat16(network.device)
         with torch.autocast(network.device.type, torch.bfloat16) if rounded else nullcontext():
             return encode(network, *args, **kwargs)
 
