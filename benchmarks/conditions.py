@@ -58,7 +58,7 @@ CONDITIONS: dict[str, Nuisances] = {
     "season: leaves, grass, fields, twice": replace(USUAL, season=2.0),
     "light of the frames, twice": replace(USUAL, camera_light=2.0, exposure=2.0),
     "light of the image, twice": replace(USUAL, overhead_light=2.0),
-    "shadows in both, twice": replace(USUAL, camera_shadows=2.0, overhead_shadows=2.0),
+    "no shadows in either": replace(USUAL, camera_shadows=0.0, overhead_shadows=0.0),
     "parked cars and alterations, twice": replace(USUAL, parked_changes=2.0, alterations=2.0),
     **{name: replace(USUAL, **{option: IN_EVERY_FLIGHT[option]}) for name, option in OFF_BY_DEFAULT.items()},
     "these eight together": replace(USUAL, **IN_EVERY_FLIGHT),

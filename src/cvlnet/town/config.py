@@ -21,13 +21,13 @@ class Nuisances:
         alterations: Sheds, containers, repainted or worn markings, cut trees.
         misregistration: Of the overhead image, about 1.5 m, constant in each flight strip.
         overhead_light: Sun, haze and colour cast of the overhead image.
-        overhead_shadows: Shadows in the overhead image.
+        overhead_shadows: Shadows in the overhead image; whole at 1.
         season: Leaves, grass and fields in the overhead image.
         overhead_blur: Blur of the overhead image.
         overhead_noise: Noise of the overhead image.
         overhead_jpeg: Compression of the overhead image.
         camera_light: Sun, sky, colour and wetness of the road in the frames.
-        camera_shadows: Shadows in the frames.
+        camera_shadows: Shadows in the frames; whole at 1.
         exposure: Over- and underexposure of the frames.
         motion_blur: Of the frames.
         camera_noise: Noise of the frames.
