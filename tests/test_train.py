@@ -11,7 +11,7 @@ from cvlnet.data.samples import Draw
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
 from cvlnet.train import BEST, LAST, Run, train, training_samples
-from cvlnet.trainer import turned_xy_m
+from cvlnet.trainer import Trainer, turned_xy_m
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
 CONFIG = TrainConfig(
@@ -59,6 +59,26 @@ def test_a_resumed_training_has_the_same_losses_and_weights(run, tmp_path, monke
     whole, resumed = (load_tensors(r.out / LAST)[0] for r in (run, broken))
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_interruption_costs_no_more_than_the_time_between_two_savings(run, tmp_path, monkeypatch):
+    train(MODEL, CONFIG, run)
+    broken = replace(run, out=tmp_path / "broken")
+    update = Trainer.update
+
+    def interrupt(trainer, batch):
+        if trainer.step == 3:
+            raise KeyboardInterrupt
+        return update(trainer, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cvlnet.train.SAVE_EVERY_S", 0.0)
+        patch.setattr(Trainer, "update", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(MODEL, CONFIG, broken)
+    assert load_tensors(broken.out / LAST)[1].step == 3
+    train(MODEL, CONFIG, broken)
+    assert losses_of(broken) == losses_of(run)
 
 
 def test_whole_weights_need_no_others_to_start_from(run, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from hashlib import sha256
 from itertools import islice
 from math import radians
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from cvlnet.parallel import World, joined_world, own_device
 from cvlnet.trainer import Trainer
 
 LAST, BEST = "last.safetensors", "best.safetensors"
+SAVE_EVERY_S = 120.0  # what an interruption costs at most, besides a validation
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
     progress = tqdm(
         total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not world.is_first
     )
+    saved_at_s = perf_counter()
     for batch in batches(samples, config, run, trainer.step, world):
         terms = trainer.update(batch)
         if journal is None:
@@ -105,15 +108,17 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
         progress.update()
         progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
         journal.write(trainer.step, terms)
-        if trainer.step % config.validate_every == 0 or trainer.step == config.steps:
+        validates = trainer.step % config.validate_every == 0 or trainer.step == config.steps
+        if validates:
             figures = {} if run.overfit_batch else validate(trainer, run)
             journal.write(trainer.step, figures)
             if figures and figures["score"] >= best.get("score", -math.inf):
                 best = figures
                 save_tensors(run.out / BEST, trainer.average, replace(provenance, step=trainer.step, figures=best))
-            save_tensors(
-                run.out / LAST, trainer.tensors(), replace(provenance, step=trainer.step, figures=best or None)
-            )
+        if validates or perf_counter() - saved_at_s > SAVE_EVERY_S:
+            reached = replace(provenance, step=trainer.step, figures=best or None)
+            save_tensors(run.out / LAST, trainer.tensors(), reached)
+            saved_at_s = perf_counter()
     progress.close()
     return best
 
