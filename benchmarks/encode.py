@@ -6,7 +6,7 @@ import torch
 
 from cvlnet.config import Precision
 from cvlnet.model.build import build_model
-from measure import in_own_process, print_results, seconds_each
+from measure import device_option, in_own_process, print_results, run, seconds_each
 from published import published_network
 from samples import CONFIGURATIONS, FRAMES, random_clips
 
@@ -20,28 +20,29 @@ WAYS: tuple[tuple[str, Precision], ...] = (
 )
 
 
-def measure(name: str, precision: Precision, frames: int) -> float:
+def measure(name: str, precision: Precision, frames: int, device: torch.device) -> float:
     """Seconds a clip."""
     config = CONFIGURATIONS["VGG16 (paper)" if name == PUBLISHED else name]
     model = published_network(frames) if name == PUBLISHED else build_model(config)
-    model.eval().precision = precision
-    clip = random_clips(config, clips=1, frames=frames)
+    model.to(device).eval().precision = precision
+    clip = random_clips(config, clips=1, frames=frames).to(device)
     with torch.inference_mode():
         return seconds_each(lambda: model.encode_clip(clip))
 
 
 def main() -> None:
+    device = device_option(__doc__)
     rows = []
     for frames in (1, FRAMES):
         published_s: float | None = None
         for name, precision in WAYS:
-            seconds, peak_mib = in_own_process(measure, name, precision, frames)
+            seconds, peak_mib = in_own_process(measure, name, precision, frames, device)
             published_s = published_s or seconds
             ratio = f"{published_s / seconds:.1f}"
-            rows.append((name, precision, f"{frames}", f"{1e3 * seconds:.0f}", ratio, f"{peak_mib:.0f}"))
+            rows.append((name, precision, f"{frames}", f"{1e3 * seconds:.1f}", ratio, f"{peak_mib:.0f}"))
     header = ("network", "precision", "frames", "ms a clip", "times faster", "peak MiB")
     print_results("Encoding a query", header, rows)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

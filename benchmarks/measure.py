@@ -1,7 +1,11 @@
-"""How benchmarks measure and print: median times, peak memory of a process of its own, Markdown with the machine."""
+"""How benchmarks measure and print: median times, peak memory of a process of its own, Markdown with the machine.
+
+Where a process computes on a GPU its times are until the GPU is done, and its peak memory is the GPU's.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -17,6 +21,7 @@ from typing import TypeVar
 
 import torch
 
+from cvlnet.device import named_device
 from cvlnet.errors import InputError
 from cvlnet.files import written_whole
 
@@ -26,10 +31,12 @@ Result = TypeVar("Result")
 def seconds_each(run: Callable[[], object], *, for_s: float = 3.0, at_least: int = 3) -> float:
     """Median time of a call, after one that is not counted, over about ``for_s`` seconds."""
     run()
+    _finish()
     times: list[float] = []
     while sum(times) < for_s or len(times) < at_least:
         start = perf_counter()
         run()
+        _finish()
         times.append(perf_counter() - start)
     return median(times)
 
@@ -44,6 +51,17 @@ def relative_s(run: Callable[[], object], baseline: Callable[[], object], *, pai
         baseline()
         ratios.append((between - start) / (perf_counter() - between))
     return median(ratios[1:])
+
+
+def _on_gpu() -> bool:
+    """Whether this process computes on a GPU."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def _finish() -> None:
+    """Wait for the GPU, if one is in use."""
+    if _on_gpu():
+        torch.cuda.synchronize()
 
 
 def in_own_process(measure: Callable[..., Result], *args: object) -> tuple[Result, float]:
@@ -76,6 +94,13 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(2)
 
 
+def device_option(description: str | None) -> torch.device:
+    """The device that the command line names, which takes nothing else. Raises InputError if there is none."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, cuda:1 (%(default)s)")
+    return named_device(parser.parse_args().device)
+
+
 def print_results(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A section of Markdown: the table, and below it the command and the machine."""
     print(f"## {title}\n\n{table(header, rows)}\n")
@@ -99,8 +124,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def machine() -> str:
     """Processor, cores, and versions."""
+    gpu = f"{torch.cuda.get_device_name()}; " if _on_gpu() else ""
     return (
-        f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{gpu}{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads"
     )
 
@@ -114,5 +140,7 @@ def _processor() -> str:
 
 def _with_peak_mib(measure: Callable[..., Result], *args: object) -> tuple[Result, float]:
     result = measure(*args)
+    if _on_gpu():
+        return result, torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return result, peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -41,11 +41,11 @@ def match_by_convolution(clip: ClipFeatures, tiles: MapFeatures) -> Tensor:
 class PublishedTraining:
     """The published training step on a batch that lies in memory."""
 
-    def __init__(self, samples: int, frames: int = FRAMES) -> None:
+    def __init__(self, samples: int, device: torch.device, frames: int = FRAMES) -> None:
         config = ModelConfig.paper()
-        self.network = published_network(frames).train()
-        self.clip: Clip = random_clips(config, samples, frames)
-        self.tiles = random_tiles(self.network.tile_grid.rows, samples)
+        self.network = published_network(frames).to(device).train()
+        self.clip: Clip = random_clips(config, samples, frames).to(device)
+        self.tiles = random_tiles(self.network.tile_grid.rows, samples).to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
 
     def step(self) -> float:
@@ -54,7 +54,7 @@ class PublishedTraining:
             scores = match_by_convolution(self.network.encode_clip(self.clip), self.network.encode_map(self.tiles))
             distance = 2 - 2 * scores.flatten(-2).amax(dim=-1)
             positive = distance.diagonal()
-            negatives = ~torch.eye(len(distance), dtype=torch.bool)
+            negatives = ~torch.eye(len(distance), dtype=torch.bool, device=distance.device)
             of_tiles = functional.softplus(MARGIN_SCALE * (positive.unsqueeze(1) - distance))[negatives].mean()
             of_clips = functional.softplus(MARGIN_SCALE * (positive.unsqueeze(0) - distance))[negatives].mean()
             loss = (of_tiles + of_clips) / 2

@@ -18,7 +18,7 @@ from cvlnet.config import TrainConfig
 from cvlnet.model import backbone
 from cvlnet.model.build import build_model
 from cvlnet.trainer import Trainer
-from measure import in_own_process, print_results, seconds_each
+from measure import device_option, in_own_process, print_results, run, seconds_each
 from published import PublishedTraining
 from samples import CONFIGURATIONS, FRAMES, random_batch
 
@@ -46,10 +46,10 @@ WAYS = {
 }
 
 
-def measure(way: Way) -> float:
+def measure(way: Way, device: torch.device) -> float:
     """Seconds a step."""
     config = CONFIGURATIONS[way.network]
-    model = build_model(config)
+    model = build_model(config).to(device)
     training = TrainConfig(batch_size=way.samples, neighbours=0, frames=FRAMES, amp=way.amp, encode_at_once=way.at_once)
     trainer = Trainer(model, training)
     batch = random_batch(config, model.tile_grid.rows, way.samples)
@@ -57,9 +57,9 @@ def measure(way: Way) -> float:
         return seconds_each(lambda: trainer.update(batch), at_least=1)
 
 
-def measure_published(samples: int) -> float:
+def measure_published(samples: int, device: torch.device) -> float:
     """Seconds a step of the published training."""
-    return seconds_each(PublishedTraining(samples).step, at_least=1)
+    return seconds_each(PublishedTraining(samples, device).step, at_least=1)
 
 
 def plain_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int = 0) -> Tensor:
@@ -69,12 +69,12 @@ def plain_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int,
 
 
 def main() -> None:
-    torch.manual_seed(0)
-    published_s, peak_mib = in_own_process(measure_published, PUBLISHED_SAMPLES)
+    device = device_option(__doc__)
+    published_s, peak_mib = in_own_process(measure_published, PUBLISHED_SAMPLES, device)
     published_rate = PUBLISHED_SAMPLES / published_s
     rows = [_row("published", PUBLISHED_SAMPLES, published_s, published_rate, peak_mib)]
     for name, way in WAYS.items():
-        seconds, peak_mib = in_own_process(measure, way)
+        seconds, peak_mib = in_own_process(measure, way, device)
         rows.append(_row(name, way.samples, seconds, published_rate, peak_mib))
     header = ("network", "batch", "s a step", "samples/s", "times faster", "peak MiB")
     print_results(f"Training, clips of {FRAMES} frames", header, rows)
@@ -82,8 +82,8 @@ def main() -> None:
 
 def _row(name: str, samples: int, seconds: float, published_rate: float, peak_mib: float) -> tuple[str, ...]:
     rate = samples / seconds
-    return (name, f"{samples}", f"{seconds:.1f}", f"{rate:.2f}", f"{rate / published_rate:.1f}", f"{peak_mib:.0f}")
+    return (name, f"{samples}", f"{seconds:.2f}", f"{rate:.2f}", f"{rate / published_rate:.1f}", f"{peak_mib:.0f}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,6 +19,13 @@ def test_the_generator_decides():
     assert not torch.equal(once, other)
 
 
+def test_it_computes_where_the_images_lie(device):
+    x = images().to(device)
+    varied = vary(x, 1.0, torch.Generator(device).manual_seed(1))
+    assert varied.device == x.device
+    assert not torch.equal(varied, x)
+
+
 def test_samples_vary_apart_and_frames_together():
     flat = torch.full((2, 3, 3, 16, 16), 128, dtype=torch.uint8)
     varied = vary(flat, 1.0, torch.Generator().manual_seed(3)).float().mean(dim=(-1, -2))

@@ -14,7 +14,7 @@ def vary(
     """Images as another sensor would have taken them on another day; the frames of one sample are varied alike.
 
     Channel mixing, gamma, gain, offset and contrast, uneven light, blur or sharpening, and noise. Strength 0 returns
-    the images as they are.
+    the images as they are. The generator is of the images' device.
     """
     if strength == 0:
         return images
@@ -28,7 +28,11 @@ Images = Float[Tensor, "n frames 3 height width"]
 
 
 def _normal(x: Tensor, shape: tuple[int, ...], generator: Generator) -> Tensor:
-    return torch.randn(shape, generator=generator).to(x.device)
+    return torch.randn(shape, generator=generator, device=x.device)
+
+
+def _uniform(x: Tensor, generator: Generator) -> Tensor:
+    return torch.rand((x.shape[0], 1, 1, 1, 1), generator=generator, device=x.device)
 
 
 def _mix_channels(x: Images, strength: float, generator: Generator) -> Images:
@@ -59,12 +63,12 @@ def _light_unevenly(x: Images, strength: float, generator: Generator) -> Images:
 
 def _focus(x: Images, strength: float, generator: Generator) -> Images:
     """Other optics and processing: the finest detail is lost, or up to two and a half times as strong."""
-    detail = strength * (2.5 * torch.rand((x.shape[0], 1, 1, 1, 1), generator=generator).to(x.device) - 1)
+    detail = strength * (2.5 * _uniform(x, generator) - 1)
     smooth = functional.avg_pool2d(x.flatten(0, 1), 3, stride=1, padding=1, count_include_pad=False)
     return x + detail.clamp(min=-1) * (x - smooth.view_as(x))
 
 
 def _add_noise(x: Images, strength: float, generator: Generator) -> Images:
     """Sensor noise of a random strength."""
-    sigma = 0.03 * strength * torch.rand((x.shape[0], 1, 1, 1, 1), generator=generator).to(x.device)
+    sigma = 0.03 * strength * _uniform(x, generator)
     return x + sigma * _normal(x, tuple(x.shape), generator)

@@ -110,7 +110,7 @@ class Trainer:
             layer.eval()  # keeps the statistics of batch normalisation
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
-        terms = self._losses(_varied(batch, self.step, self.config, self.world))
+        terms = self._losses(_varied(batch.to(self.model.device), self.step, self.config, self.world))
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
@@ -123,21 +123,19 @@ class Trainer:
         """Of all processes' samples: each has encoded its own, and computes the same loss of all."""
         device = self.model.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.config.amp and computes_bfloat16(device)):
-            own: Encoded = self._encoder(batch.clip.to(device), batch.tiles.to(device))
+            own: Encoded = self._encoder(batch.clip, batch.tiles)
             of_all = {name: self.world.gather(tensor) for name, tensor in own._asdict().items() if name != "sharpness"}
             encoded = own._replace(**of_all)
             return batch_losses(self.model, encoded, self._truth(batch), self.config)
 
     def _truth(self, batch: Batch) -> Truth:
         """Of all processes' samples."""
-        device, gather = self.model.device, self.world.gather
-        offset_m, latlon_deg, crop_from_world = (
-            gather(tensor.to(device)) for tensor in (batch.offset_m, batch.latlon_deg, batch.crop_from_world)
-        )
+        gather = self.world.gather
+        offset_m, latlon_deg, crop_from_world = map(gather, (batch.offset_m, batch.latlon_deg, batch.crop_from_world))
         labels = None
         if self.world.all(batch.labels is not None):
             assert batch.labels is not None
-            labels = LabelShares(gather(batch.labels.tile.to(device)), gather(batch.labels.clip.to(device)))
+            labels = LabelShares(gather(batch.labels.tile), gather(batch.labels.clip))
         return Truth(offset_m, turned_xy_m(latlon_deg, crop_from_world), crop_from_world, labels)
 
     def _update_average(self) -> None:
@@ -235,7 +233,8 @@ def _varied(batch: Batch, step: int, config: TrainConfig, world: World) -> Batch
     images: list[Tensor] = []
     tiles: list[Tensor] = []
     for place in range(config.batch_size)[world.part(config.batch_size)]:
-        generator = torch.Generator().manual_seed((config.seed * 1_000_003 + step) * config.batch_size + place)
+        seed = (config.seed * 1_000_003 + step) * config.batch_size + place
+        generator = torch.Generator(batch.tiles.device).manual_seed(seed)
         sample = len(images)
         images.append(vary(batch.clip.images[sample : sample + 1], config.photometric, generator))
         tiles.append(vary(batch.tiles[sample : sample + 1].unsqueeze(1), config.photometric, generator))

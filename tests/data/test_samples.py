@@ -243,3 +243,24 @@ def test_labels_are_stacked_only_if_all_samples_have_them(tiny_town: Path, root:
     assert labels is not None
     assert labels.tile.shape[:2] == (2, 8)
     assert collate([town[0], other[0]]).labels is None
+
+
+def test_all_tensors_of_a_batch_go_to_a_device(tiny_town: Path) -> None:
+    grid = Grid(64, 64, 0.5)
+    split = read_split(tiny_town, "train")
+    batch = collate([ClipTileSamples(split, read_recordings(split), SPEC, GRID, label_grids=(grid, grid))[0]])
+    moved = batch.to(torch.device("meta"))
+    assert moved.labels is not None
+    tensors = (
+        moved.clip.images,
+        moved.clip.camera.focal_px,
+        moved.clip.ground_from_cam.rotation,
+        moved.tiles,
+        moved.offset_m,
+        moved.latlon_deg,
+        moved.crop_from_world,
+        moved.labels.tile,
+        moved.labels.clip,
+    )
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert moved.query_ids == batch.query_ids

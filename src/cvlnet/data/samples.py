@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from math import pi
 from typing import NamedTuple
 
@@ -70,6 +70,10 @@ class LabelShares:
     tile: UInt8[Tensor, "*batch labels tile_rows tile_cols"]
     clip: UInt8[Tensor, "*batch labels clip_rows clip_cols"]
 
+    def to(self, device: torch.device) -> LabelShares:
+        """The same shares on another device."""
+        return LabelShares(self.tile.to(device), self.clip.to(device))
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -101,6 +105,18 @@ class Batch:
     query_ids: tuple[str, ...]
     tile_ids: tuple[str, ...]
     labels: LabelShares | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return replace(
+            self,
+            clip=self.clip.to(device),
+            tiles=self.tiles.to(device),
+            offset_m=self.offset_m.to(device),
+            latlon_deg=self.latlon_deg.to(device),
+            crop_from_world=self.crop_from_world.to(device),
+            labels=None if self.labels is None else self.labels.to(device),
+        )
 
 
 class ClipTileSamples(Dataset[Sample]):
