@@ -1,24 +1,32 @@
-"""Other ways to build the network, for the comparison in design.py: they stand here, not in the package."""
+"""Other ways to build and train the network, for the comparison in design.py: they stand here, not in the package."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import radians
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from cvlnet.config import ModelConfig
+from cvlnet import trainer
+from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.data.clips import turned
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
+from cvlnet.losses import bilinear_target
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import PaperEncoder, Pyramid
+from cvlnet.model.match import match
 from cvlnet.model.project import ProjectedFrames, project_to_ground
 from cvlnet.model.projections import FeatureProjection
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
+WRONG_HEADINGS_DEG = (-10.0, -5.0, 5.0, 10.0)
 NEAREST_M, FARTHEST_M, DEPTHS = 3.0, 80.0, 24
 
 
@@ -105,4 +113,36 @@ def learned_lift() -> Iterator[None]:
         return DepthProjection(config.channels, config.heights_m)
 
     with patch("cvlnet.model.build._projection", projection):
+        yield
+
+
+@contextmanager
+def heading_supervised() -> Iterator[None]:
+    """Trained, besides, to prefer at the true place the clip's own heading to wrong ones."""
+    batch_losses = trainer.batch_losses
+    of_step: list[list[ClipFeatures]] = []
+
+    def clip_features(model: CVLNet, clip: Clip) -> tuple[Tensor, Tensor]:
+        encoded = model.encode_frames(clip.images)
+        if model.training:
+            wrong = [turned(clip, radians(angle_deg)).ground_from_cam for angle_deg in WRONG_HEADINGS_DEG]
+            of_step.append([model.describe_clips(*model.fuse_frames(encoded, clip.camera, pose)) for pose in wrong])
+        return model.fuse_frames(encoded, clip.camera, clip.ground_from_cam)
+
+    def with_heading(
+        model: CVLNet, encoded: trainer.Encoded, truth: trainer.Truth, config: TrainConfig
+    ) -> dict[str, Tensor]:
+        maps = MapFeatures(encoded.tile_descriptor, encoded.tile_uncertainty, model.map_grid)
+        right = ClipFeatures(encoded.clip_descriptor, encoded.clip_weight, model.clip_grid)
+        of_headings = []
+        for clips in (right, *of_step.pop()):
+            volume = match(clips, maps)
+            own = (volume.scores * encoded.sharpness).diagonal().permute(2, 0, 1).flatten(-2)
+            of_headings.append((own * bilinear_target(truth.offset_m, volume.grid)).sum(dim=-1))
+        log_scores = torch.stack(of_headings, dim=-1)
+        first = torch.zeros(len(log_scores), dtype=torch.long, device=log_scores.device)
+        heading = functional.cross_entropy(log_scores, first)
+        return batch_losses(model, encoded, truth, config) | {"heading": heading}
+
+    with patch.object(CVLNet, "clip_features", clip_features), patch.object(trainer, "batch_losses", with_heading):
         yield

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from altered import learned_lift, one_encoder, standardised_images
+from altered import heading_supervised, learned_lift, one_encoder, standardised_images
 from backbones import BACKBONES, using
 from cvlnet.ablate import Setting, Variant, write_table
 from cvlnet.config import ModelConfig, TrainConfig
@@ -104,6 +104,7 @@ TABLES: dict[str, tuple[Choice, ...]] = {
         training("no change of colour", photometric=0.0),
         training("twice the change of colour", photometric=2.0),
         training("no average", average_decay=0.0),
+        Choice("heading supervised", altered=heading_supervised),
         training("heading exact", heading_error_deg=0.0),
         training("calibration errs", pitch_error_deg=1.0, height_error_m=0.2, focal_error_percent=5.0),
         training("world upright", rotate_world=False),
