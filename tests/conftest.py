@@ -17,7 +17,9 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from cvlnet.town.synthesize import write_dataset
 
     out = tmp_path_factory.mktemp("towns") / "tiny"
-    write_dataset(out, (TownConfig(seed=7, size_m=220.0, drives=3, frames_per_drive=12),), name="tiny", workers=1)
+    write_dataset(
+        out, (TownConfig(7, 220.0, drives=3, frames_per_drive=12, frame_width_px=621),), name="tiny", workers=1
+    )
     return out
 
 

@@ -58,9 +58,14 @@ def trained(town, folder, processes, *more, device="cpu"):
     return lines, load_tensors(out / LAST)[0]
 
 
+@pytest.fixture(scope="module")
+def by_one_process(tiny_town, tmp_path_factory):
+    return trained(tiny_town, tmp_path_factory.mktemp("alone"), 1)
+
+
 @pytest.mark.parametrize("in_parts", [[], ["--encode-at-once", 1]])
-def test_two_processes_learn_what_one_would(tiny_town, tmp_path, in_parts):
-    alone, weights = trained(tiny_town, tmp_path, 1)
+def test_two_processes_learn_what_one_would(tiny_town, by_one_process, tmp_path, in_parts):
+    alone, weights = by_one_process
     together, shared = trained(tiny_town, tmp_path, 2, *in_parts)
     assert [line["step"] for line in together] == [line["step"] for line in alone]
     for one, both in zip(alone, together, strict=True):
@@ -69,7 +74,7 @@ def test_two_processes_learn_what_one_would(tiny_town, tmp_path, in_parts):
     for name, tensor in weights.items():
         if name.startswith("model."):
             # Adam's first steps go by the sign of a gradient, be it ever so near zero: single weights may differ
-            assert float((shared[name] - tensor).double().abs().mean()) < 1e-5, name
+            assert float((shared[name] - tensor).double().abs().mean()) < 3e-5, name  # 3 steps go 1e-3
 
 
 def test_two_processes_in_parts_have_the_gradients_of_one(tiny_town, tmp_path):

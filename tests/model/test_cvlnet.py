@@ -86,7 +86,7 @@ VARIANTS = [
     replace(PLAIN, window_cells=0),
     replace(PLAIN, projection="polar", window_cells=0, uncertainty=False),
     replace(PLAIN, uncertainty=False),
-    replace(PAPER, heights_m=(0.0,), projection="images", clip_cells=16),
+    replace(PAPER, heights_m=(0.0,), projection="images", clip_cells=8),
 ]
 
 

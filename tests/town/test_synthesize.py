@@ -22,7 +22,7 @@ from cvlnet.town.groundtruth import label_grid
 from cvlnet.town.survey import nearest_tiles, query_tiles, survey
 from cvlnet.town.synthesize import share_out, write_dataset
 
-TOWN = TownConfig(seed=7, size_m=220.0, drives=3, frames_per_drive=12)  # as the shared fixture has it
+TOWN = TownConfig(7, 220.0, drives=3, frames_per_drive=12, frame_width_px=621)  # as the shared fixture has it
 
 
 @pytest.fixture
@@ -74,9 +74,9 @@ def test_pictures_are_the_calibration_s_and_tiles_are_what_the_data_set_says(tin
     assert (about["seed"], about["role"], about["preset"]) == (7, "train", "tiny")
     recording = next(iter(read_recordings(read_split(tiny_town, "train")).values()))
     camera = recording.cameras[2].camera
-    assert camera.width_px == 1242
+    assert camera.width_px == TOWN.frame_width_px
     for path in [*tiny_town.rglob("image_0?/data/*.png"), *tiny_town.rglob("satmap/**/*.png")]:
-        shape = (size_px, size_px, 3) if "satmap" in path.parts else (camera.height_px, 1242, 3)
+        shape = (size_px, size_px, 3) if "satmap" in path.parts else (camera.height_px, camera.width_px, 3)
         assert np.asarray(cv2.imread(str(path))).shape == shape
 
 
