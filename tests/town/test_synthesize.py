@@ -20,7 +20,7 @@ from cvlnet.geo import LocalFrame
 from cvlnet.town.config import Nuisances, TownConfig, preset_towns
 from cvlnet.town.groundtruth import label_grid
 from cvlnet.town.survey import nearest_tiles, query_tiles, survey
-from cvlnet.town.synthesize import share_out, write_dataset
+from cvlnet.town.synthesize import pictures_of, share_out, write_dataset
 
 TOWN = TownConfig(7, 220.0, drives=3, frames_per_drive=12, frame_width_px=621)  # as the shared fixture has it
 
@@ -151,6 +151,10 @@ def test_shares_hold_every_drive_and_every_map_once() -> None:
         assert sorted(s.index for s in shares if s.tiles) == list(range(count))
 
 
+def _driven_s(towns: tuple[TownConfig, ...]) -> float:
+    return sum(town.drives * town.frames_per_drive for town in towns) / 10.0
+
+
 def test_presets_keep_their_promises() -> None:
     for preset in ("tiny", "demo", "bench"):
         towns = preset_towns(preset, 200_000, Nuisances())
@@ -158,6 +162,9 @@ def test_presets_keep_their_promises() -> None:
         assert len({town.seed for town in towns}) == len(towns)
     assert sum(town.drives * (town.frames_per_drive - 9) for town in preset_towns("bench", 0, Nuisances())) >= 5000
     assert [town.seed for town in preset_towns("bench", 0, Nuisances(), count=2)] == [0, 1]
+    streets, routes = (preset_towns(preset, 0, Nuisances()) for preset in ("streets", "routes"))
+    assert _driven_s(routes) > 2.5 * _driven_s(streets)
+    assert sum(map(pictures_of, routes)) < 1.5 * sum(map(pictures_of, streets))
     with pytest.raises(ValueError, match="partly"):
         preset_towns("bench", 99_998, Nuisances())
 

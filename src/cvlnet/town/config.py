@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 Role = Literal["train", "validation", "test"]
-Preset = Literal["tiny", "demo", "bench", "streets"]
+Preset = Literal["tiny", "demo", "bench", "streets", "routes"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,10 @@ def preset_towns(
         "streets": (
             12,
             TownConfig(seed, 700.0, drives=8, frames_per_drive=240, frame_step=3, frame_width_px=621, cameras=(2,)),
+        ),
+        "routes": (
+            16,
+            TownConfig(seed, 700.0, drives=16, frames_per_drive=240, frame_step=6, frame_width_px=621, cameras=(2,)),
         ),
     }[preset]
     count = usual_count if count is None else count
