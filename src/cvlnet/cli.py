@@ -310,7 +310,7 @@ def synth(  # noqa: D417
         seed: Another seed, another town.
         preset: "tiny" takes seconds, "demo" about a minute; "bench" makes four towns of 1 km2 to measure on; "streets"
             makes twelve towns to train on, with 15 km of streets in small frames of one camera, and "routes" sixteen,
-            with 40 km and half as many frames a kilometre.
+            with 37 km and half as many frames a kilometre.
         towns: How many towns, instead of as many as the preset makes.
         workers: Processes that draw; as many as there are cores if it is not given.
         config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
