@@ -18,6 +18,7 @@ from cvlnet.data.labels import read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.town.config import Nuisances, TownConfig, preset_towns
+from cvlnet.town.drives import FRAMES_PER_S
 from cvlnet.town.groundtruth import label_grid
 from cvlnet.town.survey import nearest_tiles, query_tiles, survey
 from cvlnet.town.synthesize import pictures_of, share_out, write_dataset
@@ -152,7 +153,7 @@ def test_shares_hold_every_drive_and_every_map_once() -> None:
 
 
 def _driven_s(towns: tuple[TownConfig, ...]) -> float:
-    return sum(town.drives * town.frames_per_drive for town in towns) / 10.0
+    return sum(town.drives * town.frames_per_drive for town in towns) / FRAMES_PER_S
 
 
 def test_presets_keep_their_promises() -> None:
