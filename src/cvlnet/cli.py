@@ -5,6 +5,7 @@ Heavy modules are imported by the commands that need them, so that help is there
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ FramesOfClip = Parameter(validator=Number(gte=1, lte=16))
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run one command; what the user can mend is told in one line, with exit status 2."""
+    logging.basicConfig(format="cvlnet: %(levelname)s: %(message)s", level=logging.WARNING)
+    logging.addLevelName(logging.WARNING, "warning")
     sys.exit(run(sys.argv[1:] if tokens is None else tokens))
 
 

@@ -1,6 +1,12 @@
-"""The error for the user: one line that says what was wrong, where, and what to do."""
+"""What the user is told in one line: an error that ends the command, or a warning beside its answer.
 
+Both say where, what, and what to do. Warnings go to the logger ``cvlnet``; the command line prints them.
+"""
+
+import logging
 from pathlib import Path
+
+_log = logging.getLogger("cvlnet")
 
 
 class InputError(Exception):
@@ -14,3 +20,8 @@ class InputError(Exception):
         self.what = what
         self.where = where
         self.remedy = remedy
+
+
+def warn(what: str, *, where: str | Path, remedy: str) -> None:
+    """Log one line, ``where: what; remedy``, about input that looks wrong but is used, or is left out in part."""
+    _log.warning("%s: %s; %s", where, what, remedy)
