@@ -17,7 +17,7 @@ import numpy as np
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.georef import open_overhead
-from cvlnet.data.imagery import OverheadImage
+from cvlnet.data.imagery import Imagery
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.recording import Recording
 from cvlnet.localize.answer import Answer
@@ -86,7 +86,7 @@ def mean_log_rank(cases: list[Case]) -> float:
 
 
 def locate(
-    model: CVLNet, recording: Recording, frame: int, frames: int, image: OverheadImage, region: Region
+    model: CVLNet, recording: Recording, frame: int, frames: int, image: Imagery, region: Region
 ) -> Answer:
     """The answer for one clip, with the truth."""
     clip = assemble_clip(recording, frame, ClipSpec(model.image_spec, frames))

@@ -125,6 +125,10 @@ def localize(
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     radius_m: Annotated[float, NotNegative] = 100.0,
     most: Annotated[int, AtLeastOne] = 10,
+    crs: str | None = None,
+    bands: tuple[int, ...] | None = None,
+    value_range: tuple[float, float] | None = None,
+    nodata: Annotated[float | None, Parameter(negative="")] = None,
     region: File | None = None,
     out: Path | None = None,
     device: str = "cpu",
@@ -132,13 +136,15 @@ def localize(
 ) -> None:
     """Find where on an overhead image a clip was taken, and print the best places.
 
-    The image is a PNG or JPEG with a georef.json or a world file beside it, or a GeoTIFF. The clip comes from a KITTI
-    drive, whose true position is then compared with the answer, or from a folder of frames, camera.json and poses.
+    The image is a GeoTIFF, or a PNG, JPEG or other picture with a georef.json or a world file beside it. The clip comes
+    from a KITTI drive, whose true position is then compared with the answer, or from a folder of frames, camera.json
+    and poses. The last line says whether the best place can be relied upon.
 
     For example:
 
         cvlnet localize map.png --drive raw_data/2011_09_26/2011_09_26_drive_0002_sync --frame 9 --out answer
         cvlnet localize map.png --folder my_video --near 49.0144 8.4319 --radius-m 80
+        cvlnet localize dop20.jpg --crs EPSG:25832 --folder my_video
 
     Args:
         map: The overhead image.
@@ -153,28 +159,26 @@ def localize(
         near: Latitude and longitude; only places around them are searched.
         radius_m: How far around.
         most: Print at most so many places.
+        crs: Coordinate reference system of an image that has coordinates but does not name it, such as EPSG:25832.
+        bands: Numbers of the red, green and blue bands, where the image does not say which they are.
+        value_range: The values of black and white in an image of more than 8 bits.
+        nodata: The value of missing pixels, where the image does not say so.
         region: Keep the encoded map in this .safetensors file, and take it from there the next time.
         out: Write answer.json, answer.geojson and answer.png into this folder.
         device: cpu or cuda.
         precision: In which the network encodes. A device that has bfloat16 is faster in it; others take float32.
 
     """
-    from cvlnet.checkpoint import shipped_weights
-    from cvlnet.localize.answer import to_table
+    from cvlnet.localize import Localizer
+    from cvlnet.localize.answer import to_table, verdict
     from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
 
     clip_files = ClipFiles(drive, folder, frame, frames, way_m, camera, step)
-    map_files = MapFiles(map, _place(near), radius_m, region)
-    found = answer(
-        weights or shipped_weights(),
-        clip_files,
-        map_files,
-        most=most,
-        device=device,
-        precision=precision,
-        progress=sys.stderr.isatty(),
-    )
+    map_files = MapFiles(map, _place(near), radius_m, region, _hints(crs, bands, value_range, nodata))
+    localizer = Localizer(weights, device=device, precision=precision)
+    found = answer(localizer, clip_files, map_files, most=most, progress=sys.stderr.isatty())
     print(to_table(found))
+    print(verdict(found))
     if out is not None:
         write_answer(found, out)
 
@@ -484,9 +488,24 @@ def _place(near: tuple[float, float] | None) -> Any:
     from cvlnet.geo import LatLon
 
     try:
-        return None if near is None else LatLon(*near)
+        return None if near is None else LatLon.wrapped(*near)
     except ValueError as error:
         raise InputError(str(error), where="--near", remedy="give latitude and longitude in degrees") from error
+
+
+def _hints(
+    crs: str | None,
+    bands: tuple[int, ...] | None,
+    value_range: tuple[float, float] | None,
+    nodata: float | None,
+) -> Any:
+    """What the user states about the image."""
+    from cvlnet.data.raster_file import RasterHints
+
+    try:
+        return RasterHints(crs, bands, value_range, nodata)
+    except ValueError as error:
+        raise InputError(str(error), where="--bands, --value-range", remedy="correct the option") from error
 
 
 def _print_report(report: Any) -> None:

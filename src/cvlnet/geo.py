@@ -1,4 +1,4 @@
-"""WGS84, the local east-north frame, Web Mercator, and where an overhead image lies. All conversions are pyproj's.
+"""WGS84, the local east-north frame, and where an overhead image lies. All conversions are pyproj's.
 
 ``world`` is a local frame in metres anchored at a WGS84 point: x true east, y true north, by the azimuthal equidistant
 projection: a point's direction and distance are those of the geodesic from the anchor (a tangent plane is shorter by
@@ -7,21 +7,26 @@ projection: a point's direction and distance are those of the geodesic from the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import cos, pi, radians
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from pyproj import Geod, Transformer
+from pyproj.exceptions import CRSError, ProjError
+from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 Array = npt.NDArray[np.float64]
 Points = Array | Sequence[Any]  # an array, or lists and tuples of numbers
 
 _WGS84 = Geod(ellps="WGS84")
 EARTH_RADIUS_M = 6378137.0  # of Web Mercator's sphere (EPSG:3857)
+_MERCATOR_PERIOD_M = 2 * pi * EARTH_RADIUS_M
+_SQUARE = 1e-3  # how much wider than high a pixel may be, by rounding in a file
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,17 @@ class LatLon:
     def degrees(self) -> tuple[float, float]:
         """(latitude, longitude)."""
         return self.latitude_deg, self.longitude_deg
+
+    @staticmethod
+    def wrapped(latitude_deg: float, longitude_deg: float) -> LatLon:
+        """A point whose longitude may count beyond the antimeridian, up to +-360 degrees.
+
+        Raises ValueError outside +-90 and +-360.
+        """
+        if not -360 <= longitude_deg <= 360:
+            raise ValueError(f"longitude {longitude_deg} is not within -360 to 360 degrees")
+        inside = -180 <= longitude_deg <= 180
+        return LatLon(latitude_deg, longitude_deg if inside else float(_wrapped_deg(longitude_deg)))
 
 
 @dataclass(frozen=True)
@@ -69,12 +85,24 @@ class LocalFrame:
         return np.full(shape, self.anchor.longitude_deg), np.full(shape, self.anchor.latitude_deg)
 
 
+@runtime_checkable
+class Raster(Protocol):
+    """Where an image lies: from its pixels to places on earth and back. Longitudes come within +-180 degrees."""
+
+    def xy_px(self, latlon_deg: Points) -> Array:
+        """Pixel coordinates (x right, y down, from the image's corner), [..., 2], of latitudes and longitudes."""
+
+    def latlon_deg(self, xy_px: Points) -> Array:
+        """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
+
+
 @dataclass(frozen=True)
 class MercatorRaster:
     """Where a north-up Web Mercator image lies: its north-west corner and pixel size in projected metres.
 
     Projected metres are 1 / cos(latitude) times longer than true ones, and not even that evenly: at 49 degrees north
     the spherical formula on ellipsoidal latitudes makes 1,000 m true north 1,001.1 and 1,000 m east 998.1.
+    The image may cross the antimeridian.
     """
 
     west_m: float
@@ -82,17 +110,18 @@ class MercatorRaster:
     pixel_m: float
 
     def xy_px(self, latlon_deg: Points) -> Array:
-        """Pixel coordinates (x right, y down, from the image's corner), [..., 2], of latitudes and longitudes."""
+        """As `Raster` says."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
         east_m, north_m = _mercator_from_wgs84().transform(latlon[..., 1], latlon[..., 0])
-        return np.stack([(east_m - self.west_m) / self.pixel_m, (self.north_m - north_m) / self.pixel_m], axis=-1)
+        from_west_m = _folded(east_m - self.west_m, _MERCATOR_PERIOD_M)
+        return np.stack([from_west_m / self.pixel_m, (self.north_m - north_m) / self.pixel_m], axis=-1)
 
     def latlon_deg(self, xy_px: Points) -> Array:
-        """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
+        """As `Raster` says."""
         xy = np.asarray(xy_px, dtype=np.float64)
         east_m, north_m = self.west_m + xy[..., 0] * self.pixel_m, self.north_m - xy[..., 1] * self.pixel_m
         lon, lat = _mercator_from_wgs84().transform(east_m, north_m, direction="INVERSE")
-        return np.stack([lat, lon], axis=-1)
+        return np.stack([lat, _wrapped_deg(lon)], axis=-1)
 
     @staticmethod
     def around(center: LatLon, width_px: int, height_px: int, m_per_px: float) -> MercatorRaster:
@@ -100,6 +129,77 @@ class MercatorRaster:
         east_m, north_m = _mercator_from_wgs84().transform(center.longitude_deg, center.latitude_deg)
         pixel_m = m_per_px / cos(radians(center.latitude_deg))
         return MercatorRaster(east_m - pixel_m * width_px / 2, north_m + pixel_m * height_px / 2, pixel_m)
+
+    @staticmethod
+    def between(north_west: LatLon, south_east: LatLon, width_px: int, height_px: int) -> MercatorRaster:
+        """The raster of a picture with these outer corners.
+
+        Raises ValueError unless its pixels come out square to a thousandth.
+        """
+        corners = np.array([north_west.degrees, south_east.degrees])
+        east_m, north_m = _mercator_from_wgs84().transform(corners[:, 1], corners[:, 0])
+        extent_m = east_m[1] - east_m[0]
+        pixel_m = float(extent_m if extent_m > 0 else extent_m + _MERCATOR_PERIOD_M) / width_px
+        pixel_height_m = float(north_m[0] - north_m[1]) / height_px
+        if not abs(pixel_height_m / pixel_m - 1) <= _SQUARE:
+            raise ValueError(
+                f"the corners make pixels of {pixel_m:.4f} x {pixel_height_m:.4f} m of {width_px} x {height_px} px"
+            )
+        return MercatorRaster(float(east_m[0]), float(north_m[0]), pixel_m)
+
+
+@dataclass(frozen=True)
+class ProjectedRaster:
+    """Where an image in any coordinate reference system lies: ``projected = affine @ (x_px, y_px, 1)``.
+
+    crs: as pyproj reads it, such as "EPSG:25832" or WKT. The image may cross the antimeridian.
+    Raises ValueError if the system is not tied to the earth, or the image lies where it has no coordinates.
+    """
+
+    crs: str
+    affine: tuple[tuple[float, float, float], tuple[float, float, float]]
+
+    def __post_init__(self) -> None:
+        if abs(float(np.linalg.det(self._matrix[:, :2]))) == 0.0:
+            raise ValueError("its pixels have no size")
+        if not np.isfinite(self.latlon_deg([0.0, 0.0])).all():
+            x, y = self._matrix[:, 2].tolist()
+            raise ValueError(f"{x:g}, {y:g} are no coordinates of {self._operation.name}")
+
+    @property
+    def accuracy_m(self) -> float | None:
+        """How far places may be wrong because of the change of datum to WGS84; None if that is not known."""
+        return self._operation.accuracy_m
+
+    @property
+    def lacks_grids(self) -> bool:
+        """Whether a more accurate change of datum exists, whose grid files are not installed."""
+        return self._operation.lacks_grids
+
+    def xy_px(self, latlon_deg: Points) -> Array:
+        """As `Raster` says."""
+        latlon = np.asarray(latlon_deg, dtype=np.float64)
+        operation, origin = self._operation, self._matrix[:, 2]
+        from_origin = np.stack(operation.from_wgs84.transform(latlon[..., 1], latlon[..., 0]), axis=-1) - origin
+        if operation.period is not None:
+            from_origin[..., 0] = _folded(from_origin[..., 0] + operation.period / 4, operation.period)
+            from_origin[..., 0] -= operation.period / 4
+        return np.asarray(from_origin @ np.linalg.inv(self._matrix[:, :2]).T, dtype=np.float64)
+
+    def latlon_deg(self, xy_px: Points) -> Array:
+        """As `Raster` says."""
+        projected = np.asarray(xy_px, dtype=np.float64) @ self._matrix[:, :2].T + self._matrix[:, 2]
+        transform = self._operation.from_wgs84.transform
+        lon, lat = transform(projected[..., 0], projected[..., 1], direction="INVERSE")
+        return np.stack([lat, _wrapped_deg(lon)], axis=-1)
+
+    @property
+    def _matrix(self) -> Array:
+        return np.array(self.affine)
+
+    @cached_property
+    def _operation(self) -> _Operation:
+        return _operation(self.crs, self.affine[0][2], self.affine[1][2])
 
 
 @dataclass(frozen=True)
@@ -112,14 +212,14 @@ class MetricRaster:
     m_per_px: float
 
     def xy_px(self, latlon_deg: Points) -> Array:
-        """Pixel coordinates (x right, y down, from the image's corner), [..., 2], of latitudes and longitudes."""
+        """As `Raster` says."""
         east_north_px = LocalFrame(self.center).xy_world_m(latlon_deg) / self.m_per_px
         return np.stack(
             [self.width_px / 2 + east_north_px[..., 0], self.height_px / 2 - east_north_px[..., 1]], axis=-1
         )
 
     def latlon_deg(self, xy_px: Points) -> Array:
-        """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
+        """As `Raster` says."""
         xy = np.asarray(xy_px, dtype=np.float64)
         east_north_px = np.stack([xy[..., 0] - self.width_px / 2, self.height_px / 2 - xy[..., 1]], axis=-1)
         return LocalFrame(self.center).latlon_deg(east_north_px * self.m_per_px)
@@ -145,3 +245,62 @@ def _mercator_from_wgs84() -> Transformer:
 @lru_cache(maxsize=1)
 def _earth_centred_from_wgs84() -> Transformer:
     return Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
+
+
+@dataclass(frozen=True)
+class _Operation:
+    """The change from WGS84 to a coordinate reference system that is best around one place.
+
+    period: what once around the earth adds to x, where x is proportional to the longitude; None elsewhere.
+    """
+
+    name: str
+    from_wgs84: Transformer
+    accuracy_m: float | None
+    lacks_grids: bool
+    period: float | None
+
+
+@lru_cache(maxsize=64)
+def _operation(crs: str, x: float, y: float) -> _Operation:
+    """The best operation around a place of the system. Raises ValueError if there is none."""
+    try:
+        anywhere = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+        lon, lat = anywhere.transform(x, y, direction="INVERSE")
+        if not (np.isfinite(lon) and abs(lat) <= 90):
+            name = anywhere.target_crs.name if anywhere.target_crs is not None else crs
+            raise ValueError(f"{x:g}, {y:g} are no coordinates of {name}")
+        lon = float(_wrapped_deg(lon))
+        around = AreaOfInterest(max(lon - 0.1, -180), max(lat - 0.1, -90), min(lon + 0.1, 180), min(lat + 0.1, 90))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of grids that are not installed: `lacks_grids`
+            group = TransformerGroup("EPSG:4326", crs, always_xy=True, area_of_interest=around)
+    except (CRSError, ProjError) as error:
+        raise ValueError("its coordinate reference system is not tied to the earth") from error
+    best = group.transformers[0]
+    name = best.target_crs.name if best.target_crs is not None else crs
+    accuracy_m = best.accuracy if best.accuracy >= 0 else None
+    return _Operation(name, best, accuracy_m, not group.best_available, _period(best, lat, lon))
+
+
+def _period(from_wgs84: Transformer, lat: float, lon: float) -> float | None:
+    """What 360 degrees of longitude add to x, if only x changes along a parallel."""
+    step_deg = 1.0
+    lons = lon + np.array([0.0, step_deg, -step_deg, 30.0, -60.0, 90.0])
+    x, y = from_wgs84.transform(lons, np.full(len(lons), lat), errcheck=False)
+    if not (np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(y) <= 1e-9 * max(1.0, float(np.abs(y).max()))):
+        return None
+    return float(np.abs(x[1:3] - x[0]).min()) * 360 / step_deg  # the larger one may have crossed the system's edge
+
+
+def _folded(distance: Points | float, period: float) -> Array:
+    """Distances east of an image's western edge, from a quarter of the globe west of it to three quarters east."""
+    from_west = np.asarray(distance, dtype=np.float64)
+    return np.asarray(from_west - period * np.floor(from_west / period + 0.25))
+
+
+def _wrapped_deg(longitude: Points | float) -> Array:
+    """Longitudes within +-180 degrees; those that are so already are not touched."""
+    longitude_deg = np.asarray(longitude, dtype=np.float64)
+    around = (longitude_deg + 180) % 360 - 180
+    return np.asarray(np.where(np.abs(longitude_deg) <= 180, longitude_deg, around))

@@ -76,7 +76,8 @@ class Fix:
 
     offset_m: vehicle relative to the tile's centre, (east, north). covariance_m2: of the offset.
     similarity: the score; margin: its lead over the best fix that lies elsewhere. confidence: how likely it is right to
-    10 m, 0 to 1; None if that has not been measured for the network.
+    10 m, 0 to 1; None if that has not been measured for the network. known_share: how much of what the clip sees is on
+    the map there, 0 to 1; None if that was not asked.
     """
 
     position: LatLon
@@ -86,3 +87,4 @@ class Fix:
     similarity: float
     margin: float
     confidence: float | None = None
+    known_share: float | None = None

@@ -1,91 +1,58 @@
-"""Overhead images as files, and the three ways in which they tell where they lie.
+"""Opening an overhead image: its pixels, and where it lies, by the first of these that says so.
 
-1. ``georef.json`` beside the image, or ``<image's name>.json``: one entry, or entries keyed by the image's name without
+1. The file itself: GeoTIFF, JPEG2000, VRT and others, in any coordinate reference system that is tied to the earth, by
+   a transform or by ground control points.
+2. ``<image's name>.json`` or ``georef.json`` beside the image: one entry, or entries keyed by the image's name without
    suffix. An entry of a Web Mercator image has ``north_west`` and ``south_east``, the outer corners as [latitude,
    longitude]; of a north-up image in true metres ``center`` ([latitude, longitude]) and ``m_per_px``.
-2. A world file (.pgw, .jgw, .wld) in EPSG:3857: six lines, of which the 1st and 4th are the pixel's width and
-   (negative) height, the 5th and 6th the place of the *centre* of the top-left pixel; no rotation.
-3. GeoTIFF in any coordinate system, with the extra ``cvlnet[geotiff]``.
+3. A world file beside the image (.pgw, .pngw, .jgw, .tfw, .wld and so on, upper or lower case), as GDAL reads it. It
+   does not name its coordinate reference system: a .prj beside it does, or the user (``--crs``).
+
+Where two of them disagree, the image is refused.
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyproj import Transformer
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
-from cvlnet.data.imagery import OverheadImage, Raster
-from cvlnet.data.images import U8, read_image
+from cvlnet.data.imagery import Imagery, OverheadImage, ground_m_per_px
+from cvlnet.data.raster_file import RasterFile, RasterHints, gdal, interpret, open_dataset
 from cvlnet.data.text import positive_of, read_json, read_text, to_numbers
-from cvlnet.errors import InputError
-from cvlnet.geo import EARTH_RADIUS_M, Array, LatLon, MercatorRaster, MetricRaster, Points
+from cvlnet.errors import InputError, warn
+from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster, ProjectedRaster, Raster
 
-_WORLD_FILES = (".pgw", ".jgw", ".wld")
-_GEOTIFF = (".tif", ".tiff")
-_SQUARE = 1e-3  # pixels may be so much wider than high, by rounding in the file
+_WHOLE_PX = 2**25  # images up to this size are read at once
+_FINEST_M, _COARSEST_M = 0.002, 2.5  # a pixel; of coarser ones the road is not to be seen
+_SAME_M = 3.0  # how far two descriptions of a place may lie apart
+_ACCURATE_M = 1.5  # a datum that is known worse than this is worth a warning
+_ENTRY_KEYS = ("m_per_px", "north_west")
 _SEE = "see the file formats in docs/conventions.md"
+_WARP = "warp it to north up with gdalwarp, or describe it by a georef.json"
 
 
-@dataclass(frozen=True)
-class ProjectedRaster:
-    """Where an image in any coordinate system lies: ``projected = affine @ (x_px, y_px, 1)``, x_px from its corner."""
+def open_overhead(path: Path, hints: RasterHints = RasterHints()) -> Imagery:  # noqa: B008
+    """Open an overhead image and find out where it lies. Large ones are read later, by windows.
 
-    crs: str
-    affine: tuple[tuple[float, float, float], tuple[float, float, float]]
-
-    def xy_px(self, latlon_deg: Points) -> Array:
-        """Pixel coordinates, [..., 2], of latitudes and longitudes, [..., 2]."""
-        latlon = np.asarray(latlon_deg, dtype=np.float64)
-        projected = np.stack(self._from_wgs84.transform(latlon[..., 1], latlon[..., 0]), axis=-1)
-        matrix = np.array(self.affine)
-        return np.asarray((projected - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T, dtype=np.float64)
-
-    def latlon_deg(self, xy_px: Points) -> Array:
-        """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
-        matrix = np.array(self.affine)
-        projected = np.asarray(xy_px, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
-        lon, lat = self._from_wgs84.transform(projected[..., 0], projected[..., 1], direction="INVERSE")
-        return np.stack([lat, lon], axis=-1)
-
-    @cached_property
-    def _from_wgs84(self) -> Transformer:
-        return Transformer.from_crs("EPSG:4326", self.crs, always_xy=True)
-
-
-def open_overhead(path: Path) -> OverheadImage:
-    """Decode an overhead image and find out where it lies.
-
-    Raises InputError as `cvlnet.data.images.read_image` does, if nothing tells where it lies, or what tells so is
-    malformed.
+    Raises InputError if the file is missing, damaged or of an unknown format, if nothing says where it lies, or what
+    says so is malformed, ambiguous or contradicts itself.
     """
-    if path.suffix.lower() in _GEOTIFF:
-        return _open_geotiff(path)
-    pixels = read_image(path)
-    height_px, width_px = pixels.shape[:2]
-    for georef in (path.with_suffix(".json"), path.with_name("georef.json")):
-        if georef.is_file():
-            entry = _entry_of(read_json(georef, _SEE), path.stem, georef)
-            return OverheadImage(pixels, raster_of(entry, width_px, height_px, georef), path)
-    for suffix in _WORLD_FILES:
-        if path.with_suffix(suffix).is_file():
-            return OverheadImage(pixels, _world_file(path.with_suffix(suffix)), path)
-    raise InputError(
-        "nothing tells where the overhead image lies", where=path, remedy=f"put a georef.json beside it; {_SEE}"
-    )
-
-
-def _entry_of(georef: dict[str, Any], stem: str, where: Path) -> Mapping[str, Any]:
-    """The entry of one image, or the file itself where it is of one image only."""
-    if "m_per_px" in georef or "north_west" in georef:
-        return georef
-    if not isinstance(georef.get(stem), dict):
-        raise InputError(f"has no entry {stem}", where=where, remedy=_SEE)
-    return dict(georef[stem])
+    dataset, warp_crs = open_dataset(path), None
+    if dataset.gcps[0] and dataset.transform.is_identity:
+        warp_crs = _crs(dataset.gcps[1], path, hints)
+        dataset = open_dataset(path, warp_crs)
+    raster = _plausible(_raster(dataset, path, hints, warp_crs), dataset, path)
+    image = RasterFile(path, raster, interpret(dataset, hints, path), warp_crs)
+    if dataset.width * dataset.height > _WHOLE_PX:
+        return image
+    whole = image.read(slice(0, dataset.height), slice(0, dataset.width))
+    return OverheadImage(whole.pixels, raster, path, whole.valid)
 
 
 def raster_of(entry: Mapping[str, Any], width_px: int, height_px: int, where: Path) -> Raster:
@@ -93,17 +60,104 @@ def raster_of(entry: Mapping[str, Any], width_px: int, height_px: int, where: Pa
     if "north_west" not in entry:
         m_per_px = positive_of(entry, "m_per_px", where, _SEE)
         return MetricRaster(_place(entry, "center", where), width_px, height_px, m_per_px)
-    corners = [_place(entry, key, where) for key in ("north_west", "south_east")]
-    projected = MercatorRaster(0.0, 0.0, 1.0).xy_px([corner.degrees for corner in corners])
-    (west_m, south_of_north_m), (east_m, south_of_south_m) = projected.tolist()
-    pixel_m, pixel_height_m = (east_m - west_m) / width_px, (south_of_south_m - south_of_north_m) / height_px
-    if not pixel_m > 0 or abs(pixel_height_m / pixel_m - 1) > _SQUARE:
-        raise InputError(
-            f"the corners make pixels of {pixel_m:.4f} x {pixel_height_m:.4f} m of {width_px} x {height_px} px",
-            where=where,
-            remedy="give the outer corners of this very image in Web Mercator",
-        )
-    return MercatorRaster(west_m, -south_of_north_m, pixel_m)
+    north_west, south_east = (_place(entry, key, where) for key in ("north_west", "south_east"))
+    try:
+        return MercatorRaster.between(north_west, south_east, width_px, height_px)
+    except ValueError as error:
+        remedy = "give the outer corners of this very image in Web Mercator"
+        raise InputError(str(error), where=where, remedy=remedy) from error
+
+
+def _raster(dataset: Any, path: Path, hints: RasterHints, warp_crs: str | None) -> Raster:
+    placed = warp_crs is not None or not dataset.transform.is_identity
+    stated = _stated(dataset, path)
+    beside = _beside(path, dataset.width, dataset.height)
+    if placed and stated is None and beside is not None and hints.crs is None:
+        return beside  # a world file that does not name its system adds nothing to a whole description
+    if not placed:
+        if beside is not None:
+            return beside
+        raise _unplaced(dataset, path)
+    raster = _projected(dataset, warp_crs or _crs(stated, path, hints), path)
+    if beside is not None:
+        _require_same(raster, beside, dataset, path)
+    return raster
+
+
+def _stated(dataset: Any, path: Path) -> Any:
+    """The coordinate reference system that the file states, or a .prj beside it; None if neither does."""
+    if dataset.crs:
+        return dataset.crs
+    for prj in (path.with_suffix(".prj"), path.with_suffix(".PRJ")):
+        if prj.is_file():
+            try:
+                return CRS.from_user_input(read_text(prj, _SEE))
+            except CRSError as error:
+                remedy = "put the system's well-known text there, or say --crs EPSG:CODE and remove the file"
+                raise InputError("names no coordinate reference system", where=prj, remedy=remedy) from error
+    return None
+
+
+def _crs(stated: Any, path: Path, hints: RasterHints) -> str:
+    """The coordinate reference system of the file's coordinates, as well-known text."""
+    hinted = None
+    if hints.crs is not None:
+        try:
+            hinted = CRS.from_user_input(hints.crs)
+        except CRSError as error:
+            raise InputError(
+                f"{hints.crs!r} names no coordinate reference system", where="--crs", remedy="say EPSG:CODE"
+            ) from error
+    if not stated:
+        if hinted is None:
+            raise InputError(
+                "has coordinates, but nothing says in which coordinate reference system",
+                where=path,
+                remedy="put a .prj file beside it, or say --crs EPSG:CODE (EPSG:3857 is Web Mercator)",
+            )
+        return hinted.to_wkt()
+    own = CRS.from_wkt(stated.to_wkt())
+    if hinted is not None and not own.equals(hinted, ignore_axis_order=True):
+        remedy = "leave --crs out, or correct the file"
+        raise InputError(f"is in {own.name}, not in {hinted.name} as --crs says", where=path, remedy=remedy)
+    return own.to_wkt()
+
+
+def _projected(dataset: Any, crs: str, path: Path) -> ProjectedRaster:
+    a, b, c, d, e, f = tuple(dataset.transform)[:6]
+    try:
+        raster = ProjectedRaster(crs, ((a, b, c), (d, e, f)))
+    except ValueError as error:
+        remedy = "give it a coordinate reference system and coordinates on earth, or describe it by a georef.json"
+        raise InputError(str(error), where=path, remedy=remedy) from error
+    accuracy_m = raster.accuracy_m
+    if accuracy_m is None or accuracy_m > _ACCURATE_M:
+        known = "with unknown accuracy" if accuracy_m is None else f"to about {accuracy_m:g} m only"
+        grids = "install PROJ's datum grids (pyproj sync)" if raster.lacks_grids else "warp it to a WGS84-based system"
+        name = CRS.from_wkt(crs).name
+        warn(f"places of {name} are known {known}, because of its datum", where=path, remedy=f"for more, {grids}")
+    return raster
+
+
+def _beside(path: Path, width_px: int, height_px: int) -> Raster | None:
+    """Where the image lies by a JSON file beside it; None if there is none that describes it."""
+    for georef in (path.with_suffix(".json"), path.with_name("georef.json")):
+        if georef.is_file():
+            entry = _entry_of(read_json(georef, _SEE), path.stem, georef)
+            if entry is not None:
+                return raster_of(entry, width_px, height_px, georef)
+    return None
+
+
+def _entry_of(georef: dict[str, Any], stem: str, where: Path) -> Mapping[str, Any] | None:
+    """The entry of one image, or the file itself where it is of one image only; None if it is of neither."""
+    if any(key in georef for key in _ENTRY_KEYS):
+        return georef
+    if stem not in georef:
+        return None
+    if not isinstance(georef[stem], dict):
+        raise InputError(f"entry {stem} is no object", where=where, remedy=_SEE)
+    return dict(georef[stem])
 
 
 def _place(entry: Mapping[str, Any], key: str, where: Path) -> LatLon:
@@ -111,39 +165,51 @@ def _place(entry: Mapping[str, Any], key: str, where: Path) -> LatLon:
     if not isinstance(value, list) or len(value) != 2:
         raise InputError(f"has no {key} as [latitude, longitude]", where=where, remedy=_SEE)
     try:
-        return LatLon(*to_numbers(value, where, _SEE))
+        return LatLon.wrapped(*to_numbers(value, where, _SEE))
     except ValueError as error:
-        raise InputError(f"{key}: {error}", where=where, remedy=_SEE) from error
+        raise InputError(f"{key}: {error}", where=where, remedy="give latitude first, in degrees") from error
 
 
-def _world_file(path: Path) -> MercatorRaster:
-    values = to_numbers(read_text(path, _SEE).split(), path, _SEE)
-    if len(values) != 6:
-        raise InputError(f"holds {len(values)} of 6 values", where=path, remedy=_SEE)
-    width_m, turn_y, turn_x, minus_height_m, center_x_m, center_y_m = values
-    if turn_x or turn_y or not width_m > 0 or abs(minus_height_m / width_m + 1) > _SQUARE:
-        raise InputError("is turned, or its pixels are not square", where=path, remedy="warp the image to north up")
-    if max(abs(center_x_m), abs(center_y_m)) > np.pi * EARTH_RADIUS_M or width_m < 1e-3:
-        raise InputError("is not in EPSG:3857 metres", where=path, remedy="warp the image to Web Mercator (EPSG:3857)")
-    return MercatorRaster(center_x_m - width_m / 2, center_y_m + width_m / 2, width_m)
+def _unplaced(dataset: Any, path: Path) -> InputError:
+    """The error for an image whose place nothing tells, by what it has."""
+    if dataset.rpcs is not None:
+        remedy = "orthorectify it (gdalwarp -rpc with a terrain model)"
+        return InputError("is placed by a camera model (RPC) only", where=path, remedy=remedy)
+    if dataset.crs:
+        name = CRS.from_wkt(dataset.crs.to_wkt()).name
+        remedy = "add a world file, or describe it by a georef.json"
+        return InputError(f"has a coordinate reference system ({name}), but no coordinates", where=path, remedy=remedy)
+    if path.with_name("georef.json").is_file():
+        return InputError(f"has no entry {path.stem}", where=path.with_name("georef.json"), remedy=_SEE)
+    for kin in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")):
+        if kin.suffix.lower() == ".wld" or (kin.suffix.lower().endswith("w") and len(kin.suffix) in (4, 5)):
+            what = f"is no world file of six numbers, or not one of a {path.suffix} picture by its name"
+            return InputError(what, where=kin, remedy=_SEE)
+    remedy = f"put a georef.json or a world file beside it; {_SEE}"
+    return InputError("nothing says where the overhead image lies", where=path, remedy=remedy)
 
 
-def _open_geotiff(path: Path) -> OverheadImage:
-    try:
-        import rasterio  # type: ignore[import-untyped]
-    except ImportError as error:
-        remedy = "pip install 'cvlnet[geotiff]', or convert it to PNG with a world file in EPSG:3857"
-        raise InputError("reading GeoTIFF needs rasterio", where=path, remedy=remedy) from error
-    try:
-        with rasterio.open(path) as file:
-            if file.crs is None or file.count < 3:
-                what = f"has {file.count} bands" if file.crs else "does not tell its coordinate system"
-                raise InputError(
-                    what, where=path, remedy="give it three bands (red, green, blue) and a coordinate system"
-                )
-            pixels: U8 = np.moveaxis(file.read([1, 2, 3], out_dtype="uint8"), 0, -1)
-            a, b, c, d, e, f = tuple(file.transform)[:6]
-            raster = ProjectedRaster(file.crs.to_wkt(), ((a, b, c), (d, e, f)))
-    except rasterio.errors.RasterioError as error:
-        raise InputError(f"is no whole GeoTIFF ({error})", where=path, remedy="copy or download it again") from error
-    return OverheadImage(np.ascontiguousarray(pixels), raster, path)
+def _require_same(raster: Raster, beside: Raster, dataset: Any, path: Path) -> None:
+    middle_px = [dataset.width / 2, dataset.height / 2]
+    one, other = (LatLon(*each.latlon_deg(middle_px).tolist()) for each in (raster, beside))
+    apart_m = float(np.linalg.norm(LocalFrame(one).xy_world_m(other.degrees)))
+    if apart_m > _SAME_M:
+        what = f"its own coordinates and the .json beside it place it {apart_m:,.0f} m apart"
+        raise InputError(what, where=path, remedy="remove the wrong one")
+
+
+def _plausible(raster: Raster, dataset: Any, path: Path) -> Raster:
+    """The raster, if the ground can be seen in such pixels."""
+    corners = [[0.0, 0.0], [dataset.width, 0.0], [0.0, dataset.height], [dataset.width, dataset.height]]
+    if not np.isfinite(raster.latlon_deg(corners)).all():
+        raise InputError("reaches beyond its coordinate reference system", where=path, remedy="cut it, or warp it")
+    with gdal(path):
+        pixel_m = ground_m_per_px(raster, [dataset.width / 2, dataset.height / 2])
+    if min(pixel_m) < _FINEST_M or max(pixel_m) > _COARSEST_M:
+        raise InputError(
+            f"its pixels measure {pixel_m[0]:.4g} x {pixel_m[1]:.4g} m on the ground, "
+            f"which is not between {_FINEST_M} and {_COARSEST_M} m",
+            where=path,
+            remedy="correct the description of its place, or give a sharper image",
+        )
+    return raster

@@ -1,57 +1,109 @@
-"""Overhead images of any size and resolution, and what the model takes from them: crops in true metres."""
+"""Overhead images of any size and resolution, read by windows, and the crops in true metres that the model sees.
+
+An image may lack pixels: holes, collars of a rotated scan, transparent parts. They are filled from their neighbours
+before an image is encoded, and told apart by `missing`, so that nothing is ever found there.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import cos, floor, sin
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Bool, UInt8
+from scipy import ndimage
 from torch import Tensor
 
 from cvlnet.data.images import U8
 from cvlnet.errors import InputError
-from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster, Points
+from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster, Points, Raster
 from cvlnet.grid import Grid
 
+Bools = npt.NDArray[np.bool_]
+
 NORTH_UP: Array = np.eye(2)
-_EDGE_PX = 1.0  # a crop may reach so far over the edge, for rounding
-
-
-@runtime_checkable
-class Raster(Protocol):
-    """Where an image lies; see `cvlnet.geo.MercatorRaster` and `cvlnet.geo.MetricRaster`."""
-
-    def xy_px(self, latlon_deg: Points) -> Array:
-        """Pixel coordinates, [..., 2], of latitudes and longitudes, [..., 2]."""
-
-    def latlon_deg(self, xy_px: Points) -> Array:
-        """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
+_EDGE_PX = 1.0  # how far a crop may reach over the edge, for rounding
+_FINE_PX = 4.0  # an image with more pixels a cell is read at a lower resolution
 
 
 @dataclass(frozen=True)
-class OverheadImage:
-    """A decoded overhead image, RGB [rows, columns, 3], where it lies, and the file that errors speak of."""
+class Patch:
+    """A window of an overhead image. valid: where there are data; None where they are complete."""
 
-    pixels: U8
-    raster: Raster
+    pixels: U8  # RGB, [rows, cols, 3]
+    valid: Bools | None  # [rows, cols]
+
+
+class Imagery(ABC):
+    """An overhead image that is read by windows, and where it lies.
+
+    source: the file that errors name. may_lack_pixels: whether parts of it can be missing.
+    """
+
     source: Path
+    raster: Raster
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, in pixels."""
+
+    @property
+    @abstractmethod
+    def may_lack_pixels(self) -> bool:
+        """Whether parts of the image can be missing."""
+
+    @abstractmethod
+    def read(self, rows: slice, cols: slice, reduction: int = 1) -> Patch:
+        """The pixels of a window, averaged over squares of ``reduction`` x ``reduction``; incomplete squares are cut.
+
+        Raises InputError if the file is damaged there.
+        """
 
     @property
     def center(self) -> LatLon:
         """The place of the image's middle."""
-        rows, cols = self.pixels.shape[:2]
+        rows, cols = self.shape
         return LatLon(*self.raster.latlon_deg([cols / 2, rows / 2]).tolist())
 
 
-def crop(
-    image: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP
-) -> UInt8[Tensor, "3 rows cols"]:
+@dataclass(frozen=True)
+class OverheadImage(Imagery):
+    """An overhead image in memory. valid: as in `Patch`."""
+
+    pixels: U8  # RGB, [rows, cols, 3]
+    raster: Raster
+    source: Path
+    valid: Bools | None = None  # [rows, cols]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def may_lack_pixels(self) -> bool:
+        """Whether there is a mask."""
+        return self.valid is not None
+
+    def read(self, rows: slice, cols: slice, reduction: int = 1) -> Patch:
+        """As `Imagery` says."""
+        pixels = np.ascontiguousarray(self.pixels[rows, cols])
+        valid = None if self.valid is None else np.ascontiguousarray(self.valid[rows, cols])
+        if reduction == 1:
+            return Patch(pixels, valid)
+        height, width = (max(side // reduction, 1) for side in pixels.shape[:2])
+        whole = pixels[: height * reduction, : width * reduction]
+        averaged = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        return Patch(averaged, None if valid is None else valid[::reduction, ::reduction][:height, :width])
+
+
+def crop(image: Imagery, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP) -> UInt8[Tensor, "3 rows cols"]:
     """What the cells of ``grid`` see, in true metres around ``center``, RGB.
 
     A cell takes the average of what it covers, or is interpolated where it is smaller than a pixel. ``crop_from_world``
@@ -59,51 +111,64 @@ def crop(
     Raises InputError if the crop reaches over the image's edge.
     """
     corners = crop_corners_px(image, center, grid, crop_from_world)
-    if not _inside(corners, image.pixels):
-        rows, cols = image.pixels.shape[:2]
+    if not _inside(corners, image.shape):
+        rows, cols = image.shape
         raise InputError(
             f"the image of {cols} x {rows} px does not hold the crop of {grid.size_m[0]:.1f} x {grid.size_m[1]:.1f} m "
             f"around {center.latitude_deg:.6f}, {center.longitude_deg:.6f}",
             where=image.source,
             remedy="take a larger overhead image, or a smaller crop",
         )
-    return _tensor(resample(image.pixels, corners, grid))
+    return _tensor(_sampled(image, corners, grid, cv2.BORDER_REPLICATE))
 
 
-def crop_over_edge(image: OverheadImage, center: LatLon, grid: Grid) -> UInt8[Tensor, "3 rows cols"]:
-    """What `crop` gives, and where it reaches over the image's edge the image's mirror image."""
-    return _tensor(resample(image.pixels, crop_corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
+def crop_over_edge(image: Imagery, center: LatLon, grid: Grid) -> UInt8[Tensor, "3 rows cols"]:
+    """What `crop` gives; beyond the image's edge its mirror image, and in holes the nearest pixels."""
+    return _tensor(_sampled(image, crop_corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
 
 
-def holds(image: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP) -> bool:
+def holds(image: Imagery, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP) -> bool:
     """Whether the crop lies on the image."""
-    return bool(_inside(crop_corners_px(image, center, grid, crop_from_world), image.pixels))
+    return bool(_inside(crop_corners_px(image, center, grid, crop_from_world), image.shape))
 
 
-def covered(image: OverheadImage, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
+def covered(image: Imagery, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
     """Which cells of a grid around ``center`` have their centres on the image."""
     cells_px = image.raster.xy_px(LocalFrame(center).latlon_deg(grid.cell_centers_xy_m().numpy()))
-    rows, cols = image.pixels.shape[:2]
+    rows, cols = image.shape
     return torch.from_numpy(((cells_px >= 0) & (cells_px <= np.array([cols, rows]))).all(axis=-1))
 
 
-def reach_m(image: OverheadImage) -> Array:
+def missing(image: Imagery, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
+    """Which cells of a grid around ``center`` lie in holes of the image: at least half of their pixels are missing."""
+    nowhere = np.zeros((grid.rows, grid.cols), dtype=np.bool_)
+    if not image.may_lack_pixels:
+        return torch.from_numpy(nowhere)
+    corners = crop_corners_px(image, center, grid)
+    patch, corners = _read_around(image, corners, grid)
+    if patch.valid is None:
+        return torch.from_numpy(nowhere)
+    share = resample((~patch.valid).astype(np.uint8) * np.uint8(255), corners, grid)
+    return torch.from_numpy(share >= 128)
+
+
+def reach_m(image: Imagery) -> Array:
     """How far the image reaches from its centre at least, eastward and northward, in true metres, [2]."""
-    rows, cols = image.pixels.shape[:2]
+    rows, cols = image.shape
     edges_px = np.array([[cols / 2, 0.0], [cols, rows / 2], [cols / 2, rows], [0.0, rows / 2]])
     north, east, south, west = LocalFrame(image.center).xy_world_m(image.raster.latlon_deg(edges_px))
     return np.array([min(east[0], -west[0]), min(north[1], -south[1])])
 
 
-def farthest_m(image: OverheadImage, place: LatLon) -> Array:
+def farthest_m(image: Imagery, place: LatLon) -> Array:
     """How far the image's corners are from a place at most, eastward and northward, in true metres, [2]."""
-    rows, cols = image.pixels.shape[:2]
+    rows, cols = image.shape
     corners_px = np.array([[0.0, 0.0], [cols, 0.0], [cols, rows], [0.0, rows]])
     xy_m: Array = np.abs(LocalFrame(place).xy_world_m(image.raster.latlon_deg(corners_px))).max(axis=0)
     return xy_m
 
 
-def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
+def resampled(image: Imagery, grid: Grid) -> OverheadImage:
     """The largest part of the image that has the cells of ``grid``, north up in true metres around the image's centre.
 
     Its rows and columns are even or odd as the grid's are, so that a crop at its centre takes whole pixels.
@@ -119,7 +184,15 @@ def resampled(image: OverheadImage, grid: Grid) -> OverheadImage:
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
 
 
-def crop_corners_px(image: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP) -> Array:
+def ground_m_per_px(raster: Raster, xy_px: Points) -> tuple[float, float]:
+    """Size of the pixel at a place of the image, in true metres: along its row and along its column."""
+    x, y = np.asarray(xy_px, dtype=np.float64).tolist()
+    here, right, below = raster.latlon_deg([[x, y], [x + 1, y], [x, y + 1]]).tolist()
+    right_m, below_m = np.linalg.norm(LocalFrame(LatLon(*here)).xy_world_m([right, below]), axis=-1).tolist()
+    return right_m, below_m
+
+
+def crop_corners_px(image: Imagery, center: LatLon, grid: Grid, crop_from_world: Array = NORTH_UP) -> Array:
     """Where the corners of a crop lie in the image, [4, 2], from the crop's north-west one clockwise."""
     world_corners_xy_m = grid.corners_xy_m().numpy() @ crop_from_world
     return image.raster.xy_px(LocalFrame(center).latlon_deg(world_corners_xy_m))
@@ -134,9 +207,9 @@ def turn_of_world(turn_rad: float, mirror: bool = False) -> Array:
     return np.diag([1.0, -1.0]) @ turn if mirror else turn
 
 
-def _inside(corners_px: Array, pixels: U8) -> npt.NDArray[np.bool_]:
-    """Whether all corners of crops, [..., 4, 2], lie in the image, [...]."""
-    rows, cols = pixels.shape[:2]
+def _inside(corners_px: Array, shape: tuple[int, int]) -> Bools:
+    """Whether all corners of crops, [..., 4, 2], lie in an image of so many rows and columns, [...]."""
+    rows, cols = shape
     within = (corners_px >= -_EDGE_PX) & (corners_px <= np.array([cols, rows]) + _EDGE_PX)
     return np.asarray(within.all(axis=(-2, -1)))
 
@@ -145,31 +218,58 @@ def _tensor(pixels: U8) -> UInt8[Tensor, "3 rows cols"]:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
+def _sampled(image: Imagery, corners_px: Array, grid: Grid, border: int) -> U8:
+    patch, corners = _read_around(image, corners_px, grid)
+    pixels = patch.pixels if patch.valid is None else _filled(patch.pixels, patch.valid)
+    return resample(pixels, corners, grid, border)
+
+
+def _read_around(image: Imagery, corners_px: Array, grid: Grid) -> tuple[Patch, Array]:
+    """The window of the image that a crop can see, and the crop's corners in the window's own pixels."""
+    px_per_cell = float(np.sqrt(abs(np.linalg.det(_image_from_cell(corners_px, grid)[:, :2]))))
+    reduction = int(px_per_cell / _FINE_PX * 2) if px_per_cell > _FINE_PX else 1
+    rows, cols = window(image.shape, corners_px, margin=2 * reduction)
+    return image.read(rows, cols, reduction), (corners_px - (cols.start, rows.start)) / reduction
+
+
+def _filled(pixels: U8, valid: Bools) -> U8:
+    """Pixels whose holes hold the nearest pixel that is there."""
+    if valid.all() or not valid.any():
+        return pixels
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    return np.ascontiguousarray(pixels[tuple(nearest)])
+
+
 def resample(pixels: U8, corners_px: Array, grid: Grid, border: int = cv2.BORDER_REPLICATE) -> U8:
     """Cells of a grid whose corners lie at ``corners_px``, up to four channels; OpenCV's ``border`` over the edge.
 
     Over the few hundred metres of a crop every map projection is affine to a small part of a pixel.
     """
-    cells = np.array([[0, 0], [grid.cols, 0], [grid.cols, grid.rows], [0, grid.rows]], dtype=np.float64)
-    image_from_cell = np.linalg.lstsq(np.column_stack([cells, np.ones(4)]), corners_px, rcond=None)[0].T  # [2, 3]
+    image_from_cell = _image_from_cell(corners_px, grid)
     px_per_cell = float(np.sqrt(abs(np.linalg.det(image_from_cell[:, :2]))))
     finer = max(1, int(np.ceil(px_per_cell - 1e-2)))  # samples a cell, along each side
-    part, left, top = window(pixels, corners_px)
-    image_from_cell[:, 2] -= (left, top)
+    rows, cols = window((pixels.shape[0], pixels.shape[1]), corners_px)
+    image_from_cell[:, 2] -= (cols.start, rows.start)
     part_from_sample = image_from_cell @ np.diag([1 / finer, 1 / finer, 1.0])
     part_from_sample[:, 2] += part_from_sample[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from pixel centres
     size = (grid.cols * finer, grid.rows * finer)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    part = np.ascontiguousarray(pixels[rows, cols])
     samples = cv2.warpAffine(part, part_from_sample, size, flags=flags, borderMode=border)
     if finer > 1:
         samples = cv2.resize(samples, (grid.cols, grid.rows), interpolation=cv2.INTER_AREA)
     return np.asarray(samples, dtype=np.uint8)
 
 
-def window(pixels: U8, corners_px: Array) -> tuple[U8, int, int]:
-    """The part of the image that a crop can see (a mapped file is read there only), and its left and top."""
-    margin = 2
-    rows, cols = pixels.shape[:2]
+def window(shape: tuple[int, int], corners_px: Array, margin: int = 2) -> tuple[slice, slice]:
+    """Rows and columns of an image that a crop can see; at least one of each, however far away the crop lies."""
+    rows, cols = shape
     left, top = np.clip(np.floor(corners_px.min(axis=0)).astype(int) - margin, 0, [cols - 1, rows - 1]).tolist()
     right, bottom = np.clip(np.ceil(corners_px.max(axis=0)).astype(int) + margin, 1, [cols, rows]).tolist()
-    return np.ascontiguousarray(pixels[top:bottom, left:right]), left, top
+    return slice(top, bottom), slice(left, right)
+
+
+def _image_from_cell(corners_px: Array, grid: Grid) -> Array:
+    """The affine map, [2, 3], from fractional cells to pixels that fits a crop's corners best."""
+    cells = np.array([[0, 0], [grid.cols, 0], [grid.cols, grid.rows], [0, grid.rows]], dtype=np.float64)
+    return np.asarray(np.linalg.lstsq(np.column_stack([cells, np.ones(4)]), corners_px, rcond=None)[0].T)

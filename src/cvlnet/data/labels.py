@@ -55,8 +55,10 @@ def label_shares(
     Beyond the map's edge its outermost labels go on.
     """
     corners = crop_corners_px(labels, center, grid, crop_from_world)
-    bits, left, top = window(labels.pixels, corners)
+    rows, cols = window(labels.shape, corners)
+    bits = labels.pixels[rows, cols]
     layers = np.unpackbits(bits[..., np.newaxis], axis=-1, count=LABELS, bitorder="little") * np.uint8(255)
     parts = [layers[..., first : first + _AT_ONCE] for first in range(0, LABELS, _AT_ONCE)]
-    shares = [resample(np.ascontiguousarray(part), corners - (left, top), grid) for part in parts]
+    from_window = corners - (cols.start, rows.start)
+    shares = [resample(np.ascontiguousarray(part), from_window, grid) for part in parts]
     return torch.from_numpy(np.ascontiguousarray(np.concatenate(shares, axis=-1).transpose(2, 0, 1)))

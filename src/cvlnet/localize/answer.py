@@ -1,4 +1,4 @@
-"""What localization tells: a table for the terminal, JSON with everything, GeoJSON for maps."""
+"""The answer about one clip: as values, a table for the terminal, JSON with everything, GeoJSON for maps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from cvlnet.data.imagery import OverheadImage
+from cvlnet.data.imagery import Imagery
 from cvlnet.files import written_whole
 from cvlnet.geo import Array, LatLon, LocalFrame, Points
 from cvlnet.localize.region import Region
@@ -21,6 +21,7 @@ from cvlnet.types import Clip, Fix
 
 CONFIDENCE = 0.95  # of the ellipses that are written and drawn
 _ELLIPSE_POINTS = 64
+_LITTLE_KNOWN = 0.5  # of what the clip sees: a place of which the map shows less is worth a remark
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,32 @@ class Answer:
     """The fixes of one clip, best first, and all that they come from.
 
     scores: at the region's places, as `search` gives them. truth: where the clip was taken, if that is known.
+    threshold: the confidence from which on the weights' fixes can be relied upon; None if it has not been measured.
     """
 
     clip: Clip
-    image: OverheadImage
+    image: Imagery
     region: Region
     scores: Float[Tensor, "rows cols"]
     fixes: tuple[Fix, ...]
     truth: LatLon | None
+    threshold: float | None = None
+
+    @property
+    def best(self) -> Fix:
+        """The most likely place."""
+        return self.fixes[0]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the best place can be relied upon; if not, the clip may have been taken elsewhere, off the map."""
+        confidence = self.best.confidence
+        return confidence is not None and self.threshold is not None and confidence >= self.threshold
+
+    @property
+    def truth_is_searched(self) -> bool | None:
+        """Whether the true place is among the places that were searched, if it is known."""
+        return None if self.truth is None else self.region.searches(self.truth)
 
     @property
     def errors_m(self) -> tuple[float, ...] | None:
@@ -83,14 +102,40 @@ def to_table(answer: Answer) -> str:
     return "\n".join(lines)
 
 
+def verdict(answer: Answer) -> str:
+    """Whether the best place can be relied upon, in one or two sentences."""
+    best, threshold = answer.best, answer.threshold
+    if best.confidence is None or threshold is None:
+        said = "How far these weights can be relied upon has not been measured (cvlnet calibrate does)."
+    elif answer.is_sure:
+        said = f"Sure: place 1 is right to 10 m, with a confidence of {best.confidence:.3f} (at least {threshold:.3f})."
+    else:
+        said = (
+            f"Not sure: place 1 has a confidence of {best.confidence:.3f}, below {threshold:.3f}. "
+            "The clip may have been taken elsewhere, off this map."
+        )
+    if best.known_share is not None and best.known_share < _LITTLE_KNOWN:
+        said += f" The map shows only {best.known_share:.0%} of what the clip sees there."
+    if answer.truth_is_searched is False:
+        said += " The true place is not among those that were searched."
+    return said
+
+
 def to_json(answer: Answer) -> dict[str, Any]:
-    """Everything about the fixes in JSON's types. offset_m: (east, north) of the tile's centre; angles in degrees."""
+    """Everything about the fixes in JSON's types. offset_m: (east, north) of the tile's centre; angles in degrees.
+
+    datum_accuracy_m: how far all places may be wrong because of the map's datum, null if that is not known.
+    """
     return {
+        "sure": answer.is_sure,
+        "threshold": answer.threshold,
         "map": str(answer.image.source),
+        "datum_accuracy_m": getattr(answer.image.raster, "accuracy_m", 0.0),
         "places": len(answer.region),
         "frames": len(answer.clip.images),
         "heading_deg": degrees(heading_rad(answer.clip)),
         "true_position": _place(answer.truth) if answer.truth else None,
+        "true_position_searched": answer.truth_is_searched,
         "fixes": [_properties(answer, index) for index in range(len(answer.fixes))],
     }
 
@@ -133,6 +178,8 @@ def _properties(answer: Answer, index: int) -> dict[str, Any]:
     }
     if fix.confidence is not None:
         properties["confidence"] = fix.confidence
+    if fix.known_share is not None:
+        properties["known_share"] = fix.known_share
     return properties | ({"error_m": answer.errors_m[index]} if answer.errors_m is not None else {})
 
 

@@ -22,6 +22,7 @@ _LONGEST_PX = 2000  # of the overhead image as drawn
 _CLOSE_M = 25.0  # the close-up reaches at least so far from the best fix
 _ARROW_M = 9.0
 _FRAMES = 4  # of the newest ones are drawn
+_HOLE = np.uint8(128)  # grey, where the image has no data
 
 
 def draw(answer: Answer, path: Path) -> None:
@@ -44,10 +45,10 @@ class _Overhead:
     """The overhead image on axes in its own pixels, so that no map projection bends it."""
 
     def __init__(self, answer: Answer) -> None:
-        self.raster, self.pixels = answer.image.raster, answer.image.pixels
+        self.image, self.raster = answer.image, answer.image.raster
         self.frame = answer.region.frame
         corners_px = self.xy_px(answer.region.cells.corners_xy_m().numpy())
-        rows, cols = self.pixels.shape[:2]
+        rows, cols = self.image.shape
         self.left, self.top = np.clip(corners_px.min(axis=0), 0, [cols, rows]).tolist()
         self.right, self.bottom = np.clip(corners_px.max(axis=0), 0, [cols, rows]).tolist()
         middle_x, middle_y = (self.left + self.right) / 2, (self.top + self.bottom) / 2
@@ -64,12 +65,12 @@ class _Overhead:
 
     def show(self, axes: Any, left: float, top: float, right: float, bottom: float, dimmed: bool = False) -> None:
         """Draw the part of the image between these edges, with a bar of round length."""
-        rows, cols = self.pixels.shape[:2]
+        rows, cols = self.image.shape
         first_col, first_row = max(int(left), 0), max(int(top), 0)
         last_col, last_row = min(int(np.ceil(right)), cols), min(int(np.ceil(bottom)), rows)
-        part = self.pixels[first_row:last_row, first_col:last_col]
-        thin = max(1, max(part.shape[:2]) // _LONGEST_PX)
-        part = part[::thin, ::thin]
+        reduction = max(1, max(last_row - first_row, last_col - first_col) // _LONGEST_PX)
+        patch = self.image.read(slice(first_row, last_row), slice(first_col, last_col), reduction)
+        part = patch.pixels if patch.valid is None else np.where(patch.valid[..., None], patch.pixels, _HOLE)
         if dimmed:
             grey = part.mean(axis=-1, keepdims=True)
             part = np.repeat(0.55 * grey + 30, 3, axis=-1).astype(np.uint8)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from cvlnet.data.imagery import OverheadImage, covered, crop_over_edge, farthest_m, holds, reach_m
+from cvlnet.data.imagery import Imagery, OverheadImage, covered, crop_over_edge, farthest_m, holds, missing, reach_m
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
@@ -27,23 +27,27 @@ NEAR_M = 100.0
 _BLOCK_PX = 1024  # of the image are encoded at once, and
 _MARGIN_PX = 128  # around them, so that blocks fit together without a seam
 _MOST_CELLS = 2**26  # 2 GiB of descriptors
-_FORMAT = 2
+_FORMAT = 3
 _KEY = "cvlnet-region"
+_TENSORS = ("descriptor", "known", "uncertainty", "searched")
 _LARGEST_BYTES = 16 * 2**30
 _REMEDY = "delete it, so that the map is encoded anew"
+
+Cells = Bool[Tensor, "rows cols"]
 
 
 @dataclass(frozen=True)
 class Region:
     """What an overhead image looks like, and the places on it where a vehicle is sought.
 
-    Both grids are in metres (east, north) around ``anchor``. descriptor: of ``cells``, in half precision, zero beyond
-    the image. uncertainty: positive, of a vehicle at each of the ``places``. searched: whether a place is on the image
-    and near enough. steps: places are matched in squares of so many a side, the displacements within one tile.
-    origin: what it was made from, by `region_origin`.
+    Both grids are in metres (east, north) around ``anchor``. descriptor: of ``cells``, in half precision, zero where
+    the image shows nothing. known: whether it shows a cell. uncertainty: positive, of a vehicle at each of the
+    ``places``. searched: whether a place is shown and near enough. steps: the side of the squares in which places are
+    matched, the displacements within one tile. origin: what it was made from, by `region_origin`.
     """
 
     descriptor: Float[Tensor, "channels cell_rows cell_cols"]
+    known: Bool[Tensor, "cell_rows cell_cols"]
     uncertainty: Float[Tensor, "rows cols"]
     searched: Bool[Tensor, "rows cols"]
     cells: Grid
@@ -72,6 +76,18 @@ class Region:
         uncertainty = [self.uncertainty[r : r + self.steps, c : c + self.steps] for r, c in first.tolist()]
         return MapFeatures(torch.stack(descriptor).float(), torch.stack(uncertainty), grid)
 
+    def searches(self, place: LatLon) -> bool:
+        """Whether a place is among those that are searched."""
+        row, col = self.places.row_col(torch.from_numpy(self.frame.xy_world_m(place.degrees))).round().long().tolist()
+        inside = 0 <= row < self.places.rows and 0 <= col < self.places.cols
+        return inside and bool(self.searched[row, col])
+
+    def known_share(self, row_col: Int[Tensor, 2], weight: Float[Tensor, "clip_rows clip_cols"]) -> float:
+        """How much of what a clip sees (the weights of its cells) the image would show if it were at a place."""
+        row, col = row_col.tolist()
+        around = self.known[row : row + weight.shape[0], col : col + weight.shape[1]]
+        return float((weight * around).sum() / weight.sum().clamp(min=1e-12))
+
     def tile_center_m(self, row_col: Int[Tensor, 2]) -> Float[Tensor, 2]:
         """Middle (east, north) of the tile that holds a place."""
         return self.places.xy_m((row_col // self.steps * self.steps + self.steps // 2).double())
@@ -86,8 +102,7 @@ class Region:
             "anchor": self.anchor.degrees,
             "origin": dict(self.origin),
         }
-        tensors = {"descriptor": self.descriptor, "uncertainty": self.uncertainty, "searched": self.searched}
-        write_tensors(path, tensors, _KEY, header)
+        write_tensors(path, {name: getattr(self, name) for name in _TENSORS}, _KEY, header)
 
     @staticmethod
     def load(path: Path) -> Region:
@@ -100,8 +115,8 @@ class Region:
                 Grid(**(header[name] | {"center_xy_m": tuple(header[name]["center_xy_m"])}))
                 for name in ("cells", "places")
             )
-            shapes = [tuple(tensors[name].shape[-2:]) for name in ("descriptor", "uncertainty", "searched")]
-            if shapes != [(grid.rows, grid.cols) for grid in (cells, places, places)]:
+            shapes = [tuple(tensors[name].shape[-2:]) for name in _TENSORS]
+            if shapes != [(grid.rows, grid.cols) for grid in (cells, cells, places, places)]:
                 raise ValueError(f"tensors of {shapes} do not fit the grids")
             anchor, steps, origin = LatLon(*header["anchor"]), int(header["steps"]), header["origin"]
             return Region(**tensors, cells=cells, places=places, steps=steps, anchor=anchor, origin=origin)
@@ -111,7 +126,7 @@ class Region:
 
 def encode_region(
     model: CVLNet,
-    image: OverheadImage,
+    image: Imagery,
     *,
     near: LatLon | None = None,
     radius_m: float = NEAR_M,
@@ -119,9 +134,9 @@ def encode_region(
 ) -> Region:
     """Encode an image; with ``near`` what is needed to search the places within ``radius_m`` of it.
 
-    Beyond the image's edge the descriptor is zero: what a clip sees there counts as unlike, so that places near the
-    edge are found if enough of their surroundings is on the image.
-    Raises InputError if no place of the image is near enough, or the image is too large.
+    Beyond the image's edge and in its holes the descriptor is zero: what a clip sees there counts as unlike, so that
+    places near an edge are found if enough of their surroundings is shown. Places in holes are not searched.
+    Raises InputError if no place of the image is near enough, or the image is too large, or damaged.
     """
     if not model.is_metric:
         remedy = "ask it by cvlnet evaluate, or give weights of another projection"
@@ -137,34 +152,47 @@ def encode_region(
             where=image.source,
             remedy="give a map that holds the place, or a larger radius",
         )
-    around = model.clip_grid.rows - 1  # a clip reaches so much further than its vehicle
+    around = model.clip_grid.rows - 1  # how much further than its vehicle a clip reaches
     cells = Grid(places.rows + around, places.cols + around, places.cell_m, model.map_grid.center_xy_m)
-    descriptor, uncertainty = _encode(model, image, anchor, cells, progress)
+    descriptor, uncertainty, known, gone = _encode(model, image, anchor, cells, progress)
     first = model.clip_grid.rows // 2 - 1  # the place of index 0 is the corner behind this cell
+    searched &= ~_in_holes(gone[first : first + places.rows + 1, first : first + places.cols + 1])
+    if not searched.any():
+        what, remedy = "the image shows nothing where it is to be searched", "give a map without holes there"
+        raise InputError(what, where=image.source, remedy=remedy)
     return Region(
-        descriptor,
-        uncertainty[first : first + places.rows, first : first + places.cols].contiguous(),
-        searched,
-        cells,
-        places,
-        model.steps,
-        anchor,
-        region_origin(model, image, near=near, radius_m=radius_m),
+        descriptor=descriptor,
+        known=known,
+        uncertainty=uncertainty[first : first + places.rows, first : first + places.cols].contiguous(),
+        searched=searched,
+        cells=cells,
+        places=places,
+        steps=model.steps,
+        anchor=anchor,
+        origin=region_origin(model, image, near=near, radius_m=radius_m),
     )
 
 
-def region_origin(model: CVLNet, image: OverheadImage, *, near: LatLon | None, radius_m: float) -> dict[str, Any]:
-    """What determines a region, as JSON's types: equal origins, equal regions."""
+def region_origin(model: CVLNet, image: Imagery, *, near: LatLon | None, radius_m: float) -> dict[str, Any]:
+    """What determines a region, as JSON's types: equal origins, equal regions.
+
+    Of a file that is read by windows its size and time of change stand for its contents.
+    """
     weights = sha256()
     for name, tensor in sorted(model.state_dict().items()):
         weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    overhead = sha256(repr((image.raster, image.pixels.shape)).encode())
-    overhead.update(np.ascontiguousarray(image.pixels).data)
+    overhead = sha256(repr((image.raster, image.shape)).encode())
+    if isinstance(image, OverheadImage):
+        overhead.update(np.ascontiguousarray(image.pixels).data)
+        overhead.update(b"" if image.valid is None else np.packbits(image.valid).data)
+    else:
+        state = image.source.stat()
+        overhead.update(repr((state.st_size, state.st_mtime_ns, image)).encode())
     around = None if near is None else [*near.degrees, radius_m]
     return {"weights": weights.hexdigest(), "image": overhead.hexdigest(), "around": around}
 
 
-def _places(model: CVLNet, image: OverheadImage, near: LatLon | None, radius_m: float) -> Grid:
+def _places(model: CVLNet, image: Imagery, near: LatLon | None, radius_m: float) -> Grid:
     """Places a cell apart that hold the image, or what is near enough of it: whole tiles of them."""
     steps, cell_m = model.steps, model.map_grid.cell_m
     half_m = reach_m(image) if near is None else np.minimum(radius_m, farthest_m(image, near))
@@ -179,9 +207,11 @@ def _places(model: CVLNet, image: OverheadImage, near: LatLon | None, radius_m: 
 
 
 def _encode(
-    model: CVLNet, image: OverheadImage, anchor: LatLon, cells: Grid, progress: bool
-) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"]]:
-    """Descriptor of all cells, and uncertainty at the corner south-east of each, block by block."""
+    model: CVLNet, image: Imagery, anchor: LatLon, cells: Grid, progress: bool
+) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"], Cells, Cells]:
+    """Of all cells, block by block: descriptor, uncertainty at the corner south-east of each, whether the image shows
+    them, and whether they lie in one of its holes.
+    """
     strips = []
     row_blocks, col_blocks = (_blocks(side, _BLOCK_PX // _stride(model)) for side in (cells.rows, cells.cols))
     count = len(row_blocks) * len(col_blocks)
@@ -192,8 +222,15 @@ def _encode(
                 blocks.append(_encode_block(model, image, anchor, cells, rows, cols))
                 bar.update()
             strips.append([torch.cat(parts, dim=-1) for parts in zip(*blocks, strict=True)])
-    descriptor, uncertainty = (torch.cat(parts, dim=-2) for parts in zip(*strips, strict=True))
-    return descriptor[:, : cells.rows, : cells.cols].contiguous(), uncertainty[: cells.rows, : cells.cols]
+    whole = [torch.cat(parts, dim=-2)[..., : cells.rows, : cells.cols] for parts in zip(*strips, strict=True)]
+    descriptor, uncertainty, known, gone = whole
+    return descriptor.contiguous(), uncertainty, known.contiguous(), gone
+
+
+def _in_holes(gone: Bool[Tensor, "rows1 cols1"]) -> Bool[Tensor, "rows cols"]:
+    """Which corners between cells lie in holes: at least two of the four cells around them do."""
+    count = gone.int()
+    return count[:-1, :-1] + count[:-1, 1:] + count[1:, :-1] + count[1:, 1:] >= 2
 
 
 def _stride(model: CVLNet) -> int:
@@ -209,9 +246,9 @@ def _blocks(cells: int, most: int) -> list[slice]:
 
 
 def _encode_block(
-    model: CVLNet, image: OverheadImage, anchor: LatLon, cells: Grid, rows: slice, cols: slice
-) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"]]:
-    """Features of a block of cells, in half precision, and the uncertainty; pixels around it are seen, too."""
+    model: CVLNet, image: Imagery, anchor: LatLon, cells: Grid, rows: slice, cols: slice
+) -> tuple[Float[Tensor, "channels rows cols"], Float[Tensor, "rows cols"], Cells, Cells]:
+    """What `_encode` gives for a block of cells, in half precision; the network sees the pixels around it, too."""
     stride = _stride(model)
     margin = _MARGIN_PX // stride
     height, width = (part.stop - part.start + 2 * margin for part in (rows, cols))
@@ -224,8 +261,7 @@ def _encode_block(
         crop = crop_over_edge(image, place, pixels).to(model.device)
         features, unsure = (tensor[0].cpu() for tensor in model.encode_overhead(crop.unsqueeze(0)))
     inner = (slice(margin, height - margin), slice(margin, width - margin))
-    features = features[:, inner[0], inner[1]].half()
-    if not holds(image, place, pixels):
-        block = Grid(features.shape[1], features.shape[2], cells.cell_m, model.map_grid.center_xy_m)
-        features = features * covered(image, place, block)
-    return features, unsure[inner]
+    block = Grid(height - 2 * margin, width - 2 * margin, cells.cell_m, model.map_grid.center_xy_m)
+    gone = missing(image, place, block)
+    known = ~gone if holds(image, place, pixels) else covered(image, place, block) & ~gone
+    return features[:, inner[0], inner[1]].half() * known, unsure[inner], known, gone

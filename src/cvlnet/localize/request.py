@@ -5,24 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
 
-from cvlnet.checkpoint import load_model
-from cvlnet.config import WAY_M, Precision
+from cvlnet.config import WAY_M
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
 from cvlnet.data.georef import open_overhead
-from cvlnet.data.imagery import OverheadImage
+from cvlnet.data.imagery import Imagery
 from cvlnet.data.kitti_cvl import read_recording
+from cvlnet.data.raster_file import RasterHints
 from cvlnet.data.recording import Recording
-from cvlnet.device import named_device
-from cvlnet.errors import InputError
-from cvlnet.geo import LatLon
+from cvlnet.errors import InputError, warn
+from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
+from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.picture import draw
-from cvlnet.localize.region import NEAR_M, Region, encode_region, region_origin
-from cvlnet.localize.search import MOST_FIXES, distinct, search
-from cvlnet.model.cvlnet import CVLNet
+from cvlnet.localize.region import NEAR_M, Region, region_origin
+from cvlnet.localize.search import MOST_FIXES
+
+_FAR_M = 10_000.0  # between the middle of a map and a clip that is to be found on it
 
 
 @dataclass(frozen=True)
@@ -44,43 +45,35 @@ class ClipFiles:
 
 @dataclass(frozen=True)
 class MapFiles:
-    """An overhead image and how it is searched, see `encode_region`. region: keeps the encoded map between calls."""
+    """An overhead image and how it is searched, see `encode_region`.
+
+    region: keeps the encoded map between calls. hints: what the image does not say of itself.
+    """
 
     image: Path
     near: LatLon | None = None
     radius_m: float = NEAR_M
     region: Path | None = None
+    hints: RasterHints = RasterHints()  # noqa: RUF009
 
 
 def answer(
-    weights: Path,
-    clip_files: ClipFiles,
-    map_files: MapFiles,
-    *,
-    most: int = MOST_FIXES,
-    device: str = "cpu",
-    precision: Precision = "float32",
-    progress: bool = False,
+    localizer: Localizer, clip_files: ClipFiles, map_files: MapFiles, *, most: int = MOST_FIXES, progress: bool = False
 ) -> Answer:
-    """Localize a clip.
-
-    Raises InputError as the readers and `encode_region` do, and if the clip's true place is known and not searched.
-    """
-    model, provenance = load_model(weights, precision)
-    model.to(named_device(device))
+    """Localize a clip. Raises InputError as the readers and `encode_region` do."""
     recording = _recording(clip_files)
     newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame
-    spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,), clip_files.step)
+    spec = ClipSpec(
+        localizer.model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,), clip_files.step
+    )
     clip = assemble_clip(recording, newest, spec)
-    image = open_overhead(map_files.image)
-    region = _region(model, image, map_files, progress)
+    image = open_overhead(map_files.image, map_files.hints)
     frame = recording.frame(newest)
     truth = frame.position if frame is not None and clip_files.drive is not None else None
     if truth is not None:
-        _require_searched(truth, region, image, f"{recording.name}, frame {newest}")
-    scores = search(model, clip, region)
-    fixes = distinct(region, scores, model.sharpness.item(), most=most, confidence=provenance.confidence)
-    return Answer(clip, image, region, scores, fixes, truth)
+        _warn_if_far(truth, image)
+    region = _region(localizer, image, map_files, progress)
+    return localizer.locate(clip, image, region=region, most=most, truth=truth)
 
 
 def write_answer(found: Answer, out: Path) -> None:
@@ -88,14 +81,6 @@ def write_answer(found: Answer, out: Path) -> None:
     write_json(to_json(found), out / "answer.json")
     write_json(to_geojson(found), out / "answer.geojson")
     draw(found, out / "answer.png")
-
-
-def searched(place: LatLon, region: Region) -> bool:
-    """Whether a place is among those of the region that are searched."""
-    xy_m = torch.from_numpy(region.frame.xy_world_m(place.degrees))
-    row, col = region.places.row_col(xy_m).round().long().tolist()
-    inside = 0 <= row < region.places.rows and 0 <= col < region.places.cols
-    return inside and bool(region.searched[row, col])
 
 
 def _recording(files: ClipFiles) -> Recording:
@@ -112,30 +97,27 @@ def _last_frame(recording: Recording, camera: int) -> int:
     return pictured[-1]
 
 
-def _region(model: CVLNet, image: OverheadImage, files: MapFiles, progress: bool) -> Region:
+def _region(localizer: Localizer, image: Imagery, files: MapFiles, progress: bool) -> Region:
     """Encode the image, or take the region that is kept from an earlier call."""
     near, radius_m = files.near, files.radius_m
     if files.region is not None and files.region.exists():
         region = Region.load(files.region)
-        if region.origin != region_origin(model, image, near=near, radius_m=radius_m):
+        if region.origin != region_origin(localizer.model, image, near=near, radius_m=radius_m):
             raise InputError(
                 "the map kept there was made from another image, with other weights or settings",
                 where=files.region,
                 remedy="delete it, or name another file",
             )
         return region
-    region = encode_region(model, image, near=near, radius_m=radius_m, progress=progress)
+    region = localizer.encode(image, near=near, radius_m=radius_m, progress=progress)
     if files.region is not None:
         region.save(files.region)
     return region
 
 
-def _require_searched(truth: LatLon, region: Region, image: OverheadImage, clip_name: str) -> None:
-    if searched(truth, region):
-        return
-    raise InputError(
-        f"the clip ({clip_name}) was taken at {truth.latitude_deg:.6f}, {truth.longitude_deg:.6f}, "
-        "which is not among the places that are searched",
-        where=image.source,
-        remedy="give a map that holds the place, or a larger radius around a nearer one",
-    )
+def _warn_if_far(clip_place: LatLon, image: Imagery) -> None:
+    """A clip whose own positions lie in another region than the map hints at a wrong georeference."""
+    away_m = float(np.linalg.norm(LocalFrame(clip_place).xy_world_m(image.center.degrees)))
+    if away_m > _FAR_M:
+        what = f"the map lies {away_m / 1000:,.0f} km from where the clip was taken"
+        warn(what, where=image.source, remedy="check how the map is georeferenced")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -9,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvlnet.confidence import Confidence
-from cvlnet.data.imagery import OverheadImage
+from cvlnet.data.imagery import Imagery
 from cvlnet.fixes import ELSEWHERE_M
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
@@ -26,7 +28,7 @@ _BLOCK = 128  # tiles matched at once: bounds the memory
 def localize(
     model: CVLNet,
     clip: Clip,
-    image: OverheadImage,
+    image: Imagery,
     *,
     near: LatLon | None = None,
     radius_m: float = NEAR_M,
@@ -39,15 +41,20 @@ def localize(
     for the model, kept with its weights.
     Raises InputError if nothing of the image lies within ``radius_m`` of ``near``.
     """
-    region = encode_region(model, image, near=near, radius_m=radius_m)
-    scores = search(model, clip, region)
-    return distinct(region, scores, model.sharpness.item(), most=most, confidence=confidence)
+    region, asked = encode_region(model, image, near=near, radius_m=radius_m), encode_one(model, clip)
+    scores, weight = search_encoded(model, asked, region), asked.weight[0].cpu()
+    return distinct(region, scores, model.sharpness.item(), most=most, confidence=confidence, weight=weight)
 
 
 def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
     """Scores of a clip, batch shape [frames], at all places of a region; minus infinity where none is sought."""
+    return search_encoded(model, encode_one(model, clip), region)
+
+
+def encode_one(model: CVLNet, clip: Clip) -> ClipFeatures:
+    """Features of one clip, batch shape [frames]; a batch of one."""
     with torch.inference_mode():
-        return search_encoded(model, model.encode_clip(_batch_of_one(clip).to(model.device)), region)
+        return model.encode_clip(_batch_of_one(clip).to(model.device))
 
 
 def search_encoded(model: CVLNet, asked: ClipFeatures, region: Region) -> Float[Tensor, "rows cols"]:
@@ -70,11 +77,13 @@ def distinct(
     most: int | None = MOST_FIXES,
     elsewhere_m: float = ELSEWHERE_M,
     confidence: Confidence | None = None,
+    weight: Float[Tensor, "clip_rows clip_cols"] | None = None,
 ) -> tuple[Fix, ...]:
     """The peaks of the scores as fixes, best first: one within ``elsewhere_m`` of a better one is dropped.
 
-    sharpness: the model's. A fix's margin is its lead over the best peak that lies elsewhere: negative for all but the
-    first. Where there is no other it is the lead over the lowest score: others are lower still.
+    sharpness: the model's. weight: of the clip's cells, to say how much of what it sees is on the map. A fix's margin
+    is its lead over the best peak that lies elsewhere: negative for all but the first. Where there is no other it is
+    the lead over the lowest score: others are lower still.
     """
     peaks, heights = local_maxima(scores)
     xy_m = region.places.xy_m(peaks.double()).numpy()
@@ -85,7 +94,9 @@ def distinct(
         best = int(left.argmax())
         elsewhere = np.linalg.norm(xy_m - xy_m[best], axis=1) > elsewhere_m
         rival = float(heights[int(elsewhere.argmax())]) if elsewhere.any() else lowest
-        fixes.append(_fix(region, peaks[best], _decode(region, scores, peaks[best], sharpness), rival, confidence))
+        fix = _fix(region, peaks[best], _decode(region, scores, peaks[best], sharpness), rival, confidence)
+        share = None if weight is None else region.known_share(peaks[best], weight)
+        fixes.append(replace(fix, known_share=share))
         left &= elsewhere
         left[best] = False
     return tuple(fixes)

@@ -1,0 +1,327 @@
+"""Overhead images as files of any format that GDAL reads: which bands are red, green and blue, how values become 8 bit,
+and where pixels are missing.
+
+What a file does not say, or says in two ways, is not guessed: it is asked for by `RasterHints`. The rules:
+
+- Red, green and blue are the bands whose colour interpretation or description says so. One band is grey; three bands
+  that say nothing are red, green, blue; of four or more that say nothing, the user names three.
+- Values of more than 8 bits are divided by the range that they use: the one that the file states (NBITS), or the
+  smallest of the usual ranges that holds all but a thousandth of the values (8, 10, 11, 12, 14 and 16 bits,
+  reflectance in ten-thousandths, fractions from 0 to 1). The user may state the range instead.
+- A pixel is missing where all three bands have the nodata value, where a mask says so, or where it is transparent. An
+  alpha band with other values than 0 and the highest is no mask: near-infrared bands are often tagged as alpha.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from cvlnet.data.imagery import Bools, Imagery, Patch
+from cvlnet.data.images import U8
+from cvlnet.errors import InputError, warn
+from cvlnet.geo import Raster
+
+Masking = Literal["none", "alpha", "file", "value"]
+Values = npt.NDArray[Any]
+
+_DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "WEBP", "VRT", "HFA", "BMP", "GIF")
+_GDAL: dict[str, Any] = {
+    "GDAL_CACHEMAX": 256,  # MB; the default is a twentieth of the machine's memory
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # or the missing part of a cut file is grey
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file, such as a VRT, makes GDAL open a connection
+}
+_RANGES = (1.0, 255.0, 1023.0, 2047.0, 4095.0, 10_000.0, 16_383.0, 65_535.0)
+_OUTLIERS = 1e-3  # the share of values that may lie above their range
+_MASK_SHARE = 0.98  # of an alpha band is 0 or the highest value, if it is a mask
+_COLLAR_SHARE = 0.1  # from which on pure black or white is worth a warning
+_SAMPLED, _SAMPLE_PX = 5, 128  # windows along each side that are looked at, and their size
+_DAMAGED = "copy or download it again"
+
+
+@dataclass(frozen=True)
+class RasterHints:
+    """What a user states about an image that its file does not.
+
+    crs: its coordinate reference system, such as "EPSG:25832". bands: numbers of red, green and blue, or of one grey
+    band, from 1. value_range: the values that become black and white. nodata: the value of missing pixels.
+    Raises ValueError for band numbers below 1 or other than one or three, or an empty range.
+    """
+
+    crs: str | None = None
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    nodata: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise ValueError(f"bands are one or three numbers from 1, not {' '.join(map(str, self.bands))}")
+        if self.value_range is not None:
+            low, high = self.value_range
+            if not (isfinite(low) and isfinite(high) and low < high):
+                raise ValueError(f"a range of values rises, {low:g} to {high:g} does not")
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """How the bands of a file become RGB.
+
+    bands: three, or one that is grey or an index into the palette. value_range: None for bytes, which are taken as they
+    are. mask_band: of an alpha mask.
+    """
+
+    bands: tuple[int, ...]
+    palette: U8 | None  # [256, 4]
+    value_range: tuple[float, float] | None
+    masking: Masking
+    mask_band: int | None = None
+    nodata: float | None = None
+
+
+@dataclass(frozen=True)
+class RasterFile(Imagery):
+    """An overhead image on disk, read by windows. warp_crs: of its ground control points, if it is placed by them."""
+
+    source: Path
+    raster: Raster
+    interpretation: Interpretation
+    warp_crs: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, in pixels."""
+        return self._dataset.height, self._dataset.width
+
+    @property
+    def may_lack_pixels(self) -> bool:
+        """Whether the file has a mask, a nodata value or transparency."""
+        return self.interpretation.masking != "none" or self.interpretation.palette is not None
+
+    def read(self, rows: slice, cols: slice, reduction: int = 1) -> Patch:
+        """As `Imagery` says."""
+        height, width = ((part.stop - part.start) // reduction for part in (rows, cols))
+        height, width = max(height, 1), max(width, 1)
+        seen = Window(cols.start, rows.start, width * reduction, height * reduction)
+        with gdal(self.source):
+            return _read(self._dataset, self.interpretation, seen, (height, width))
+
+    @cached_property
+    def _dataset(self) -> Any:
+        return open_dataset(self.source, self.warp_crs)
+
+
+@contextmanager
+def gdal(path: Path) -> Iterator[None]:
+    """GDAL as it is used here. Its errors become InputErrors about a file that is damaged or of an unknown format."""
+    try:
+        with rasterio.Env(**_GDAL):
+            yield
+    except RasterioError as error:
+        what = " ".join(str(error.__cause__ or error).split())
+        raise InputError(f"is not a whole picture ({what})", where=path, remedy=_DAMAGED) from error
+
+
+def open_dataset(path: Path, warp_crs: str | None = None) -> Any:
+    """A file as a rasterio dataset; one with ground control points warped by them.
+
+    Raises InputError if it is missing, empty, or nothing that is read here.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file", where=path, remedy="correct the path of the overhead image")
+    if path.stat().st_size == 0:
+        raise InputError("the picture file is empty (0 bytes)", where=path, remedy=_DAMAGED)
+    with gdal(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = DatasetReader(path, driver=list(_DRIVERS))
+        _require_local(dataset, path)
+        return (
+            dataset
+            if warp_crs is None
+            else WarpedVRT(dataset, src_crs=warp_crs, crs=warp_crs, resampling=Resampling.bilinear, add_alpha=True)
+        )
+
+
+def interpret(dataset: Any, hints: RasterHints, path: Path) -> Interpretation:
+    """How the bands of a dataset become RGB; says so in a warning where a rule decided that may not hold.
+
+    Raises InputError where the file does not say which bands are which, or holds nothing that can be shown.
+    """
+    with gdal(path):
+        bands = _bands(dataset, hints, path)
+        palette = _palette(dataset, bands)
+        sample = np.concatenate([_values(dataset, bands, part).reshape(len(bands), -1) for part in _parts(dataset)], 1)
+        masking, mask_band = _masking(dataset, hints, bands, path)
+        value_range = None if palette is not None else _value_range(dataset, hints, bands, sample, path)
+    if masking == "none" and palette is None:
+        _warn_of_collar(sample, path)
+    return Interpretation(bands, palette, value_range, masking, mask_band, hints.nodata)
+
+
+def _require_local(dataset: Any, path: Path) -> None:
+    """A VRT names other files, and may name addresses."""
+    for name in dataset.files:
+        if "/vsi" in name or "://" in name:
+            raise InputError(f"refers to {name}, which is no file", where=path, remedy="download what it refers to")
+        if not Path(name).exists():
+            raise InputError(f"refers to {name}, which is not there", where=path, remedy="copy it there")
+
+
+def _bands(dataset: Any, hints: RasterHints, path: Path) -> tuple[int, ...]:
+    remedy = "name red, green and blue by --bands, such as --bands 1 2 3"
+    if hints.bands is not None:
+        if max(hints.bands) > dataset.count:
+            raise InputError(f"has {dataset.count} bands, no band {max(hints.bands)}", where=path, remedy=remedy)
+        return hints.bands
+    by_color = [_band_of(dataset, color) for color in ("red", "green", "blue")]
+    if all(by_color):
+        return tuple(band for band in by_color if band is not None)
+    if ColorInterp.cyan in dataset.colorinterp:
+        raise InputError("is in CMYK", where=path, remedy="convert it to RGB")
+    others = [band for band, means in enumerate(dataset.colorinterp, 1) if means != ColorInterp.alpha]
+    if len(others) == 1:
+        return (others[0],)
+    if len(others) == 3:
+        return others[0], others[1], others[2]
+    said = ", ".join(means.name for means in dataset.colorinterp)
+    raise InputError(f"does not say which bands are red, green and blue ({said})", where=path, remedy=remedy)
+
+
+def _band_of(dataset: Any, color: str) -> int | None:
+    """The band of a colour by its interpretation, or by its description."""
+    for band, means in enumerate(dataset.colorinterp, 1):
+        if means.name == color:
+            return band
+    for band, description in enumerate(dataset.descriptions, 1):
+        if description is not None and description.strip().lower() in (color, color[0]):
+            return band
+    return None
+
+
+def _palette(dataset: Any, bands: Sequence[int]) -> U8 | None:
+    if len(bands) != 1 or dataset.colorinterp[bands[0] - 1] != ColorInterp.palette:
+        return None
+    colors = np.zeros((256, 4), np.uint8)
+    for index, rgba in dataset.colormap(bands[0]).items():
+        if index < 256:
+            colors[index] = rgba
+    return colors
+
+
+def _masking(dataset: Any, hints: RasterHints, bands: Sequence[int], path: Path) -> tuple[Masking, int | None]:
+    if hints.nodata is not None:
+        return "value", None
+    flags = dataset.mask_flag_enums[bands[0] - 1]
+    if MaskFlags.alpha in flags:
+        alpha = next(band for band, means in enumerate(dataset.colorinterp, 1) if means == ColorInterp.alpha)
+        values = np.concatenate([_values(dataset, (alpha,), part).ravel() for part in _parts(dataset)])
+        extreme = (values == 0) | (values >= min(np.iinfo(dataset.dtypes[alpha - 1]).max, max(values.max(), 1)))
+        if extreme.mean() >= _MASK_SHARE:
+            return "alpha", alpha
+        what = f"band {alpha} is tagged as transparency but varies like a colour; it is taken for near-infrared"
+        warn(what, where=path, remedy="if it is a mask, make it 0 or 255")
+        return ("file", None) if dataset.nodata is not None else ("none", None)
+    return ("none", None) if MaskFlags.all_valid in flags else ("file", None)
+
+
+def _value_range(
+    dataset: Any, hints: RasterHints, bands: Sequence[int], sample: Values, path: Path
+) -> tuple[float, float] | None:
+    kind = np.dtype(dataset.dtypes[bands[0] - 1])
+    if hints.value_range is not None:
+        return hints.value_range
+    if kind == np.uint8 and "NBITS" not in dataset.tags(bands[0], ns="IMAGE_STRUCTURE"):
+        return None
+    if kind.kind == "c":
+        raise InputError("holds complex numbers", where=path, remedy="give an image of colours")
+    bits = dataset.tags(bands[0], ns="IMAGE_STRUCTURE").get("NBITS")
+    if bits is not None and int(bits) not in (16, 32):
+        return 0.0, 2.0 ** int(bits) - 1
+    nodata = hints.nodata if hints.nodata is not None else dataset.nodata
+    values = sample[np.isfinite(sample)] if kind.kind == "f" else sample.ravel()
+    values = values[values != nodata] if nodata is not None else values
+    remedy = "state the values of black and white by --value-range LOW HIGH"
+    if len(values) == 0:
+        raise InputError(
+            "holds no data where it was looked at", where=path, remedy="give an image that shows the place"
+        )
+    high = float(np.quantile(values, 1 - _OUTLIERS))
+    usual = next((top for top in _RANGES if high <= top and (top > 1 or kind.kind == "f")), None)
+    if usual is None or float(values.min()) < 0:
+        what = f"its {kind.name} values from {float(values.min()):g} to {float(values.max()):g} fit no usual range"
+        raise InputError(what, where=path, remedy=remedy)
+    warn(f"its {kind.name} values, up to {high:g}, are read as 0 to {usual:g}", where=path, remedy=f"else {remedy}")
+    return 0.0, usual
+
+
+def _warn_of_collar(sample: Values, path: Path) -> None:
+    highest = 1.0 if sample.dtype.kind == "f" else float(np.iinfo(sample.dtype).max)
+    for value, name in ((0.0, "black"), (highest, "white")):
+        share = float((sample == value).all(axis=0).mean())
+        if share >= _COLLAR_SHARE:
+            what = f"{share:.0%} of it are pure {name} and not marked as missing"
+            warn(what, where=path, remedy=f"if nothing is shown there, say --nodata {value:g}")
+
+
+def _parts(dataset: Any) -> list[Window]:
+    """Small windows all over a dataset, few enough to be read at once."""
+    sides = []
+    for length in (dataset.width, dataset.height):
+        size = min(length, _SAMPLE_PX)
+        count = min(_SAMPLED, -(-length // size))
+        sides.append([(round(start), size) for start in np.linspace(0, length - size, count)])
+    return [Window(left, top, width, height) for left, width in sides[0] for top, height in sides[1]]
+
+
+def _values(dataset: Any, bands: Sequence[int], part: Window, shape: tuple[int, int] | None = None) -> Values:
+    out_shape = None if shape is None else (len(bands), *shape)
+    indexed = any(dataset.colorinterp[band - 1] == ColorInterp.palette for band in bands)
+    resampling = Resampling.nearest if indexed else Resampling.average
+    return np.asarray(dataset.read(list(bands), window=part, out_shape=out_shape, resampling=resampling))
+
+
+def _read(dataset: Any, how: Interpretation, part: Window, shape: tuple[int, int]) -> Patch:
+    values = _values(dataset, how.bands, part, shape)
+    valid = _valid(dataset, how, values, part, shape)
+    if how.palette is not None:
+        rgba = how.palette[np.minimum(values[0], 255).astype(np.uint8)]
+        opaque = rgba[..., 3] >= 128
+        valid = opaque if valid is None else np.asarray(valid & opaque)
+        return Patch(np.ascontiguousarray(rgba[..., :3]), None if valid.all() else valid)
+    if how.value_range is not None:
+        low, high = how.value_range
+        finite = np.isfinite(values).all(axis=0)
+        if not finite.all():
+            valid = np.asarray(finite if valid is None else valid & finite)
+        scaled = (np.nan_to_num(values.astype(np.float32)) - low) * (255 / (high - low))
+        values = scaled.clip(0, 255).round().astype(np.uint8)
+    pixels = np.ascontiguousarray(np.moveaxis(np.broadcast_to(values, (3, *values.shape[1:])), 0, -1))
+    return Patch(pixels.astype(np.uint8, copy=False), None if valid is None or valid.all() else valid)
+
+
+def _valid(dataset: Any, how: Interpretation, values: Values, part: Window, shape: tuple[int, int]) -> Bools | None:
+    match how.masking:
+        case "alpha":
+            assert how.mask_band is not None
+            alpha = _values(dataset, (how.mask_band,), part, shape)[0]
+            return np.asarray(alpha > np.iinfo(alpha.dtype).max // 2 if alpha.dtype == np.uint8 else alpha > 0)
+        case "file":
+            masks = dataset.read_masks(list(how.bands), window=part, out_shape=(len(how.bands), *shape))
+            return np.asarray((masks > 0).any(axis=0))
+        case "value":
+            return np.asarray((values != how.nodata).any(axis=0))
+    return None

@@ -1,0 +1,73 @@
+"""The front door: a network with its weights, which finds clips on overhead images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cvlnet.checkpoint import load_model, shipped_weights
+from cvlnet.config import Precision
+from cvlnet.data.imagery import Imagery
+from cvlnet.device import named_device
+from cvlnet.geo import LatLon
+from cvlnet.localize.answer import Answer
+from cvlnet.localize.region import NEAR_M, Region, encode_region
+from cvlnet.localize.search import MOST_FIXES, distinct, encode_one, search_encoded
+from cvlnet.types import Clip
+
+
+class Localizer:
+    """Finds where on an overhead image a clip was taken.
+
+        answer = Localizer().locate(clip, image)
+        print(answer.best.position, answer.best.confidence, answer.is_sure)
+
+    weights: a file of weights; without it the package's own. device: "cpu", "cuda", "cuda:1". precision: in which the
+    network encodes.
+    Raises InputError if the weights cannot be read, or there is no such device.
+    """
+
+    def __init__(self, weights: Path | None = None, *, device: str = "cpu", precision: Precision = "float32") -> None:
+        self.model, provenance = load_model(weights or shipped_weights(), precision)
+        self.model.to(named_device(device))
+        self.confidence = provenance.confidence
+
+    def encode(
+        self, image: Imagery, *, near: LatLon | None = None, radius_m: float = NEAR_M, progress: bool = False
+    ) -> Region:
+        """Encode an image once, to find many clips on it.
+
+        With ``near`` only the places within ``radius_m`` of it are searched.
+        Raises InputError as `cvlnet.localize.region.encode_region` does.
+        """
+        return encode_region(self.model, image, near=near, radius_m=radius_m, progress=progress)
+
+    def locate(
+        self,
+        clip: Clip,
+        image: Imagery,
+        *,
+        region: Region | None = None,
+        near: LatLon | None = None,
+        radius_m: float = NEAR_M,
+        most: int = MOST_FIXES,
+        truth: LatLon | None = None,
+    ) -> Answer:
+        """The places on an image where a clip, batch shape [frames], may have been taken, best first.
+
+        region: the image as `encode` gave it; without one it is encoded as ``near`` and ``radius_m`` say. truth: where
+        the clip was taken, to report errors.
+        Raises InputError as `encode` does.
+        """
+        region = region or self.encode(image, near=near, radius_m=radius_m)
+        asked = encode_one(self.model, clip)
+        scores = search_encoded(self.model, asked, region)
+        fixes = distinct(
+            region,
+            scores,
+            self.model.sharpness.item(),
+            most=most,
+            confidence=self.confidence,
+            weight=asked.weight[0].cpu(),
+        )
+        threshold = None if self.confidence is None else self.confidence.threshold
+        return Answer(clip, image, region, scores, fixes, truth, threshold)
