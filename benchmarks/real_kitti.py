@@ -85,9 +85,7 @@ def mean_log_rank(cases: list[Case]) -> float:
     return float(np.mean([log(case.counted_rank) for case in cases]))
 
 
-def locate(
-    model: CVLNet, recording: Recording, frame: int, frames: int, image: Imagery, region: Region
-) -> Answer:
+def locate(model: CVLNet, recording: Recording, frame: int, frames: int, image: Imagery, region: Region) -> Answer:
     """The answer for one clip, with the truth."""
     clip = assemble_clip(recording, frame, ClipSpec(model.image_spec, frames))
     scores = search(model, clip, region)

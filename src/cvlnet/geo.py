@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import Geod, Transformer
+from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
@@ -162,8 +162,9 @@ class ProjectedRaster:
     def __post_init__(self) -> None:
         if abs(float(np.linalg.det(self._matrix[:, :2]))) == 0.0:
             raise ValueError("its pixels have no size")
-        if not np.isfinite(self.latlon_deg([0.0, 0.0])).all():
-            x, y = self._matrix[:, 2].tolist()
+        x, y = self._matrix[:, 2].tolist()
+        turns = 0.0 if self._operation.period is None else abs(x) / self._operation.period
+        if turns > 1 or not np.isfinite(self.latlon_deg([0.0, 0.0])).all():
             raise ValueError(f"{x:g}, {y:g} are no coordinates of {self._operation.name}")
 
     @property
@@ -265,10 +266,9 @@ class _Operation:
 def _operation(crs: str, x: float, y: float) -> _Operation:
     """The best operation around a place of the system. Raises ValueError if there is none."""
     try:
-        anywhere = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
-        lon, lat = anywhere.transform(x, y, direction="INVERSE")
+        name = CRS.from_user_input(crs).name
+        lon, lat = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(x, y, direction="INVERSE")
         if not (np.isfinite(lon) and abs(lat) <= 90):
-            name = anywhere.target_crs.name if anywhere.target_crs is not None else crs
             raise ValueError(f"{x:g}, {y:g} are no coordinates of {name}")
         lon = float(_wrapped_deg(lon))
         around = AreaOfInterest(max(lon - 0.1, -180), max(lat - 0.1, -90), min(lon + 0.1, 180), min(lat + 0.1, 90))
@@ -278,7 +278,6 @@ def _operation(crs: str, x: float, y: float) -> _Operation:
     except (CRSError, ProjError) as error:
         raise ValueError("its coordinate reference system is not tied to the earth") from error
     best = group.transformers[0]
-    name = best.target_crs.name if best.target_crs is not None else crs
     accuracy_m = best.accuracy if best.accuracy >= 0 else None
     return _Operation(name, best, accuracy_m, not group.best_available, _period(best, lat, lon))
 

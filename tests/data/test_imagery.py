@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import pi
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cvlnet.data.imagery import (
     crop_over_edge,
     farthest_m,
     holds,
+    missing,
     reach_m,
     resampled,
     turn_of_world,
@@ -146,3 +148,39 @@ def test_a_resampled_image_gives_the_same_crop_at_its_centre(cells: int) -> None
 def test_a_resampled_image_shows_things_where_they_are() -> None:
     image, grid = spot(12.0, -7.0, mercator=True), Grid(100, 100, 0.5)
     assert spot_xy_m(crop(resampled(image, grid), at(3.0, 4.0), grid), grid) == pytest.approx([9.0, -11.0], abs=0.1)
+
+
+def test_a_reduced_window_is_averaged_over_whole_squares() -> None:
+    image = noise(21)
+    patch = image.read(slice(0, 21), slice(3, 21), 4)
+    expected = image.pixels[:20, 3:19].reshape(5, 4, 4, 4, 3).astype(float).mean(axis=(1, 3))
+    assert patch.pixels.shape == (5, 4, 3)
+    assert np.abs(patch.pixels - expected).max() <= 1
+
+
+def test_a_far_finer_image_shows_the_same() -> None:
+    """It is read at a lower resolution: its pixels are averaged, and nothing moves."""
+    coarse, grid = spot(3.0, 4.0, size_px=600), Grid(40, 40, 1.0)
+    pixels = np.repeat(np.repeat(coarse.pixels, 8, axis=0), 8, axis=1)
+    fine = OverheadImage(pixels, MetricRaster(CENTER, 4800, 4800, 0.025), coarse.source)
+    seen, expected = (crop(each, at(1.0, 2.0), grid).double() for each in (fine, coarse))
+    assert (seen - expected).abs().max() <= 6
+    assert spot_xy_m(crop(fine, at(1.0, 2.0), grid), grid) == pytest.approx([2.0, 2.0], abs=0.05)
+
+
+def test_cells_are_missing_where_at_least_half_of_their_pixels_are() -> None:
+    valid = np.ones((200, 200), bool)
+    valid[:, 103:] = False  # from 1.5 m east of the middle on
+    image, grid = replace(noise(), valid=valid), Grid(6, 6, 1.0)  # cells of two pixels
+    gone = missing(image, CENTER, grid)
+    assert gone[0].tolist() == [False, False, False, False, True, True]
+    assert not missing(noise(), CENTER, grid).any()
+
+
+def test_holes_are_filled_from_their_neighbours() -> None:
+    valid = np.ones((200, 200), bool)
+    valid[:, 100:] = False
+    image = noise()
+    tile = crop(replace(image, valid=valid), CENTER, Grid(200, 200, 0.5)).permute(1, 2, 0).numpy()
+    assert np.array_equal(tile[:, :100], image.pixels[:, :100])
+    assert np.array_equal(tile[:, 100:], np.repeat(image.pixels[:, 99:100], 100, axis=1))

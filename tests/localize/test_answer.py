@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,16 @@ from hypothesis import strategies as st
 
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.localize import encode_region
-from cvlnet.localize.answer import Answer, ellipse_xy_m, heading_rad, to_geojson, to_json, to_table, write_json
+from cvlnet.localize.answer import (
+    Answer,
+    ellipse_xy_m,
+    heading_rad,
+    to_geojson,
+    to_json,
+    to_table,
+    verdict,
+    write_json,
+)
 from cvlnet.localize.picture import draw
 from cvlnet.localize.search import distinct, search
 
@@ -53,6 +63,32 @@ def test_json_tells_every_field_of_the_fixes(answer, tmp_path):
     assert best["error_m"] < 1
     assert told["heading_deg"] == pytest.approx(45)
     assert told["places"] == len(answer.region)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "threshold", "sure", "said"),
+    [
+        (0.9, 0.8, True, "Sure: place 1 is right to 10 m, with a confidence of 0.900 (at least 0.800)."),
+        (0.8, 0.8, True, "Sure: place 1 is right to 10 m, with a confidence of 0.800 (at least 0.800)."),
+        (0.7, 0.8, False, "Not sure: place 1 has a confidence of 0.700, below 0.800. "
+         "The clip may have been taken elsewhere, off this map."),
+        (None, None, False, "How far these weights can be relied upon has not been measured (cvlnet calibrate does)."),
+    ],
+)  # fmt: skip
+def test_the_verdict_follows_from_confidence_and_threshold(answer, confidence, threshold, sure, said):
+    best = replace(answer.best, confidence=confidence)
+    judged = replace(answer, fixes=(best, *answer.fixes[1:]), threshold=threshold)
+    assert judged.is_sure is sure
+    assert verdict(judged) == said
+    assert to_json(judged)["sure"] is sure
+
+
+def test_the_verdict_points_out_what_is_off_the_map(answer):
+    best = replace(answer.best, known_share=0.31)
+    little = replace(answer, fixes=(best,), truth=LatLon(50.0, 8.43))
+    assert "The map shows only 31% of what the clip sees there." in verdict(little)
+    assert "The true place is not among those that were searched." in verdict(little)
+    assert "The map shows" not in verdict(replace(answer, fixes=(replace(best, known_share=0.5),)))
 
 
 def test_geojson_has_longitude_first_and_a_closed_ring_around_the_best(answer):

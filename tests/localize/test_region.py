@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from cvlnet.config import ModelConfig
+from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.localize import region as region_module
 from cvlnet.localize.region import Region, encode_region
+from cvlnet.localize.search import localize
 from cvlnet.model.build import build_model
 
 SMALL = ModelConfig(clip_cells=16, window_cells=2, channels=8, descriptor_channels=4)
@@ -91,12 +93,53 @@ def test_nothing_is_described_beyond_the_edge(seeing_model, image):
     assert torch.equal(there, (cells_m.abs() <= 30).all(dim=-1))
 
 
+def test_holes_are_not_known_not_described_and_not_searched(seeing_model, image):
+    """The north-eastern quarter is missing."""
+    valid = np.ones((120, 120), bool)
+    valid[:60, 60:] = False
+    holed = replace(image, pixels=np.where(valid[..., None], image.pixels, 0).astype(np.uint8), valid=valid)
+    whole, region = encode_region(seeing_model, image), encode_region(seeing_model, holed)
+    cells_m, places_m = region.cells.cell_centers_xy_m(), region.places.cell_centers_xy_m()
+    gone = (cells_m > 0).all(dim=-1)
+    assert torch.equal(region.known, whole.known & ~gone)
+    assert not region.descriptor[:, gone].any()
+    inside = (places_m > 0).all(dim=-1)
+    assert not region.searched[inside & (places_m > 1).all(dim=-1)].any()
+    outside = (places_m < -1).any(dim=-1)
+    assert torch.equal(region.searched[outside], whole.searched[outside])
+    assert torch.equal(region.descriptor[:, ~gone], whole.descriptor[:, ~gone])  # the network here sees single pixels
+
+
+def test_a_clip_is_not_found_in_a_hole(seeing_model, image, clip, place_m):
+    valid = np.ones((120, 120), bool)
+    col, row = (60 + place_m[0] / 0.5, 60 - place_m[1] / 0.5)
+    valid[int(row) - 12 : int(row) + 12, int(col) - 12 : int(col) + 12] = False
+    best = localize(seeing_model, clip, replace(image, valid=valid))[0]
+    apart_m = np.linalg.norm(LocalFrame(image.center).xy_world_m(best.position.degrees) - place_m)
+    assert apart_m > 5
+    assert best.similarity < 0.9
+
+
+def test_an_image_without_anything_is_refused(seeing_model, image):
+    with pytest.raises(InputError, match="the image shows nothing where it is to be searched"):
+        encode_region(seeing_model, replace(image, valid=np.zeros((120, 120), bool)))
+
+
+def test_a_file_that_is_read_by_windows_gives_the_same_region(seeing_model, map_file, monkeypatch):
+    whole = encode_region(seeing_model, open_overhead(map_file))
+    monkeypatch.setattr("cvlnet.data.georef._WHOLE_PX", 0)
+    windows = encode_region(seeing_model, open_overhead(map_file))
+    assert torch.equal(whole.descriptor, windows.descriptor)
+    assert torch.equal(whole.searched, windows.searched)
+    assert whole.origin["image"] != windows.origin["image"]
+
+
 def test_saved_region_is_the_same(seeing_model, image, tmp_path):
     region = encode_region(seeing_model, image, near=LatLon(49.01, 8.43), radius_m=9.0)
     path = tmp_path / "region.safetensors"
     region.save(path)
     loaded = Region.load(path)
-    for name in ("descriptor", "uncertainty", "searched"):
+    for name in ("descriptor", "known", "uncertainty", "searched"):
         assert torch.equal(getattr(loaded, name), getattr(region, name))
     for name in ("cells", "places", "steps", "anchor", "origin"):
         assert getattr(loaded, name) == getattr(region, name)

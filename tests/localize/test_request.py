@@ -4,7 +4,9 @@ import pytest
 
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
-from cvlnet.localize.request import ClipFiles, MapFiles, answer, searched, write_answer
+from cvlnet.localize.answer import to_json, verdict
+from cvlnet.localize.localizer import Localizer
+from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
 
 SHARED = Path(__file__).parents[3] / "shared"
 DRIVE = SHARED / "kitti/raw_data/2011_09_26/2011_09_26_drive_0009_sync"
@@ -16,8 +18,13 @@ def map_files(map_file):
     return MapFiles(map_file)
 
 
-def test_video_folder_is_localized(weights, video, map_files, tmp_path):
-    found = answer(weights, ClipFiles(folder=video, frames=2), map_files, most=3)
+@pytest.fixture
+def localizer(weights):
+    return Localizer(weights)
+
+
+def test_video_folder_is_localized(localizer, video, map_files, tmp_path):
+    found = answer(localizer, ClipFiles(folder=video, frames=2), map_files, most=3)
     assert 1 <= len(found.fixes) <= 3
     assert found.truth is None
     write_answer(found, tmp_path / "out")
@@ -26,67 +33,81 @@ def test_video_folder_is_localized(weights, video, map_files, tmp_path):
     ]  # fmt: skip
 
 
-def test_last_frame_is_taken_if_none_is_named(weights, video, map_files):
-    last = answer(weights, ClipFiles(folder=video, frames=2), map_files)
-    named = answer(weights, ClipFiles(folder=video, frame=6, frames=2), map_files)
+def test_last_frame_is_taken_if_none_is_named(localizer, video, map_files):
+    last = answer(localizer, ClipFiles(folder=video, frames=2), map_files)
+    named = answer(localizer, ClipFiles(folder=video, frame=6, frames=2), map_files)
     assert last.fixes == named.fixes
 
 
-def test_kept_region_gives_the_same_fixes(weights, video, map_files, map_file, tmp_path):
+def test_kept_region_gives_the_same_fixes(localizer, video, map_files, map_file, tmp_path):
     clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
-    first = answer(weights, clip, kept)
+    first = answer(localizer, clip, kept)
     assert kept.region.is_file()
-    assert answer(weights, clip, kept).fixes == first.fixes == answer(weights, clip, map_files).fixes
+    assert answer(localizer, clip, kept).fixes == first.fixes == answer(localizer, clip, map_files).fixes
 
 
-def test_kept_region_of_other_settings_is_refused(weights, video, map_file, tmp_path):
+def test_kept_region_of_other_settings_is_refused(localizer, video, map_file, tmp_path):
     region = tmp_path / "r.safetensors"
-    answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, region=region))
+    answer(localizer, ClipFiles(folder=video, frames=2), MapFiles(map_file, region=region))
     with pytest.raises(InputError, match="another image, with other weights or settings"):
-        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file, near=LatLon(49.01, 8.43), region=region))
+        answer(
+            localizer, ClipFiles(folder=video, frames=2), MapFiles(map_file, near=LatLon(49.01, 8.43), region=region)
+        )
 
 
-def test_too_few_frames_are_told(weights, video, map_files):
+def test_too_few_frames_are_told(localizer, video, map_files):
     with pytest.raises(InputError, match="there are 2 up to frame 1"):
-        answer(weights, ClipFiles(folder=video, frame=1, frames=3), map_files)
+        answer(localizer, ClipFiles(folder=video, frame=1, frames=3), map_files)
 
 
-def test_map_without_georeference_is_told(weights, video, map_file):
+def test_map_without_georeference_is_told(localizer, video, map_file):
     map_file.with_name("georef.json").unlink()
-    with pytest.raises(InputError, match="nothing tells where"):
-        answer(weights, ClipFiles(folder=video, frames=2), MapFiles(map_file))
+    with pytest.raises(InputError, match="nothing says where"):
+        answer(localizer, ClipFiles(folder=video, frames=2), MapFiles(map_file))
 
 
 @pytest.mark.parametrize("both", [True, False])
-def test_one_source_is_needed(weights, video, map_files, both):
+def test_one_source_is_needed(localizer, video, map_files, both):
     with pytest.raises(InputError, match="one clip is localized at a time"):
-        answer(weights, ClipFiles(drive=video if both else None, folder=video if both else None), map_files)
+        answer(localizer, ClipFiles(drive=video if both else None, folder=video if both else None), map_files)
 
 
-def test_unknown_device_is_told(weights, video, map_files):
+def test_unknown_device_is_refused(weights):
     with pytest.raises(InputError, match="device abacus"):
-        answer(weights, ClipFiles(folder=video, frames=2), map_files, device="abacus")
+        Localizer(weights, device="abacus")
 
 
-def test_searched_places_lie_on_the_map(weights, video, map_files):
-    region = answer(weights, ClipFiles(folder=video, frames=2), map_files).region
+def test_searched_places_lie_on_the_map(localizer, video, map_files):
+    region = answer(localizer, ClipFiles(folder=video, frames=2), map_files).region
     metre_deg = 1 / 111_000
-    assert searched(LatLon(49.01, 8.43), region)
-    assert searched(LatLon(49.01 + 29 * metre_deg, 8.43), region)  # the image ends at 30 m
-    assert not searched(LatLon(49.01 + 32 * metre_deg, 8.43), region)
-    assert not searched(LatLon(50.01, 8.43), region)
+    assert region.searches(LatLon(49.01, 8.43))
+    assert region.searches(LatLon(49.01 + 29 * metre_deg, 8.43))  # the image ends at 30 m
+    assert not region.searches(LatLon(49.01 + 32 * metre_deg, 8.43))
+    assert not region.searches(LatLon(50.01, 8.43))
 
 
 @needs_shared
-def test_clip_off_the_map_is_told(weights):
+def test_clip_off_the_map_gets_an_answer_that_says_so(localizer):
     place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", LatLon(49.0089, 8.4397), 20.0)
-    with pytest.raises(InputError, match="not among the places that are searched"):
-        answer(weights, ClipFiles(drive=DRIVE, frame=445, frames=1), place)
+    found = answer(localizer, ClipFiles(drive=DRIVE, frame=445, frames=1), place)
+    assert found.truth_is_searched is False
+    assert "The true place is not among those that were searched." in verdict(found)
+    assert to_json(found)["true_position_searched"] is False
+    assert min(found.errors_m) > 50
 
 
 @needs_shared
-def test_error_is_told_where_the_truth_is_known(weights):
+def test_a_map_of_another_region_is_pointed_out(localizer, map_file, caplog):
+    georef = map_file.with_name("georef.json")
+    georef.write_text(georef.read_text().replace("49.01", "52.0"))
+    answer(localizer, ClipFiles(drive=DRIVE, frame=445, frames=1), MapFiles(map_file))
+    assert "the map lies 333 km from where the clip was taken; check how the map is georeferenced" in caplog.text
+
+
+@needs_shared
+def test_error_is_reported_where_the_truth_is_known(localizer):
     place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", LatLon(49.008894, 8.439682), 20.0)
-    found = answer(weights, ClipFiles(drive=DRIVE, frame=223, frames=1), place)
+    found = answer(localizer, ClipFiles(drive=DRIVE, frame=223, frames=1), place)
     assert found.errors_m is not None
     assert max(found.errors_m) < 30
+    assert found.truth_is_searched

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,14 @@ def field(middle):
     places = Grid(15, 15, CELL_M)
     everywhere = torch.ones(15, 15, dtype=torch.bool)
     return Region(
-        torch.zeros(1, 22, 22).half(), everywhere.float(), everywhere, Grid(22, 22, CELL_M), places, 5, middle
+        descriptor=torch.zeros(1, 22, 22).half(),
+        known=torch.ones(22, 22, dtype=torch.bool),
+        uncertainty=everywhere.float(),
+        searched=everywhere,
+        cells=Grid(22, 22, CELL_M),
+        places=places,
+        steps=5,
+        anchor=middle,
     )
 
 
@@ -100,6 +109,21 @@ def test_fixes_of_one_place_are_merged(field):
     fixes = distinct(field, scores_with((7, 7, 0.9), (7, 10, 0.7)), 1000.0, most=None, elsewhere_m=100.0)
     assert [fix.similarity for fix in fixes] == pytest.approx([0.9])
     assert fixes[0].margin == pytest.approx(0.8)  # the lead over the lowest, where none lies elsewhere
+
+
+def test_how_much_of_what_the_clip_sees_is_on_the_map(field):
+    """The clip sees its left half; west of the middle column of cells the map shows nothing."""
+    known = torch.ones(22, 22, dtype=torch.bool)
+    known[:, :11] = False
+    weight = torch.zeros(8, 8)
+    weight[:, :4] = 0.5
+    scores = scores_with((7, 7, 0.9), (7, 0, 0.8), (7, 14, 0.7))
+    fixes = distinct(replace(field, known=known), scores, 1000.0, weight=weight, most=3)
+    assert [fix.known_share for fix in fixes] == [0.0, 0.0, 1.0]  # cells 7 to 10, 0 to 3, and 14 to 17
+    weight[:, 4:] = 0.25
+    fixes = distinct(replace(field, known=known), scores, 1000.0, weight=weight, most=3)
+    assert [fix.known_share for fix in fixes] == pytest.approx([1 / 3, 0.0, 1.0])
+    assert distinct(field, scores, 1000.0)[0].known_share is None
 
 
 def test_no_more_fixes_than_asked_for(field):
