@@ -278,13 +278,13 @@ def _warn_of_collar(sample: Values, path: Path) -> None:
 
 
 def _parts(dataset: Any) -> list[Window]:
-    """Small windows all over a dataset, few enough to be read at once."""
+    """Small windows all over a dataset, row by row, since some formats are decoded from their beginning."""
     sides = []
     for length in (dataset.width, dataset.height):
         size = min(length, _SAMPLE_PX)
         count = min(_SAMPLED, -(-length // size))
         sides.append([(round(start), size) for start in np.linspace(0, length - size, count)])
-    return [Window(left, top, width, height) for left, width in sides[0] for top, height in sides[1]]
+    return [Window(left, top, width, height) for top, height in sides[1] for left, width in sides[0]]
 
 
 def _values(dataset: Any, bands: Sequence[int], part: Window, shape: tuple[int, int] | None = None) -> Values:
