@@ -1,5 +1,6 @@
 """The data set on disk: complete, readable by the reader of KITTI-CVL, resumed to the same bytes."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cvlnet.cli import run
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.images import ImageSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
@@ -18,9 +20,10 @@ from cvlnet.data.labels import read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.town.dataset.survey import survey
-from cvlnet.town.dataset.synthesize import pictures_of, share_out, write_dataset
+from cvlnet.town.dataset.synthesize import describe, pictures_of, share_out, write_dataset
 from cvlnet.town.dataset.tiles import nearest_tiles, query_tiles
 from cvlnet.town.drive.routes import FRAMES_PER_S
+from cvlnet.town.files import write_text
 from cvlnet.town.ground.groundtruth import label_grid
 from cvlnet.town.presets import Nuisances, TownConfig, preset_towns
 
@@ -133,6 +136,34 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         write_dataset(tmp_path, (TOWN,), name="tiny", workers=1)
     with pytest.raises(InputError, match="is a file"):
         write_dataset(tmp_path / "holiday.jpg", (TOWN,), name="tiny", workers=1)
+
+
+def test_a_folder_that_cannot_be_made_gets_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run(["synth", str(tmp_path / "file" / "town"), "--seed", "7", "--preset", "tiny"]) == 2
+    expected = f"cvlnet: {tmp_path / 'file' / 'town'}: the folder cannot be used (Not a directory); name another one\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_folder_that_cannot_be_written_gets_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)  # permissions do not hold for root, as whom tests may run
+    assert run(["synth", str(tmp_path / "town"), "--seed", "7", "--preset", "tiny"]) == 2
+    expected = f"cvlnet: {tmp_path / 'town' / 'unfinished.json'}: cannot be written (Permission denied); choose"
+    assert capsys.readouterr().err == f"{expected} another place\n"
+
+
+def test_a_file_that_a_worker_cannot_write_gets_its_own_line(tmp_path: Path) -> None:
+    out = tmp_path / "town"
+    write_text(out / "unfinished.json", json.dumps(describe((TOWN,), "tiny")))
+    (out / "raw_data").touch()  # the pictures' folder cannot be made
+    with pytest.raises(InputError, match=r"raw_data/.*: cannot be written \(Not a directory\); choose another place"):
+        write_dataset(out, (TOWN,), name="tiny", workers=2)
+    assert not active_children()
 
 
 def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,11 @@ import torch
 from tqdm import tqdm
 
 from cvlnet.errors import InputError
+from cvlnet.files import remove_unfinished
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.tiles import tile_px
 from cvlnet.town.dataset.writers import Listing, Report, write_drive, write_labels, write_tiles
-from cvlnet.town.files import remove_unfinished, write_text
+from cvlnet.town.files import write_text
 from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 
 FORMAT_VERSION = 1
@@ -55,7 +56,7 @@ def synthesize(
     """Write the data set of a seed and preset into the folder ``out``; go on where a stopped run has left off.
 
     towns: how many, instead of as many as the preset has.
-    Raises InputError if ``out`` holds anything else, or the seed does not go with the preset.
+    Raises InputError if ``out`` holds anything else or cannot be written, or the seed does not go with the preset.
     """
     try:
         configs = preset_towns(preset, seed, nuisances or Nuisances(), count=towns)
@@ -67,8 +68,13 @@ def synthesize(
 def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers: int) -> None:
     """Write towns of one role, tile size and resolution into a folder. Raises InputError as `synthesize` does."""
     about = describe(towns, name)
-    if _is_complete(out, about):
-        return
+    try:
+        if _is_complete(out, about):
+            return
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder cannot be used ({error.strerror})"
+        raise InputError(what, where=out, remedy="name another one") from error
     write_text(out / STARTED, json.dumps(about, indent=1))
     (out / COMPLETE).unlink(missing_ok=True)
     shares = share_out(out, towns, workers)
