@@ -23,10 +23,10 @@ from cvlnet.fixes import best_fixes
 from cvlnet.metrics import Interval
 from cvlnet.report.tables import percent
 from cvlnet.resampling import Redraws
-from cvlnet.town.config import Nuisances
-from cvlnet.town.light import BARE_FLIGHTS_SHARE
-from cvlnet.town.overhead import COARSE_SHARE, OBLIQUE_SHARE, TEXT_SHARE
-from cvlnet.town.synthesize import synthesize
+from cvlnet.town.dataset.synthesize import synthesize
+from cvlnet.town.presets import Nuisances
+from cvlnet.town.render.light import BARE_FLIGHTS_SHARE
+from cvlnet.town.render.overhead import COARSE_SHARE, OBLIQUE_SHARE, TEXT_SHARE
 from measure import kept, print_results, run, slug
 
 RADII_M = (5.0, 10.0)

@@ -25,8 +25,8 @@ from cvlnet.data.kitti_cvl import read_split
 from cvlnet.evaluate import predict
 from cvlnet.fixes import best_fixes
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.town.config import Nuisances
-from cvlnet.town.synthesize import synthesize
+from cvlnet.town.dataset.synthesize import synthesize
+from cvlnet.town.presets import Nuisances
 from cvlnet.train import BEST, Run, train
 from measure import kept, print_results, run
 from real_kitti import SHARED, mean_log_rank, real_cases

@@ -13,8 +13,8 @@ torch.set_num_threads(1)  # threads that wait for each other would be most of th
 @pytest.fixture(scope="session")
 def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set for training: three short drives of a small town, the last of them held out."""
-    from cvlnet.town.config import TownConfig
-    from cvlnet.town.synthesize import write_dataset
+    from cvlnet.town.dataset.synthesize import write_dataset
+    from cvlnet.town.presets import TownConfig
 
     out = tmp_path_factory.mktemp("towns") / "tiny"
     write_dataset(

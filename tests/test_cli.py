@@ -9,7 +9,7 @@ from cvlnet import __version__
 from cvlnet.cli import run
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
-from cvlnet.town.config import Nuisances
+from cvlnet.town.presets import Nuisances
 
 COMMANDS = ("demo", "localize", "evaluate", "train", "synth", "calibrate", "ablate", "average", "convert", "export")
 
@@ -150,7 +150,9 @@ def test_settings_file_that_cannot_be_used_is_told(trained, tmp_path, capsys, te
 
 def test_town_is_made_as_asked_for(monkeypatch):
     calls = []
-    monkeypatch.setattr("cvlnet.town.synthesize.synthesize", lambda *args, **kwargs: calls.append((args, kwargs)))
+    monkeypatch.setattr(
+        "cvlnet.town.dataset.synthesize.synthesize", lambda *args, **kwargs: calls.append((args, kwargs))
+    )
     assert run(["synth", "o", "--seed", "5", "--preset", "tiny", "--towns", "2", "--shake", "0"]) == 0
     assert calls == [((Path("o"), 5, "tiny"), {"towns": 2, "nuisances": Nuisances(shake=0.0), "workers": None})]
 

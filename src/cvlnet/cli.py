@@ -19,7 +19,7 @@ from cvlnet import __version__
 from cvlnet.config import WAY_M, ModelConfig, Precision, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.options import options_of, settings_file
-from cvlnet.town.config import Nuisances, Preset
+from cvlnet.town.presets import Nuisances, Preset
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -323,7 +323,7 @@ def synth(  # noqa: D417
         config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
 
     """
-    from cvlnet.town.synthesize import synthesize
+    from cvlnet.town.dataset.synthesize import synthesize
 
     del config  # has been read with the options
     synthesize(out, seed, preset, towns=towns, nuisances=nuisances, workers=workers)

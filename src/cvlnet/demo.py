@@ -7,8 +7,8 @@ from pathlib import Path
 from cvlnet.checkpoint import shipped_weights
 from cvlnet.errors import InputError
 from cvlnet.report.write import Report, Wording, evaluate_and_report
-from cvlnet.town.config import role_of_seed
-from cvlnet.town.synthesize import synthesize
+from cvlnet.town.dataset.synthesize import synthesize
+from cvlnet.town.presets import role_of_seed
 
 DEMO_SEED = 200_700
 _REMEDY = "choose a seed of 200000 or above"

@@ -3,7 +3,11 @@
 Both say where, what, and what to do. Warnings go to the logger ``cvlnet``; the command line prints them.
 """
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 _log = logging.getLogger("cvlnet")
@@ -20,6 +24,10 @@ class InputError(Exception):
         self.what = what
         self.where = where
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Callable[[], InputError], tuple[()]]:
+        """How it crosses from a worker process; by default that would call it with the message alone."""
+        return partial(InputError, self.what, where=self.where, remedy=self.remedy), ()
 
 
 def warn(what: str, *, where: str | Path, remedy: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,26 +11,44 @@ from pathlib import Path
 
 from cvlnet.errors import InputError
 
+_UNFINISHED = ".unfinished-"  # how the names of files begin that are being written
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends, and vanishes if the block fails.
 
     Folders are made as needed. The suffix is kept, for writers that choose the format by it.
-    Raises InputError if nothing can be written there.
+    Raises InputError if nothing can be written there, or no space is left.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED, suffix=path.suffix)
     except OSError as error:
-        remedy = "choose another place"
-        raise InputError(f"cannot be written ({error.strerror})", where=path, remedy=remedy) from error
+        raise _refusal(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise _refusal(path, error) from error
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise _refusal(path, error) from error
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed, from a folder and all below it."""
+    for path in folder.rglob(f"{_UNFINISHED}*"):
+        path.unlink(missing_ok=True)
+
+
+def _refusal(path: Path, error: OSError) -> InputError:
+    remedy = "free some space or choose another place" if error.errno in _FULL else "choose another place"
+    return InputError(f"cannot be written ({error.strerror})", where=path, remedy=remedy)

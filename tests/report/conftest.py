@@ -14,8 +14,8 @@ from cvlnet.config import ModelConfig
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.model.build import build_model
 from cvlnet.report import theme
-from cvlnet.town.oxts import Motion, write_oxts
-from cvlnet.town.rig import Rig, write_calibration
+from cvlnet.town.drive.oxts import Motion, write_oxts
+from cvlnet.town.drive.rig import Rig, write_calibration
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
 M_PER_PX, TILE_PX = 0.5, 80

@@ -6,7 +6,7 @@ import pytest
 from cvlnet import checkpoint, demo
 from cvlnet.checkpoint import shipped_weights
 from cvlnet.errors import InputError
-from cvlnet.town.config import role_of_seed
+from cvlnet.town.presets import role_of_seed
 
 
 @pytest.fixture

@@ -20,7 +20,11 @@ def kernel(function: Function) -> Function:
 
     Run-time type checkers wrap functions in Python code, which cannot be compiled: the original is.
     """
-    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(inspect.unwrap(function)))
+    original = inspect.unwrap(function)
+    try:
+        return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(original))
+    except RuntimeError:  # no folder that can be written to: compiled anew by every process
+        return cast(Function, njit(nogil=True, error_model="numpy")(original))
 
 
 @kernel

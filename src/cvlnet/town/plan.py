@@ -201,6 +201,11 @@ class Barrier:
     rgb: Rgb
     seed: int
 
+    @property
+    def thickness_m(self) -> float:
+        """Thickness of its kind; fences are sheets."""
+        return {"hedge": 0.8, "wood_fence": 0.0, "mesh_fence": 0.0, "wall": 0.24, "brick_wall": 0.36}[self.kind]
+
 
 @dataclass(frozen=True)
 class Spot:

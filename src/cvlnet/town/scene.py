@@ -102,6 +102,19 @@ class Ground:
     height_grid: Grid
     height_m: F32  # [rows, cols]
 
+    def height_at(self, xy_m: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Height at places [..., 2], bilinear; beyond the grid that of its border."""
+        grid = self.height_grid
+        xy = np.asarray(xy_m, dtype=np.float64)
+        col = np.clip((grid.cols - 1) / 2 + (xy[..., 0] - grid.center_xy_m[0]) / grid.cell_m, 0, grid.cols - 1.001)
+        row = np.clip((grid.rows - 1) / 2 - (xy[..., 1] - grid.center_xy_m[1]) / grid.cell_m, 0, grid.rows - 1.001)
+        i, j = row.astype(np.int64), col.astype(np.int64)
+        v, u = row - i, col - j
+        h = self.height_m.astype(np.float64)
+        low = h[i, j] * (1 - u) + h[i, j + 1] * u
+        high = h[i + 1, j] * (1 - u) + h[i + 1, j + 1] * u
+        return np.asarray(low * (1 - v) + high * v)
+
 
 @dataclass(frozen=True)
 class MovingObject:

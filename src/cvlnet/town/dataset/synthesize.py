@@ -1,0 +1,230 @@
+"""A data set of synthetic towns: the work shared out among processes, the lists, and what ``dataset.json`` says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from tqdm import tqdm
+
+from cvlnet.errors import InputError
+from cvlnet.files import remove_unfinished
+from cvlnet.town.dataset.survey import survey
+from cvlnet.town.dataset.tiles import tile_px
+from cvlnet.town.dataset.writers import Listing, Report, write_drive, write_labels, write_tiles
+from cvlnet.town.files import write_text
+from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
+
+FORMAT_VERSION = 1
+COMPLETE, STARTED = "dataset.json", "unfinished.json"
+ATTRIBUTION = "Synthetic town, drawn by cvlnet; no real imagery"
+_LOOK_S = 2.0  # between looks at the workers' progress
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process does for one town: some of its drives, and perhaps the overhead map."""
+
+    out: Path
+    index: int
+    config: TownConfig
+    drives: tuple[int, ...]
+    tiles: bool
+
+
+def synthesize(
+    out: Path,
+    seed: int,
+    preset: Preset,
+    *,
+    towns: int | None = None,
+    nuisances: Nuisances | None = None,
+    workers: int | None = None,
+) -> None:
+    """Write the data set of a seed and preset into the folder ``out``; go on where a stopped run has left off.
+
+    towns: how many, instead of as many as the preset has.
+    Raises InputError if ``out`` holds anything else or cannot be written, or the seed does not go with the preset.
+    """
+    try:
+        configs = preset_towns(preset, seed, nuisances or Nuisances(), count=towns)
+    except ValueError as error:
+        raise InputError(str(error), where=f"seed {seed}", remedy="choose another seed") from error
+    write_dataset(out, configs, name=preset, workers=workers or os.cpu_count() or 1)
+
+
+def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers: int) -> None:
+    """Write towns of one role, tile size and resolution into a folder. Raises InputError as `synthesize` does."""
+    about = describe(towns, name)
+    try:
+        if _is_complete(out, about):
+            return
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder cannot be used ({error.strerror})"
+        raise InputError(what, where=out, remedy="name another one") from error
+    write_text(out / STARTED, json.dumps(about, indent=1))
+    (out / COMPLETE).unlink(missing_ok=True)
+    shares = share_out(out, towns, workers)
+    pictures = sum(pictures_of(town) for town in towns)
+    try:
+        with tqdm(total=pictures, unit="picture", desc=name) as bar:
+            results = _run(shares, workers, bar)
+    finally:
+        remove_unfinished(out)
+    write_lists(out, [listing for listing in results if listing is not None])
+    (out / STARTED).unlink()
+    about["files"] = _count_files(out)
+    write_text(out / COMPLETE, json.dumps(about, indent=1))
+
+
+def pictures_of(town: TownConfig) -> int:
+    """How many frames are drawn of a town, by all cameras."""
+    return len(town.cameras) * town.drives * len(range(0, town.frames_per_drive, town.frame_step))
+
+
+def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:
+    """What ``dataset.json`` says: enough to make the same data set again, and to read its tiles."""
+    first = towns[0]
+    return {
+        "format": FORMAT_VERSION,
+        "seed": first.seed,
+        "preset": name,
+        "role": role_of_seed(first.seed),
+        "tile": {"m_per_px": first.overhead_m_per_px, "size_px": tile_px(first), "gap_m": first.tile_gap_m},
+        "towns": [asdict(town) for town in towns],
+        "attribution": ATTRIBUTION,
+    }
+
+
+def share_out(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Share]:
+    """Divide every town among as many processes as there are to spare; the one with fewest drives does the map."""
+    parts = max(1, workers // len(towns))
+    shares = []
+    for index, town in enumerate(towns):
+        count = min(parts, town.drives + 1)
+        drives = [tuple(range(town.drives))[part::count] for part in range(count)]
+        shares += [Share(out, index, town, drives[part], tiles=part == count - 1) for part in range(count)]
+    return shares
+
+
+def write_lists(out: Path, listings: Sequence[Listing]) -> None:
+    """Write the split lists and the tables of the test gallery."""
+    test = "".join(f"{line}\n" for listing in listings for line in listing.test)
+    train = "".join(f"{line}\n" for listing in listings for line in listing.train)
+    rows = "".join(f"{row}\n" for listing in listings for row in listing.test_rows)
+    for split, lines in (("train", train), ("test1", test), ("test2", test)):
+        write_text(out / f"{split}_files_with_sat_GPS.txt", lines)
+    write_text(out / "satmap" / "test.csv", f"drive,latitude,longitude,holds_query\n{rows}")
+    write_text(out / "satmap" / "ignore.csv", "drive\n")
+
+
+def _is_complete(out: Path, about: dict[str, Any]) -> bool:
+    """Whether ``out`` holds all of this data set. Raises InputError if it holds something else."""
+    if out.exists() and not out.is_dir():
+        raise InputError("is a file", where=out, remedy="name a folder")
+    marks = [out / name for name in (COMPLETE, STARTED) if (out / name).is_file()]
+    if not marks:
+        if out.is_dir() and any(out.iterdir()):
+            raise InputError("holds other files", where=out, remedy="name a new folder")
+        return False
+    try:
+        found = json.loads(marks[0].read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    wanted = json.loads(json.dumps(about))
+    if not isinstance(found, dict) or {k: found.get(k) for k in wanted} != wanted:
+        raise InputError(
+            "was begun with another seed, preset or configuration", where=out, remedy="name a new folder or delete it"
+        )
+    return marks[0].name == COMPLETE and found.get("files") == _count_files(out)
+
+
+def _count_files(out: Path) -> int:
+    return sum(path.is_file() for path in out.rglob("*") if path != out / COMPLETE)
+
+
+def _run(shares: Sequence[Share], workers: int, bar: Any) -> list[Listing | None]:
+    """Do all shares, in this process if one is to work, else in ``workers`` others.
+
+    Raises InputError if one of those is killed, as the system does where memory runs out.
+    """
+    if min(workers, len(shares)) == 1:
+        return [_do(share, bar.update) for share in shares]
+    pool = ProcessPoolExecutor(min(workers, len(shares)), get_context("spawn"), _start_worker)
+    with _stopped_at_once(pool):
+        with _deaf_children():
+            pending = [pool.submit(_do, share) for share in shares]
+        while not _at_end(pending):
+            bar.update(_count_pictures(shares[0].out) - bar.n)
+        try:
+            return [future.result() for future in pending]
+        except BrokenProcessPool as error:
+            remedy = "repeat the call with fewer --workers; it goes on where this one stopped"
+            raise InputError("a worker was killed, perhaps for memory", where=shares[0].out, remedy=remedy) from error
+
+
+def _at_end(pending: Sequence[Future[Any]]) -> bool:
+    """Whether all are done or one has failed; looks for ``_LOOK_S`` at most."""
+    done, waiting = wait(pending, _LOOK_S, FIRST_EXCEPTION)
+    return not waiting or any(future.exception() for future in done)
+
+
+@contextmanager
+def _stopped_at_once(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """On the way out the pool's processes end, whatever they are at."""
+    others = set(active_children())
+    try:
+        yield
+    finally:
+        for worker in set(active_children()) - others:
+            worker.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear Ctrl-C: the first process stops all of them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heard)
+
+
+def _start_worker() -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _unheard(pictures: int) -> None:
+    """Other processes see progress by the files on disk."""
+
+
+def _do(share: Share, report: Report = _unheard) -> Listing | None:
+    town = survey(share.config, share.index)
+    for number in share.drives:
+        write_drive(share.out, town, number, report)
+    if not share.tiles:
+        return None
+    write_labels(share.out, town)
+    return write_tiles(share.out, town)
+
+
+def _count_pictures(out: Path) -> int:
+    return sum(1 for _ in (out / "raw_data").glob("*/*/image_*/data/*.png"))

@@ -1,0 +1,179 @@
+"""A town on disk, in the layout of KITTI-CVL: pictures of the drives, measurements, tiles of the overhead map.
+
+    OUT/raw_data/<date>/calib_*.txt, <date>_drive_NNNN_sync/{oxts,image_02,image_03}/
+    OUT/satmap/train_10mgap/<date>/<drive>/<frame>.png        OUT/satmap/test/<drive>/<lat>_<lon>.png
+    OUT/labels/<date>.{png,json}        what is where in the town (see `cvlnet.data.labels`)
+
+Files that are there are kept, and every file is written whole or not at all, so that a stopped run can go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cvlnet.geometry import Camera, Pose
+from cvlnet.town.dataset.survey import Town
+from cvlnet.town.dataset.tiles import (
+    PlacedTile,
+    distractors,
+    map_grid,
+    nearest_tiles,
+    query_tiles,
+    tile_px,
+    use_of_drive,
+)
+from cvlnet.town.drive.oxts import write_oxts
+from cvlnet.town.drive.rig import write_calibration
+from cvlnet.town.files import write_png, write_text
+from cvlnet.town.ground.groundtruth import LABEL_M_PER_PX, draw_labels
+from cvlnet.town.render.camera import present_mesh, render_camera
+from cvlnet.town.render.light import drive_light
+from cvlnet.town.render.overhead import render_overhead
+from cvlnet.town.render.photo import DrivePhoto, drive_photo, photograph
+from cvlnet.town.render.stage import Stage, prepare
+from cvlnet.town.scene import Mesh
+from cvlnet.town.streams import stream
+
+Report = Callable[[int], None]  # told how many pictures have been done since the last call
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a town adds to the lists of its data set: lines of the split lists and rows of test.csv."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    test_rows: tuple[str, ...]
+
+
+def write_drive(out: Path, town: Town, number: int, report: Report) -> None:
+    """Write calibration, measurements and all pictures of one drive."""
+    date_dir = out / "raw_data" / town.date
+    write_calibration(date_dir, town.rig)
+    drive_dir = date_dir / town.drive_name(number)
+    start = town.start + timedelta(minutes=10 * number)
+    write_oxts(drive_dir, town.measured_motions[number], town.frame, start)
+    frames = range(0, len(town.drives[number].time_s), town.config.frame_step)
+    pictures = [(frame, camera_id) for frame in frames for camera_id in town.config.cameras]
+    paths = {(f, c): drive_dir / f"image_{c:02d}" / "data" / f"{f:010d}.png" for f, c in pictures}
+    missing = {key: path for key, path in paths.items() if not path.exists()}
+    report(len(paths) - len(missing))
+    if missing:
+        artist = _DriveArtist.of(town, number)
+        for (frame, camera_id), path in missing.items():
+            write_png(path, artist.picture(frame, camera_id))
+            report(1)
+
+
+@dataclass(frozen=True)
+class _DriveArtist:
+    """All that the pictures of one drive share."""
+
+    town: Town
+    number: int
+    stage: Stage
+    photo: DrivePhoto
+    camera: Camera
+    traffic_height_m: tuple[npt.NDArray[np.float64], ...]
+
+    @staticmethod
+    def of(town: Town, number: int) -> _DriveArtist:
+        nuisances, scene = town.config.nuisances, town.scene
+        drive = town.drives[number]
+        light = drive_light(
+            stream(town.config.seed, "drive light", number),
+            nuisances.camera_light,
+            nuisances.camera_shadows,
+            nuisances.leafless,
+        )
+        return _DriveArtist(
+            town,
+            number,
+            prepare([scene.static, scene.parked_at_drive], scene.ground, light),
+            drive_photo(stream(town.config.seed, "drive photo", number), nuisances, town.rig.camera, drive.time_s),
+            town.rig.camera,
+            tuple(scene.ground.height_at(thing.xy_m) for thing in drive.traffic),
+        )
+
+    def picture(self, frame: int, camera_id: int) -> npt.NDArray[np.uint8]:
+        """The picture of one camera at one frame."""
+        drive, motion = self.town.drives[self.number], self.town.true_motions[self.number]
+        world_from_cam: Pose = motion.world_from_body(frame) @ self.town.rig.body_from_cam(camera_id)
+        time_s = float(drive.time_s[frame])
+        present = [
+            present_mesh(thing, time_s, height_m)
+            for thing, height_m in zip(drive.traffic, self.traffic_height_m, strict=True)
+        ]
+        moving: list[Mesh] = [mesh for mesh in present if mesh is not None]
+        radiance, depth_m = render_camera(self.stage, self.camera, world_from_cam, moving)
+        speed_m_s, yaw_rate = float(motion.speed_m_s()[frame]), float(motion.yaw_rate_rad_s()[frame])
+        exposure = float(self.photo.exposure[frame])
+        seed = self.photo.seed + 2 * frame + camera_id % 2
+        return photograph(radiance, depth_m, self.camera, self.photo, exposure, seed, speed_m_s, yaw_rate)
+
+
+def write_tiles(out: Path, town: Town) -> Listing:
+    """Write all tiles of a town that are missing, and tell the lists' lines."""
+    config = town.config
+    placed = {number: query_tiles(town, number) for number in range(len(town.drives))}
+    tested = tuple(t for number, tiles in placed.items() if use_of_drive(config, number) == "test" for t in tiles)
+    others = distractors(town, tested)
+    paths = {out / tile_path(town, tile): tile for tiles in placed.values() for tile in tiles}
+    paths |= {out / tile_path(town, tile): tile for tile in others}
+    missing = {path: tile for path, tile in paths.items() if not path.exists()}
+    if missing:
+        grid = map_grid(config)
+        picture = render_overhead(town.scene, grid, config.nuisances, stream(config.seed, "flight"))
+        for path, tile in missing.items():
+            write_png(path, _cut(picture, tile, config.overhead_m_per_px, tile_px(config)))
+    return _listing(town, placed, tested, others)
+
+
+def write_labels(out: Path, town: Town) -> None:
+    """Write the label map of a town and where it lies."""
+    picture = out / "labels" / f"{town.date}.png"
+    if not picture.exists():
+        write_png(picture, draw_labels(town.blueprint))
+    about = {"center": town.frame.anchor.degrees, "m_per_px": LABEL_M_PER_PX}
+    write_text(picture.with_suffix(".json"), json.dumps(about))
+
+
+def tile_path(town: Town, tile: PlacedTile) -> Path:
+    """Where a tile lies in the data set's folder."""
+    name = town.drive_name(tile.drive)
+    if tile.frame is not None and use_of_drive(town.config, tile.drive) == "train":
+        return Path("satmap") / "train_10mgap" / town.date / name / f"{tile.frame:010d}.png"
+    return Path("satmap") / "test" / name / f"{tile.latitude}_{tile.longitude}.png"
+
+
+def _cut(picture: npt.NDArray[np.uint8], tile: PlacedTile, pixel_m: float, size_px: int) -> npt.NDArray[np.uint8]:
+    """The tile's part of the map, whose middle is the world's origin."""
+    col = picture.shape[1] // 2 + round(tile.center_xy_m[0] / pixel_m)
+    row = picture.shape[0] // 2 - round(tile.center_xy_m[1] / pixel_m)
+    half = size_px // 2
+    return picture[row - half : row + half, col - half : col + half]
+
+
+def _listing(
+    town: Town,
+    placed: dict[int, tuple[PlacedTile, ...]],
+    tested: tuple[PlacedTile, ...],
+    others: tuple[PlacedTile, ...],
+) -> Listing:
+    lines: dict[str, list[str]] = {"train": [], "test": []}
+    for number, tiles in placed.items():
+        for frame, tile in nearest_tiles(town, number, tiles) if tiles else ():
+            path = f"{town.date}/{town.drive_name(number)}/{frame:010d}.png"
+            lines[use_of_drive(town.config, number)].append(f"{path} {tile.latitude} {tile.longitude}")
+    rows = [
+        f"{town.drive_name(tile.drive)},{tile.latitude},{tile.longitude},{int(tile.frame is not None)}"
+        for tile in (*tested, *others)
+    ]
+    return Listing(tuple(lines["train"]), tuple(lines["test"]), tuple(rows))

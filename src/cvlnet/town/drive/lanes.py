@@ -1,0 +1,124 @@
+"""Ways of vehicles over the network: lane by lane, with smooth arcs through junctions and around roundabouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvlnet.town.curves import cut, length_m, offset, resample, tangents, way_m
+from cvlnet.town.layout.junctions import Approach, Control
+from cvlnet.town.plan import Network, Points
+
+STEP_M = 0.25
+LIMIT_M_S = {"main": 13.9, "collector": 12.0, "residential": 8.6, "lane": 6.0}
+LANE_CHANGE_M = 45.0
+RING_M = 3.4  # from a roundabout's outer kerb to the driven line
+RING_ENTRY_RAD = 0.45  # the way around within which vehicles enter, and leave, the ring
+SMOOTH_M = 3.0
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One road of a route, driven from its start to its end or back; lanes at both ends (0: the outer one)."""
+
+    road: int
+    forward: bool
+    first_lane: int = 0
+    last_lane: int = 0
+
+
+@dataclass(frozen=True)
+class Way:
+    """A driven line: points STEP_M apart, speed limit at each, and where a junction begins (way, who gives way)."""
+
+    xy_m: Points
+    limit_m_s: Points
+    junctions: tuple[tuple[float, Control], ...]
+
+
+def make_way(
+    network: Network, ends: dict[tuple[int, int], Approach], legs: tuple[Leg, ...], aside_m: float = 0.0
+) -> Way:
+    """The line along the middles of the lanes, ``aside_m`` further to the right (cyclists)."""
+    pieces: list[Points] = []
+    limits: list[Points] = []
+    junctions: list[tuple[float, Control]] = []
+    way = 0.0
+    for k, leg in enumerate(legs):
+        lane = _lane_line(network, ends, leg, aside_m)
+        if k > 0:
+            node = _end_node(network, legs[k - 1])
+            junctions.append((way, ends[legs[k - 1].road, node].control))
+            arc = _through_junction(pieces[-1], lane, network, node)
+            pieces.append(arc)
+            limits.append(np.full(len(arc), min(limits[-1][-1], LIMIT_M_S[network.roads[leg.road].profile.kind])))
+            way += length_m(arc)
+        pieces.append(lane)
+        limits.append(np.full(len(lane), LIMIT_M_S[network.roads[leg.road].profile.kind]))
+        way += length_m(lane)
+    rough, limit = np.concatenate(pieces), np.concatenate(limits)
+    keep = np.concatenate([[True], np.hypot(*np.diff(rough, axis=0).T) > 1e-6])
+    rough, limit = rough[keep], limit[keep]
+    line = _smoothed(resample(rough, STEP_M))
+    return Way(line, np.interp(way_m(line), way_m(rough), limit), tuple(junctions))
+
+
+def _end_node(network: Network, leg: Leg) -> int:
+    road = network.roads[leg.road]
+    return road.end if leg.forward else road.start
+
+
+def _lane_line(network: Network, ends: dict[tuple[int, int], Approach], leg: Leg, aside_m: float) -> Points:
+    """The lane's middle between the junctions, in driving direction."""
+    road = network.roads[leg.road]
+    length = length_m(road.xy_m)
+    start, stop = ends[leg.road, road.start].trim_m, ends[leg.road, road.end].trim_m
+    middle = length / 2
+    xy = cut(road.xy_m, min(start, middle - 0.6), max(length - stop, middle + 0.6))
+    xy = xy if leg.forward else xy[::-1]
+    profile = road.profile
+    first, last = profile.lane_offset_m(leg.first_lane), profile.lane_offset_m(leg.last_lane)
+    s = way_m(xy)
+    share = np.clip((s - s[-1] / 2) / LANE_CHANGE_M + 0.5, 0, 1)
+    across = first + (last - first) * share**2 * (3 - 2 * share)
+    return offset(xy, -(across + aside_m))
+
+
+def _through_junction(before: Points, after: Points, network: Network, node: int) -> Points:
+    place = network.nodes[node]
+    a, b = before[-1], after[0]
+    if place.roundabout_m == 0:
+        return _bezier(a, _heading(before, -1), b, _heading(after, 0))
+    center, radius = np.array(place.xy_m), place.roundabout_m - RING_M
+    start = float(np.arctan2(*(a - center)[::-1]))
+    around = (float(np.arctan2(*(b - center)[::-1])) - start) % (2 * np.pi)
+    bend = min(RING_ENTRY_RAD, around * 0.4)
+    start, stop = start + bend, start + around - bend
+    angle = np.linspace(start, stop, max(2, int((stop - start) * radius / 0.5)))
+    ring = center + radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    enter = _bezier(a, _heading(before, -1), ring[0], np.array([-np.sin(start), np.cos(start)]))
+    leave = _bezier(ring[-1], np.array([-np.sin(stop), np.cos(stop)]), b, _heading(after, 0))
+    return np.concatenate([enter, ring[1:-1], leave])
+
+
+def _heading(line: Points, at: int) -> Points:
+    return np.asarray(tangents(line)[at])
+
+
+def _bezier(a: Points, a_heading: Points, b: Points, b_heading: Points) -> Points:
+    reach = float(np.hypot(*(b - a))) * 0.42
+    t = np.linspace(0, 1, max(3, int(reach / 0.42 / 0.4)))[:, None]
+    c, d = a + a_heading * reach, b - b_heading * reach
+    return np.asarray((1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * c + 3 * t**2 * (1 - t) * d + t**3 * b)
+
+
+def _smoothed(line: Points) -> Points:
+    """The line averaged over SMOOTH_M; its ends stay."""
+    half = round(SMOOTH_M / STEP_M / 2)
+    if len(line) < 4 * half:
+        return line
+    padded = np.concatenate([2 * line[0] - line[half:0:-1], line, 2 * line[-1] - line[-2 : -half - 2 : -1]])
+    kernel = np.full(2 * half + 1, 1 / (2 * half + 1))
+    averaged = np.stack([np.convolve(padded[:, k], kernel, mode="valid") for k in (0, 1)], axis=-1)
+    return resample(averaged, STEP_M)

@@ -1,0 +1,97 @@
+"""Drawing on the ground in metres, anti-aliased.
+
+The layers are composed by `texture.weather` at the end, so that what is drawn here stays plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from shapely.geometry.base import BaseGeometry
+
+from cvlnet.grid import Grid
+from cvlnet.town.curves import ribbon
+from cvlnet.town.ground.coverage import paint_polygon
+from cvlnet.town.plan import Line, Points, Rgb, Surface
+from cvlnet.town.polygons import polygons
+from cvlnet.town.scene import U8
+
+SHIFT_BITS = 4
+NEUTRAL_WEAR = 128
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Layers over one grid, each [rows, cols], drawn in place.
+
+    rgb: base colour (sRGB), [rows, cols, 3]. kind: what it is made of (Surface) and the direction of its pattern, 256
+    steps to the half turn, [rows, cols, 2]. wear: brightness, 128 is neutral. marking: white paint, 0 none to 255 full.
+    """
+
+    grid: Grid
+    rgb: U8
+    kind: U8
+    wear: U8
+    marking: U8
+
+    @staticmethod
+    def blank(grid: Grid) -> Canvas:
+        """A canvas without anything on it."""
+        shape = (grid.rows, grid.cols)
+        return Canvas(
+            grid,
+            np.zeros((*shape, 3), np.uint8),
+            np.zeros((*shape, 2), np.uint8),
+            np.full(shape, NEUTRAL_WEAR, np.uint8),
+            np.zeros(shape, np.uint8),
+        )
+
+    def fill(self, area: BaseGeometry, surface: Surface, rgb: Rgb, angle_rad: float = 0.0) -> None:
+        """Cover an area."""
+        kind = np.array([int(surface), round(angle_rad / np.pi * 256) % 256], np.uint8)
+        for rings in self._rings(area):
+            paint_polygon(self.rgb, np.array(rgb, np.uint8), self.kind, kind, rings)
+
+    def stroke(self, xy_m: Points, width_m: float, surface: Surface, rgb: Rgb) -> None:
+        """Cover a line."""
+        self.fill(ribbon(xy_m, width_m / 2, width_m / 2), surface, rgb)
+
+    def mark(self, line: Line) -> None:
+        """White paint along a line."""
+        half_m = line.width_m / 2
+        self._blend(self.marking, ribbon(line.xy_m, half_m, half_m), round(255 * line.strength))
+
+    def wear_line(self, xy_m: Points, width_m: float, brightness: float) -> None:
+        """Make a line darker (negative) or brighter, in shares of the base brightness."""
+        value = _wear_value(brightness)
+        width_px = max(1, round(width_m / self.grid.cell_m))
+        fixed = np.round(self._col_row(xy_m) * 2**SHIFT_BITS).astype(np.int32)
+        cv2.polylines(self.wear, [fixed], False, value, width_px, cv2.LINE_AA, SHIFT_BITS)
+
+    def wear_area(self, area: BaseGeometry, brightness: float) -> None:
+        """Make an area darker (negative) or brighter, in shares of the base brightness."""
+        self._blend(self.wear, area, _wear_value(brightness))
+
+    def _blend(self, layer: U8, area: BaseGeometry, value: int) -> None:
+        nothing = np.zeros((1, 1, 0), np.uint8)
+        for rings in self._rings(area):
+            paint_polygon(layer[..., None], np.array([value], np.uint8), nothing, nothing[0, 0], rings)
+
+    def _col_row(self, xy_m: Points) -> Points:
+        """(column, row) of places, whole numbers at cell centres."""
+        grid = self.grid
+        col = (grid.cols - 1) / 2 + (xy_m[:, 0] - grid.center_xy_m[0]) / grid.cell_m
+        row = (grid.rows - 1) / 2 - (xy_m[:, 1] - grid.center_xy_m[1]) / grid.cell_m
+        return np.stack([col, row], axis=-1)
+
+    def _rings(self, area: BaseGeometry) -> Iterator[list[Points]]:
+        for part in polygons(area):
+            rings = (part.exterior, *part.interiors)
+            yield [self._col_row(np.asarray(ring.coords, dtype=np.float64)[:-1, :2]) for ring in rings]
+
+
+def _wear_value(brightness: float) -> int:
+    return int(np.clip(NEUTRAL_WEAR * (1 + brightness), 0, 255))

@@ -1,0 +1,140 @@
+"""Blocks cut into plots, and the plots' own frames: x along the street front, y into the plot, origin mid-front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from shapely.geometry import LineString, Polygon
+
+from cvlnet.town.plan import Points
+from cvlnet.town.polygons import envelope_corners, polygons
+
+TWO_ROWS_M = 36.0  # blocks deeper than this have plots on both sides
+SMALLEST_PLOT_M2 = 90.0
+FRONT_INSETS = (0.12, 0.3, 0.42)  # tried in turn: shares of a plot's width at which its front is measured
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A right-handed frame in the plane."""
+
+    origin_m: Points
+    along: Points  # unit
+
+    def world(self, xy_m: Points) -> Points:
+        """Places of the frame, [..., 2], in the world."""
+        xy = np.asarray(xy_m, dtype=np.float64)
+        inward = np.array([-self.along[1], self.along[0]])
+        return np.asarray(self.origin_m + xy[..., :1] * self.along + xy[..., 1:] * inward)
+
+    def local(self, xy_world_m: Points) -> Points:
+        """Places of the world in the frame."""
+        inward = np.array([-self.along[1], self.along[0]])
+        return np.asarray((np.asarray(xy_world_m) - self.origin_m) @ np.stack([self.along, inward], axis=1))
+
+    def rectangle(self, x0: float, x1: float, y0: float, y1: float) -> Points:
+        """Corners in the world, [4, 2], counter-clockwise from (x0, y0)."""
+        return self.world(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
+
+    def line(self, *points: tuple[float, float]) -> Points:
+        """A polyline in the world."""
+        return self.world(np.array(points, dtype=np.float64))
+
+    def turned(self, x: float, y: float) -> Frame:
+        """A frame at a place of this one whose x axis points into the plot."""
+        return Frame(self.world(np.array([x, y])), np.array([-self.along[1], self.along[0]]))
+
+    @property
+    def yaw_rad(self) -> float:
+        """Direction of the x axis in the world."""
+        return float(np.arctan2(self.along[1], self.along[0]))
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """A point in the world."""
+        east, north = self.world(np.array([x, y]))
+        return float(east), float(north)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot with its frame; ``width_m`` of the front, ``depth_m`` behind it."""
+
+    polygon: Polygon
+    frame: Frame
+    width_m: float
+    depth_m: float
+
+
+def long_frame(polygon: Polygon) -> tuple[Frame, float, float]:
+    """The frame of a polygon's oriented envelope: origin at a corner, x along its long side; both lengths."""
+    box = envelope_corners(polygon)
+    lengths = np.hypot(*(np.roll(box, -1, axis=0) - box).T)
+    first = int(np.argmax(lengths[:2]))
+    start, end = box[first], box[(first + 1) % 4]
+    return Frame(start, (end - start) / lengths[first]), float(lengths[first]), float(lengths[1 - first])
+
+
+def cut_plots(polygon: Polygon, rng: np.random.Generator, width_m: tuple[float, float]) -> list[Plot]:
+    """Plots in one or two rows along the block's long sides, of random widths."""
+    frame, length, depth = long_frame(polygon)
+    middle = depth * rng.uniform(0.44, 0.56)
+    rows = [(0.0, middle), (middle, depth)] if depth > TWO_ROWS_M else [(0.0, depth)]
+    plots = []
+    for low, high in rows:
+        x = 0.0
+        while x < length - 4:
+            wide = rng.uniform(*width_m)
+            end = length if length - x - wide < width_m[0] * 0.7 else x + wide
+            piece = polygon.intersection(Polygon(frame.rectangle(x, end, low - 1, high + (1 if high == depth else 0))))
+            parts = polygons(piece)
+            if parts:
+                plot = _fronted(max(parts, key=lambda p: p.area), frame, (x, end), upper=low > 0)
+                if plot is not None:
+                    plots.append(plot)
+            x = end
+    return plots
+
+
+def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, upper: bool) -> Plot | None:
+    """The plot whose front is the piece's border on the row's street side."""
+    if piece.area < SMALLEST_PLOT_M2:
+        return None
+    border = np.asarray(piece.exterior.coords)
+    ends = next(filter(None, (_front_ends(piece, frame, between, share, upper=upper) for share in FRONT_INSETS)), None)
+    if ends is None:
+        return None
+    a, b = (ends[1], ends[0]) if upper else (ends[0], ends[1])
+    along = (b - a) / max(float(np.hypot(*(b - a))), 1e-6)
+    own = Frame((a + b) / 2, along)
+    depth = float(own.local(border)[:, 1].max())
+    return Plot(piece, own, _front_width(piece, own), depth)
+
+
+def _front_ends(
+    piece: Polygon, frame: Frame, between: tuple[float, float], inset: float, *, upper: bool
+) -> tuple[Points, Points] | None:
+    """Two points of the street side, a share of the width from its ends; None where the piece is not that wide."""
+    ends = []
+    for x in (between[0] + inset * (between[1] - between[0]), between[1] - inset * (between[1] - between[0])):
+        cut = piece.intersection(LineString(frame.rectangle(x, x, -500.0, 500.0)[[0, 2]]))
+        if cut.is_empty:
+            return None
+        y = frame.local(shapely.get_coordinates(cut))[:, 1]
+        ends.append(frame.world(np.array([x, y.max() if upper else y.min()])))
+    return ends[0], ends[1]
+
+
+def _front_width(piece: Polygon, own: Frame) -> float:
+    """The width of a plot a little behind its front, as far as it is even to both sides."""
+    cut = piece.intersection(LineString(own.line((-200.0, 3.0), (200.0, 3.0))))
+    if cut.is_empty:
+        return 0.0
+    x = own.local(shapely.get_coordinates(cut))[:, 0]
+    return float(2 * min(-x.min(), x.max()))
+
+
+def fits(polygon: Polygon, corners_m: Points, margin_m: float) -> bool:
+    """Whether a shape lies in a polygon with a margin around."""
+    return bool(polygon.buffer(-margin_m).contains(Polygon(corners_m)))

@@ -1,0 +1,258 @@
+"""The light that reaches the viewer from every pixel, once the raster pass has said which triangle it sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, sqrt
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cvlnet.town.compiled import kernel, noise2, ramp
+from cvlnet.town.render.ground_texture import GroundTexture, Texels, paint_ground
+from cvlnet.town.render.light import Light, SkyMap, SunMap
+from cvlnet.town.render.materials import GROUND, paint
+from cvlnet.town.render.raster import FOLIAGE, I32, NEEDLES, edge_functions, is_bare
+from cvlnet.town.render.shadow import Maps, maps, sky_share, sunlit
+from cvlnet.town.render.sky import Weather, beyond, land, sky_radiance, weather
+from cvlnet.town.render.view import View
+from cvlnet.town.scene import Material, Mesh
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+HEDGE = int(Material.HEDGE)
+TWIG_TINT = (1.06, 0.98, 0.9)
+BOUNCE = 0.05  # of the open ground's light returns from around
+BRIGHTEST_MIRROR = 2.0
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """All that the shading of a scene needs beside its triangles."""
+
+    light: Light
+    sun_map: SunMap
+    sky_map: SkyMap
+    texture: GroundTexture
+
+
+class _Sight(NamedTuple):
+    """A `View` as compiled code takes it, and the way back from pixels to the world."""
+
+    matrix: F64
+    inverse: F64
+    eye: F64
+    m_per_px: float
+
+
+class _Surfaces(NamedTuple):
+    """A `Mesh` as compiled code takes it."""
+
+    xyz_m: F32
+    uv_m: F32
+    material: npt.NDArray[np.uint8]
+    rgb: npt.NDArray[np.uint8]
+    seed: npt.NDArray[np.uint32]
+
+
+def shade(view: View, mesh: Mesh, triangle: I32, lighting: Lighting) -> F32:
+    """Linear RGB radiance of every pixel, [height, width, 3]; what no triangle covers shows land and sky.
+
+    triangle: the mesh's triangle that each pixel sees, or -1, [height, width].
+    """
+    out = np.empty((view.height_px, view.width_px, 3), np.float32)
+    sight = _Sight(view.matrix, np.linalg.inv(view.matrix).astype(np.float64), view.eye, view.m_per_px)
+    surfaces = _Surfaces(mesh.xyz_m, mesh.uv_m, mesh.material, mesh.rgb, mesh.seed)
+    known = maps(lighting.sun_map, lighting.sky_map)
+    _shade(sight, surfaces, weather(lighting.light), known, lighting.texture.texels, triangle, out)
+    return out
+
+
+@kernel
+def _shade(sight: _Sight, mesh: _Surfaces, now: Weather, known: Maps, texels: Texels, triangle: I32, out: F32) -> None:
+    corners, inverse = np.empty((3, 3)), np.empty((3, 3))
+    normal, place, toward_eye, colour, spare = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    current = -1
+    for row in range(triangle.shape[0]):
+        for col in range(triangle.shape[1]):
+            px, py, t = col + 0.5, row + 0.5, triangle[row, col]
+            if t < 0:
+                _open_view(sight, px, py, now, spare, colour)
+            else:
+                if t != current:
+                    current = t
+                    edge_functions(sight.matrix, mesh.xyz_m[t], corners, inverse)
+                    _unit_normal(mesh.xyz_m[t], normal)
+                u, v, w = _locate(inverse, mesh.xyz_m[t], mesh.uv_m[t], px, py, place)
+                distance, facing = _face(sight.eye, place, normal, toward_eye)
+                soft = sight.m_per_px * w
+                mirror = _colour(mesh, t, u, v, place, toward_eye, facing, soft, now, texels, colour)
+                foliage = is_green(mesh.material[t])
+                _light(place, normal, toward_eye, facing, foliage, mirror, now, known, spare, colour)
+                if sight.eye[3] != 0.0:
+                    clear = exp(-distance / now.haze_m)
+                    for c in range(3):
+                        colour[c] = colour[c] * clear + (1.0 - clear) * 0.45 * now.horizon[c]
+            for c in range(3):
+                out[row, col, c] = colour[c]
+
+
+@kernel
+def _open_view(sight: _Sight, px: float, py: float, now: Weather, direction: F64, out: F64) -> None:
+    """Radiance of a pixel that no triangle covers."""
+    inverse, eye = sight.inverse, sight.eye
+    if eye[3] == 0.0:  # a parallel view from above shows the land at height zero
+        x = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
+        y = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
+        land(x, y, sight.m_per_px, now, out)
+        return
+    length = 0.0
+    for axis in range(3):
+        direction[axis] = inverse[axis, 0] * px + inverse[axis, 1] * py + inverse[axis, 2]
+        length += direction[axis] * direction[axis]
+    for axis in range(3):
+        direction[axis] /= sqrt(length)
+    beyond(direction, eye, now, out)
+
+
+@kernel
+def _unit_normal(xyz_m: F32, normal: F64) -> None:
+    """Unit normal of a triangle, [3, 3] corners."""
+    ax, ay, az = xyz_m[1, 0] - xyz_m[0, 0], xyz_m[1, 1] - xyz_m[0, 1], xyz_m[1, 2] - xyz_m[0, 2]
+    bx, by, bz = xyz_m[2, 0] - xyz_m[0, 0], xyz_m[2, 1] - xyz_m[0, 1], xyz_m[2, 2] - xyz_m[0, 2]
+    x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    length = max(sqrt(x * x + y * y + z * z), 1e-12)
+    normal[0], normal[1], normal[2] = x / length, y / length, z / length
+
+
+@kernel
+def _locate(inverse: F64, xyz_m: F32, uv_m: F32, px: float, py: float, place: F64) -> tuple[float, float, float]:
+    """Surface coordinates (u, v) of what a pixel sees on a triangle, its W in the view, and its ``place``."""
+    b0 = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
+    b1 = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
+    b2 = inverse[2, 0] * px + inverse[2, 1] * py + inverse[2, 2]
+    w = 1.0 / (b0 + b1 + b2)
+    for axis in range(3):
+        place[axis] = (b0 * xyz_m[0, axis] + b1 * xyz_m[1, axis] + b2 * xyz_m[2, axis]) * w
+    u = (b0 * uv_m[0, 0] + b1 * uv_m[1, 0] + b2 * uv_m[2, 0]) * w
+    v = (b0 * uv_m[0, 1] + b1 * uv_m[1, 1] + b2 * uv_m[2, 1]) * w
+    return u, v, w
+
+
+@kernel
+def _face(eye: F64, place: F64, normal: F64, toward_eye: F64) -> tuple[float, float]:
+    """Distance of the eye and cosine of the angle to it; turns ``normal`` to the eye's side."""
+    squared, facing = 0.0, 0.0
+    for axis in range(3):
+        toward_eye[axis] = eye[axis] - place[axis] * eye[3]
+        squared += toward_eye[axis] * toward_eye[axis]
+    distance = sqrt(squared)
+    for axis in range(3):
+        toward_eye[axis] /= distance
+        facing += normal[axis] * toward_eye[axis]
+    if facing < 0.0:
+        for axis in range(3):
+            normal[axis] = -normal[axis]
+    return distance, min(abs(facing), 1.0)
+
+
+@kernel
+def _colour(
+    mesh: _Surfaces,
+    t: int,
+    u: float,
+    v: float,
+    place: F64,
+    toward_eye: F64,
+    facing: float,
+    soft: float,
+    now: Weather,
+    texels: Texels,
+    colour: F64,
+) -> float:
+    """The surface's own ``colour`` (sRGB, 0 to 1) in this season and weather; returns how much it mirrors."""
+    if mesh.material[t] == GROUND:
+        return _ground_colour(place, toward_eye, facing, soft, now, texels, colour)
+    for c in range(3):
+        colour[c] = mesh.rgb[t, c] / 255.0
+    mirror = paint(mesh.material[t], u, v, place, mesh.seed[t], colour, soft / max(facing, 0.15))
+    if is_bare(mesh.material[t], mesh.seed[t], now.leafless):
+        grey = 0.2 + 0.5 * (colour[0] + colour[1] + colour[2]) / 3.0
+        for c in range(3):
+            colour[c] = grey * TWIG_TINT[c]
+    elif is_green(mesh.material[t]):
+        for c in range(3):
+            colour[c] *= now.leaf_tint[c]
+    return mirror * (0.2 + 0.8 * (1.0 - facing) ** 4)  # everything mirrors more at a glance
+
+
+@kernel
+def is_green(material: int) -> bool:
+    """Whether a surface is of leaves, which let light through."""
+    return bool(material in (FOLIAGE, HEDGE, NEEDLES))
+
+
+@kernel
+def _ground_colour(
+    place: F64, toward_eye: F64, facing: float, soft: float, now: Weather, texels: Texels, colour: F64
+) -> float:
+    flat = sqrt(toward_eye[0] ** 2 + toward_eye[1] ** 2) + 1e-9
+    long_m = soft / max(facing, 0.004) if facing < 0.67 else 0.0
+    paint_ground(texels, place, long_m * toward_eye[0] / flat, long_m * toward_eye[1] / flat, soft, colour)
+    green = ramp(colour[1] - 0.5 * (colour[0] + colour[2]), 0.01, 0.05)
+    wet = now.wetness * (1.0 - green)
+    if wet > 0.0:
+        wet *= ramp(noise2(place[0] * 0.4, place[1] * 0.4, 23), 0.15, 0.7)
+    for c in range(3):
+        colour[c] *= (1.0 + (now.grass_tint[c] - 1.0) * green) * (1.0 - 0.3 * wet)
+    return (0.10 + 0.6 * wet) * (1.0 - green) * (1.0 - facing) ** 5
+
+
+@kernel
+def _light(
+    place: F64,
+    normal: F64,
+    toward_eye: F64,
+    facing: float,
+    foliage: bool,
+    mirror: float,
+    now: Weather,
+    known: Maps,
+    spare: F64,
+    colour: F64,
+) -> None:
+    """Turn a surface's own ``colour`` (sRGB) into its radiance under sun and sky."""
+    toward = normal[0] * now.toward_sun[0] + normal[1] * now.toward_sun[1] + normal[2] * now.toward_sun[2]
+    if foliage:  # leaves scatter the light and let some through
+        toward = 0.35 + 0.5 * toward
+    direct, share = max(toward, 0.0), 1.0
+    if now.shadow_strength > 0.0:
+        share -= now.shadow_strength * (1.0 - sky_share(place, normal, known))
+        if direct > 0.0:
+            direct *= 1.0 - now.shadow_strength * (1.0 - sunlit(place, normal, known))
+    from_sky, from_ground = share * (0.62 + 0.38 * normal[2]), share * BOUNCE * (1.0 - normal[2])
+    for c in range(3):
+        light = now.sun[c] * direct + now.sky[c] * from_sky + now.open_ground[c] * from_ground
+        colour[c] = colour[c] * colour[c] * light
+    if mirror > 0.001:
+        _mirror(normal, toward_eye, facing, direct > 0.0, now, spare, mirror * (0.35 + 0.65 * share), colour)
+
+
+@kernel
+def _mirror(
+    normal: F64, toward_eye: F64, facing: float, sunny: bool, now: Weather, mirrored: F64, share: float, colour: F64
+) -> None:
+    """Add what a smooth surface mirrors: the sky, the houses opposite at the horizon, the sun's glint."""
+    x, y = 2.0 * facing * normal[0] - toward_eye[0], 2.0 * facing * normal[1] - toward_eye[1]
+    z = 2.0 * facing * normal[2] - toward_eye[2]
+    sky_radiance(x, y, z, now, False, mirrored)
+    opposite = 0.8 * (1.0 - ramp(z, 0.1, 0.35))
+    glint = 0.0
+    if sunny:
+        along = x * now.toward_sun[0] + y * now.toward_sun[1] + z * now.toward_sun[2]
+        glint = 3.0 * max(along, 0.0) ** 60
+    for c in range(3):
+        seen = mirrored[c] + (0.12 * now.open_ground[c] - mirrored[c]) * opposite
+        colour[c] += share * (min(seen, BRIGHTEST_MIRROR) + glint * now.sun[c])
