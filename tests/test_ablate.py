@@ -9,10 +9,11 @@ import torch
 
 from cvlnet import ablate
 from cvlnet.ablate import TABLES, Setting, variants, write_table
-from cvlnet.checkpoint import Provenance, load_tensors, save_tensors
+from cvlnet.checkpoint import load_tensors, save_tensors
 from cvlnet.cli import ABLATED, ABLATION
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
+from cvlnet.provenance import Provenance
 
 MODEL = replace(ABLATED, image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
 TRAINING = replace(

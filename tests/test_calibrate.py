@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cvlnet.calibrate import calibrate, fit_to
-from cvlnet.checkpoint import Provenance, load_network, load_tensors, save_tensors
+from cvlnet.checkpoint import load_network, load_tensors, save_tensors
 from cvlnet.confidence import Confidence
 from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
@@ -15,6 +15,7 @@ from cvlnet.evaluate import Predictions
 from cvlnet.figures import figures_of
 from cvlnet.fixes import best_fixes, unmapped_fixes
 from cvlnet.model.build import build_model
+from cvlnet.provenance import Provenance
 from predictions import driven
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)

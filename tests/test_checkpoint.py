@@ -5,12 +5,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cvlnet.checkpoint import Provenance, average, load_model, load_tensors, save_tensors, shipped_weights
-from cvlnet.config import ModelConfig
+from cvlnet.checkpoint import average, digest_of, load_model, load_tensors, save_tensors, shipped_weights
+from cvlnet.confidence import Confidence
+from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
+from cvlnet.provenance import Ancestor, Part, Provenance
 
 MODEL = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=2, channels=4)
+KNOWN = Confidence(-1.0, 2.0, 3.0, -0.5, 0.9)
 
 
 def test_weights_come_back(tmp_path):
@@ -26,11 +29,18 @@ def test_weights_come_back(tmp_path):
 def test_the_mean_of_weights(tmp_path):
     paths = [tmp_path / f"{i}.safetensors" for i in range(3)]
     models = [build_model(MODEL) for _ in paths]
+    data = [{"name": name, "sha256": name * 64, "labels": True} for name in "aba"]
     for step, (path, model) in enumerate(zip(paths, models, strict=True)):
-        save_tensors(path, model.state_dict(), Provenance(MODEL, step=step, figures={"recall": 0.5}))
+        made = Provenance(MODEL, TrainConfig(seed=step), (data[step],), step, {"recall": 0.5}, KNOWN)
+        save_tensors(path, model.state_dict(), made)
     average(paths, tmp_path / "mean.safetensors")
     mean, provenance = load_model(tmp_path / "mean.safetensors")
-    assert (provenance.step, provenance.figures) == (2, None)
+    assert (provenance.train, provenance.step, provenance.figures, provenance.confidence) == (None, 0, None, None)
+    assert provenance.data == (data[0], data[1])
+    assert provenance.ancestors == tuple(
+        Ancestor(digest_of(path), (data[step],), step, TrainConfig(seed=step)) for step, path in enumerate(paths)
+    )
+    assert provenance.parents == tuple(Part(place, 1 / 3) for place in range(3))
     for own, *others in zip(mean.parameters(), *(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(own, sum(others) / 3)
     other = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=2, channels=8)
@@ -67,11 +77,18 @@ def hostile(path, kind):
     elif kind == "wrong setting":
         header = {"format": 1, "model": {"clip_cells": -4}, "train": None, "data": [], "step": 0, "figures": None}
         save_file({"a": torch.zeros(1)}, path, metadata={"cvlnet": json.dumps(header)})
+    elif kind == "ancestors in a circle":
+        header = {"format": 1, "model": {}, "train": None, "data": [], "step": 0, "figures": None}
+        header |= {"ancestors": [{"sha256": None, "parents": [{"ancestor": 0, "share": 1.0}]}]}
+        save_file({"a": torch.zeros(1)}, path, metadata={"cvlnet": json.dumps(header)})
     elif kind == "later format":
         save_file({"a": torch.zeros(1)}, path, metadata={"cvlnet": json.dumps({"format": 99})})
 
 
-KINDS = ["no header", "text", "huge header", "cut short", "unknown setting", "wrong setting", "later format", "missing"]
+KINDS = [
+    *("no header", "text", "huge header", "cut short", "unknown setting", "wrong setting", "later format", "missing"),
+    "ancestors in a circle",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,4 +107,8 @@ def test_the_shipped_weights_load_and_are_small():
     assert provenance.confidence is not None
     assert provenance.recognises
     assert provenance.published is None
+    names = ["streets", "streets2", "streets3", "streets4", "streets-7000", "streets-8000", "routes-9000"]
+    assert [data["name"] for data in provenance.data] == [data["name"] for data in provenance.all_data] == names
+    assert [part.share for part in provenance.parents] == [0.5, 0.5]
+    assert sum(ancestor.is_mean for ancestor in provenance.ancestors) == 1
     assert path.stat().st_size < 12 * 10**6

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from cvlnet.checkpoint import Provenance, save_tensors
+from cvlnet.checkpoint import save_tensors
 from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.export import TOLERANCE, export
 from cvlnet.model.build import build_model
 from cvlnet.model.match import match
+from cvlnet.provenance import Provenance
 from cvlnet.types import ClipFeatures, MapFeatures
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra cvlnet[export] is not installed")

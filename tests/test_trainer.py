@@ -7,7 +7,7 @@ import torch
 from cvlnet.config import TrainConfig
 from cvlnet.data.imagery import turn_of_world
 from cvlnet.geo import LatLon, LocalFrame
-from cvlnet.trainer import learning_rate_factor, turned_xy_m
+from cvlnet.trainer import learning_rate_factor, step_seed, turned_xy_m
 
 
 def test_places_turn_with_the_world():
@@ -30,3 +30,12 @@ def test_learning_rate_rises_then_falls_to_nothing():
     assert max(factors) == factors[9] == factors[10] == 1
     assert factors[10:] == sorted(factors[10:], reverse=True)
     assert factors[100] == pytest.approx(0)
+
+
+def test_every_step_of_every_process_draws_its_own_numbers_and_repeats_them():
+    named = [(seed, step, rank) for seed in range(3) for step in range(5) for rank in range(4)]
+    seeds = [step_seed(*name) for name in named]
+    assert len(set(seeds)) == len(named)
+    assert seeds == [step_seed(*name) for name in named]
+    drawn = [torch.rand(8, generator=torch.Generator().manual_seed(seed)).tolist() for seed in seeds]
+    assert len({tuple(numbers) for numbers in drawn}) == len(named)

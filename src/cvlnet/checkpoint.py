@@ -1,63 +1,35 @@
-"""Weights on disk: safetensors, with the whole configuration and the data's fingerprint inside.
+"""Weights on disk: safetensors, with the whole configuration and the origin of the weights inside.
 
-A file of weights holds a model's tensors by name and, under the metadata key ``cvlnet``, JSON: the format's version,
-the model's configuration, the training's, the data sets it was trained on, the step and the validation's figures.
-Reading one executes no code; names, shapes and sizes are checked before a tensor is taken.
+A file of weights holds a model's tensors by name and, under the metadata key ``cvlnet``, a `Provenance` as JSON with
+the version of the format. Reading one executes no code; names, shapes and sizes are checked before a tensor is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from cvlnet.confidence import Confidence
-from cvlnet.config import ModelConfig, Precision, TrainConfig
+from cvlnet.config import ModelConfig, Precision
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.network import MatchingNetwork
 from cvlnet.model.published import PublishedNetwork, lengths_over_time, published_network, read_published
 from cvlnet.model.reference import Variant
+from cvlnet.provenance import Provenance, made_from, union_of
 from cvlnet.tensorfile import misfits, read_tensors, write_tensors
 
 FORMAT = 1
 _KEY = "cvlnet"
 _LARGEST_BYTES = 4 * 2**30
 _REMEDY = "give a .safetensors file that training wrote"
-
-Config = TypeVar("Config", ModelConfig, TrainConfig)
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where weights come from. data: fingerprints of the data sets; figures: of the validation.
-
-    confidence: how the network's fixes are to be trusted, once that has been measured. published: the name of a
-    published network, which ``model`` describes as far as it can. init: SHA-256 of the weights that it was trained on
-    from.
-    """
-
-    model: ModelConfig
-    train: TrainConfig | None = None
-    data: tuple[Mapping[str, Any], ...] = ()
-    step: int = 0
-    figures: Mapping[str, float] | None = None
-    confidence: Confidence | None = None
-    published: str | None = None
-    init: str | None = None
-
-    @property
-    def recognises(self) -> bool:
-        """Whether the heads that tell labels apart (see `cvlnet.labels`) have learned to."""
-        labelled = any(data.get("labels") for data in self.data)
-        return labelled and self.train is not None and self.train.label_weight > 0
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
@@ -113,10 +85,11 @@ def convert(published: Path, name: str, out: Path) -> None:
 
 
 def average(paths: Sequence[Path], out: Path) -> None:
-    """Write the mean of several trainings' weights; where they come from is told as of the last.
+    """Write the mean of several trainings' weights, with the provenance of all of them.
 
-    Trainings that went on from one another agree so far that their mean is better than each, and moves less with the
-    domain (Wortsman et al. 2022, "Model soups"). Raises InputError if they are not of one kind.
+    Weights of trainings that continued one another lie close enough together for their mean to be more accurate than
+    each of them, and more robust to a shift of domain (Wortsman et al. 2022, "Model soups"). Raises InputError if they
+    are of different networks.
     """
     found = [load_tensors(path) for path in paths]
     tensors, provenance = found[-1]
@@ -127,7 +100,11 @@ def average(paths: Sequence[Path], out: Path) -> None:
         name: torch.stack([own[name] for own, _ in found]).mean(dim=0) if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
-    save_tensors(out, mean, replace(provenance, figures=None, confidence=None))
+    ancestors, parents = made_from(
+        [(1 / len(paths), digest_of(path), own) for path, (_, own) in zip(paths, found, strict=True)]
+    )
+    data = union_of([ancestor.data for ancestor in ancestors])
+    save_tensors(out, mean, Provenance(provenance.model, data=data, ancestors=ancestors, parents=parents))
 
 
 def shipped_weights() -> Path:
@@ -159,24 +136,6 @@ def _provenance(header: Any, path: Path) -> Provenance:
     try:
         if header["format"] != FORMAT:
             raise InputError(f"format {header['format']}, not {FORMAT}", where=path, remedy="install a newer cvlnet")
-        train = header["train"]
-        return Provenance(
-            model=_config(ModelConfig, header["model"]),
-            train=None if train is None else _config(TrainConfig, train),
-            data=tuple(header["data"]),
-            step=int(header["step"]),
-            figures=header["figures"],
-            confidence=None if header.get("confidence") is None else Confidence(**header["confidence"]),
-            published=header.get("published"),
-            init=header.get("init"),
-        )
-    except (TypeError, KeyError, ValueError) as error:
+        return Provenance.of(header)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=_REMEDY) from error
-
-
-def _config(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    unknown = values.keys() - {field.name for field in fields(kind)}
-    if unknown:
-        raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
-    settings: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return kind(**settings)

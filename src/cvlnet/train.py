@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from cvlnet.checkpoint import Provenance, digest_of, fill, load_tensors, save_tensors
+from cvlnet.checkpoint import digest_of, fill, load_tensors, save_tensors
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.batches import SpacedBatchSampler
 from cvlnet.data.clips import ClipErrors, ClipSpec
@@ -37,6 +37,7 @@ from cvlnet.model.build import build_model, load_pretrained_backbone
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import Pyramid
 from cvlnet.parallel import World, joined_world, own_device
+from cvlnet.provenance import Provenance, made_from
 from cvlnet.trainer import Trainer
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -248,8 +249,10 @@ def _initialize(model: CVLNet, run: Run) -> None:
 
 def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> Provenance:
     """Where the weights of a training will come from, before its first step."""
-    init = None if run.init is None else digest_of(run.init)
-    return Provenance(model_config, config, tuple(fingerprint(path) for path in run.data), init=init)
+    init = [] if run.init is None else [(1.0, digest_of(run.init), load_tensors(run.init)[1])]
+    ancestors, parents = made_from(init)
+    data = tuple(fingerprint(path) for path in run.data)
+    return Provenance(model_config, config, data, ancestors=ancestors, parents=parents)
 
 
 def require_same(now: Provenance, saved: Provenance, out: Path) -> None:

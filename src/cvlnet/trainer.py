@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -110,6 +111,7 @@ class Trainer:
             layer.eval()  # keeps the statistics of batch normalisation
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
+        torch.manual_seed(step_seed(self.config.seed, self.step, self.world.rank))
         terms = self._losses(_varied(batch.to(self.model.device), self.step, self.config, self.world))
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -226,6 +228,15 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
         return (step + 1) / config.warmup_steps
     done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
     return (1 + math.cos(math.pi * done)) / 2
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of PyTorch's generators, on every device, for one step of one process.
+
+    Dropout draws from them. Because its numbers depend on nothing that happened before, neither on earlier steps nor on
+    what validation or data loading drew, a resumed training repeats them without a saved state.
+    """
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
 
 
 def _varied(batch: Batch, step: int, config: TrainConfig, world: World) -> Batch:

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cvlnet.checkpoint import Provenance, save_tensors
+from cvlnet.checkpoint import save_tensors
 from cvlnet.config import ModelConfig
 from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.build import build_model
+from cvlnet.provenance import Provenance
 from cvlnet.types import Clip, ClipFeatures
 
 TINY = ModelConfig(

@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from cvlnet.config import Fusion, ModelConfig
+from cvlnet.grid import Grid
 from cvlnet.model.build import build_model
+from cvlnet.model.cvlnet import feature_grid
+from cvlnet.model.encoder import PaperEncoder, Pyramid
 
 SMALL = ModelConfig(image_width_px=128, image_height_px=64, clip_cells=16, window_cells=2, channels=8)
 PAPER = ModelConfig(
@@ -29,22 +32,39 @@ def test_the_chain_gives_a_volume_for_every_pair(config, make_clip):
     assert clip.grid.cell_m == pytest.approx(config.overhead_m_per_px * model.overhead_encoder.stride)
 
 
+@pytest.mark.parametrize(("encoder", "row", "col", "half_cells"), [(Pyramid, 30, 33, 0.375), (PaperEncoder, 7, 8, 0.0)])
+def test_map_features_lie_where_the_grid_says(encoder, row, col, half_cells):
+    """The pixels that act on a feature have their middle where the feature's cell has its centre, to a thousandth.
+
+    EfficientNet's features lie off the middle of their cells, to the south-east: the grid around its tile is not the
+    tile's own. Positive weights keep every unit open, so that influence is even; pooling by the mean makes it exact.
+    """
+    pixels = Grid(256, 256, 0.4, (7.0, -3.0))
+    network = encoder(4).double().eval()
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 0.01)
+    if encoder is PaperEncoder:
+        layers = network.backbone.features
+        for index in [i for i, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]:
+            layers[index] = torch.nn.AvgPool2d(2)
+    image = torch.full((1, 3, 256, 256), 0.5, dtype=torch.float64, requires_grad=True)
+    network(image)[0, :, row, col].sum().backward()
+    influence = image.grad[0].sum(dim=0).flatten()
+    middle_m = (influence @ pixels.cell_centers_xy_m().reshape(-1, 2)) / influence.sum()
+    grid = feature_grid(pixels, network.stride, network.first_center_px)
+    place_m = grid.xy_m(torch.tensor([float(row), float(col)], dtype=torch.float64))
+    torch.testing.assert_close(middle_m, place_m, atol=1e-3 * grid.cell_m, rtol=0)
+    off_m = half_cells * grid.cell_m
+    assert grid.center_xy_m == pytest.approx((7.0 + off_m, -3.0 - off_m))
+
+
 @pytest.mark.parametrize("config", [SMALL, PAPER])
-def test_map_features_lie_where_the_grid_says(config):
-    # a bright square's features answer most strongly at the cell that holds its centre
-    torch.manual_seed(0)
-    model = build_model(config).eval()
-    side = model.tile_grid.rows
-    empty = torch.full((1, 3, side, side), 100, dtype=torch.uint8)
-    lit = empty.clone()
-    row_px, col_px = side // 2 + 5, side // 4 + 3
-    lit[..., row_px - 2 : row_px + 3, col_px - 2 : col_px + 3] = 255
-    center_m = model.tile_grid.xy_m(torch.tensor([float(row_px), float(col_px)]))
-    with torch.no_grad():
-        change = (model.encode_map(lit).descriptor - model.encode_map(empty).descriptor).abs().sum(dim=1)[0]
-    places_m = model.map_grid.cell_centers_xy_m(torch.float32)
-    middle_m = (places_m * change.unsqueeze(-1) ** 2).sum(dim=(0, 1)) / (change**2).sum()
-    assert (middle_m - center_m).norm() < model.map_grid.cell_m
+def test_map_and_clip_have_the_grid_of_their_features(config):
+    model = build_model(config)
+    encoder = model.overhead_encoder
+    assert model.tile_grid == Grid(*2 * [config.tile_cells * encoder.stride], config.overhead_m_per_px)
+    assert model.map_grid == feature_grid(model.tile_grid, encoder.stride, encoder.first_center_px)
+    assert model.clip_grid == replace(model.map_grid, rows=config.clip_cells, cols=config.clip_cells)
 
 
 def test_bfloat16_says_nearly_the_same_and_is_taken_only_where_the_device_has_it(make_clip, monkeypatch):
@@ -61,7 +81,7 @@ def test_bfloat16_says_nearly_the_same_and_is_taken_only_where_the_device_has_it
     assert torch.equal(elsewhere, exact)
     assert rounded.dtype == torch.float32
     assert not torch.equal(rounded, exact)
-    torch.testing.assert_close(rounded, exact, atol=0.05, rtol=0)
+    assert float((rounded - exact).std()) < 0.03 * float(exact.std())
 
 
 def test_frames_of_any_number(make_clip):

@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from cvlnet.model.fuse import VisibilityFusion, photo_consistency, visible_softmax
+from cvlnet.model.fuse import SequenceFusion, VisibilityFusion, photo_consistency, view_encoding, visible_softmax
 from cvlnet.model.project import ProjectedFrames
 
 
@@ -58,3 +60,94 @@ def test_order_and_unseen_frames_do_not_matter():
     torch.testing.assert_close(fused, reordered)
     torch.testing.assert_close(fused, fewer)
     assert (fused[(~visible.any(1)).unsqueeze(1).expand_as(fused)] == 0).all()
+
+
+def test_consistency_is_the_mean_cosine_with_the_frames_that_see_the_cell():
+    torch.manual_seed(0)
+    features = torch.randn(2, 3, 5, 2, 4)
+    visible = torch.rand(2, 3, 2, 4) > 0.4
+    agreement = photo_consistency(features * visible.unsqueeze(2), visible)
+    for clip, frame, row, col in torch.cartesian_prod(*map(torch.arange, agreement.shape)).tolist():
+        others = [i for i in range(3) if i != frame and visible[clip, i, row, col]]
+        cosines = [
+            torch.nn.functional.cosine_similarity(features[clip, frame, :, row, col], features[clip, i, :, row, col], 0)
+            for i in others
+        ]
+        seen = bool(visible[clip, frame, row, col]) and bool(others)
+        expected = torch.stack(cosines).mean() if seen else torch.tensor(0.0)
+        torch.testing.assert_close(agreement[clip, frame, row, col], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_view_encoding_by_hand():
+    ray_m = torch.zeros(1, 1, 2, 1, 4)
+    ray_m[0, 0, :, 0] = torch.tensor([[20.0, 0.0, -3.0, 0.0], [0.0, -40.0, 4.0, 0.0]])
+    expected = torch.tensor(
+        [[1.0, 0.0, -0.6, 0.0], [0.0, -1.0, 0.8, 0.0], [0.0, math.log(2), math.log(0.25), -3.0]]  # no nearer than 1 m
+    )
+    torch.testing.assert_close(view_encoding(ray_m)[0, 0, :, 0], expected)
+
+
+def only(conv, out, channel, value=1.0):
+    """A convolution all of whose weights are zero but that of one input channel, in the middle, to one output."""
+    for parameter in conv.parameters():
+        torch.nn.init.zeros_(parameter)
+    middle = conv.kernel_size[0] // 2
+    with torch.no_grad():
+        conv.weight[out, channel, middle, middle] = value
+
+
+def test_frames_that_agree_outweigh_the_odd_one():
+    """A visibility that looks at the photo-consistency alone: of four frames the odd one counts for nothing."""
+    fusion = VisibilityFusion(8, 1)
+    only(fusion.mix, 0, 0)  # the fused map is the features' first channel
+    first, _, last = fusion.visibility
+    only(first, 0, 4)  # after the mixed channel and the view's three
+    only(last, 0, 0, 100.0)
+    features = torch.ones(1, 4, 8, 2, 2)
+    features[:, 2] = 5 * torch.tensor([1.0, -1] * 4)[:, None, None]
+    with torch.no_grad():
+        fused = fusion(frames_of(features))
+    torch.testing.assert_close(fused, torch.ones(1, 1, 2, 2))
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_the_view_reaches_the_fused_map_and_the_visibility(channel):
+    """Direction (east, north) and distance: as what is fused, and as what decides between two frames."""
+    ray_m = torch.tensor([[24.0, 7.0], [-3.0, 4.0]])[None, :, :, None, None]
+    frames = ProjectedFrames(torch.zeros(1, 2, 8, 1, 1), torch.ones(1, 2, 1, 1, dtype=torch.bool), ray_m)
+    view = view_encoding(ray_m)[0, :, channel, 0, 0]
+    fusion = VisibilityFusion(8, 1)
+    only(fusion.mix, 0, 8 + channel)
+    for conv in (fusion.visibility[0], fusion.visibility[2]):
+        only(conv, 0, 0, 0.0)
+    with torch.no_grad():
+        assert float(fusion(frames)) == pytest.approx(float(view.mean()))
+        only(fusion.visibility[0], 0, 1 + channel, 3.0)
+        only(fusion.visibility[2], 0, 0, 1.0)
+        weight = (3 * view.relu()).softmax(dim=0)
+        assert float(fusion(frames)) == pytest.approx(float(weight @ view), rel=1e-5)
+    assert abs(float(weight[0]) - 0.5) > 0.05
+
+
+@pytest.mark.parametrize("consistency", [False, True])
+def test_the_paper_s_fusions_are_given_the_consistency_if_they_are_to_be(consistency):
+    """Each frame's own after its features, and then the mean of all frames."""
+    given = []
+    features = torch.randn(2, 3, 5, 4, 4, generator=torch.Generator().manual_seed(0))
+    visible = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1)) > 0.3
+    frames = frames_of(features, visible)
+
+    class Look(torch.nn.Module):
+        def forward(self, inputs, seen):
+            given.append((inputs, seen))
+            return inputs[:, 0]
+
+    SequenceFusion(Look(), consistency=consistency)(frames)
+    ((inputs, seen),) = given
+    assert torch.equal(seen, visible)
+    assert torch.equal(inputs[:, :, :5], frames.features)
+    assert inputs.shape[2] == (7 if consistency else 5)
+    if consistency:
+        agreement = photo_consistency(frames.features, visible)
+        assert torch.equal(inputs[:, :, 5], agreement)
+        torch.testing.assert_close(inputs[:, :, 6], agreement.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1))

@@ -14,7 +14,7 @@ from cvlnet.model.published import PublishedNetwork, lengths_over_time, publishe
 from cvlnet.model.reference import ReferenceNetwork, Variant, decode_as_published, our_name, scores
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
-NAME = "vis_Conv2D-Reshape-sim0-stereo0-s1"
+NAME = "vis_Conv2D-Geometry-sim0-stereo0-s2"
 
 
 def published_names(variant):
@@ -61,16 +61,19 @@ def test_a_converted_checkpoint_gives_the_scores_of_the_network(checkpoint, tmp_
     network, provenance = load_network(tmp_path / "ours.safetensors")
     assert isinstance(network, PublishedNetwork)
     assert provenance.published == NAME
-    images = torch.randint(0, 256, (1, 1, 3, 256, 1024), dtype=torch.uint8)
-    tiles = torch.randint(0, 256, (2, 3, 512, 512), dtype=torch.uint8)
-    camera = Camera(torch.full((1, 1, 2), 600.0), torch.tensor([[[512.0, 118.0]]]), 1024, 256)
-    axes = torch.tensor([[[[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]]])
-    clip = Clip(images, camera, Pose(axes, torch.tensor([[[0.0, 0.0, 1.65]]])))
+    images = torch.randint(0, 256, (1, 2, 3, 64, 256), dtype=torch.uint8)
+    tiles = torch.randint(0, 256, (1, 3, 512, 512), dtype=torch.uint8)
+    camera = Camera(torch.tensor([[[150.0, 140.0]] * 2]), torch.tensor([[[128.0, 30.0], [126.0, 28.0]]]), 256, 64)
+    zero, xyz_m = torch.zeros(1, 2), torch.tensor([[[0.3, -0.2, 1.65], [-4.0, 1.0, 1.65]]])
+    yaw_rad = torch.tensor([[0.7, -0.4]])
+    looks_ahead = Pose(torch.tensor([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]]), torch.zeros(3))
+    clip = Clip(images, camera, Pose.from_euler(zero, zero, yaw_rad, xyz_m) @ looks_ahead)
     with torch.no_grad():
         volume = match(network.encode_clip(clip), network.encode_map(tiles))
-        k = torch.tensor([[[[600.0, 0, 512], [0, 600, 118], [0, 0, 1]]]])
-        ground = reference.encode_ground(images / 255, k, torch.zeros(1, 1, 2), torch.zeros(1, 1), 3.13)
+        k = torch.tensor([[[[150.0, 0, 128], [0, 140, 30], [0, 0, 1]], [[150.0, 0, 126], [0, 140, 28], [0, 0, 1]]]])
+        ground = reference.encode_ground(images / 255, k, xyz_m[..., :2], yaw_rad, network.clip_grid.cell_m)
         expected = scores(ground, *reference.encode_overhead(tiles / 255))
+    assert volume.scores.std() > 0.01
     torch.testing.assert_close(volume.scores, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -102,7 +105,7 @@ def test_keys_that_do_not_fit_are_listed(checkpoint):
 
 def test_another_variant_is_refused_before_anything_is_written(checkpoint, tmp_path):
     with pytest.raises(InputError, match="do not fit vis_LSTM"):
-        convert(checkpoint[0], "vis_LSTM-Reshape-sim0-stereo0-s1", tmp_path / "ours.safetensors")
+        convert(checkpoint[0], "vis_LSTM-Geometry-sim0-stereo0-s2", tmp_path / "ours.safetensors")
     with pytest.raises(InputError, match="not a variant's name"):
         convert(checkpoint[0], "vis_LSTM", tmp_path / "ours.safetensors")
     assert not (tmp_path / "ours.safetensors").exists()

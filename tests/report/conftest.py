@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from cvlnet.checkpoint import Provenance, save_tensors
+from cvlnet.checkpoint import save_tensors
 from cvlnet.config import ModelConfig
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.model.build import build_model
+from cvlnet.provenance import Provenance
 from cvlnet.report import theme
 from cvlnet.town.drive.oxts import Motion, write_oxts
 from cvlnet.town.drive.rig import Rig, write_calibration

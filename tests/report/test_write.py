@@ -1,13 +1,17 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.evaluate import Predictions
+from cvlnet.provenance import Ancestor, Part, Provenance
 from cvlnet.report import evaluate_and_report
+from cvlnet.report.write import origin
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,13 @@ def test_unusable_weights_get_one_line(small_data, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         evaluate_and_report(small_data, tmp_path / "none.safetensors", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_a_mean_name_the_data_of_all_their_parents():
+    data = ({"name": "a", "sha256": "1"}, {"name": "b", "sha256": "2"})
+    ancestors = tuple(Ancestor(None, (of,), 100) for of in data)
+    made = Provenance(ModelConfig(), data=data, ancestors=ancestors, parents=(Part(0, 0.5), Part(1, 0.5)))
+    assert origin(made) == "mean of 2, trained on a, b"
+    trained = replace(made, train=TrainConfig(), step=7, data=(), ancestors=ancestors[:1], parents=(Part(0, 1.0),))
+    assert origin(trained) == "step 7, trained on a"
+    assert origin(Provenance(ModelConfig())) == "step 0, trained on data that is not recorded"

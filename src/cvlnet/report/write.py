@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import cvlnet
-from cvlnet.checkpoint import Provenance, load_network
+from cvlnet.checkpoint import load_network
 from cvlnet.config import WAY_M, Precision
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
@@ -22,6 +22,7 @@ from cvlnet.figures import FOUND_M, Figures, SplitFigures, figures_of
 from cvlnet.files import written_whole
 from cvlnet.fixes import best_fixes
 from cvlnet.model.network import MatchingNetwork
+from cvlnet.provenance import Provenance
 from cvlnet.report.cases import Case, best_and_worst, examine
 from cvlnet.report.maps import FixMap, fix_maps, write_thumbnails
 from cvlnet.report.page import Page, Picture, Section, Stat, draw, write_page
@@ -243,14 +244,20 @@ def _alt(case: Case) -> str:
 def _facts(evaluated: Evaluated) -> tuple[tuple[str, str], ...]:
     provenance = evaluated.provenance
     network = provenance.published or provenance.model.backbone
-    trained_on = ", ".join(str(data.get("name", "?")) for data in provenance.data) or "not told"
     return (
         ("data set", evaluated.root.resolve().name),
-        ("weights", f"{evaluated.weights.name}, step {provenance.step}, trained on {trained_on}"),
+        ("weights", f"{evaluated.weights.name}, {origin(provenance)}"),
         ("model", f"{network}, {evaluated.clip_spec.frames} frames a clip"),
         ("cells", f"{evaluated.model.map_grid.cell_m:.2f} m, window of +-{evaluated.model.window_cells} cells"),
         ("made by", f"cvlnet {cvlnet.__version__}, {date.today().isoformat()}"),
     )
+
+
+def origin(provenance: Provenance) -> str:
+    """How weights were made, and of which data."""
+    made = f"mean of {len(provenance.parents)}" if provenance.is_mean else f"step {provenance.step}"
+    names = ", ".join(str(data.get("name", "?")) for data in provenance.all_data)
+    return f"{made}, trained on {names or 'data that is not recorded'}"
 
 
 def _shown_split(predictions: Predictions) -> SplitName:
