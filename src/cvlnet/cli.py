@@ -42,11 +42,16 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command and return the exit status; errors of our own keep their traceback."""
+    """Run one command and return the exit status."""
+    return run_app(build_app(), tokens)
+
+
+def run_app(app: App, tokens: Sequence[str]) -> int:
+    """Run a command of an app; errors of the user's end in one line, errors of our own keep their traceback."""
     try:
-        command, bound, _ = build_app().parse_args(tokens, print_error=False, exit_on_error=False)
+        command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
     except (CycloptsError, ValueError) as error:  # a ValueError comes from a configuration's own checks
-        return _tell(f"{error} (see cvlnet --help)", USER_ERROR)
+        return _tell(f"{error} (see {' '.join(app.name)} --help)", USER_ERROR)
     except InputError as error:
         return _tell(error, USER_ERROR)
     try:

@@ -1,7 +1,8 @@
 """Training: the same code on CPU and GPU, resumable at any step with the same losses as an uninterrupted run.
 
 A run's folder holds ``last.safetensors`` (model, averaged model and optimizer: what `resume` continues from),
-``best.safetensors`` (the averaged model that did best in validation), ``log.jsonl`` and TensorBoard's event files.
+``best.safetensors`` (the averaged model that did best in validation, or the last one where nothing validates),
+``log.jsonl`` and TensorBoard's event files.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
         if validates:
             figures = {} if run.overfit_batch else validate(trainer, run)
             journal.write(trainer.step, figures)
-            if figures and figures["score"] >= best.get("score", -math.inf):
+            unvalidated = trainer.step == config.steps and not run.validation
+            if unvalidated or (figures and figures["score"] >= best.get("score", -math.inf)):
                 best = figures
                 save_tensors(run.out / BEST, trainer.average, replace(provenance, step=trainer.step, figures=best))
         if validates or perf_counter() - saved_at_s > SAVE_EVERY_S:
@@ -138,7 +140,7 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
         ),
     )
     cache = ImageCache(run.cache) if run.cache else None
-    clip_spec = ClipSpec(model.image_spec, config.frames, camera_ids=config.cameras)
+    clip_spec = clip_spec_of(model, config)
     parts = []
     for path in run.data:
         split = read_split(path, "train")
@@ -199,7 +201,7 @@ def batches(
 def validate(trainer: Trainer, run: Run) -> dict[str, float]:
     """Recall@1 of the averaged weights among tiles and distractors of the held-out drives, mean of the data sets."""
     model, config = trainer.averaged_model(), trainer.config
-    clip_spec = ClipSpec(model.image_spec, config.frames, camera_ids=config.cameras)
+    clip_spec = clip_spec_of(model, config)
     cache = ImageCache(run.cache) if run.cache else None
     figures: dict[str, list[float]] = {"recall_5m": [], "recall_10m": [], "median_m": []}
     for path in run.validation:
@@ -219,6 +221,11 @@ def validate(trainer: Trainer, run: Run) -> dict[str, float]:
         figures["median_m"].append(float(np.median(errors_m[:, 0])))
     means = {name: float(np.mean(values)) for name, values in figures.items() if values}
     return means | ({"score": (means["recall_5m"] + means["recall_10m"]) / 2} if means else {})
+
+
+def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
+    """The clips that a training learns from and is validated with."""
+    return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.step)
 
 
 def fingerprint(root: Path) -> dict[str, Any]:

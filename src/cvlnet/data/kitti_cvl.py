@@ -107,7 +107,7 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
     """
     if name == "train":
         require_trainable(root)
-    list_path = (lists or root) / f"{name}_files_with_sat_GPS.txt"
+    list_path = _list_path(root, name) if lists is None else lists / list_name(name)
     m_per_px = _true_m_per_px(root)
     tiles: dict[str, Tile] = {}
     queries, missing = [], Counter[str]()
@@ -128,6 +128,17 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
         for tile in _gallery(root, m_per_px):
             tiles.setdefault(tile.id, tile)
     return Split(name, root, tuple(queries), tiles, left_out)
+
+
+def list_name(split: SplitName) -> str:
+    """Name of a split's list."""
+    return f"{split}_files_with_sat_GPS.txt"
+
+
+def _list_path(root: Path, split: SplitName) -> Path:
+    """A split's list in the data set's folder, or in ``dataLoader``, where the published code keeps it."""
+    beside = root / "dataLoader" / list_name(split)
+    return beside if beside.is_file() and not (root / list_name(split)).is_file() else root / list_name(split)
 
 
 def require_trainable(root: Path) -> None:

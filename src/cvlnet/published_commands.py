@@ -1,0 +1,236 @@
+"""``train.py`` and ``test.py``, the commands of the published code by its own names of options, on this package.
+
+Both take a KITTI folder as the published README lays it out (``raw_data/`` and ``satmap/``), with the split lists in it
+or in ``dataLoader/`` beside them. docs/published.md names what differs, and why.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from cvlnet.cli import run_app
+from cvlnet.config import ModelConfig, TrainConfig
+
+Flag = Literal[0, 1]
+STEP = 3  # the published loaders skip two frames between the frames of a clip
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the published commands share; values that were fixed there are not options here.
+
+    Attributes:
+        sequence: Frames of a clip, every third of the video.
+        stereo: 1 takes the right camera's frames as well.
+        fuse_method: How frames are fused.
+        proj: How a frame becomes an overhead view: by geometry, or learned.
+        shift_range: Cells by which the displacement is searched, each way; 0 takes the tile's centre.
+        uncertainty: 0 does without the learned scene prior.
+        sim: 1 shows the fusion the frames' photo-consistency.
+        project_grd: 1 projects images instead of features.
+        polar_sat: 1 draws the overhead image as a panorama; only with shift_range 0 and uncertainty 0.
+        batch_size: Clips a step.
+        epochs: Passes over the training list.
+        lr: Learning rate.
+
+    """
+
+    sequence: int = 4
+    stereo: Flag = 0
+    fuse_method: Literal[
+        "vis_Conv2D", "vis_Conv3D", "vis_LSTM", "fuse_Conv2D", "fuse_Conv3D", "fuse_LSTM", "fuse_Transformer"
+    ] = "fuse_Transformer"
+    proj: Literal["Geometry", "Unet", "Reshape"] = "Geometry"
+    shift_range: int = 3
+    uncertainty: Flag = 1
+    sim: Flag = 0
+    project_grd: Flag = 0
+    polar_sat: Flag = 0
+    batch_size: int = 8
+    epochs: int = 5
+    lr: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, not {self.epochs}")
+        if self.proj != "Geometry" and (self.project_grd or self.polar_sat):
+            raise ValueError(f"--proj {self.proj} goes with neither --project_grd nor --polar_sat")
+        model_of(self)
+        training_of(self, self.batch_size)
+
+    @property
+    def cameras(self) -> tuple[int, ...]:
+        """Numbers of KITTI's cameras."""
+        return (2, 3) if self.stereo else (2,)
+
+    @property
+    def name(self) -> str:
+        """Of the variant; the folder of its weights."""
+        projection = {(1, 0): "image", (0, 1): "polar"}.get((self.project_grd, self.polar_sat), self.proj)
+        prior = "" if self.uncertainty else "-no_uncertainty"
+        return (
+            f"{self.fuse_method}-{projection}-sim{self.sim}-stereo{self.stereo}-s{self.sequence}"
+            f"-shift{self.shift_range}{prior}"
+        )
+
+
+def model_of(options: Options) -> ModelConfig:
+    """The paper's network with these parts. Raises ValueError for parts that do not go together."""
+    learned: dict[str, Literal["unet", "reshape"]] = {"Unet": "unet", "Reshape": "reshape"}
+    projection: Literal["features", "images", "unet", "reshape", "polar"] = learned.get(options.proj, "features")
+    if options.project_grd:
+        projection = "images"
+    if options.polar_sat:
+        projection = "polar"
+    return replace(
+        ModelConfig.paper(),
+        fusion=options.fuse_method,
+        projection=projection,
+        window_cells=options.shift_range,
+        uncertainty=bool(options.uncertainty),
+        consistency=bool(options.sim),
+        sequence=options.sequence * len(options.cameras),
+    )
+
+
+def training_of(options: Options, samples: int) -> TrainConfig:
+    """The paper's training on so many samples. Raises ValueError for numbers out of range."""
+    steps = max(options.epochs * (samples // options.batch_size), 1)
+    return TrainConfig(
+        steps=steps,
+        batch_size=options.batch_size,
+        frames=options.sequence,
+        step=STEP,
+        cameras=options.cameras,
+        learning_rate=options.lr,
+        backbone_learning_rate=options.lr,
+        loss="soft_margin",
+        neighbours=0,
+        heading_error_deg=0.0,
+        rotate_world=False,
+        mirror_world=False,
+        photometric=0.0,
+        label_weight=0.0,
+        displacement_weight=0.0,
+        validate_every=max(steps // options.epochs, 1),
+    )
+
+
+def train_script(  # noqa: D417
+    *,
+    root: Path,
+    options: Annotated[Options, Parameter(name="*")] = Options(),
+    out: Path = Path("Models"),
+    init: Path | None = None,
+    workers: int = 1,
+    device: str | None = None,
+) -> None:
+    """Train on a KITTI folder; goes on where an earlier call stopped. Weights go into OUT/VARIANT.
+
+    For example:
+
+        python train.py --root KITTI
+        python train.py --root KITTI --fuse_method vis_LSTM --sequence 8 --stereo 1 --device cuda
+
+    Args:
+        root: The folder that holds raw_data, satmap and the split lists.
+        out: Folder for the weights of all variants.
+        init: Weights to start from; without them the network starts from noise.
+        workers: Processes that read pictures.
+        device: cpu or cuda; cuda where there is a GPU if it is not given.
+
+    """
+    from cvlnet.data.kitti_cvl import read_split
+    from cvlnet.train import BEST, Run, train
+
+    samples = len(read_split(root, "train").queries)
+    folder = out / options.name
+    run = Run((root,), (), folder, init, workers=workers, device=_device(device))
+    train(model_of(options), training_of(options, samples), run)
+    print(f"weights: {folder / BEST}")
+
+
+def evaluate_script(  # noqa: D417
+    *,
+    root: Path,
+    options: Annotated[Options, Parameter(name="*")] = Options(),
+    test_wo_destractors: Annotated[bool, Parameter(negative="")] = False,
+    weights: Path | None = None,
+    out: Path = Path("Models"),
+    workers: int = 1,
+    device: str | None = None,
+) -> None:
+    """Find the test queries of a KITTI folder among its tiles, and print the published figures.
+
+    For example:
+
+        python test.py --root KITTI
+        python test.py --root KITTI --test_wo_destractors --weights authors.safetensors
+
+    Args:
+        root: The folder that holds raw_data, satmap and the split lists.
+        test_wo_destractors: Evaluate Test-1, without distractor tiles, and Test-2; without it Test-2 alone.
+        weights: A file of weights; if it is not given, those that train.py wrote for these options, or else the
+            package's own.
+        out: Folder of the weights of all variants; the report goes into OUT/VARIANT/report.
+        workers: Processes that read pictures.
+        device: cpu or cuda; cuda where there is a GPU if it is not given.
+
+    """
+    from cvlnet.checkpoint import load_tensors, shipped_weights
+    from cvlnet.report import evaluate_and_report
+    from cvlnet.train import BEST
+
+    folder = out / options.name
+    trained = folder / BEST
+    if weights is None:
+        weights = trained if trained.is_file() else shipped_weights()
+        print(f"weights: {weights}")
+    _, provenance = load_tensors(weights)
+    step = STEP if provenance.train is None else provenance.train.step
+    report = evaluate_and_report(
+        root,
+        weights,
+        folder / "report",
+        frames=options.sequence,
+        step=step,
+        cameras=options.cameras,
+        splits=("test1", "test2") if test_wo_destractors else ("test2",),
+        workers=workers,
+        device=_device(device),
+    )
+    titles = {"test1": "without distractors", "test2": "with distractors"}
+    for name, split in report.figures.splits.items():
+        print(f"------------- {titles[name]} -----------------")
+        print(f"median: {split.median_m.value:.2f} mean: {split.mean_m.value:.2f}")
+        for rank in (1, 5, 10, 100):
+            within = " ".join(f"{100 * split.recall_at(rank, radius_m).value:.2f}" for radius_m in (10.0, 25.0))
+            print(f"top-{rank} within 10 and 25 meters: {within}")
+    print(f"report: {report.page}")
+
+
+def main(name: str, command: Callable[..., None]) -> None:
+    """Run a command as a script of that name."""
+    sys.exit(run(name, command, sys.argv[1:]))
+
+
+def run(name: str, command: Callable[..., None], tokens: Sequence[str]) -> int:
+    """Run a command and return the exit status; options have the published names, with underscores."""
+    spelt_as_published = Parameter(name_transform=lambda option: option, negative_bool=())
+    app = App(name=name, help_format="markdown", default_parameter=spelt_as_published)
+    app.default(command)
+    return run_app(app, tokens)
+
+
+def _device(name: str | None) -> str:
+    import torch
+
+    from cvlnet.device import named_device
+
+    return str(named_device(name or ("cuda" if torch.cuda.is_available() else "cpu")))
