@@ -28,6 +28,7 @@ def test_defaults_are_those_of_the_published_code():
     assert (training.steps, training.batch_size, training.frames, training.step) == (5 * 125, 8, 4, 3)
     assert (training.learning_rate, training.backbone_learning_rate, training.loss) == (1e-4, 1e-4, "soft_margin")
     assert training.cameras == (2,)
+    assert training.min_distance_m == pytest.approx(7 * 3.133, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +81,9 @@ def test_wrong_options_end_in_one_line(tokens, line, capsys, tmp_path):
 
 
 def test_train_and_test_on_a_town(tiny_town, tmp_path, small_network, capsys):
-    shared = ["--root", str(tiny_town), "--out", str(tmp_path), "--sequence", "2", "--workers", "0"]
+    shared = ["--root", str(tiny_town), "--out", str(tmp_path), "--sequence", "2", "--shift_range", "1"]
     assert run("train.py", train_script, [*shared, "--batch_size", "2", "--epochs", "1"]) == 0
-    weights = tmp_path / "fuse_Transformer-Geometry-sim0-stereo0-s2-shift3" / "best.safetensors"
+    weights = tmp_path / "fuse_Transformer-Geometry-sim0-stereo0-s2-shift1" / "best.safetensors"
     _, provenance = load_tensors(weights)
     assert provenance.model == SMALL
     assert isinstance(provenance.train, TrainConfig)

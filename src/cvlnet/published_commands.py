@@ -19,6 +19,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 
 Flag = Literal[0, 1]
 STEP = 3  # the published loaders skip two frames between the frames of a clip
+_CELL_M = ModelConfig.paper().overhead_m_per_px * 16  # VGG16's stride
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def training_of(options: Options, samples: int) -> TrainConfig:
         backbone_learning_rate=options.lr,
         loss="soft_margin",
         neighbours=0,
+        min_distance_m=(2 * options.shift_range + 1) * _CELL_M,  # no two windows of a batch overlap
         heading_error_deg=0.0,
         rotate_world=False,
         mirror_world=False,
