@@ -9,14 +9,15 @@ import torch
 
 from cvlnet.checkpoint import load_model
 from cvlnet.config import WAY_M, Precision
-from cvlnet.data.clips import ClipSpec, assemble_clip
+from cvlnet.data.clips import ClipSpec, assemble_clip, warn_if_short
 from cvlnet.data.folder import read_folder
 from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.recording import Recording
+from cvlnet.data.text import ranges
 from cvlnet.device import named_device
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon
 from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
 from cvlnet.localize.picture import draw
@@ -72,6 +73,7 @@ def answer(
     newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame
     spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,), clip_files.step)
     clip = assemble_clip(recording, newest, spec)
+    warn_if_short(recording, newest, spec)
     image = open_overhead(map_files.image)
     region = _region(model, image, map_files, progress)
     frame = recording.frame(newest)
@@ -106,9 +108,14 @@ def _recording(files: ClipFiles) -> Recording:
 
 
 def _last_frame(recording: Recording, camera: int) -> int:
+    """The last frame with a picture whose position can be used; a warning tells if there are later ones."""
     pictured = [frame.index for frame in recording.frames if camera in frame.images]
     if not pictured:
         raise InputError(f"has no picture of camera {camera}", where=recording.name, remedy="add the drive's pictures")
+    later = [number for number in recording.left_out if number > pictured[-1]]
+    if later:
+        what = f"frame {pictured[-1]} is located, the last one whose position can be used"
+        warn(what, where=recording.name, remedy=f"correct the position of frame {ranges(later)}, if it is meant")
     return pictured[-1]
 
 
