@@ -164,6 +164,9 @@ def test_a_frame_that_cannot_be_the_newest_is_told(recording: Recording) -> None
     told = r"frame 8 cannot be used: it has no position \(frame 8\); correct its position, or choose among 0 to 4"
     with pytest.raises(InputError, match=told):
         assemble_clip(lacking, 8, SPEC)
+    told = r"a clip needs 16 frames with pictures, and there are 11 up to frame 12 \(1 more are left out\); choose"
+    with pytest.raises(InputError, match=told):
+        assemble_clip(lacking, 12, replace(SPEC, frames=16))
 
 
 def test_frames_are_spread_over_the_way(recording: Recording) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from math import radians
 from pathlib import Path
 
@@ -124,6 +125,53 @@ def test_malformed_calibration(tmp_path: Path, text: str, what: str) -> None:
     with pytest.raises(InputError) as caught:
         read_drive(tmp_path, DATE, DRIVE)
     assert what in one_line(caught.value, "calib_imu_to_velo.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("imu_to_velo", "R: 1 0 0 0 1 0 0 0 2\nT: 0 0 0\n", "R is no rotation"),
+        ("imu_to_velo", "R: 1 0 0 0 1 0 0 0 -1\nT: 0 0 0\n", "R is no rotation"),
+        ("imu_to_velo", "R: 1 0 0 0 1 0 0 0 1\nT: -810 320 -800\n", "do not lead from the unit to a camera that looks"),
+        ("velo_to_cam", "R: 1 0 0 0 1 0 0 0 1\nT: 0 0 0\n", "do not lead from the unit to a camera that looks ahead"),
+        ("velo_to_cam", "R: 0 0 1 -1 0 0 0 -1 0\nT: 0 0 0\n", "do not lead from the unit to a camera that looks ahead"),
+    ],
+    ids=["stretched", "mirrored", "millimetres", "velodyne's axes", "inverted"],
+)
+def test_a_chain_that_ends_at_no_camera(tmp_path: Path, name: str, text: str, what: str) -> None:
+    write_drive(tmp_path)
+    (tmp_path / DATE / f"calib_{name}.txt").write_text(text)
+    with pytest.raises(InputError, match=what):
+        read_drive(tmp_path, DATE, DRIVE)
+
+
+@pytest.mark.parametrize("encode", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n")])
+def test_calibration_and_times_with_a_mark_or_other_line_ends(tmp_path: Path, encode: Callable[[str], str]) -> None:
+    drive_dir = write_drive(tmp_path)
+    for path in [*(tmp_path / DATE).glob("calib_*.txt"), drive_dir / "oxts" / "timestamps.txt", oxts(drive_dir)]:
+        path.write_bytes(encode(path.read_text()).encode())
+    recording = read_drive(tmp_path, DATE, DRIVE)
+    assert len(recording.frames) == 13
+    assert recording.frames[3].time_s == pytest.approx(0.3, abs=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".PNG", ".JPG"])
+def test_pictures_may_be_jpeg_and_hidden_files_do_not_count(tmp_path: Path, suffix: str) -> None:
+    drive_dir = write_drive(tmp_path)
+    for path in drive_dir.glob("image_0*/data/*.png"):
+        path.rename(path.with_suffix(suffix))
+        path.with_name("._" + path.name).write_bytes(b"\0\5\x16\7")
+    oxts(drive_dir).with_name("._0000000003.txt").write_bytes(b"\0\5\x16\7")
+    frames = read_drive(tmp_path, DATE, DRIVE).frames
+    assert [frame.index for frame in frames] == list(range(13))
+    assert {path.suffix for frame in frames for path in frame.images.values()} == {suffix}
+
+
+def test_two_pictures_of_one_frame_are_refused(tmp_path: Path) -> None:
+    data = write_drive(tmp_path) / "image_02" / "data"
+    (data / "3.png").write_bytes((data / "0000000003.png").read_bytes())
+    with pytest.raises(InputError, match=r"is of the same frame as .*3.png; delete one of the two"):
+        read_drive(tmp_path, DATE, DRIVE)
 
 
 def test_truncated_oxts_line(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: Imag
     if len(frames) < spec.frames:
         raise InputError(
             f"a clip needs {spec.frames} frames with pictures, and there are {len(frames)} up to frame {newest}"
-            f"{_since_jump(recording, newest)}",
+            f"{_since_jump(recording, newest)}{_left_out_until(recording, newest)}",
             where=recording.name,
             remedy="choose a later frame, or a clip of fewer frames",
         )
@@ -197,6 +197,11 @@ def _no_clip(recording: Recording, newest: int, spec: ClipSpec) -> InputError:
 def _since_jump(recording: Recording, newest: int) -> str:
     jump = recording.last_jump(newest)
     return "" if jump is None else f" since the position jumps by {recording.jumps_m[jump]:.0f} m at frame {jump}"
+
+
+def _left_out_until(recording: Recording, newest: int) -> str:
+    count = sum(number < newest for number in recording.left_out)
+    return f" ({count} more are left out)" if count else ""
 
 
 def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:

@@ -131,9 +131,9 @@ def _check_heading(poses: Poses, clock_s: Array, screened: Screened, camera: Cam
     if not explained or camera.choices["heading_convention"] is not None:
         warn(what, where=poses.path, remedy="check yaw and the axes of the positions, unless it does drive sideways")
         return
-    hows, remedies = (" or ".join(texts) for texts in zip(*explained, strict=True))
-    right = 'or, if the headings are right, "heading_convention": "east_ccw"'
-    raise InputError(f"{what}; they agree if {hows}", where=poses.path, remedy=f"{remedies}, {right}")
+    remedies = [f"if {how}, {remedy}" for how, remedy in explained]
+    right = 'if the headings are right, write "heading_convention": "east_ccw"'
+    raise InputError(what, where=poses.path, remedy="; ".join([*remedies, right]))
 
 
 def _reading(reading: PoseReading, poses: Poses, kept: Indices) -> Reading:

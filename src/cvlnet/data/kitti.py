@@ -39,6 +39,9 @@ UNIT_HEIGHT_M = 0.93  # of the GPS/IMU unit above the road, KITTI's setup page
 # Half a degree moves the road 20 m ahead by 2 m.
 UNIT_PITCH_RAD = radians(0.5)
 COLOUR_CAMERAS = (2, 3)
+FARTHEST_M = 30.0  # of a camera from the unit
+_MOSTLY = 0.8  # cosine of an angle: about that axis
+_ROUNDED = 0.01  # files round rotations
 _COPY_AGAIN = "copy or download the drive again"
 _GET_KITTI = "download the date's calibration from KITTI's raw data page and unpack it there"
 
@@ -92,7 +95,8 @@ def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calib
     """Read a date's three calibration files.
 
     With ``nominal_mounting`` only ``calib_cam_to_cam.txt`` is read, and the cameras stand where KITTI's setup page puts
-    them, looking straight ahead. Raises InputError if a file is missing, or lacks an entry.
+    them, looking straight ahead.
+    Raises InputError if a file is missing, lacks an entry or holds no rotation, or if the chain ends at no camera.
     """
     cam_to_cam = _CalibrationFile.read(date_dir / "calib_cam_to_cam.txt")
     cameras = {i: _rectified_camera(cam_to_cam, i) for i in COLOUR_CAMERAS}
@@ -101,10 +105,22 @@ def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calib
     else:
         velo_from_body = _CalibrationFile.read(date_dir / "calib_imu_to_velo.txt").pose()
         cam0_from_velo = _CalibrationFile.read(date_dir / "calib_velo_to_cam.txt").pose()
-        rect_from_cam0 = Pose(cam_to_cam.matrix("R_rect_00", 3, 3), torch.zeros(3, dtype=torch.float64))
+        rect_from_cam0 = Pose(cam_to_cam.rotation("R_rect_00"), torch.zeros(3, dtype=torch.float64))
         rect_from_body = rect_from_cam0 @ cam0_from_velo @ velo_from_body
         body_from_cam = {i: (_cam_from_rect(cam_to_cam, i) @ rect_from_body).inverse() for i in COLOUR_CAMERAS}
+        _require_upright(body_from_cam[COLOUR_CAMERAS[0]], date_dir)
     return Calibration({i: MountedCamera(cameras[i], body_from_cam[i]) for i in COLOUR_CAMERAS})
+
+
+def _require_upright(body_from_cam: Pose, date_dir: Path) -> None:
+    """Whether a camera looks ahead, and stands on the vehicle, with its picture's bottom below."""
+    (ahead, down), far_m = body_from_cam.rotation[[0, 2], [2, 1]].tolist(), float(body_from_cam.translation_m.norm())
+    if ahead < _MOSTLY or down > -_MOSTLY or far_m > FARTHEST_M:
+        raise InputError(
+            "calib_imu_to_velo.txt and calib_velo_to_cam.txt do not lead from the unit to a camera that looks ahead",
+            where=date_dir,
+            remedy=_GET_KITTI,
+        )
 
 
 def nominal_body_from_cam() -> dict[int, Pose]:
@@ -212,8 +228,15 @@ class _CalibrationFile:
             raise InputError(f"{key} has {len(values)} of {rows * cols} values", where=self.path, remedy=_GET_KITTI)
         return torch.tensor(values, dtype=torch.float64).reshape(rows, cols)
 
+    def rotation(self, key: str) -> torch.Tensor:
+        rotation = self.matrix(key, 3, 3)
+        off = float((rotation @ rotation.mT - torch.eye(3, dtype=torch.float64)).abs().max())
+        if off > _ROUNDED or torch.linalg.det(rotation) < 0:
+            raise InputError(f"{key} is no rotation", where=self.path, remedy=_GET_KITTI)
+        return rotation
+
     def pose(self) -> Pose:
-        return Pose(self.matrix("R", 3, 3), self.matrix("T", 1, 3)[0])
+        return Pose(self.rotation("R"), self.matrix("T", 1, 3)[0])
 
 
 def _rectified_camera(cam_to_cam: _CalibrationFile, camera_id: int) -> Camera:
