@@ -55,6 +55,12 @@ class Pose:
         return Pose(torch.eye(3, dtype=dtype), torch.zeros(3, dtype=dtype))
 
     @staticmethod
+    def level_from_cam(dtype: torch.dtype = torch.float64) -> Pose:
+        """The pose of a camera that looks along the x axis of a frame with z up, at the frame's origin."""
+        axes = [[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
+        return Pose(torch.tensor(axes, dtype=dtype), torch.zeros(3, dtype=dtype))
+
+    @staticmethod
     def from_euler(
         roll_rad: Float[Tensor, "*batch"],
         pitch_rad: Float[Tensor, "*batch"],

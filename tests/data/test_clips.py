@@ -7,9 +7,19 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from kitti_tree import DATE, DRIVE, write_drive
+from kitti_tree import DATE, DRIVE, NAME, write_drive
 
-from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, clip_frames, mirrored, misdescribed, spread, turned
+from cvlnet.data.clips import (
+    ClipErrors,
+    ClipSpec,
+    assemble_clip,
+    clip_frames,
+    mirrored,
+    misdescribed,
+    spread,
+    turned,
+    warn_if_short,
+)
 from cvlnet.data.images import ImageCache, ImageSpec, read_frame
 from cvlnet.data.kitti import read_drive
 from cvlnet.data.recording import Recording
@@ -119,8 +129,44 @@ def test_a_clip_that_lacks_frames_is_refused_not_padded(recording: Recording) ->
     assert [frame.index for frame in clip_frames(recording, 2, SPEC)] == [2, 1, 0]
     with pytest.raises(InputError, match=r"needs 4 frames with pictures, and there are 3 up to frame 2; choose"):
         assemble_clip(recording, 2, SPEC)
-    with pytest.raises(InputError, match="there is no picture of frame 20; choose"):
+    with pytest.raises(InputError, match="there is no frame 20; choose among 0 to 12"):
         assemble_clip(recording, 20, SPEC)
+
+
+def test_a_clip_does_not_reach_back_over_a_jump(recording: Recording) -> None:
+    jumped = replace(recording, jumps_m={7: 50.0})
+    assert [frame.index for frame in clip_frames(jumped, 12, SPEC)] == [12, 10, 9, 7]
+    assert [frame.index for frame in clip_frames(jumped, 6, SPEC)] == [6, 4, 2, 0]
+    assert [frame.index for frame in clip_frames(jumped, 11, ClipSpec(ImageSpec(62, 16), step=2))] == [11, 9, 7]
+    told = r"needs 4 frames with pictures, and there are 3 up to frame 9 since the position jumps by 50 m at frame 7;"
+    with pytest.raises(InputError, match=told):
+        assemble_clip(jumped, 9, SPEC)
+
+
+def test_a_clip_that_a_jump_shortens_is_told(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+    jumped = replace(recording, jumps_m={7: 50.0})
+    warn_if_short(recording, 12, SPEC)
+    warn_if_short(jumped, 6, SPEC)
+    warn_if_short(jumped, 12, replace(SPEC, way_m=5.0))
+    assert caplog.messages == []
+    warn_if_short(jumped, 12, SPEC)
+    assert caplog.messages == [
+        f"{NAME}: the clip reaches back 5 m instead of 9 m since the position jumps by 50 m at frame 7; "
+        "correct the positions, or take a later frame"
+    ]
+
+
+def test_a_frame_that_cannot_be_the_newest_is_told(recording: Recording) -> None:
+    frames = tuple(replace(f, images={}) if f.index == 5 else f for f in recording.frames if f.index != 8)
+    lacking = replace(recording, frames=frames, left_out={8: "it has no position (frame 8)"})
+    with pytest.raises(InputError, match=r"there is no picture of frame 5 by camera 2; choose among 0 to 4, 6, 7, 9"):
+        assemble_clip(lacking, 5, SPEC)
+    told = r"frame 8 cannot be used: it has no position \(frame 8\); correct its position, or choose among 0 to 4"
+    with pytest.raises(InputError, match=told):
+        assemble_clip(lacking, 8, SPEC)
+    told = r"a clip needs 16 frames with pictures, and there are 11 up to frame 12 \(1 more are left out\); choose"
+    with pytest.raises(InputError, match=told):
+        assemble_clip(lacking, 12, replace(SPEC, frames=16))
 
 
 def test_frames_are_spread_over_the_way(recording: Recording) -> None:

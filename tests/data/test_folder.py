@@ -1,39 +1,19 @@
-import json
+"""A folder becomes a recording: places, headings, what is left out, and what is refused."""
+
 from math import cos, pi, radians, sin
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kitti_tree import write_picture
+from video_tree import START, bend, table, write_camera, write_frames, write_table, write_video
 
 from cvlnet.data.clips import ClipSpec, assemble_clip
-from cvlnet.data.folder import CAMERA_ID, read_folder
+from cvlnet.data.folder import read_folder
 from cvlnet.data.images import ImageSpec
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 
-CAMERA = {
-    "width": 124,
-    "height": 38,
-    "fx": 72,
-    "fy": 72,
-    "cx": 60.5,
-    "cy": 17.5,
-    "pixel_origin": "center",
-    "height_m": 1.5,
-    "forward_m": 0.8,
-}
-FRAMES = 4
-
-
-def write_folder(folder: Path, **changes: object) -> Path:
-    """A video along the x axis, a metre a frame, with poses.csv."""
-    for i in range(FRAMES):
-        write_picture(folder / "frames" / f"{i:03d}.png")
-    (folder / "camera.json").write_text(json.dumps({**CAMERA, **changes}))
-    lines = [f"{i:03d}.png,{i / 10},{float(i)},0.0,0.0" for i in range(FRAMES)]
-    (folder / "poses.csv").write_text("\n".join(["file,time_s,x_m,y_m,yaw_deg", *lines]) + "\n")
-    return folder
+STRAIGHT = bend(4, course_deg=0, turn_deg=0)
 
 
 def way_m(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -42,9 +22,10 @@ def way_m(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 
 
 def test_a_folder_is_a_recording_that_clips_are_made_of(tmp_path: Path) -> None:
-    recording = read_folder(write_folder(tmp_path), anchor=LatLon(49.0, 8.4))
+    recording = read_folder(write_video(tmp_path, STRAIGHT))
     assert [frame.index for frame in recording.frames] == [0, 1, 2, 3]
-    assert recording.frames[0].position.degrees == pytest.approx((49.0, 8.4))
+    assert [frame.time_s for frame in recording.frames] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert recording.name == str(tmp_path)
     clip = assemble_clip(recording, 3, ClipSpec(ImageSpec(62, 16), frames=4))
     assert clip.images.shape == (4, 3, 16, 62)
     ahead = [[0.8 - i, 0.0, 1.5] for i in range(4)]
@@ -52,105 +33,294 @@ def test_a_folder_is_a_recording_that_clips_are_made_of(tmp_path: Path) -> None:
     assert clip.ground_from_cam.rotation[0, :, 2].tolist() == [1.0, 0.0, 0.0]
 
 
-def test_the_principal_point_counts_from_centre_or_corner(tmp_path: Path) -> None:
-    center = read_folder(write_folder(tmp_path / "a")).cameras[CAMERA_ID].camera
-    corner = read_folder(write_folder(tmp_path / "b", pixel_origin="corner")).cameras[CAMERA_ID].camera
-    assert center.principal_point_px.tolist() == [61.0, 18.0]
-    assert corner.principal_point_px.tolist() == [60.5, 17.5]
+def test_latitudes_and_longitudes(tmp_path: Path) -> None:
+    way = bend()
+    recording = read_folder(write_video(tmp_path, way, geographic=True, edit=lambda cells: cells.pop(3)))
+    assert [frame.index for frame in recording.frames] == [0, 1, *range(3, 20)]  # a frame without a pose is a hole
+    places_m = LocalFrame(START).xy_world_m([frame.position.degrees for frame in recording.frames])
+    assert np.allclose(places_m, np.delete(way, 2, axis=0)[:, :2], atol=1e-3)
+    assert recording.frames[-1].yaw_rad == pytest.approx(radians(90))
 
 
-def test_a_mounting_pitch_turns_the_camera_down(tmp_path: Path) -> None:
-    mounted = read_folder(write_folder(tmp_path, pitch_deg=10)).cameras[CAMERA_ID]
-    assert mounted.body_from_cam.rotation[:, 2].tolist() == pytest.approx([cos(radians(10)), 0.0, -sin(radians(10))])
+@pytest.mark.parametrize(
+    "origin_m",
+    [
+        (0, 0),
+        (456000, 5428000),
+        (3456000, 5428000),
+        (334000, 6252000),
+        (935000, 6276000),
+        (-8.2e6, 4.97e6),
+        (-3e7, 4e7),
+    ],
+    ids=["zero", "UTM 32N", "Gauss-Krueger", "UTM 56S", "Web Mercator", "New York", "beyond the earth"],
+)
+@pytest.mark.parametrize("yaw_offset_deg", [0, 130])
+def test_only_differences_of_metres_count(tmp_path: Path, origin_m: tuple[float, float], yaw_offset_deg: float) -> None:
+    """The same to a tenth of a millimetre whatever is added to x and y, however the world is turned."""
+    way = bend(40, step_m=10.0)
+    moved = way + np.array([*origin_m, 0.0])
+    cos_, sin_ = cos(radians(yaw_offset_deg)), sin(radians(yaw_offset_deg))
+    found_m = way_m(write_video(tmp_path, moved, yaw_offset_deg=yaw_offset_deg, frame_s=0.5))
+    assert np.abs(found_m - way[:, :2] @ [[cos_, sin_], [-sin_, cos_]]).max() < 1e-4
+    frames = read_folder(tmp_path).frames
+    assert np.degrees([frame.yaw_rad for frame in frames]) == pytest.approx(way[:, 2] + yaw_offset_deg)
+
+
+def test_a_way_in_metres_that_is_too_wide_is_refused(tmp_path: Path) -> None:
+    way = bend(8, step_m=35_000.0)
+    told = r"poses.csv: the way reaches 230 km far, and 200 km are the most in metres; check that"
+    with pytest.raises(InputError, match=told):
+        read_folder(write_video(tmp_path, way, frame_s=1000.0))
 
 
 def test_a_yaw_offset_turns_the_whole_world(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path, yaw_offset_deg=90)
-    assert np.allclose(way_m(folder), [[0, i] for i in range(FRAMES)], atol=1e-6)
+    folder = write_video(tmp_path, STRAIGHT, yaw_offset_deg=90)
+    assert np.allclose(way_m(folder), [[0, i] for i in range(4)], atol=1e-6)
     assert read_folder(folder).frames[0].yaw_rad == pytest.approx(pi / 2)
 
 
-def test_latitudes_and_longitudes(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path)
-    lines = ["file,time_s,latitude_deg,longitude_deg,yaw_deg", "000.png,0,49.0,8.4,30", "002.png,0.2,49.001,8.4,30"]
-    (folder / "poses.csv").write_text("\n".join(lines))
-    recording = read_folder(folder)
-    assert [frame.index for frame in recording.frames] == [0, 2]  # a frame without a pose is a hole
-    assert recording.frames[1].position == LatLon(49.001, 8.4)
+def test_a_heading_offset_turns_the_headings_alone(tmp_path: Path) -> None:
+    way = bend() - [0.0, 0.0, 25.0]
+    folder = write_video(tmp_path, way, heading_offset_deg=25)
+    assert np.allclose(way_m(folder), way[:, :2], atol=1e-6)
+    assert np.degrees(read_folder(folder).frames[0].yaw_rad) == pytest.approx(20.0)
 
 
-@pytest.mark.parametrize(
-    ("poses_of", "quaternion"), [("body", "0 0 0.70710678 0.70710678"), ("camera", "-0.70710678 0 0 0.70710678")]
-)
-def test_tum_poses_of_body_or_camera(tmp_path: Path, poses_of: str, quaternion: str) -> None:
-    """Both drive north: the camera's z axis points there, x east."""
-    folder = write_folder(tmp_path, poses_of=poses_of)
-    (folder / "poses.csv").unlink()
-    lines = [f"{i / 10} 5 {i} 0 {quaternion}" for i in range(FRAMES)]
-    (folder / "poses.txt").write_text("# timestamp tx ty tz qx qy qz qw\n" + "\n".join(lines))
-    assert np.allclose(way_m(folder), [[0, i] for i in range(FRAMES)], atol=1e-6)
-    frame = read_folder(folder).frames[0]
-    assert frame.yaw_rad == pytest.approx(pi / 2)
-    behind_the_camera = 0.8 if poses_of == "camera" else 0.0
-    xy_m = LocalFrame(LatLon(0.0, 0.0)).xy_world_m(frame.position.degrees)
-    assert xy_m == pytest.approx([5.0, -behind_the_camera], abs=1e-6)
+def zero(rows):
+    def edit(cells):
+        for row in rows:
+            cells[1 + row][2] = cells[1 + row][3] = "0.0"
+
+    return edit
 
 
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        ({"fx": "wide"}, "fx 'wide' is not a number"),
-        ({"fx": -1}, "are positive"),
-        ({"pixel_origin": "left"}, "pixel_origin is 'left'"),
-        ({"height_m": None}, "height_m None is not a number"),
-    ],
-)
-def test_malformed_camera(tmp_path: Path, changes: dict[str, object], what: str) -> None:
-    with pytest.raises(InputError, match=f"camera.json: .*{what}"):
-        read_folder(write_folder(tmp_path, **changes))
+@pytest.mark.parametrize("rows", [[5], [19], list(range(14)), [0, 7, 8]])
+def test_rows_without_a_fix_are_left_out(tmp_path: Path, rows: list[int], caplog: pytest.LogCaptureFixture) -> None:
+    recording = read_folder(write_video(tmp_path, geographic=True, edit=zero(rows)))
+    assert [frame.index for frame in recording.frames] == [i for i in range(20) if i not in rows]
+    assert sorted(recording.left_out) == rows
+    assert recording.jumps_m == {}
+    [told] = caplog.messages
+    assert told.startswith(f"{tmp_path}/poses.csv: {len(rows)} of 20 lines are left out: no position or heading (line")
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("", "the file is empty"),
-        ("file,time_s,x_m,y_m\n000.png,0,0,0\n", "has no column yaw_deg"),
-        ("file,time_s,x_m,y_m,yaw_deg\n", "has no column"),
-        ("file,time_s,x_m,y_m,yaw_deg\n000.png,0,0\n", "line 2: yaw_deg None is not a number"),
-        ("file,time_s,x_m,y_m,yaw_deg\nnone.png,0,0,0,0\n", "line 2: frames holds no none.png"),
-        ("file,time_s,latitude_deg,longitude_deg,yaw_deg\n000.png,0,95,8,0\n", "latitude 95.0 is not within"),
-    ],
-)
-def test_malformed_poses(tmp_path: Path, text: str, what: str) -> None:
-    folder = write_folder(tmp_path)
-    (folder / "poses.csv").write_text(text)
-    with pytest.raises(InputError, match=what):
-        read_folder(folder)
+@pytest.mark.parametrize("word", ["nan", "", "inf", "NULL", "N/A"])
+@pytest.mark.parametrize("column", [2, 4])
+def test_a_row_without_a_number_is_left_out(
+    tmp_path: Path, word: str, column: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def edit(cells):
+        cells[8][column] = word
+
+    recording = read_folder(write_video(tmp_path, edit=edit))
+    assert recording.left_out == {
+        7: f"it has no position (0, 0 or no number), or no heading ({tmp_path}/poses.csv, line 9)"
+    }
+    assert caplog.messages == [
+        f"{tmp_path}/poses.csv: 1 of 20 lines are left out: no position or heading (line 9); "
+        "correct their positions, or delete them"
+    ]
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("0 0 0 0 0 0 0 1\n", "holds 1 poses for 4 frames"),
-        ("0 0 0 0 0 0 1\n" * FRAMES, "pose 1: 7 of 8 values"),
-        ("0 0 0 0 0 0 0 0\n" * FRAMES, "pose 1: the quaternion is zero"),
-    ],
-)
-def test_malformed_tum_poses(tmp_path: Path, text: str, what: str) -> None:
-    folder = write_folder(tmp_path)
-    (folder / "poses.csv").unlink()
-    (folder / "poses.txt").write_text(text)
-    with pytest.raises(InputError, match=what):
-        read_folder(folder)
+def test_a_row_that_jumps_is_left_out_and_not_located(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def edit(cells):
+        cells[20][2] = str(float(cells[20][2]) + 0.002)
+
+    recording = read_folder(write_video(tmp_path, geographic=True, edit=edit))
+    assert [message.partition("left out: ")[2] for message in caplog.messages] == [
+        "no vehicle can have driven there (line 21); correct their positions, or delete them"
+    ]
+    told = (
+        r"frame 19 cannot be used: no vehicle can have driven from the frames around it to its position \(.*line 21\)"
+    )
+    with pytest.raises(InputError, match=told):
+        assemble_clip(recording, 19, ClipSpec(ImageSpec(62, 16)))
 
 
-def test_missing_frames_camera_and_poses(tmp_path: Path) -> None:
+def test_a_jump_that_lasts_cuts_the_drive(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    way = bend()
+    way[:12, :2] = 0.0  # 12 rows without odometry, in metres
+    recording = read_folder(write_video(tmp_path, way + [0.0, 500.0, 0.0] * (np.arange(20) >= 12)[:, None]))
+    assert list(recording.jumps_m) == [12]
+    assert [message.partition(" at ")[2] for message in caplog.messages] == [
+        "line 14 and goes on from there; correct the positions; until then no clip reaches back over the jump"
+    ]
+
+
+def test_positions_of_a_slow_receiver_count_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Once a second, for ten frames a second."""
+    way = bend(40, turn_deg=0)
+    way[:, :2] = way[np.arange(40) // 10 * 10, :2]
+    recording = read_folder(write_video(tmp_path, way))
+    assert [frame.index for frame in recording.frames if frame.index <= 30] == [0, 10, 20, 30]
+    assert "an earlier position repeated while the vehicle drives on (lines" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("times", ["0.0", "", None])
+def test_times_may_be_missing(tmp_path: Path, times: str | None) -> None:
+    def edit(cells):
+        for row in cells[1:]:
+            row[1] = times
+        for row in cells if times is None else ():
+            del row[1]
+
+    recording = read_folder(write_video(tmp_path, edit=edit))
+    assert [frame.time_s for frame in recording.frames] == list(range(20))  # a second a frame
+
+
+def test_times_in_milliseconds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"the times rise by 100 s from frame to frame, .* hardly moves; give times in"
+    ):
+        read_folder(write_video(tmp_path, frame_s=100.0))
+
+
+def test_positions_that_no_vehicle_drives_are_refused(tmp_path: Path) -> None:
+    told = (
+        r"are not those of a vehicle: they move at 10000 m/s, more than 70 m/s, or jump to and fro; give positions in"
+    )
+    with pytest.raises(InputError, match=told):
+        read_folder(write_video(tmp_path, bend(step_m=1000.0)))
+
+
+def test_a_folder_without_any_position_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"poses.csv: no line holds a position; give the positions"):
+        read_folder(write_video(tmp_path, geographic=True, edit=zero(range(20))))
+
+
+def test_missing_folder_frames_and_camera(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none: the folder is not there"):
+        read_folder(tmp_path / "none")
     with pytest.raises(InputError, match="frames: no PNG or JPEG frames"):
         read_folder(tmp_path)
-    folder = write_folder(tmp_path)
-    (folder / "poses.csv").unlink()
-    with pytest.raises(InputError, match=r"poses.txt: the file is missing"):
-        read_folder(folder)
+    folder = write_video(tmp_path)
     (folder / "camera.json").unlink()
     with pytest.raises(InputError, match=r"camera.json: the file is missing"):
         read_folder(folder)
+
+
+def headings(change):
+    """Write other headings, from those that are right."""
+
+    def edit(cells):
+        for row in cells[1:]:
+            row[4] = f"{change(float(row[4])):.6f}"
+
+    return edit
+
+
+OR_RIGHT = '; if the headings are right, write "heading_convention": "east_ccw"'
+COMPASS = 'write "heading_convention": "compass" in camera.json'
+
+
+@pytest.mark.parametrize("geographic", [False, True])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda yaw: 90 - yaw, ("yaw_deg is a compass bearing", COMPASS)),
+        (radians, ("yaw_deg is in radians", "name the column yaw_rad")),
+        (
+            lambda yaw: radians(90 - yaw),
+            ("yaw_deg is a compass bearing in radians", f"name the column yaw_rad and {COMPASS}"),
+        ),
+        (lambda yaw: yaw - 90, ("they do not count from {zero}", 'write "heading_offset_deg": 90 in camera.json')),
+        (lambda yaw: yaw + 90, ("they do not count from {zero}", 'write "heading_offset_deg": -90 in camera.json')),
+        (lambda yaw: yaw + 33, ("they do not count from {zero}", 'write "heading_offset_deg": -33 in camera.json')),
+    ],
+    ids=["compass", "radians", "compass in radians", "zero is north", "zero is south", "33 degrees"],
+)
+def test_headings_beside_the_way_are_refused_with_their_cause(tmp_path: Path, change, told, geographic: bool) -> None:
+    way = bend(40, course_deg=-40, turn_deg=-100)
+    with pytest.raises(InputError) as caught:
+        read_folder(write_video(tmp_path, way, geographic=geographic, edit=headings(change)))
+    how, remedy = (text.format(zero="east" if geographic else "the x axis") for text in told)
+    assert caught.value.what.endswith("degrees beside the way that the vehicle drives")
+    assert f"if {how}, {remedy};" in caught.value.remedy
+    assert caught.value.remedy.endswith(OR_RIGHT)
+
+
+def exchanged(cells):
+    for row in cells[1:]:
+        row[2], row[3] = row[3], row[2]
+
+
+def test_exchanged_columns_are_told_beside_the_other_cause(tmp_path: Path) -> None:
+    """Exchanging x and y mirrors the way, as a compass bearing mirrors the heading: motion cannot tell which it is."""
+    with pytest.raises(InputError) as caught:
+        read_folder(write_video(tmp_path, edit=exchanged))
+    exchange = "if x_m and y_m are exchanged, exchange them"
+    assert caught.value.remedy == f"if yaw_deg is a compass bearing, {COMPASS}; {exchange}{OR_RIGHT}"
+    with pytest.raises(InputError, match="latitude_deg and longitude_deg are exchanged"):
+        read_folder(write_video(tmp_path / "b", bend(40), geographic=True, edit=exchanged))
+
+
+@pytest.mark.parametrize(("column", "name"), [(2, "x_m"), (3, "y_m")])
+def test_a_mirrored_axis_is_told(tmp_path: Path, column: int, name: str) -> None:
+    def edit(cells):
+        for row in cells[1:]:
+            row[column] = str(-float(row[column]))
+
+    with pytest.raises(InputError, match=f"drives; if {name} counts the other way, change the sign of {name}; if"):
+        read_folder(write_video(tmp_path, bend(40, turn_deg=140), edit=edit))
+
+
+def test_what_was_written_is_read_so(tmp_path: Path) -> None:
+    """Each remedy works."""
+    right = np.degrees([frame.yaw_rad for frame in read_folder(write_video(tmp_path / "right")).frames])
+
+    def yaw_rad(cells):
+        cells[0][4] = "yaw_rad"
+        headings(radians)(cells)
+
+    folders = [
+        write_video(tmp_path / "compass", edit=headings(lambda yaw: 90 - yaw), heading_convention="compass"),
+        write_video(tmp_path / "radians", edit=yaw_rad),
+        write_video(tmp_path / "north", edit=headings(lambda yaw: yaw - 90), heading_offset_deg=90),
+    ]
+    for folder in folders:
+        assert np.degrees([frame.yaw_rad for frame in read_folder(folder).frames]) == pytest.approx(right, abs=1e-3)
+
+
+def test_a_declared_convention_is_not_questioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A camera that looks to the left, whose heading is given."""
+    edit = headings(lambda yaw: yaw + 90)
+    recording = read_folder(write_video(tmp_path, edit=edit, heading_convention="east_ccw"))
+    assert np.degrees(recording.frames[0].yaw_rad) == pytest.approx(110)
+    assert caplog.messages == [
+        f"{tmp_path}/poses.csv: the headings lie 90 degrees beside the way that the vehicle drives; "
+        "check yaw and the axes of the positions, unless it does drive sideways"
+    ]
+
+
+def test_a_contradiction_that_nothing_explains_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_folder(write_video(tmp_path, bend(60, turn_deg=120), edit=headings(lambda yaw: 2.5 * yaw)))
+    assert len(caplog.messages) == 1
+    assert "degrees beside the way that the vehicle drives; check yaw" in caplog.messages[0]
+
+
+def test_a_short_drive_is_not_questioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_folder(write_video(tmp_path, bend(5), edit=headings(lambda yaw: 90 - yaw)))
+    assert caplog.messages == []
+
+
+def test_frames_are_in_the_order_in_which_a_person_counts(tmp_path: Path) -> None:
+    files = [f"{i}.png" for i in range(12)]
+    write_frames(tmp_path, files)
+    write_camera(tmp_path)
+    write_table(tmp_path, table(bend(12), files))
+    frames = read_folder(tmp_path).frames
+    assert [frame.images[2].name for frame in frames] == files
+
+
+def test_the_sphere_is_whole(tmp_path: Path) -> None:
+    """Over the antimeridian."""
+    way = bend(20, course_deg=0)
+
+    def edit(cells):
+        frame = LocalFrame(LatLon(-17.0, 179.99996))
+        for row, place in zip(cells[1:], frame.latlon_deg(way[:, :2]).tolist(), strict=True):
+            row[2:4] = [f"{value:.9f}" for value in place]
+
+    folder = write_video(tmp_path, way, geographic=True, edit=edit)
+    assert np.allclose(way_m(folder), way[:, :2], atol=1e-3)

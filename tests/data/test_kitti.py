@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from math import radians
 from pathlib import Path
 
@@ -126,6 +127,53 @@ def test_malformed_calibration(tmp_path: Path, text: str, what: str) -> None:
     assert what in one_line(caught.value, "calib_imu_to_velo.txt")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("imu_to_velo", "R: 1 0 0 0 1 0 0 0 2\nT: 0 0 0\n", "R is no rotation"),
+        ("imu_to_velo", "R: 1 0 0 0 1 0 0 0 -1\nT: 0 0 0\n", "R is no rotation"),
+        ("imu_to_velo", "R: 1 0 0 0 1 0 0 0 1\nT: -810 320 -800\n", "do not lead from the unit to a camera that looks"),
+        ("velo_to_cam", "R: 1 0 0 0 1 0 0 0 1\nT: 0 0 0\n", "do not lead from the unit to a camera that looks ahead"),
+        ("velo_to_cam", "R: 0 0 1 -1 0 0 0 -1 0\nT: 0 0 0\n", "do not lead from the unit to a camera that looks ahead"),
+    ],
+    ids=["stretched", "mirrored", "millimetres", "velodyne's axes", "inverted"],
+)
+def test_a_chain_that_ends_at_no_camera(tmp_path: Path, name: str, text: str, what: str) -> None:
+    write_drive(tmp_path)
+    (tmp_path / DATE / f"calib_{name}.txt").write_text(text)
+    with pytest.raises(InputError, match=what):
+        read_drive(tmp_path, DATE, DRIVE)
+
+
+@pytest.mark.parametrize("encode", [lambda t: "\ufeff" + t, lambda t: t.replace("\n", "\r\n")])
+def test_calibration_and_times_with_a_mark_or_other_line_ends(tmp_path: Path, encode: Callable[[str], str]) -> None:
+    drive_dir = write_drive(tmp_path)
+    for path in [*(tmp_path / DATE).glob("calib_*.txt"), drive_dir / "oxts" / "timestamps.txt", oxts(drive_dir)]:
+        path.write_bytes(encode(path.read_text()).encode())
+    recording = read_drive(tmp_path, DATE, DRIVE)
+    assert len(recording.frames) == 13
+    assert recording.frames[3].time_s == pytest.approx(0.3, abs=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".PNG", ".JPG"])
+def test_pictures_may_be_jpeg_and_hidden_files_do_not_count(tmp_path: Path, suffix: str) -> None:
+    drive_dir = write_drive(tmp_path)
+    for path in drive_dir.glob("image_0*/data/*.png"):
+        path.rename(path.with_suffix(suffix))
+        path.with_name("._" + path.name).write_bytes(b"\0\5\x16\7")
+    oxts(drive_dir).with_name("._0000000003.txt").write_bytes(b"\0\5\x16\7")
+    frames = read_drive(tmp_path, DATE, DRIVE).frames
+    assert [frame.index for frame in frames] == list(range(13))
+    assert {path.suffix for frame in frames for path in frame.images.values()} == {suffix}
+
+
+def test_two_pictures_of_one_frame_are_refused(tmp_path: Path) -> None:
+    data = write_drive(tmp_path) / "image_02" / "data"
+    (data / "3.png").write_bytes((data / "0000000003.png").read_bytes())
+    with pytest.raises(InputError, match=r"is of the same frame as .*3.png; delete one of the two"):
+        read_drive(tmp_path, DATE, DRIVE)
+
+
 def test_truncated_oxts_line(tmp_path: Path) -> None:
     path = oxts(write_drive(tmp_path))
     path.write_text(" ".join(path.read_text().split()[:17]))
@@ -134,13 +182,83 @@ def test_truncated_oxts_line(tmp_path: Path) -> None:
     assert "holds 17 of 30 values; copy or download" in one_line(caught.value, path.name)
 
 
-@pytest.mark.parametrize("word", ["north", "nan", "inf"])
+@pytest.mark.parametrize("word", ["north", "1,5", "1_5"])
 def test_non_numeric_value(tmp_path: Path, word: str) -> None:
     path = oxts(write_drive(tmp_path))
     path.write_text(" ".join([*path.read_text().split()[:29], word]))
     with pytest.raises(InputError) as caught:
         read_drive(tmp_path, DATE, DRIVE)
     assert f"'{word}' is not a number" in one_line(caught.value, path.name)
+
+
+def change(path: Path, **values: float) -> None:
+    """Write other values by their place in the file: v0 is the latitude, v5 the yaw."""
+    words = path.read_text().split()
+    for key, value in values.items():
+        words[int(key[1:])] = repr(value)
+    path.write_text(" ".join(words))
+
+
+@pytest.mark.parametrize("values", [{"v0": 0.0, "v1": 0.0}, {"v0": float("nan")}, {"v5": float("nan")}])
+def test_a_frame_without_a_fix_is_left_out(
+    tmp_path: Path, values: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    drive_dir = write_drive(tmp_path)
+    change(oxts(drive_dir), **values)
+    recording = read_drive(tmp_path, DATE, DRIVE)
+    assert [frame.index for frame in recording.frames] == [0, 1, 2, *range(4, 13)]
+    assert recording.left_out == {3: f"it has no position (0, 0 or no number), or no heading ({oxts(drive_dir)})"}
+    assert caplog.messages == [
+        f"{drive_dir}/oxts/data: 1 of 13 frames are left out: no position or heading (frame 3); "
+        "correct their positions, or delete them"
+    ]
+
+
+def test_a_frame_far_from_the_way_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drive_dir = write_drive(tmp_path)
+    change(oxts(drive_dir), v0=place(3).latitude_deg + 0.002)
+    recording = read_drive(tmp_path, DATE, DRIVE)
+    assert [frame.index for frame in recording.frames] == [0, 1, 2, *range(4, 13)]
+    assert [message.partition("left out: ")[2] for message in caplog.messages] == [
+        "no vehicle can have driven there (frame 3); correct their positions, or delete them"
+    ]
+
+
+def test_a_jump_cuts_the_drive(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drive_dir = write_drive(tmp_path)
+    for frame in range(6, 13):
+        change(oxts(drive_dir, frame), v0=place(frame).latitude_deg + 0.002)
+    recording = read_drive(tmp_path, DATE, DRIVE)
+    assert len(recording.frames) == 13
+    assert recording.jumps_m == {6: pytest.approx(223.4, abs=0.1)}
+    assert caplog.messages == [
+        f"{drive_dir}/oxts/data: the position jumps by 223 m at frame 6 and goes on from there; "
+        "correct the positions; until then no clip reaches back over the jump"
+    ]
+
+
+def test_headings_beside_the_motion_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drive_dir = write_drive(tmp_path)
+    for frame in range(13):
+        change(oxts(drive_dir, frame), v5=0.0)  # it drives north
+    assert len(read_drive(tmp_path, DATE, DRIVE).frames) == 13
+    assert caplog.messages == [
+        f"{drive_dir}/oxts/data: the headings lie 90 degrees beside the way that the vehicle drives; "
+        "yaw (the 6th value) is in radians, 0 to the east, counter-clockwise"
+    ]
+
+
+def test_an_empty_line_of_the_times_does_not_shift_the_others(tmp_path: Path) -> None:
+    drive_dir = write_drive(tmp_path)
+    stamps = drive_dir / "oxts" / "timestamps.txt"
+    lines = stamps.read_text().splitlines()
+    clock_s = [pytest.approx(i / 10, abs=1e-5) for i in range(13)]
+    for ending in ("\n", "\r\n"):
+        for missing in ([3], [0, 3, 4]):
+            stamps.write_bytes(ending.join("" if i in missing else line for i, line in enumerate(lines)).encode())
+            assert [f.time_s for f in read_drive(tmp_path, DATE, DRIVE).frames] == clock_s
+    stamps.write_text("\n\n".join(lines) + "\n\n")  # all are there: empty lines tell of nothing
+    assert [f.time_s for f in read_drive(tmp_path, DATE, DRIVE).frames] == clock_s
 
 
 def test_empty_oxts_file(tmp_path: Path) -> None:

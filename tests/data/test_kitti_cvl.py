@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,10 @@ def test_unfinished_town(tmp_path: Path) -> None:
         (f"{NAME}/0000000009.png north 8.4", "line 2: could not convert"),
         (f"{DRIVE}/0000000009.png 49.0 8.4", "line 2: .* names no frame"),
         (f"{NAME}/first.png 49.0 8.4", "line 2: .* names no frame"),
+        (f"{NAME}/0000000010.txt 49.0 8.4", "line 2: .* names no frame"),
+        (f"{NAME}/0000000010.png nan 8.4", "line 2: latitude nan is not within"),
+        (f"{NAME}/0000000010.png,49.0,8.4", "line 2: 1 of 3 fields"),
+        (f"{NAME}/9.png 49.0 8.4", f"line 2: frame 9 of {NAME} is in line 1, too; keep the line that is right"),
     ],
 )
 def test_malformed_list_line(tmp_path: Path, line: str, what: str) -> None:
@@ -203,3 +208,62 @@ def test_the_published_lists_share_no_frame() -> None:
 def test_a_folder_with_no_room_for_a_date_above_it_gets_one_line() -> None:
     with pytest.raises(InputError, match=r"^/no-such-drive: the drive is not there"):
         read_recording(Path("/no-such-drive"))
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\n\n"),
+        lambda text: text.replace(".png", ".jpg"),
+        lambda text: text.replace("/", "\\"),
+        lambda text: text.replace(" ", "\t  "),
+    ],
+)
+def test_lists_that_say_the_same(tmp_path: Path, rewrite: Callable[[str], str]) -> None:
+    write_kitti_cvl(tmp_path)
+    expected = read_split(tmp_path, "test1").queries
+    path = tmp_path / "test1_files_with_sat_GPS.txt"
+    text = rewrite(path.read_text())
+    for content in (text.encode(), text.removeprefix("\ufeff").encode("utf-16")):
+        path.write_bytes(content)
+        assert read_split(tmp_path, "test1").queries == expected
+
+
+def test_hidden_files_are_no_tiles(tmp_path: Path) -> None:
+    latitude, longitude = write_kitti_cvl(tmp_path)
+    (tmp_path / "test.csv").write_text(f"{DRIVE}\n")
+    tiles = tmp_path / "satmap" / "test" / DRIVE
+    for name in (f"._{latitude}_{longitude}.png", ".DS_Store"):
+        (tiles / name).write_bytes(b"\0\5\x16\7")
+    assert len(read_split(tmp_path, "test2").tiles) == 1
+
+
+@pytest.mark.parametrize("text", ["\ufeff{}\n", "drive;latitude\r\n{};49\r\n", '"{}"\n', "x\t{}\n"])
+def test_tables_of_drives_in_any_dialect(tmp_path: Path, text: str) -> None:
+    write_kitti_cvl(tmp_path)
+    write_picture(tmp_path / "satmap" / "test" / DRIVE / "49.01_8.41.png", 4, 4)
+    (tmp_path / "test.csv").write_bytes(text.format(DRIVE).encode())
+    (tmp_path / "ignore.csv").write_text("")
+    assert len(read_split(tmp_path, "test2").tiles) == 2
+
+
+def test_a_query_far_from_its_tile_is_told(tmp_path: Path) -> None:
+    """Latitude and longitude are exchanged; the tile is found by the frame's number."""
+    write_kitti_cvl(tmp_path)
+    path = tmp_path / "train_files_with_sat_GPS.txt"
+    path.write_text("".join(f"{NAME}/{frame:010d}.png 8.4 49.0\n" for frame in (9, 10, 12)))
+    told = (
+        f"{NAME}/0000000009 was taken [0-9]* m from the tile .*; check that the list gives the tile's latitude before"
+    )
+    with pytest.raises(InputError, match=told):
+        read_recordings(read_split(tmp_path, "train"))
+
+
+def test_tiles_may_be_jpeg(tmp_path: Path) -> None:
+    write_kitti_cvl(tmp_path)
+    for path in (tmp_path / "satmap").rglob("*.png"):
+        path.rename(path.with_suffix(".jpg"))
+    assert {tile.path.suffix for tile in read_split(tmp_path, "test1").tiles.values()} == {".jpg"}
+    assert {tile.path.suffix for tile in read_split(tmp_path, "train").tiles.values()} == {".jpg"}

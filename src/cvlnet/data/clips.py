@@ -16,8 +16,9 @@ import torch
 from cvlnet.config import WAY_M
 from cvlnet.data.images import U8, ImageCache, ImageSpec, read_frame
 from cvlnet.data.recording import RecordedFrame, Recording
-from cvlnet.errors import InputError
-from cvlnet.geo import Array, LocalFrame
+from cvlnet.data.text import ranges
+from cvlnet.errors import InputError, warn
+from cvlnet.geo import Array, LocalFrame, earth_centred_m
 from cvlnet.geometry import Camera, Pose
 from cvlnet.types import Clip
 
@@ -68,12 +69,15 @@ def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[Reco
     """The frames of the clip whose newest one has the number ``newest``, newest first.
 
     All hold pictures of every camera; where there is no step they are chosen by `spread`. They are fewer than asked for
-    if the drive has no others, and none if it lacks the newest one.
+    if the drive has no others since its position jumped last, and none if it lacks the newest one.
     """
     if not _is_whole(recording.frame(newest), spec):
         return ()
     if spec.step is not None:
-        numbered = [recording.frame(newest - i * spec.step) for i in range(spec.frames)]
+        wanted = range(
+            newest, max(newest - spec.frames * spec.step, (recording.last_jump(newest) or 0) - 1), -spec.step
+        )
+        numbered = [recording.frame(number) for number in wanted]
         return tuple(frame for frame in numbered if frame is not None and _is_whole(frame, spec))
     whole: list[RecordedFrame] = []
     back_m: list[float] = []
@@ -114,11 +118,12 @@ def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: Imag
             known = ", ".join(map(str, sorted(recording.cameras)))
             raise InputError(f"has no camera {camera_id}", where=recording.name, remedy=f"choose among {known}")
     frames = clip_frames(recording, newest, spec)
+    if not frames:
+        raise _no_clip(recording, newest, spec)
     if len(frames) < spec.frames:
         raise InputError(
             f"a clip needs {spec.frames} frames with pictures, and there are {len(frames)} up to frame {newest}"
-            if frames
-            else f"there is no picture of frame {newest}",
+            f"{_since_jump(recording, newest)}{_left_out_until(recording, newest)}",
             where=recording.name,
             remedy="choose a later frame, or a clip of fewer frames",
         )
@@ -160,6 +165,43 @@ def mirrored(clip: Clip) -> Clip:
     south_for_north, left_for_right = pose.rotation.new_tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
     rotation = south_for_north.unsqueeze(-1) * pose.rotation * left_for_right
     return Clip(images, flipped, Pose(rotation, pose.translation_m * south_for_north))
+
+
+def warn_if_short(recording: Recording, newest: int, spec: ClipSpec) -> None:
+    """Warn if the clip of a frame does not reach as far back as it might because the drive's position jumps there."""
+    frames = clip_frames(recording, newest, spec)
+    since_jump = _since_jump(recording, newest)
+    if not frames or not since_jump or spec.step is not None:
+        return
+    oldest, newest_m = (earth_centred_m(frame.position.degrees) for frame in (frames[-1], frames[0]))
+    reach_m = float(np.linalg.norm(newest_m - oldest))
+    if reach_m < spec.way_m * (1 - 1 / spec.frames):
+        what = f"the clip reaches back {reach_m:.0f} m instead of {spec.way_m:g} m{since_jump}"
+        warn(what, where=recording.name, remedy="correct the positions, or take a later frame")
+
+
+def _no_clip(recording: Recording, newest: int, spec: ClipSpec) -> InputError:
+    """Why there is no clip of a frame."""
+    whole = ranges([frame.index for frame in recording.frames if _is_whole(frame, spec)])
+    remedy = f"choose among {whole}" if whole else "add the pictures"
+    if newest in recording.left_out:
+        what = f"frame {newest} cannot be used: {recording.left_out[newest]}"
+        remedy = f"correct its position, or {remedy}"
+    elif recording.frame(newest) is None:
+        what = f"there is no frame {newest}"
+    else:
+        what = f"there is no picture of frame {newest} by camera {' and '.join(map(str, spec.camera_ids))}"
+    return InputError(what, where=recording.name, remedy=remedy)
+
+
+def _since_jump(recording: Recording, newest: int) -> str:
+    jump = recording.last_jump(newest)
+    return "" if jump is None else f" since the position jumps by {recording.jumps_m[jump]:.0f} m at frame {jump}"
+
+
+def _left_out_until(recording: Recording, newest: int) -> str:
+    count = sum(number < newest for number in recording.left_out)
+    return f" ({count} more are left out)" if count else ""
 
 
 def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:

@@ -11,21 +11,27 @@ that of the GPS/IMU unit: x forward, y left, z up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from math import radians
+from math import degrees, isfinite, radians
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from cvlnet.data.heading import Reading, contradiction
+from cvlnet.data.listing import PICTURES, files_in
+from cvlnet.data.plausibility import elapsed_s
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
-from cvlnet.data.text import read_text, to_numbers
-from cvlnet.errors import InputError
-from cvlnet.geo import LatLon
+from cvlnet.data.screening import Rows, Screened, screen, without_fix
+from cvlnet.data.text import measured, read_text, to_numbers
+from cvlnet.errors import InputError, warn
+from cvlnet.geo import Array, LatLon, LocalFrame, earth_centred_m
 from cvlnet.geometry import Camera, Pose
 
 OXTS_VALUES = 30
+FRAME_S = 0.1  # the unit and the cameras measure ten times a second
 UNIT_HEIGHT_M = 0.93  # of the GPS/IMU unit above the road, KITTI's setup page
 # The unit is bolted on front down against the road, and the cameras point half a degree up from the unit: together
 # they are level. KITTI's papers do not tell, but its pictures do: the road in frames taken 0.3 s apart agrees best at
@@ -33,6 +39,9 @@ UNIT_HEIGHT_M = 0.93  # of the GPS/IMU unit above the road, KITTI's setup page
 # Half a degree moves the road 20 m ahead by 2 m.
 UNIT_PITCH_RAD = radians(0.5)
 COLOUR_CAMERAS = (2, 3)
+FARTHEST_M = 30.0  # of a camera from the unit
+_MOSTLY = 0.8  # cosine of an angle: about that axis
+_ROUNDED = 0.01  # files round rotations
 _COPY_AGAIN = "copy or download the drive again"
 _GET_KITTI = "download the date's calibration from KITTI's raw data page and unpack it there"
 
@@ -41,11 +50,12 @@ _GET_KITTI = "download the date's calibration from KITTI's raw data page and unp
 class Oxts:
     """One measurement of the GPS/IMU unit: what is used here by name, and all 30 values in the file's order.
 
+    position: None where the unit had no fix (0, 0, or no number; the heading may be none, too).
     roll: positive is left side up; pitch: positive is front down; yaw: 0 is east, counter-clockwise.
     Velocities are parallel to the earth's surface.
     """
 
-    position: LatLon
+    position: LatLon | None
     altitude_m: float
     roll_rad: float
     pitch_rad: float
@@ -65,14 +75,15 @@ class Calibration:
 def read_oxts_file(path: Path) -> Oxts:
     """Read one oxts file.
 
-    Raises InputError if it is missing or empty, has not 30 values, or holds what is no number or no place on earth.
+    Values may be nan, which the unit writes for what it has not measured.
+    Raises InputError if the file is missing or empty, has not 30 values, or holds words or no place on earth.
     """
     fields = read_text(path, remedy="unpack the drive's oxts folder").split()
     if len(fields) != OXTS_VALUES:
         raise InputError(f"holds {len(fields)} of {OXTS_VALUES} values", where=path, remedy=_COPY_AGAIN)
-    values = tuple(to_numbers(fields, where=path, remedy=_COPY_AGAIN))
+    values = tuple(measured(field, repr(field), path, _COPY_AGAIN) for field in fields)
     try:
-        position = LatLon(values[0], values[1])
+        position = None if without_fix(np.array(values[:2])) else LatLon(values[0], values[1])
     except ValueError as error:
         raise InputError(str(error), where=path, remedy="the file begins with latitude and longitude") from error
     altitude_m, roll_rad, pitch_rad, yaw_rad = values[2:6]
@@ -84,7 +95,8 @@ def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calib
     """Read a date's three calibration files.
 
     With ``nominal_mounting`` only ``calib_cam_to_cam.txt`` is read, and the cameras stand where KITTI's setup page puts
-    them, looking straight ahead. Raises InputError if a file is missing, or lacks an entry.
+    them, looking straight ahead.
+    Raises InputError if a file is missing, lacks an entry or holds no rotation, or if the chain ends at no camera.
     """
     cam_to_cam = _CalibrationFile.read(date_dir / "calib_cam_to_cam.txt")
     cameras = {i: _rectified_camera(cam_to_cam, i) for i in COLOUR_CAMERAS}
@@ -93,10 +105,22 @@ def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calib
     else:
         velo_from_body = _CalibrationFile.read(date_dir / "calib_imu_to_velo.txt").pose()
         cam0_from_velo = _CalibrationFile.read(date_dir / "calib_velo_to_cam.txt").pose()
-        rect_from_cam0 = Pose(cam_to_cam.matrix("R_rect_00", 3, 3), torch.zeros(3, dtype=torch.float64))
+        rect_from_cam0 = Pose(cam_to_cam.rotation("R_rect_00"), torch.zeros(3, dtype=torch.float64))
         rect_from_body = rect_from_cam0 @ cam0_from_velo @ velo_from_body
         body_from_cam = {i: (_cam_from_rect(cam_to_cam, i) @ rect_from_body).inverse() for i in COLOUR_CAMERAS}
+        _require_upright(body_from_cam[COLOUR_CAMERAS[0]], date_dir)
     return Calibration({i: MountedCamera(cameras[i], body_from_cam[i]) for i in COLOUR_CAMERAS})
+
+
+def _require_upright(body_from_cam: Pose, date_dir: Path) -> None:
+    """Whether a camera looks ahead, and stands on the vehicle, with its picture's bottom below."""
+    (ahead, down), far_m = body_from_cam.rotation[[0, 2], [2, 1]].tolist(), float(body_from_cam.translation_m.norm())
+    if ahead < _MOSTLY or down > -_MOSTLY or far_m > FARTHEST_M:
+        raise InputError(
+            "calib_imu_to_velo.txt and calib_velo_to_cam.txt do not lead from the unit to a camera that looks ahead",
+            where=date_dir,
+            remedy=_GET_KITTI,
+        )
 
 
 def nominal_body_from_cam() -> dict[int, Pose]:
@@ -106,7 +130,7 @@ def nominal_body_from_cam() -> dict[int, Pose]:
     """
     baseline_m = 0.54
     cameras_height_m = 1.65
-    level = torch.tensor([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
+    level = Pose.level_from_cam().rotation
     left = torch.tensor([1.08, -0.26, cameras_height_m - UNIT_HEIGHT_M], dtype=torch.float64)
     right = left - torch.tensor([0.0, baseline_m, 0.0], dtype=torch.float64)
     return {2: Pose(level, left), 3: Pose(level, right)}
@@ -122,6 +146,8 @@ def read_drive(
 ) -> Recording:
     """List a drive: calibration and oxts are read, pictures only named. ``drive`` is the folder's name.
 
+    Frames whose position is missing, or such that no vehicle can have driven there, are left out with a warning; see
+    `cvlnet.data.screening`.
     nominal_mounting: see `read_calibration`; such cameras are level as they are, without ``unit_pitch_rad``.
     Raises InputError if the drive or its calibration is missing, and as `read_oxts_file` does.
     """
@@ -129,19 +155,52 @@ def read_drive(
     if not drive_dir.is_dir():
         raise InputError("the drive is not there", where=drive_dir, remedy="unpack it there, or correct its name")
     calibration = read_calibration(root_raw / date, nominal_mounting=nominal_mounting)
-    oxts_paths = _numbered(drive_dir / "oxts" / "data", ".txt")
+    oxts_dir = drive_dir / "oxts" / "data"
+    oxts_paths = _numbered(oxts_dir, (".txt",))
     if not oxts_paths:
-        raise InputError("no oxts files", where=drive_dir / "oxts" / "data", remedy="unpack the drive's oxts folder")
-    times_s = _times_by_frame(drive_dir / "oxts" / "timestamps.txt", sorted(oxts_paths))
-    images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", ".png") for i in COLOUR_CAMERAS}
-    frames = []
-    for index, path in sorted(oxts_paths.items()):
-        oxts = read_oxts_file(path)
-        attitude_rad = (oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad)
-        pictures = {i: images[i][index] for i in COLOUR_CAMERAS if index in images[i]}
-        frames.append(RecordedFrame(index, times_s[index], oxts.position, *attitude_rad, pictures))
-    road_from_body = _road_from_body(0.0 if nominal_mounting else unit_pitch_rad)
-    return Recording(f"{date}/{drive}", calibration.cameras, road_from_body, tuple(frames))
+        raise InputError("no oxts files", where=oxts_dir, remedy="unpack the drive's oxts folder")
+    numbers = np.array(list(oxts_paths))
+    oxts = [read_oxts_file(path) for path in oxts_paths.values()]
+    clock_s = elapsed_s(_times_s(drive_dir / "oxts" / "timestamps.txt", numbers.tolist()), numbers, FRAME_S)
+    screened = screen(Rows(oxts_dir, "frame", numbers), _metres(oxts), clock_s)
+    images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", PICTURES) for i in COLOUR_CAMERAS}
+    _warn_of_headings(oxts, clock_s, screened, oxts_dir)
+    frames = (_recorded(int(numbers[row]), float(clock_s[row]), oxts[row], images) for row in screened.kept)
+    number = numbers.tolist()
+    return Recording(
+        f"{date}/{drive}",
+        calibration.cameras,
+        _road_from_body(0.0 if nominal_mounting else unit_pitch_rad),
+        tuple(frames),
+        {number[row]: jump_m for row, jump_m in screened.jumps_m.items()},
+        {number[row]: f"{why} ({oxts_paths[number[row]]})" for row, why in screened.reasons.items()},
+    )
+
+
+def _recorded(index: int, time_s: float, oxts: Oxts, images: Mapping[int, Mapping[int, Path]]) -> RecordedFrame:
+    assert oxts.position is not None  # screening has left out the others
+    pictures = {camera: paths[index] for camera, paths in images.items() if index in paths}
+    return RecordedFrame(index, time_s, oxts.position, oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad, pictures)
+
+
+def _metres(oxts: Sequence[Oxts]) -> Array:
+    """Positions in the earth-centred frame, [frames, 3]; NaN where position or heading is missing."""
+    whole = [o.position is not None and isfinite(o.yaw_rad) for o in oxts]
+    latlon_deg = [o.position.degrees if o.position is not None else (0.0, 0.0) for o in oxts]
+    return np.where(np.array(whole)[:, None], earth_centred_m(latlon_deg), np.nan)
+
+
+def _warn_of_headings(oxts: Sequence[Oxts], clock_s: Array, screened: Screened, where: Path) -> None:
+    """Whether the unit's heading is that of its motion, as far as that can be told."""
+    kept = [oxts[row] for row in screened.kept]
+    latlon_deg = np.array([o.position.degrees for o in kept if o.position is not None])
+    xy_m = LocalFrame(LatLon(*latlon_deg[0].tolist())).xy_world_m(latlon_deg)
+    starts = np.searchsorted(screened.kept, sorted(screened.jumps_m)).tolist()
+    as_read = Reading("", "", xy_m, np.array([o.yaw_rad for o in kept]))
+    found = contradiction(as_read, (), clock_s[screened.kept], starts, screened.noise_m)
+    if found is not None:
+        what = f"the headings lie {degrees(found.off_rad):.0f} degrees beside the way that the vehicle drives"
+        warn(what, where=where, remedy="yaw (the 6th value) is in radians, 0 to the east, counter-clockwise")
 
 
 def _road_from_body(pitch_rad: float) -> Pose:
@@ -169,8 +228,15 @@ class _CalibrationFile:
             raise InputError(f"{key} has {len(values)} of {rows * cols} values", where=self.path, remedy=_GET_KITTI)
         return torch.tensor(values, dtype=torch.float64).reshape(rows, cols)
 
+    def rotation(self, key: str) -> torch.Tensor:
+        rotation = self.matrix(key, 3, 3)
+        off = float((rotation @ rotation.mT - torch.eye(3, dtype=torch.float64)).abs().max())
+        if off > _ROUNDED or torch.linalg.det(rotation) < 0:
+            raise InputError(f"{key} is no rotation", where=self.path, remedy=_GET_KITTI)
+        return rotation
+
     def pose(self) -> Pose:
-        return Pose(self.matrix("R", 3, 3), self.matrix("T", 1, 3)[0])
+        return Pose(self.rotation("R"), self.matrix("T", 1, 3)[0])
 
 
 def _rectified_camera(cam_to_cam: _CalibrationFile, camera_id: int) -> Camera:
@@ -185,22 +251,27 @@ def _cam_from_rect(cam_to_cam: _CalibrationFile, camera_id: int) -> Pose:
     return Pose(torch.eye(3, dtype=torch.float64), translation_m)
 
 
-def _times_by_frame(path: Path, indices: list[int]) -> dict[int, float]:
-    """Seconds since 1970 (UTC) of each frame.
+def _times_s(path: Path, numbers: list[int]) -> Array:
+    """Seconds since 1970 (UTC) of each frame, NaN where there is none.
 
-    Line i tells of frame i; where there are too few for that but as many as frames, of the i-th frame.
+    Line i tells of frame i, and an empty line of a time that is missing. Where empty lines only stand between those of
+    all frames, they do not count; where there are as many lines as frames, line i tells of the i-th one.
     """
-    lines = read_text(path, remedy="unpack the drive's oxts folder").split("\n")
-    lines = [line for line in lines if line.strip()]
-    if len(lines) > indices[-1]:
-        return {index: _seconds(lines[index], where=path) for index in indices}
-    if len(lines) == len(indices):
-        return {index: _seconds(line, where=path) for index, line in zip(indices, lines, strict=True)}
-    raise InputError(
-        f"holds {len(lines)} times, the last frame is number {indices[-1]}",
-        where=path,
-        remedy=_COPY_AGAIN,
-    )
+    lines = [line.strip() for line in read_text(path, remedy="unpack the drive's oxts folder").rstrip().splitlines()]
+    filled = [line for line in lines if line]
+    last = numbers[-1]
+    if len(lines) == last + 1 or len(filled) == len(lines) > last:
+        chosen = [lines[number] for number in numbers]
+    elif len(filled) == last + 1:
+        chosen = [filled[number] for number in numbers]
+    elif len(filled) == len(numbers):
+        chosen = filled
+    elif len(lines) > last:
+        chosen = [lines[number] for number in numbers]
+    else:
+        what = f"holds {len(filled)} times, the last frame is number {last}"
+        raise InputError(what, where=path, remedy=_COPY_AGAIN)
+    return np.array([_seconds(line, where=path) if line else np.nan for line in chosen])
 
 
 def _seconds(stamp: str, where: Path) -> float:
@@ -214,8 +285,13 @@ def _seconds(stamp: str, where: Path) -> float:
         ) from error
 
 
-def _numbered(folder: Path, suffix: str) -> dict[int, Path]:
-    """Files named by a frame number; none if the folder is not there."""
-    if not folder.is_dir():
-        return {}
-    return {int(path.stem): path for path in folder.iterdir() if path.suffix == suffix and path.stem.isdecimal()}
+def _numbered(folder: Path, suffixes: Collection[str]) -> dict[int, Path]:
+    """Files named by a frame number, by rising number; none if the folder is not there."""
+    numbered: dict[int, Path] = {}
+    for path in files_in(folder, suffixes):
+        if path.stem.isdecimal() and int(path.stem) in numbered:
+            twin = numbered[int(path.stem)].name
+            raise InputError(f"is of the same frame as {twin}", where=path, remedy="delete one of the two")
+        if path.stem.isdecimal():
+            numbered[int(path.stem)] = path
+    return dict(sorted(numbered.items()))

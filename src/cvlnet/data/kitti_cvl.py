@@ -12,25 +12,28 @@ tells its tiles' resolution (true metres, north up) and its role.
 
 from __future__ import annotations
 
-import csv
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import dist
 from pathlib import Path
 from typing import Any, Literal
 
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.data.images import read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, read_drive
+from cvlnet.data.listing import PICTURES, files_in
 from cvlnet.data.recording import Recording
 from cvlnet.data.text import positive_of, read_json, read_text
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, web_mercator_m_per_px
+from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
 
 SplitName = Literal["train", "test1", "test2"]
 
 PUBLISHED_ZOOM = 18
 PUBLISHED_TILE_PX = 512  # scale 2
+FARTHEST_TILE_M = 1000.0  # of a query from its tile's centre: tiles are some 100 m wide
 _LINE = "`date/drive/frame.png lat lon`"
 _REMAKE = "make the town again with cvlnet synth"
 _FETCH_TILES = "unpack the data set's satmap folder"
@@ -90,12 +93,21 @@ class Split:
 def read_split_list(path: Path) -> tuple[ListedFrame, ...]:
     """Read one list.
 
-    Raises InputError if it is missing or empty, a line has not three fields, or names no frame or no place on earth.
+    Raises InputError if it is missing or empty, a line has not three fields, names no frame or no place on earth, or
+    names a frame that another line names.
     """
-    lines = read_text(
-        path, remedy="copy the split list there: a line `date/drive/frame.png lat lon` a query"
-    ).splitlines()
-    return tuple(_listed_frame(line, f"{path}, line {i}") for i, line in enumerate(lines, 1) if line.strip())
+    lines = read_text(path, remedy=f"copy the split list there: a line {_LINE} a query").splitlines()
+    line_of: dict[tuple[str, int], int] = {}
+    listed = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            frame = _listed_frame(line, f"{path}, line {number}")
+            first = line_of.setdefault((frame.recording, frame.frame), number)
+            if first != number:
+                what = f"frame {frame.frame} of {frame.recording} is in line {first}, too"
+                raise InputError(what, where=f"{path}, line {number}", remedy="keep the line that is right")
+            listed.append(frame)
+    return tuple(listed)
 
 
 def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Split:
@@ -163,10 +175,21 @@ def refuse_test_data(root: Path) -> None:
 
 
 def read_recordings(split: Split, *, nominal_mounting: bool = False) -> dict[str, Recording]:
-    """The drives of a split's queries, by name. Raises InputError as `cvlnet.data.kitti.read_drive` does."""
+    """The drives of a split's queries, by name.
+
+    Raises InputError as `cvlnet.data.kitti.read_drive` does, or if a query is far from its tile.
+    """
     names = sorted({query.recording for query in split.queries})
     raw = split.root / "raw_data"
-    return {name: read_recording(raw / name, nominal_mounting=nominal_mounting) for name in names}
+    recordings = {name: read_recording(raw / name, nominal_mounting=nominal_mounting) for name in names}
+    for query in split.queries:
+        frame, tile = recordings[query.recording].frame(query.frame), split.tiles[query.tile]
+        far_m = 0.0 if frame is None else dist(*earth_centred_m([frame.position.degrees, tile.center.degrees]).tolist())
+        if far_m > FARTHEST_TILE_M:
+            what = f"{query.id} was taken {far_m:.0f} m from the tile that the list names, {tile.id}"
+            remedy = "check that the list gives the tile's latitude before its longitude"
+            raise InputError(what, where=split.root, remedy=remedy)
+    return recordings
 
 
 def read_recording(drive_dir: Path, *, nominal_mounting: bool = False) -> Recording:
@@ -197,14 +220,15 @@ def _listed_frame(line: str, where: str) -> ListedFrame:
     if len(fields) != 3:
         raise InputError(f"{len(fields)} of 3 fields", where=where, remedy=remedy)
     path, latitude, longitude = fields
-    parts = path.split("/")
-    if len(parts) != 3 or not parts[2].removesuffix(".png").isdecimal():
+    parts = path.replace("\\", "/").split("/")
+    name = Path(parts[-1])
+    if len(parts) != 3 or not name.stem.isdecimal() or name.suffix.lower() not in ("", *PICTURES):
         raise InputError(f"{path!r} names no frame", where=where, remedy=remedy)
     try:
         center = LatLon(float(latitude), float(longitude))
     except ValueError as error:
         raise InputError(str(error), where=where, remedy=remedy) from error
-    return ListedFrame("/".join(parts[:2]), int(parts[2].removesuffix(".png")), (latitude, longitude), center)
+    return ListedFrame("/".join(parts[:2]), int(name.stem), (latitude, longitude), center)
 
 
 def _by_tile(listed: Sequence[ListedFrame]) -> list[list[ListedFrame]]:
@@ -219,9 +243,8 @@ def _query_tile(root: Path, group: Sequence[ListedFrame], m_per_px: float | None
     date, drive = group[0].recording.split("/")
     name = "_".join(group[0].tile_latlon)
     train_dir = root / "satmap" / "train_10mgap" / date / drive
-    candidates = [root / "satmap" / "test" / drive / f"{name}.png"]
-    candidates += [train_dir / f"{query.frame:010d}.png" for query in group]
-    for path in candidates:
+    stems = [root / "satmap" / "test" / drive / name, *(train_dir / f"{query.frame:010d}" for query in group)]
+    for path in (stem.with_name(stem.name + suffix) for stem in stems for suffix in PICTURES):
         if path.is_file():
             return Tile(f"{drive}/{name}", path, group[0].tile_center, m_per_px, holds_query=True)
     return None
@@ -235,7 +258,7 @@ def _gallery(root: Path, m_per_px: float | None) -> list[Tile]:
     tiles = []
     for drive in drives:
         if drive in test and drive not in ignored:
-            tiles += [_gallery_tile(path, m_per_px) for path in sorted((test_dir / drive).glob("*.png"))]
+            tiles += [_gallery_tile(path, m_per_px) for path in files_in(test_dir / drive, PICTURES)]
     return tiles
 
 
@@ -250,11 +273,12 @@ def _gallery_tile(path: Path, m_per_px: float | None) -> Tile:
 
 def _csv_cells(root: Path, name: str) -> set[str]:
     """Everything that stands in a table, wherever; the published tables have no fixed columns."""
-    for folder in (root, root / "satmap"):
-        if (folder / name).is_file():
-            with (folder / name).open(encoding="utf-8", newline="") as file:
-                return {cell.strip() for row in csv.reader(file) for cell in row}
-    return set()
+    path = next((folder / name for folder in (root, root / "satmap") if (folder / name).is_file()), None)
+    if path is None or not path.read_bytes().strip():
+        return set()
+    return {
+        cell.strip(' "') for line in read_text(path, _FETCH_TILES).splitlines() for cell in re.split("[,;\t]", line)
+    }
 
 
 def _true_m_per_px(root: Path) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -24,7 +24,8 @@ class MountedCamera:
 class RecordedFrame:
     """One moment of a drive: the body's position and attitude, and the pictures that exist of it.
 
-    roll: positive is left side up; pitch: positive is front down; yaw: 0 is east, counter-clockwise. images: by camera.
+    time_s: since the drive's first frame. roll: positive is left side up; pitch: positive is front down; yaw: 0 is
+    east, counter-clockwise. images: by camera.
     """
 
     index: int
@@ -41,21 +42,33 @@ class Recording:
     """A drive: frames by rising index, holes allowed, and the cameras by number.
 
     road_from_body: how the body rests on a level road; the road frame's origin is below the body's, x ahead, y left.
+    jumps_m: where the positions jump and go on from there, how far they jump, by the number of the first frame behind
+    the jump; positions before it and behind it cannot be compared. left_out: why a frame is not among ``frames``
+    although it was measured, by its number.
     """
 
     name: str
     cameras: Mapping[int, MountedCamera]
     road_from_body: Pose
     frames: tuple[RecordedFrame, ...]
+    jumps_m: Mapping[int, float] = field(default_factory=dict)
+    left_out: Mapping[int, str] = field(default_factory=dict)
 
     def frame(self, index: int) -> RecordedFrame | None:
         """The frame of that number, or None where the drive has a hole."""
         at = self._last_until(index)
         return self.frames[at] if at >= 0 and self.frames[at].index == index else None
 
+    def last_jump(self, index: int) -> int | None:
+        """The number of the frame behind the last jump up to a frame, or None if the positions have not jumped."""
+        return max((jump for jump in self.jumps_m if jump <= index), default=None)
+
     def until(self, index: int) -> Iterator[tuple[RecordedFrame, list[float]]]:
-        """The frames up to that number, newest first, and where each stands in the earth-centred frame, in metres."""
+        """The frames from the last jump up to that number, newest first, and their places, earth-centred metres."""
+        jump = self.last_jump(index)
         for at in range(self._last_until(index), -1, -1):
+            if jump is not None and self.frames[at].index < jump:
+                return
             yield self.frames[at], self._places_m[at]
 
     def _last_until(self, index: int) -> int:

@@ -2,37 +2,105 @@
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Mapping, Sequence
-from math import isfinite
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from cvlnet.errors import InputError
 
+_NO_VALUE = {"", "nan", "inf", "+inf", "-inf", "null", "none", "na", "n/a"}  # as tables write what was not measured
+_MOST_RANGES = 8  # of numbers that a message names
+
 
 def read_text(path: Path, remedy: str) -> str:
-    """The text of a file. Raises InputError if it is missing, empty or no text."""
+    """The text of a file in UTF-8, or in UTF-16 with its byte order mark; the mark is dropped.
+
+    Raises InputError if the file is missing, empty or no text.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+        text = content.decode(encoding)
     except FileNotFoundError as error:
         raise InputError("the file is missing", where=path, remedy=remedy) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read as text ({error})", where=path, remedy=remedy) from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, remedy=remedy) from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text in UTF-8", where=path, remedy="save it as UTF-8") from error
     if not text.strip():
         raise InputError("the file is empty", where=path, remedy=remedy)
     return text
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object of a file. Raises InputError as `read_text` does, or if it holds none."""
+    """The JSON object of a file. Raises InputError as `read_text` does, or if it holds none, or a key twice."""
+
+    def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twins = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+        if twins:
+            raise InputError(f"{twins[0]} is there twice", where=path, remedy="delete one of the two")
+        return dict(pairs)
+
     try:
-        value = json.loads(read_text(path, remedy))
+        value = json.loads(read_text(path, remedy), object_pairs_hook=without_twins)
     except ValueError as error:
         raise InputError(f"is no JSON ({error})", where=path, remedy=remedy) from error
     if not isinstance(value, dict):
         raise InputError("is no JSON object", where=path, remedy=remedy)
     return value
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a header. rows: where each stands in the file (line number), and its cells by column."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, Mapping[str, str]], ...]
+
+    def where(self, line: int) -> str:
+        """The file and the line, for messages."""
+        return f"{self.path}, line {line}"
+
+
+def read_table(path: Path, remedy: str) -> Table:
+    """A table of comma-separated values. Blanks around cells, blank lines and lines that begin with # do not count.
+
+    Raises InputError as `read_text` does, if the header names a column twice, if something else than commas separates
+    the columns, or if a line has another number of cells than the header.
+    """
+    reader = csv.reader(read_text(path, remedy).splitlines(), skipinitialspace=True)
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise InputError(f"is no table ({error})", where=f"{path}, line {reader.line_num}", remedy=remedy) from error
+    lines = [(line, cells) for line, cells in lines if any(cells) and not cells[0].startswith("#")]
+    if not lines:
+        raise InputError("holds no table", where=path, remedy=remedy)
+    (header_line, header), *rows = lines
+    columns = header[: max(i for i, name in enumerate(header, 1) if name)]
+    for name, mark in (("semicolons", ";"), ("tabs", "\t")):
+        if any(mark in cell for cell in columns):
+            point = "separate them by commas, and write decimals with a point"
+            raise InputError(f"{name} separate the columns", where=f"{path}, line {header_line}", remedy=point)
+    twins = [name for name, count in Counter(columns).items() if count > 1]
+    if twins:
+        where = f"{path}, line {header_line}"
+        raise InputError(f"the column {twins[0]} is there twice", where=where, remedy="rename one of the two")
+    for line, cells in rows:
+        if len(cells) < len(columns) or any(cells[len(columns) :]):
+            hint = " (decimals are written with a point)" if len(cells) > len(columns) else ""
+            what = f"{len(cells)} values for {len(columns)} columns{hint}"
+            raise InputError(what, where=f"{path}, line {line}", remedy="correct the line")
+    return Table(path, tuple(columns), tuple((line, dict(zip(columns, cells, strict=False))) for line, cells in rows))
 
 
 def to_numbers(fields: Sequence[Any], where: str | Path, remedy: str) -> list[float]:
@@ -59,11 +127,36 @@ def positive_of(entries: Mapping[str, Any], key: str, where: str | Path, remedy:
     return number
 
 
+def measured(field: str, shown: str, where: str | Path, remedy: str) -> float:
+    """A number, or NaN for what was not measured: an empty field, nan, inf, null. Raises InputError for other words."""
+    return nan if field.strip().lower() in _NO_VALUE else _number(field, shown, where, remedy)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for a message, " (did you mean ...?)", or nothing if no known word is like this one."""
+    by_lower = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[close[0]]}?)" if close else ""
+
+
+def ranges(numbers: Collection[int]) -> str:
+    """Rising numbers in few words, such as "0 to 9, 38"; of many only the first ones."""
+    texts: list[str] = []
+    rest = list(numbers)
+    while rest and len(texts) < _MOST_RANGES:
+        run = next((i for i in range(1, len(rest)) if rest[i] != rest[0] + i), len(rest))
+        texts.append(f"{rest[0]} to {rest[run - 1]}" if run > 2 else ", ".join(map(str, rest[:run])))
+        rest = rest[run:]
+    return ", ".join(texts) + (f" and {len(rest)} more" if rest else "")
+
+
 def _number(value: Any, shown: str, where: str | Path, remedy: str) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
+        number = nan if isinstance(value, bool) or (isinstance(value, str) and "_" in value) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = nan
     if not isfinite(number):
-        raise InputError(f"{shown} is not a number", where=where, remedy=remedy)
+        comma = isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]*,[0-9]+", value)
+        hint = " (decimals are written with a point)" if comma else ""
+        raise InputError(f"{shown} is not a number{hint}", where=where, remedy=remedy)
     return number

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from cvlnet.config import WAY_M
-from cvlnet.data.clips import ClipSpec, assemble_clip
+from cvlnet.data.clips import ClipSpec, assemble_clip, warn_if_short
 from cvlnet.data.folder import read_folder
 from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import Imagery
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.raster_file import RasterHints
 from cvlnet.data.recording import Recording
+from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
@@ -67,6 +68,7 @@ def answer(
         localizer.model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,), clip_files.step
     )
     clip = assemble_clip(recording, newest, spec)
+    warn_if_short(recording, newest, spec)
     image = open_overhead(map_files.image, map_files.hints)
     frame = recording.frame(newest)
     truth = frame.position if frame is not None and clip_files.drive is not None else None
@@ -91,9 +93,14 @@ def _recording(files: ClipFiles) -> Recording:
 
 
 def _last_frame(recording: Recording, camera: int) -> int:
+    """The last frame with a picture whose position can be used; a warning tells if there are later ones."""
     pictured = [frame.index for frame in recording.frames if camera in frame.images]
     if not pictured:
         raise InputError(f"has no picture of camera {camera}", where=recording.name, remedy="add the drive's pictures")
+    later = [number for number in recording.left_out if number > pictured[-1]]
+    if later:
+        what = f"frame {pictured[-1]} is located, the last one whose position can be used"
+        warn(what, where=recording.name, remedy=f"correct the position of frame {ranges(later)}, if it is meant")
     return pictured[-1]
 
 

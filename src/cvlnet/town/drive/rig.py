@@ -58,11 +58,10 @@ class Rig:
         """Pose of camera 2 or 3 on the body, whose origin is the GPS/IMU unit."""
         roll, pitch, yaw = torch.tensor(self.tilt_rad, dtype=torch.float64)
         place_m = torch.tensor([*CAMERA_2_M, self.height_m - BODY_HEIGHT_M], dtype=torch.float64)
-        axes = torch.tensor([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], dtype=torch.float64)
         beside = torch.tensor([BASELINE_M if camera_id == 3 else 0.0, 0, 0], dtype=torch.float64)
         identity = torch.eye(3, dtype=torch.float64)
         tilt = Pose.from_euler(roll, pitch, yaw, place_m)
-        return tilt @ Pose(axes, torch.zeros(3, dtype=torch.float64)) @ Pose(identity, beside)
+        return tilt @ Pose.level_from_cam() @ Pose(identity, beside)
 
 
 def make_rig(rng: np.random.Generator, askew: float, variety: float, width_px: int = WIDTH_PX) -> Rig:

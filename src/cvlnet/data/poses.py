@@ -1,0 +1,56 @@
+"""The poses of a video, whichever file they come from: where the vehicle was at each frame, and where it headed.
+
+A file is read as camera.json says. Where that leaves something open, the poses are also read as they might be meant
+instead: `cvlnet.data.folder` compares the readings with how the vehicle moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cvlnet.data.plausibility import Indices
+from cvlnet.geo import Array
+
+
+@dataclass(frozen=True)
+class PoseReading:
+    """One way to read a file's poses. how, remedy: what it takes them for, and how to write that, in words.
+
+    place: latitude and longitude in degrees, or x and y in metres, [rows, 2]. yaw_rad: counter-clockwise from east (of
+    metres: from x), [rows]. NaN where nothing was measured.
+    """
+
+    how: str
+    remedy: str
+    place: Array
+    yaw_rad: Array
+
+
+@dataclass(frozen=True)
+class Poses:
+    """The poses of a file, by rising frame.
+
+    line: where each stands in the file. frame: its frame's place in the order of frames. time_s: NaN where there is
+    none. as_read, others: by what the file and camera.json say, and as the poses might be meant instead.
+    """
+
+    path: Path
+    line: Indices
+    frame: Indices
+    time_s: Array
+    geographic: bool
+    as_read: PoseReading
+    others: tuple[PoseReading, ...]
+
+    def turned(self, angle_rad: float) -> Poses:
+        """The poses of a world that is turned counter-clockwise; latitudes and longitudes stay, headings do not."""
+        cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+        turn = np.eye(2) if self.geographic else np.array([[cos, sin], [-sin, cos]])
+
+        def turned(reading: PoseReading) -> PoseReading:
+            return replace(reading, place=reading.place @ turn, yaw_rad=reading.yaw_rad + angle_rad)
+
+        return replace(self, as_read=turned(self.as_read), others=tuple(map(turned, self.others)))

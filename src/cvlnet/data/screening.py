@@ -1,0 +1,99 @@
+"""What is used of a drive's measured positions; the rest is left out, which is told in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cvlnet.data.plausibility import FASTEST_M_S, Indices, Mask, plausible, typical_speed_m_s
+from cvlnet.data.text import ranges
+from cvlnet.errors import InputError, warn
+from cvlnet.geo import Array
+
+_ZERO_DEG = 1e-4  # receivers differ in how exactly they write zero
+# what is wrong with a position: in a warning about several rows, and as the reason why a frame is not used
+_NOT_MEASURED = ("no position or heading", "it has no position (0, 0 or no number), or no heading")
+_STRAY = ("no vehicle can have driven there", "no vehicle can have driven from the frames around it to its position")
+_STALE = (
+    "an earlier position repeated while the vehicle drives on",
+    "its position repeats an earlier one while the vehicle drives on",
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the positions of a drive stand: in lines of a file, or in a file for each frame. number: of each row."""
+
+    where: Path
+    unit: str  # "line" or "frame"
+    number: Indices
+
+    def named(self, rows: Mask) -> str:
+        """Some of the rows in words, such as "lines 5 to 8"."""
+        return f"{self.unit}{'s' if rows.sum() > 1 else ''} {ranges(self.number[rows].tolist())}"
+
+
+def without_fix(latlon_deg: Array) -> Mask:
+    """Whether a receiver without a fix has written a place, [rows]: no number, or 0, 0 (which lies in the sea)."""
+    return np.asarray(~np.isfinite(latlon_deg).all(axis=-1) | (np.abs(latlon_deg) < _ZERO_DEG).all(axis=-1))
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Which rows are used, and what to say of the others.
+
+    kept: the rows. jumps_m: how far the position jumps to a row from which on it goes on there. reasons: why a row is
+    left out. noise_m: as in `cvlnet.data.plausibility.Plausibility`.
+    """
+
+    kept: Indices
+    jumps_m: Mapping[int, float]
+    reasons: Mapping[int, str]
+    noise_m: float
+
+
+def screen(rows: Rows, xyz_m: Array, elapsed_s: Array) -> Screened:
+    """Leave out, with a warning, what was not measured and where no vehicle can have driven.
+
+    xyz_m: positions, [rows, 2 or 3] as `cvlnet.data.plausibility.plausible` takes them, NaN where there is none.
+    elapsed_s: rising, [rows]. Raises InputError if nothing is left, or if hardly two positions fit together.
+    """
+    fixed = np.flatnonzero(np.isfinite(xyz_m).all(axis=1))
+    if len(fixed) == 0:
+        remedy = "give the positions of the frames"
+        raise InputError(f"no {rows.unit} holds a position", where=rows.where, remedy=remedy)
+    found = plausible(xyz_m[fixed], elapsed_s[fixed])
+    kept, starts = fixed[found.kept], fixed[found.starts]
+    if len(kept) > 2 and len(starts) + 1 > len(kept) / 2:
+        speed_m_s = typical_speed_m_s(xyz_m[fixed], elapsed_s[fixed])
+        raise InputError(
+            f"the positions are not those of a vehicle: they move at {speed_m_s:.0f} m/s, more than {FASTEST_M_S:.0f} "
+            "m/s, or jump to and fro",
+            where=rows.where,
+            remedy="give positions in metres or degrees, and times in seconds",
+        )
+    previous = kept[np.searchsorted(kept, starts) - 1]
+    distances_m = np.linalg.norm(xyz_m[starts] - xyz_m[previous], axis=1)
+    jumps_m = dict(zip(starts.tolist(), distances_m.tolist(), strict=True))
+    not_measured = np.asarray(~np.isfinite(xyz_m).all(axis=1))
+    stray, stale = np.zeros_like(not_measured), np.zeros_like(not_measured)
+    stray[fixed], stale[fixed] = found.stray, found.stale
+    faults: list[tuple[tuple[str, str], Mask]] = [(_NOT_MEASURED, not_measured), (_STRAY, stray), (_STALE, stale)]
+    _tell(rows, [(text, mask) for (text, _), mask in faults if mask.any()], jumps_m)
+    reasons = {int(row): why for (_, why), mask in faults for row in np.flatnonzero(mask)}
+    return Screened(kept, jumps_m, reasons, found.noise_m)
+
+
+def _tell(rows: Rows, faults: Sequence[tuple[str, Mask]], jumps_m: Mapping[int, float]) -> None:
+    """Warn of the rows that are left out, in one line, and of each jump."""
+    if faults:
+        count = sum(int(mask.sum()) for _, mask in faults)
+        told = "; ".join(f"{text} ({rows.named(mask)})" for text, mask in faults)
+        what = f"{count} of {len(rows.number)} {rows.unit}s are left out: {told}"
+        warn(what, where=rows.where, remedy="correct their positions, or delete them")
+    for row, distance_m in jumps_m.items():
+        what = f"the position jumps by {distance_m:.0f} m at {rows.unit} {rows.number[row]} and goes on from there"
+        warn(what, where=rows.where, remedy="correct the positions; until then no clip reaches back over the jump")
