@@ -42,7 +42,8 @@ def test_a_stream_gives_what_its_clips_give(tiny_town, config):
         )
         world_from_cam = world_from_road @ recording.road_from_body @ mounted.body_from_cam
         assert stream.is_ready == (frame.index > 3)
-        stream.push(alone.images[0], spec.image.camera(mounted.camera), world_from_cam)
+        window = spec.image.window(mounted.camera, recording.road_from_cam(2))
+        stream.push(alone.images[0], window.camera(mounted.camera), world_from_cam)
         if not stream.is_ready:
             with pytest.raises(ValueError, match="a clip needs 4 frames"):
                 stream.clip_features(xy_m)

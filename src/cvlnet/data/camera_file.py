@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import atan, degrees, isclose, pi, radians
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 
+from cvlnet.data.lens import COEFFICIENTS, Lens
 from cvlnet.data.recording import MountedCamera
-from cvlnet.data.text import did_you_mean, number_of, read_json
+from cvlnet.data.text import did_you_mean, number_of, read_json, to_numbers
 from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Camera, Pose
 
@@ -31,8 +32,11 @@ _CHOICES = {
     "world_axes": ("z_up", "y_down"),
     "quaternion_order": ("xyzw", "wxyz"),
     "heading_convention": ("east_ccw", "compass"),
+    "exif_orientation": ("ignore", "apply"),
+    "distortion_model": tuple(COEFFICIENTS),
 }
-_KEYS = (*_NUMBERS, *_PLACE, *_ANGLES, *_OFFSETS, *_CHOICES)
+_DISTORTION = "distortion_coefficients"
+_KEYS = (*_NUMBERS, *_PLACE, *_ANGLES, *_OFFSETS, *_CHOICES, _DISTORTION)
 
 WIDEST_DEG, NARROWEST_DEG = 150.0, 2.0  # across a picture without distortion; wider ones are all border
 HIGHEST_M, LOWEST_M = 10.0, 0.05  # of a camera over the road: a double-decker's, a small robot's
@@ -75,7 +79,15 @@ def read_camera_file(path: Path) -> CameraFile:
     _check_place(places_m | {"height_m": numbers["height_m"]}, path)
     angles_rad = {key: _angle_rad(settings, key, path) for key in (*_ANGLES, *_OFFSETS)}
     translation_m = torch.tensor([*places_m.values(), numbers["height_m"]], dtype=torch.float64)
-    mounted = MountedCamera(_camera(numbers, choices["pixel_origin"]), _body_from_cam(angles_rad, translation_m))
+    camera = _camera(numbers, choices["pixel_origin"])
+    lens = _lens(settings, choices["distortion_model"], camera, path)
+    mounted = MountedCamera(
+        camera if lens is None else lens.pinhole,
+        _body_from_cam(angles_rad, translation_m),
+        lens,
+        cast(Literal["ignore", "apply"] | None, choices["exif_orientation"]),
+        "give the frames that camera.json describes, or write their size and calibration there",
+    )
     yaw_offset_rad, heading_offset_rad = (angles_rad[key] for key in _OFFSETS)
     return CameraFile(path, mounted, yaw_offset_rad, heading_offset_rad, choices)
 
@@ -151,6 +163,32 @@ def _camera(numbers: Mapping[str, float], pixel_origin: str) -> Camera:
     if pixel_origin == "corner":
         matrix[:2, 2] -= 0.5
     return Camera.from_matrix(matrix, int(width), int(height))
+
+
+def _lens(settings: Mapping[str, Any], model: str | None, camera: Camera, path: Path) -> Lens | None:
+    """The lens, if it distorts."""
+    if _DISTORTION not in settings:
+        if model is not None:
+            raise InputError(f"has distortion_model and no {_DISTORTION}", where=path, remedy=SEE)
+        return None
+    coefficients = settings[_DISTORTION]
+    if not isinstance(coefficients, list):
+        raise InputError(f"{_DISTORTION} is no list", where=path, remedy="write [k1, k2, p1, p2, k3], as OpenCV does")
+    values = tuple(to_numbers(coefficients, f"{path}, {_DISTORTION}", SEE))
+    models = [known for known, counts in COEFFICIENTS.items() if len(values) in counts and model in (None, known)]
+    if len(models) != 1:
+        counts = "; ".join(f'"{known}" has {" or ".join(map(str, counts))}' for known, counts in COEFFICIENTS.items())
+        raise InputError(
+            f"{_DISTORTION} are {len(values)}, of distortion_model {model!r}",
+            where=path,
+            remedy=f"write distortion_model: {counts} of them",
+        )
+    lens = Lens(camera, models[0], values)
+    try:
+        return lens if any(values) and lens.pinhole else None
+    except ValueError as error:
+        remedy = f'check that they are those of "{models[0]}", in its order, and of this camera'
+        raise InputError(f"{_DISTORTION} cannot be undone ({error})", where=path, remedy=remedy) from error
 
 
 def _body_from_cam(angles_rad: Mapping[str, float], translation_m: torch.Tensor) -> Pose:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import dist, inf
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from cvlnet.config import WAY_M
-from cvlnet.data.images import U8, ImageCache, ImageSpec, read_frame
-from cvlnet.data.recording import RecordedFrame, Recording
+from cvlnet.data.images import U8, ImageCache, ImageSpec, Window, read_frame
+from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
 from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Array, LocalFrame, earth_centred_m
@@ -131,10 +132,11 @@ def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: Imag
     images, cameras, poses = [], [], []
     for i, frame in enumerate(frames):
         for camera_id in spec.camera_ids:
-            mounted = recording.cameras[camera_id]
-            images.append(_image(frame, camera_id, mounted.camera, spec.image, cache))
-            cameras.append(spec.image.camera(mounted.camera))
-            poses.append(ground_from_road[i] @ recording.road_from_body @ mounted.body_from_cam)
+            mounted, road_from_cam = recording.cameras[camera_id], recording.road_from_cam(camera_id)
+            window = spec.image.window(mounted.camera, road_from_cam)
+            images.append(_image(frame.images[camera_id], mounted, window, cache))
+            cameras.append(window.camera(mounted.camera))
+            poses.append(ground_from_road[i] @ road_from_cam)
     stacked = torch.from_numpy(np.stack(images))  # numpy copies on one thread: torch's would wait for each other here
     return Clip(stacked, Camera.stack(cameras).to(torch.float32), Pose.stack(poses).to(torch.float32))
 
@@ -217,12 +219,18 @@ def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:
     return Pose.from_euler(level_rad, level_rad, yaw_rad, torch.cat([xy_m, torch.zeros_like(xy_m[:, :1])], dim=1))
 
 
-def _image(frame: RecordedFrame, camera_id: int, camera: Camera, spec: ImageSpec, cache: ImageCache | None) -> U8:
+def _image(path: Path, mounted: MountedCamera, window: Window, cache: ImageCache | None) -> U8:
     """The picture, [3, rows, columns]."""
-    path = frame.images[camera_id]
     if cache is None:
-        image = read_frame(path, camera, spec)
+        image = read_frame(path, mounted, window)
     else:
-        made = f"frame {spec} of {camera.width_px} x {camera.height_px} from row {spec.first_row(camera)}"
-        image = cache.get(path, made, lambda: read_frame(path, camera, spec))
+        camera, lens = mounted.camera, mounted.lens
+        optics = "" if lens is None else f" {lens.model} {lens.coefficients} {_numbers(lens.camera)} {_numbers(camera)}"
+        size = f"{camera.width_px} x {camera.height_px}"
+        made = f"frame {window} of {size} exif {mounted.exif_orientation}{optics}"
+        image = cache.get(path, made, lambda: read_frame(path, mounted, window))
     return image.transpose(2, 0, 1)
+
+
+def _numbers(camera: Camera) -> list[float]:
+    return [*camera.focal_px.tolist(), *camera.principal_point_px.tolist()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -12,54 +13,103 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cvlnet.data.picture_file import CutShortError, PictureHeader, read_header
+from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError
 from cvlnet.files import written_whole
-from cvlnet.geometry import Camera
+from cvlnet.geometry import Camera, Pose
 
 U8 = npt.NDArray[np.uint8]
 
-_END_OF_FILE = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}  # by how the file begins
-_TAIL_BYTES = 64
-HORIZON = 0.35  # of the model's rows lie above the horizon of a level camera
+MOST_PIXELS = 500_000_000  # that are decoded at once: 1.5 GB
+HORIZON = 0.35  # of the model's rows lie above the horizon of a level road
+_STEEPEST = 10.0  # tangent of a camera's pitch, beyond which its horizon is taken for infinitely far away
+_LEAST_16_BIT = 2**14  # some pixel of a 16-bit picture is at least so bright, or fewer bits are used
+_ON_ITS_SIDE = 5  # EXIF's orientations from here on exchange rows and columns
+# whether a picture of each orientation is flipped vertically and horizontally, after rows and columns are exchanged
+_FLIPS = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}
+_AGAIN = "copy or download it again"
 
 
 def read_image(path: Path) -> U8:
-    """Decode a PNG or JPEG file to RGB, [rows, columns, 3].
+    """Decode a PNG or JPEG file to RGB, [rows, columns, 3], as its pixels are stored: EXIF's orientation is ignored.
 
-    Raises InputError if the file is missing, empty, cut short or not a picture.
+    Grey and palette become RGB, 16 bits 8, and an alpha channel is dropped.
+    Raises InputError if the file is missing, empty, cut short, not a picture, or larger than ``MOST_PIXELS``.
     """
-    return _decode(path, cv2.IMREAD_COLOR_RGB)
+    return _decode(path, *_read(path), cv2.IMREAD_COLOR_RGB)
 
 
 def read_gray(path: Path) -> U8:
     """Decode a PNG file of one channel, [rows, columns]. Raises InputError as `read_image` does."""
-    return _decode(path, cv2.IMREAD_GRAYSCALE)
+    return _decode(path, *_read(path), cv2.IMREAD_GRAYSCALE)
 
 
-def _decode(path: Path, flags: int) -> U8:
+def _read(path: Path) -> tuple[bytes, PictureHeader | None]:
+    """A file's bytes and what it says of its picture."""
     try:
         encoded = path.read_bytes()
+        header = read_header(encoded)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, remedy="copy the picture there") from error
+    except CutShortError as error:
+        raise InputError("the picture file is cut short", where=path, remedy=_AGAIN) from error
     if not encoded:
-        raise InputError("the picture file is empty (0 bytes)", where=path, remedy="copy or download it again")
-    for beginning, end in _END_OF_FILE.items():
-        # some versions of the decoder fill the missing part of a cut file with grey, and say nothing
-        if encoded.startswith(beginning) and end not in encoded[-_TAIL_BYTES:]:
-            raise InputError("the picture file is cut short", where=path, remedy="copy or download it again")
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+        raise InputError("the picture file is empty (0 bytes)", where=path, remedy=_AGAIN)
+    if header is not None and header.width_px * header.height_px > MOST_PIXELS:
+        what = f"the picture of {header.width_px} x {header.height_px} px is too large"
+        raise InputError(what, where=path, remedy=f"give at most {MOST_PIXELS // 1_000_000} million pixels")
+    return encoded, header
+
+
+def _decode(path: Path, encoded: bytes, header: PictureHeader | None, flags: int) -> U8:
+    count = len(encoded) if header is None else header.end
+    deep = header is not None and header.bits == 16
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if deep else 0)
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8, count), flags)
     if image is None:
-        raise InputError("is not a whole picture", where=path, remedy="copy or download it again, as PNG or JPEG")
+        raise InputError("is not a whole picture", where=path, remedy=f"{_AGAIN}, as PNG or JPEG")
+    if image.dtype == np.uint16:
+        if image.max() < _LEAST_16_BIT:
+            what = f"the brightest of its 16-bit values is {image.max()}: it is almost black, or uses fewer bits"
+            raise InputError(what, where=path, remedy="convert the picture to 8 bits")
+        image = image // 256
     return np.asarray(image, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a frame is scaled, and which part of it is kept: the model's frame, from its top-left corner."""
+
+    scaled_width_px: int
+    scaled_height_px: int
+    left_px: int
+    top_px: int
+    width_px: int
+    height_px: int
+
+    def camera(self, camera: Camera) -> Camera:
+        """The camera of the model's frame."""
+        scaled = camera.resize(self.scaled_width_px, self.scaled_height_px)
+        return scaled.crop(float(self.left_px), float(self.top_px), self.width_px, self.height_px)
+
+    def pixels(self, image: U8) -> U8:
+        """The model's frame of a picture, [height_px, width_px, 3]."""
+        shrinks = self.scaled_width_px < image.shape[1]
+        size = (self.scaled_width_px, self.scaled_height_px)
+        scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        rows, cols = slice(self.top_px, self.top_px + self.height_px), slice(self.left_px, self.left_px + self.width_px)
+        return np.ascontiguousarray(scaled[rows, cols], dtype=np.uint8)
 
 
 @dataclass(frozen=True)
 class ImageSpec:
     """The size of a frame before the model.
 
-    fit "horizon": scaled evenly to the width, then the rows around the camera's horizon are kept, as far as the frame
-    reaches: what is cut is sky, and the bonnet. fit "whole": the whole frame is squeezed into the size, as the paper
-    does.
+    fit "horizon": scaled evenly until it is as wide and as high, or more. Of a high frame the rows around the horizon
+    of a level road are kept, as far as the frame reaches: what is cut is sky, and the bonnet. Of a wide one (wider than
+    the model's frame) the columns around the principal point are. fit "whole": the whole frame is squeezed into the
+    size, as the paper does.
     """
 
     width_px: int
@@ -70,54 +120,86 @@ class ImageSpec:
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError(f"a frame has at least one pixel, not {self.width_px} x {self.height_px}")
 
-    def scaled_height_px(self, camera: Camera) -> int:
-        """Rows of the scaled frame, before some are cut."""
+    def window(self, camera: Camera, road_from_cam: Pose) -> Window:
+        """What is kept of the frames of a camera that is mounted so over a level road."""
         if self.fit == "whole":
-            return self.height_px
-        return round(camera.height_px * self.width_px / camera.width_px)
-
-    def first_row(self, camera: Camera) -> int:
-        """The row of the scaled frame that becomes the first one."""
-        if self.fit == "whole":
-            return 0
-        horizon_px = float(camera.principal_point_px[1]) * self.width_px / camera.width_px
-        wanted = round(horizon_px - HORIZON * self.height_px)
-        return max(0, min(wanted, self.scaled_height_px(camera) - self.height_px))
-
-    def camera(self, camera: Camera) -> Camera:
-        """The camera of the fitted frame. Raises ValueError if the frame has too few rows."""
-        scaled_height_px = self.scaled_height_px(camera)
-        if scaled_height_px < self.height_px:
-            raise ValueError(
-                f"a frame of {camera.width_px} x {camera.height_px} px scaled to {self.width_px} px width has "
-                f"{scaled_height_px} rows, fewer than the {self.height_px} asked for"
-            )
-        scaled = camera.resize(self.width_px, scaled_height_px)
-        return scaled.crop(0.0, float(self.first_row(camera)), self.width_px, self.height_px)
+            return Window(self.width_px, self.height_px, 0, 0, self.width_px, self.height_px)
+        scale = max(self.width_px / camera.width_px, self.height_px / camera.height_px)
+        width_px, height_px = round(camera.width_px * scale), round(camera.height_px * scale)
+        above_px = horizon_px(camera, road_from_cam) * scale - HORIZON * self.height_px
+        beside_px = float(camera.principal_point_px[0]) * scale - self.width_px / 2
+        left_px, top_px = _within(beside_px, width_px - self.width_px), _within(above_px, height_px - self.height_px)
+        return Window(width_px, height_px, left_px, top_px, self.width_px, self.height_px)
 
 
-def read_frame(path: Path, camera: Camera, spec: ImageSpec) -> U8:
-    """A camera's picture in the size of ``spec``, RGB, [rows, columns, 3].
+def _within(wanted_px: float, most_px: int) -> int:
+    """The whole pixel that is nearest to the wanted one, from 0 to the last one."""
+    return round(min(max(wanted_px, 0.0), float(most_px)))
 
-    Raises InputError as `read_image` does, if the picture's size is not the calibration's, or if it gives too few rows.
+
+def horizon_px(camera: Camera, road_from_cam: Pose) -> float:
+    """The row, from the frame's top edge, of a level road's horizon in the frame's middle column.
+
+    Infinite for a camera that looks almost straight up (positive) or down.
     """
-    image = read_image(path)
-    height_px, width_px = image.shape[:2]
-    if (width_px, height_px) != (camera.width_px, camera.height_px):
+    up_x, up_y, up_z = road_from_cam.rotation[2].tolist()  # the road's z axis in the camera's frame
+    if -up_y * _STEEPEST <= abs(up_z):
+        return -inf if up_z < 0 else inf
+    (focal_x, focal_y), (center_x, center_y) = camera.focal_px.tolist(), camera.principal_point_px.tolist()
+    return float(center_y - focal_y * (up_x * (camera.width_px / 2 - center_x) / focal_x + up_z) / up_y)
+
+
+def read_frame(path: Path, mounted: MountedCamera, window: Window) -> U8:
+    """A camera's picture as the model sees it, RGB, [rows, columns, 3].
+
+    It is turned as `MountedCamera` says, and lens distortion is undone. Raises InputError as `read_image` does, if the
+    picture's size is not the camera's, or if it cannot be told whether it is to be turned.
+    """
+    encoded, header = _read(path)
+    orientation = 1 if header is None else _applied(header, mounted, path)
+    if header is not None:
+        _require_size(_turned_size(header, orientation), mounted, path)  # before it is decoded: it may be huge
+    image = _turned(_decode(path, encoded, header, cv2.IMREAD_COLOR_RGB), orientation)
+    _require_size((image.shape[1], image.shape[0]), mounted, path)
+    return window.pixels(image if mounted.lens is None else mounted.lens.undistorted(image))
+
+
+def _require_size(size_px: tuple[int, int], mounted: MountedCamera, path: Path) -> None:
+    camera = mounted.camera
+    if size_px != (camera.width_px, camera.height_px):
+        size = f"{size_px[0]} x {size_px[1]} px, its calibration {camera.width_px} x {camera.height_px}"
+        raise InputError(f"the picture has {size}", where=path, remedy=mounted.if_size_differs)
+
+
+def _applied(header: PictureHeader, mounted: MountedCamera, path: Path) -> int:
+    """The EXIF orientation by which the picture is turned; 1 leaves it as it is stored."""
+    if header.orientation == 1 or mounted.exif_orientation == "ignore":
+        return 1
+    if mounted.exif_orientation == "apply":
+        return header.orientation
+    calibrated = (mounted.camera.width_px, mounted.camera.height_px)
+    stored, turned = _turned_size(header, 1), _turned_size(header, header.orientation)
+    if stored == turned == calibrated:
         raise InputError(
-            f"the picture has {width_px} x {height_px} px, its calibration {camera.width_px} x {camera.height_px}",
+            f"EXIF says that the picture is to be turned (orientation {header.orientation})",
             where=path,
-            remedy="put the date's own calibration beside its drives, or the rectified (synced) pictures",
+            remedy='write "exif_orientation" in camera.json: "ignore" if the calibration is of the pixels as they are '
+            'stored, "apply" if it is of the picture as viewers show it',
         )
-    try:
-        spec.camera(camera)
-    except ValueError as error:
-        raise InputError(str(error), where=path, remedy='ask for fewer rows, or for fit="whole"') from error
-    size = (spec.width_px, spec.scaled_height_px(camera))
-    shrinks = size[0] < width_px
-    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    first = spec.first_row(camera)
-    return np.ascontiguousarray(scaled[first : first + spec.height_px], dtype=np.uint8)
+    return header.orientation if turned == calibrated else 1
+
+
+def _turned_size(header: PictureHeader, orientation: int) -> tuple[int, int]:
+    size = (header.width_px, header.height_px)
+    return size if orientation < _ON_ITS_SIDE else size[::-1]
+
+
+def _turned(image: U8, orientation: int) -> U8:
+    """The picture as EXIF's orientation says that it is to be seen."""
+    if orientation >= _ON_ITS_SIDE:
+        image = image.transpose(1, 0, 2)
+    vertically, horizontally = _FLIPS[orientation]
+    return np.ascontiguousarray(image[:: -1 if vertically else 1, :: -1 if horizontally else 1])
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calib
         rect_from_body = rect_from_cam0 @ cam0_from_velo @ velo_from_body
         body_from_cam = {i: (_cam_from_rect(cam_to_cam, i) @ rect_from_body).inverse() for i in COLOUR_CAMERAS}
         _require_upright(body_from_cam[COLOUR_CAMERAS[0]], date_dir)
-    return Calibration({i: MountedCamera(cameras[i], body_from_cam[i]) for i in COLOUR_CAMERAS})
+    remedy = "put the date's own calibration beside its drives, or the rectified (synced) pictures"
+    return Calibration({i: MountedCamera(cameras[i], body_from_cam[i], if_size_differs=remedy) for i in COLOUR_CAMERAS})
 
 
 def _require_upright(body_from_cam: Pose, date_dir: Path) -> None:

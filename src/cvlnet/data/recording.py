@@ -7,17 +7,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
+from cvlnet.data.lens import Lens
 from cvlnet.geo import LatLon, earth_centred_m
 from cvlnet.geometry import Camera, Pose
 
 
 @dataclass(frozen=True)
 class MountedCamera:
-    """A camera and where it sits on the vehicle. The body frame is x forward, y left, z up from the reference point."""
+    """A camera and where it sits on the vehicle. The body frame is x forward, y left, z up from the reference point.
+
+    camera: of its frames without distortion. lens: undoes the distortion of its pictures; None if they have none.
+    exif_orientation: whether EXIF turns its pictures; None if their size, or else the user, has to tell.
+    if_size_differs: what the user can do about pictures of another size than the camera's.
+    """
 
     camera: Camera
     body_from_cam: Pose
+    lens: Lens | None = None
+    exif_orientation: Literal["ignore", "apply"] | None = "ignore"
+    if_size_differs: str = "give pictures of the camera's size, or its calibration for theirs"
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,10 @@ class Recording:
     frames: tuple[RecordedFrame, ...]
     jumps_m: Mapping[int, float] = field(default_factory=dict)
     left_out: Mapping[int, str] = field(default_factory=dict)
+
+    def road_from_cam(self, camera_id: int) -> Pose:
+        """How a camera is mounted over a level road."""
+        return self.road_from_body @ self.cameras[camera_id].body_from_cam
 
     def frame(self, index: int) -> RecordedFrame | None:
         """The frame of that number, or None where the drive has a hole."""
