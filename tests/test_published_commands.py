@@ -25,7 +25,7 @@ def small_network(monkeypatch):
 def test_defaults_are_those_of_the_published_code():
     model, training = model_of(Options()), training_of(Options(), 1000)
     assert model == replace(ModelConfig.paper(), fusion="fuse_Transformer", sequence=4)
-    assert (training.steps, training.batch_size, training.frames, training.step) == (5 * 125, 8, 4, 3)
+    assert (training.steps, training.batch_size, training.frames, training.clip_step) == (5 * 125, 8, 4, 3)
     assert (training.learning_rate, training.backbone_learning_rate, training.loss) == (1e-4, 1e-4, "soft_margin")
     assert training.cameras == (2,)
     assert training.min_distance_m == pytest.approx(7 * 3.133, abs=0.01)
@@ -87,7 +87,7 @@ def test_train_and_test_on_a_town(tiny_town, tmp_path, small_network, capsys):
     _, provenance = load_tensors(weights)
     assert provenance.model == SMALL
     assert isinstance(provenance.train, TrainConfig)
-    assert provenance.train.step == 3
+    assert provenance.train.clip_step == 3
     capsys.readouterr()
     assert run("test.py", evaluate_script, shared) == 0
     said = capsys.readouterr().out

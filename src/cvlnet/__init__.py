@@ -1,3 +1,32 @@
-"""CVLNet: where a vehicle stands on an overhead picture, from the last few frames of its video."""
+"""CVLNet: where a vehicle stands on an overhead image, from the last few frames of its video.
 
+from cvlnet import Localizer, open_overhead
+
+localizer = Localizer()
+answer = localizer.locate(localizer.read_clip("my_video"), open_overhead("map.tif"))
+print(answer.best.position, answer.best.confidence, answer.is_sure)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cvlnet.data.georef import open_overhead
+    from cvlnet.localize.localizer import Localizer
+
+__all__ = ["Localizer", "__version__", "open_overhead"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used: the command line's help should not wait for PyTorch."""
+    if name == "Localizer":
+        from cvlnet.localize.localizer import Localizer
+
+        return Localizer
+    if name == "open_overhead":
+        from cvlnet.data.georef import open_overhead
+
+        return open_overhead
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -176,7 +176,8 @@ def localize(
     """
     from cvlnet.localize import Localizer
     from cvlnet.localize.answer import to_table, verdict
-    from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
+    from cvlnet.localize.clip_files import ClipFiles
+    from cvlnet.localize.request import MapFiles, answer, write_answer
 
     clip_files = ClipFiles(drive, folder, frame, frames, way_m, camera, step)
     map_files = MapFiles(map, _place(near), radius_m, region, _hints(crs, bands, value_range, nodata))

@@ -124,7 +124,7 @@ class TrainConfig:
         batch_size: Clips a step, each with its tile.
         frames: Of a clip, 1 to 16.
         way_m: The last metres of the way that the frames of a clip are spread over.
-        step: Take every step-th frame of the video instead, however far the vehicle went.
+        clip_step: Take every so-many-th frame of the video instead (3: every third), however far the vehicle went.
         cameras: Whose frames make a clip: 2 is KITTI's left one, 3 the right one.
         learning_rate: At its highest, for all but the backbones.
         backbone_learning_rate: At its highest, for the backbones.
@@ -162,7 +162,7 @@ class TrainConfig:
     batch_size: int = 8
     frames: int = 4
     way_m: float = WAY_M
-    step: int | None = None
+    clip_step: int | None = None
     cameras: tuple[int, ...] = (2,)
     learning_rate: float = 1e-3
     backbone_learning_rate: float = 3e-4
@@ -198,7 +198,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
-        _check(self.step is None or self.step >= 1, "step", "at least 1", self)
+        _check(self.clip_step is None or self.clip_step >= 1, "clip_step", "at least 1", self)
         distinct = 1 <= len(self.cameras) == len(set(self.cameras))
         _check(distinct, "cameras", "one or more different cameras", self)
         rates = ("learning_rate", "backbone_learning_rate")

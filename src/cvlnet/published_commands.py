@@ -107,7 +107,7 @@ def training_of(options: Options, samples: int) -> TrainConfig:
         steps=steps,
         batch_size=options.batch_size,
         frames=options.sequence,
-        step=STEP,
+        clip_step=STEP,
         cameras=options.cameras,
         learning_rate=options.lr,
         backbone_learning_rate=options.lr,
@@ -195,7 +195,7 @@ def evaluate_script(  # noqa: D417
         weights = trained if trained.is_file() else shipped_weights()
         print(f"weights: {weights}")
     _, provenance = load_tensors(weights)
-    step = STEP if provenance.train is None else provenance.train.step
+    step = STEP if provenance.train is None else provenance.train.clip_step
     report = evaluate_and_report(
         root,
         weights,

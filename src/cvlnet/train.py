@@ -225,7 +225,7 @@ def validate(trainer: Trainer, run: Run) -> dict[str, float]:
 
 def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
     """The clips that a training learns from and is validated with."""
-    return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.step)
+    return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.clip_step)
 
 
 def fingerprint(root: Path) -> dict[str, Any]:

@@ -2,7 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import cvlnet
+from cvlnet.data.georef import open_overhead
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.localize.localizer import Localizer
@@ -34,6 +37,29 @@ def test_the_package_s_own_weights_have_a_confidence():
     localizer = Localizer()
     assert localizer.confidence is not None
     assert 0.5 < localizer.confidence.threshold < 1
+
+
+def test_clips_are_read_from_a_folder(localizer, video, tmp_path):
+    last, named = localizer.read_clip(str(video), frames=2), localizer.read_clip(video, frame=6, frames=2)
+    assert torch.equal(last.images, named.images)
+    earlier = localizer.read_clip(video, frame=3, frames=2, step=1)
+    assert not torch.equal(earlier.images, named.images)
+    with pytest.raises(InputError, match="no PNG or JPEG frames"):
+        localizer.read_clip(tmp_path)
+    with pytest.raises(InputError, match="a clip has 1 to 16 frames"):
+        localizer.read_clip(video, frames=17)
+
+
+def test_clips_are_read_from_a_drive(localizer, tiny_town):
+    drive = next((tiny_town / "raw_data").glob("*/*_sync"))
+    assert localizer.read_clip(drive, frames=2).images.shape[0] == 2
+
+
+def test_the_package_s_front_door():
+    assert cvlnet.Localizer is Localizer
+    assert cvlnet.open_overhead is open_overhead
+    with pytest.raises(AttributeError, match="no attribute 'Lokalizer'"):
+        _ = cvlnet.Lokalizer
 
 
 def test_missing_weights_are_refused():

@@ -5,8 +5,9 @@ import pytest
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.localize.answer import to_json, verdict
+from cvlnet.localize.clip_files import ClipFiles
 from cvlnet.localize.localizer import Localizer
-from cvlnet.localize.request import ClipFiles, MapFiles, answer, write_answer
+from cvlnet.localize.request import MapFiles, answer, write_answer
 
 SHARED = Path(__file__).parents[3] / "shared"
 DRIVE = SHARED / "kitti/raw_data/2011_09_26/2011_09_26_drive_0009_sync"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.config import Precision
+from cvlnet.config import WAY_M, Precision
 from cvlnet.data.imagery import Imagery
 from cvlnet.device import named_device
 from cvlnet.geo import LatLon
 from cvlnet.localize.answer import Answer
+from cvlnet.localize.clip_files import files_of, read_clip
 from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.localize.search import MOST_FIXES, distinct, encode_one, search_encoded
 from cvlnet.types import Clip
@@ -18,7 +21,8 @@ from cvlnet.types import Clip
 class Localizer:
     """Finds where on an overhead image a clip was taken.
 
-        answer = Localizer().locate(clip, image)
+        localizer = Localizer()
+        answer = localizer.locate(localizer.read_clip("my_video"), open_overhead("map.tif"))
         print(answer.best.position, answer.best.confidence, answer.is_sure)
 
     weights: a file of weights; without it the package's own. device: "cpu", "cuda", "cuda:1". precision: in which the
@@ -30,6 +34,25 @@ class Localizer:
         self.model, provenance = load_model(weights or shipped_weights(), precision)
         self.model.to(named_device(device))
         self.confidence = provenance.confidence
+
+    def read_clip(
+        self,
+        source: Path | str,
+        *,
+        frame: int | None = None,
+        frames: int = 4,
+        way_m: float = WAY_M,
+        step: int | None = None,
+        camera: int = 2,
+    ) -> Clip:
+        """The clip of a video folder or a KITTI drive whose newest frame has this number; without one, the last clip.
+
+        frames, way_m, step: as in `cvlnet.data.clips.ClipSpec`. camera: of KITTI, 2 left, 3 right.
+        Raises InputError as the readers do.
+        """
+        asked: dict[str, Any] = {"frame": frame, "frames": frames, "way_m": way_m, "step": step, "camera": camera}
+        clip, _ = read_clip(replace(files_of(Path(source)), **asked), self.model.image_spec)
+        return clip
 
     def encode(
         self, image: Imagery, *, near: LatLon | None = None, radius_m: float = NEAR_M, progress: bool = False

@@ -1,0 +1,75 @@
+"""From a KITTI drive or a video folder to the clip that is to be located."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvlnet.config import WAY_M
+from cvlnet.data.clips import ClipSpec, assemble_clip, warn_if_short
+from cvlnet.data.folder import read_folder
+from cvlnet.data.images import ImageSpec
+from cvlnet.data.kitti_cvl import read_recording
+from cvlnet.data.recording import Recording
+from cvlnet.data.text import ranges
+from cvlnet.errors import InputError, warn
+from cvlnet.geo import LatLon
+from cvlnet.types import Clip
+
+
+@dataclass(frozen=True)
+class ClipFiles:
+    """A clip by its files: either a KITTI drive, of which the truth is known, or a video folder of one's own.
+
+    frame: number of the newest frame; None takes the last one that has a picture. camera: of KITTI, 2 left, 3 right.
+    frames, way_m, step: as in `ClipSpec`.
+    """
+
+    drive: Path | None = None
+    folder: Path | None = None
+    frame: int | None = None
+    frames: int = 4
+    way_m: float = WAY_M
+    camera: int = 2
+    step: int | None = None
+
+
+def files_of(source: Path) -> ClipFiles:
+    """The clip files of a folder: a KITTI drive if there is ``oxts`` in it, else a video folder."""
+    return ClipFiles(drive=source) if (source / "oxts").is_dir() else ClipFiles(folder=source)
+
+
+def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | None]:
+    """The clip, its frames as a model with this ``image_spec`` takes them, and for KITTI the place where it was taken.
+
+    Raises InputError unless there is one source, and as the readers and `assemble_clip` do.
+    """
+    recording = _recording(files)
+    newest = _last_frame(recording, files.camera) if files.frame is None else files.frame
+    try:
+        spec = ClipSpec(image_spec, files.frames, files.way_m, (files.camera,), files.step)
+    except ValueError as error:
+        raise InputError(str(error), where=recording.name, remedy="ask for another clip") from error
+    clip = assemble_clip(recording, newest, spec)
+    warn_if_short(recording, newest, spec)
+    frame = recording.frame(newest)
+    return clip, frame.position if frame is not None and files.drive is not None else None
+
+
+def _recording(files: ClipFiles) -> Recording:
+    if (files.drive is None) == (files.folder is None):
+        remedy = "give one of them: a KITTI drive, or a folder with frames, camera.json and poses"
+        raise InputError("one clip is localized at a time", where="--drive, --folder", remedy=remedy)
+    return read_folder(files.folder) if files.folder is not None else read_recording(files.drive or Path())
+
+
+def _last_frame(recording: Recording, camera: int) -> int:
+    """The last frame with a picture whose position can be used; later ones are pointed out."""
+    pictured = [frame.index for frame in recording.frames if camera in frame.images]
+    if not pictured:
+        raise InputError(f"has no picture of camera {camera}", where=recording.name, remedy="add the drive's pictures")
+    later = [number for number in recording.left_out if number > pictured[-1]]
+    if later:
+        what = f"frame {pictured[-1]} is located, the last one whose position can be used"
+        warn(what, where=recording.name, remedy=f"correct the position of frame {ranges(later)}, if it is meant")
+    return pictured[-1]
