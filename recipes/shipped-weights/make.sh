@@ -26,7 +26,7 @@ plain=("$data"/streets-{3000,4000,5000,6000})
 varied=("$data"/streets-{7000,8000})
 both=("$data"/validation "$data"/validation-varied)
 
-# train STAGE RECIPE START DATA... [-- OPTION...]: START "" begins with ImageNet's weights
+# train STAGE RECIPE START DATA... [OPTION...]: without START from ImageNet
 train() {
     local stage=$1 recipe=$2 start=$3
     shift 3

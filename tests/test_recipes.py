@@ -1,0 +1,50 @@
+"""Every recipe is a set of options of the command that its comment names."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cvlnet.cli import run
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+TRAININGS = sorted([*(RECIPES / "shipped-weights").glob("*.toml"), RECIPES / "ablation.toml"])
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What `train` and `synth` are called with."""
+    calls = []
+    monkeypatch.setattr("cvlnet.train.train", lambda *given: calls.append(given))
+    monkeypatch.setattr(
+        "cvlnet.town.dataset.synthesize.synthesize", lambda *given, **options: calls.append((given, options))
+    )
+    return calls
+
+
+@pytest.mark.parametrize("recipe", TRAININGS, ids=lambda path: path.stem)
+def test_recipes_are_options_of_train(recipe, asked, tmp_path):
+    assert run(["train", "data", "--out", str(tmp_path), "--config", str(recipe)]) == 0
+    ((_, training, _),) = asked
+    single = recipe.stem in ("1-frames", "3-varied", "5-streets", "6-places")
+    assert training.frames == (1 if single else 4)
+        1 if "frames" in recipe.stem or recipe.stem in ("3-varied", "5-streets", "6-places") else 4
+    )
+
+
+def test_varied_towns_are_options_of_synth(asked, tmp_path):
+    assert run(["synth", str(tmp_path), "--seed", "1", "--config", str(RECIPES / "varied.toml")]) == 0
+    ((_, options),) = asked
+    assert options["nuisances"].oblique == 1.0
+
+
+def test_the_script_of_the_shipped_weights_names_recipes_that_are_there():
+    script = RECIPES / "shipped-weights" / "make.sh"
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    called = [line.split() for line in script.read_text().splitlines() if line.startswith("train ")]
+    stages = [words[2] for words in called if words[1].isdigit()]
+        line.split()[2]
+        for line in script.read_text().splitlines()
+        if line.startswith("train ") and line.split()[1].isdigit()
+    ]
+    assert stages == [f"{path.stem}" for path in TRAININGS if path.parent.name == "shipped-weights"] + ["8-routes"]
