@@ -70,7 +70,11 @@ def answer(
     model, provenance = load_model(weights, precision)
     model.to(named_device(device))
     recording = _recording(clip_files)
-    newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame
+    if clip_files.frame is None:
+        newest = _last_frame(recording, clip_files.camera)
+    else:
+        newest = clip_files.frame
+        _warn_if_named_otherwise(recording, newest, clip_files.camera)
     spec = ClipSpec(model.image_spec, clip_files.frames, clip_files.way_m, (clip_files.camera,), clip_files.step)
     clip = assemble_clip(recording, newest, spec)
     warn_if_short(recording, newest, spec)
@@ -117,6 +121,16 @@ def _last_frame(recording: Recording, camera: int) -> int:
         what = f"frame {pictured[-1]} is located, the last one whose position can be used"
         warn(what, where=recording.name, remedy=f"correct the position of frame {ranges(later)}, if it is meant")
     return pictured[-1]
+
+
+def _warn_if_named_otherwise(recording: Recording, number: int, camera: int) -> None:
+    """A folder's frames count from 0, and their names often from 1: whoever asks for a frame may mean its name."""
+    pictures = {frame.index: frame.images[camera] for frame in recording.frames if camera in frame.images}
+    named = [at for at, path in pictures.items() if path.stem.isdecimal() and int(path.stem) == number != at]
+    if named and number in pictures:
+        what = f"frame {number} is {pictures[number].name}: frames count from 0"
+        remedy = f"ask for frame {named[0]} if {pictures[named[0]].name} is meant"
+        warn(what, where=recording.name, remedy=remedy)
 
 
 def _region(model: CVLNet, image: OverheadImage, files: MapFiles, progress: bool) -> Region:
