@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +31,7 @@ ABLATION = TrainConfig(steps=500, average_decay=0.99, neighbours=4)
 
 AtLeastOne = Parameter(validator=Number(gte=1))
 NotNegative = Parameter(validator=Number(gte=0))
-Positive = Parameter(validator=Number(gt=0))
+Positive = Parameter(validator=Number(gt=0, lt=inf))
 FramesOfClip = Parameter(validator=Number(gte=1, lte=16))
 
 
@@ -155,7 +156,7 @@ def localize(
         map: The overhead image.
         drive: A KITTI drive, DATE/DRIVE in its own layout.
         folder: A video of one's own.
-        frame: Number of the newest frame; the last one if it is not given.
+        frame: Number of the newest frame; the last one if it is not given. A folder's frames count from 0.
         frames: So many frames make the clip.
         way_m: Over so much of the way before the newest one they are spread.
         step: Take every so-many-th frame instead.

@@ -37,6 +37,7 @@ def test_latitudes_and_longitudes(tmp_path: Path) -> None:
     way = bend()
     recording = read_folder(write_video(tmp_path, way, geographic=True, edit=lambda cells: cells.pop(3)))
     assert [frame.index for frame in recording.frames] == [0, 1, *range(3, 20)]  # a frame without a pose is a hole
+    assert recording.left_out == {2: "poses.csv has no pose of 0002.png"}
     places_m = LocalFrame(START).xy_world_m([frame.position.degrees for frame in recording.frames])
     assert np.allclose(places_m, np.delete(way, 2, axis=0)[:, :2], atol=1e-3)
     assert recording.frames[-1].yaw_rad == pytest.approx(radians(90))
@@ -138,6 +139,17 @@ def test_a_row_that_jumps_is_left_out_and_not_located(tmp_path: Path, caplog: py
         assemble_clip(recording, 19, ClipSpec(ImageSpec(62, 16)))
 
 
+def test_a_heading_that_drops_out_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def edit(cells):
+        cells[11][4] = "0.0"
+
+    recording = read_folder(write_video(tmp_path, bend(course_deg=100), edit=edit))
+    assert recording.left_out == {10: f"its heading stands out from those around it ({tmp_path}/poses.csv, line 12)"}
+    assert [message.partition("left out: ")[2] for message in caplog.messages] == [
+        "a heading that stands out from those around it (line 12); correct their positions, or delete them"
+    ]
+
+
 def test_a_jump_that_lasts_cuts_the_drive(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     way = bend()
     way[:12, :2] = 0.0  # 12 rows without odometry, in metres
@@ -192,7 +204,13 @@ def test_a_folder_without_any_position_is_refused(tmp_path: Path) -> None:
 def test_missing_folder_frames_and_camera(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none: the folder is not there"):
         read_folder(tmp_path / "none")
-    with pytest.raises(InputError, match="frames: no PNG or JPEG frames"):
+    with pytest.raises(InputError, match="frames: no PNG or JPEG frames; put"):
+        read_folder(tmp_path)
+    (tmp_path / "frames").mkdir()
+    for name in ("1.heic", "2.HEIC", "clip.mp4", ".DS_Store", "notes"):
+        (tmp_path / "frames" / name).write_bytes(b"")
+    told = r"frames: no PNG or JPEG frames \(but .HEIC, .heic, .mp4\); put the video's frames there, as PNG or JPEG"
+    with pytest.raises(InputError, match=told):
         read_folder(tmp_path)
     folder = write_video(tmp_path)
     (folder / "camera.json").unlink()

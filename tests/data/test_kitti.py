@@ -106,6 +106,14 @@ def test_missing_drive(tmp_path: Path) -> None:
     assert "the drive is not there; unpack it" in one_line(caught.value, DRIVE)
 
 
+def test_the_folder_of_a_date_is_no_drive(tmp_path: Path) -> None:
+    write_drive(tmp_path / DATE)
+    with pytest.raises(
+        InputError, match="the folder is no drive: it has no oxts; name the folder of one drive, DATE/D"
+    ):
+        read_drive(tmp_path, DATE, DATE)
+
+
 @pytest.mark.parametrize("name", ["cam_to_cam", "imu_to_velo", "velo_to_cam"])
 def test_missing_calibration(tmp_path: Path, name: str) -> None:
     write_drive(tmp_path)

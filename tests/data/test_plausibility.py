@@ -3,7 +3,7 @@ import pytest
 from kitti_tree import shared
 from video_tree import bend
 
-from cvlnet.data.plausibility import Plausibility, elapsed_s, plausible, typical_speed_m_s
+from cvlnet.data.plausibility import Plausibility, elapsed_s, plausible, spun, typical_speed_m_s
 from cvlnet.geo import earth_centred_m
 
 CLOCK_S = np.arange(40) * 0.1
@@ -141,3 +141,23 @@ def test_missing_and_repeated_times_are_counted_by_frames():
 def test_typical_speed():
     assert typical_speed_m_s(moved(7, [500.0, 0.0]), CLOCK_S) == pytest.approx(10.0, abs=0.1)
     assert typical_speed_m_s(WAY_M[:1], CLOCK_S[:1]) == 0.0
+
+
+@pytest.mark.parametrize("rows", [[0], [20], [39], [17, 18], [38, 39]])
+@pytest.mark.parametrize("off_deg", [60.0, -100.0, 180.0])
+def test_headings_that_stand_out_are_found(rows, off_deg):
+    yaw_rad = np.radians(bend(40)[:, 2])
+    assert not spun(yaw_rad, CLOCK_S).any()
+    yaw_rad[rows] += np.radians(off_deg)
+    assert np.flatnonzero(spun(yaw_rad, CLOCK_S)).tolist() == rows
+
+
+def test_a_turn_on_the_spot_and_over_the_seam_of_the_circle_is_none():
+    assert not spun(np.radians(np.clip(np.arange(40) * 30.0 - 300, 0, 400)), CLOCK_S).any()
+    assert not spun(np.radians(np.remainder(np.arange(40) * 2.0 + 330, 360)), CLOCK_S).any()
+    assert spun(np.zeros(0), np.zeros(0)).tolist() == []
+
+
+def test_no_heading_of_kitti_stands_out():
+    oxts = np.load(shared("kitti_cvl", "oxts.npz"))
+    assert not any(spun(oxts[drive][:, 5], np.arange(len(oxts[drive])) * 0.1).any() for drive in oxts.files)

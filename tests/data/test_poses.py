@@ -206,6 +206,13 @@ def test_compass_bearings_are_not_of_tum(tmp_path: Path) -> None:
         read_folder(write_poses(tmp_path, bodies(), heading_convention="compass"))
 
 
+@pytest.mark.parametrize("key", ["poses_of", "world_axes", "quaternion_order"])
+def test_keys_of_tum_are_not_of_the_table(tmp_path: Path, key: str) -> None:
+    value = {"poses_of": "camera", "world_axes": "z_up", "quaternion_order": "xyzw"}[key]
+    with pytest.raises(InputError, match=rf"camera.json: {key} is for poses.txt, not for poses.csv; delete the key"):
+        read_folder(write_video(tmp_path, **{key: value}))
+
+
 def cell(row: int, column: int, value: str) -> Callable[[list[list[str]]], Any]:
     def edit(cells: list[list[str]]) -> None:
         cells[row][column] = value
@@ -224,7 +231,8 @@ def without(column: int) -> Callable[[list[list[str]]], Any]:
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (without(4), "poses.csv: has no column yaw_deg; see"),
+        (without(4), "poses.csv: has no column yaw_deg; begin with a line such as file,time_s,x_m,y_m,yaw_deg"),
+        (without(0), r"has no column file; begin with"),
         (cell(0, 4, "yaw"), r"has no column yaw_deg \(did you mean yaw\?\)"),
         (cell(0, 2, "X_m"), r"has no column x_m \(did you mean X_m\?\)"),
         (lambda cells: cells.__delitem__(slice(1, None)), "has no line below its header; give a line for each frame"),

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,37 @@ def test_last_frame_is_taken_if_none_is_named(localizer, video, map_files):
     last = answer(localizer, ClipFiles(folder=video, frames=2), map_files)
     named = answer(localizer, ClipFiles(folder=video, frame=6, frames=2), map_files)
     assert last.fixes == named.fixes
+
+
+def test_a_frame_asked_for_by_its_number_that_is_another_one_s_name_is_told(localizer, video, map_files, caplog):
+    poses = (video / "poses.csv").read_text()
+    for i in range(6, -1, -1):
+        (video / "frames" / f"{i}.png").rename(video / "frames" / f"{i + 1}.png")
+    (video / "poses.csv").write_text(re.sub(r"(?m)^(\d)(?=\.png)", lambda match: str(int(match[1]) + 1), poses))
+    answer(localizer, ClipFiles(folder=video, frame=5, frames=2), map_files)
+    assert caplog.messages == [f"{video}: frame 5 is 6.png: frames count from 0; ask for frame 4 if 5.png is meant"]
+
+
+def test_the_last_frame_that_can_be_used_is_taken(localizer, video, map_files, caplog):
+    lines = (video / "poses.csv").read_text().splitlines()
+    lines[-1] = lines[-1].replace(",0,6,", ",nan,nan,")
+    (video / "poses.csv").write_text("\n".join(lines))
+    answer(localizer, ClipFiles(folder=video, frames=2), map_files)
+    assert caplog.messages[1:] == [
+        f"{video}: frame 5 is located, the last one whose position can be used; "
+        "correct the position of frame 6, if it is meant"
+    ]
+
+
+def test_a_clip_shortened_by_a_jump_is_told(localizer, video, map_files, caplog):
+    lines = (video / "poses.csv").read_text().splitlines()
+    lines[1:4] = [line.replace(",0,", ",900,", 1) for line in lines[1:4]]
+    (video / "poses.csv").write_text("\n".join(lines))
+    answer(localizer, ClipFiles(folder=video, frames=2), map_files)
+    assert caplog.messages[-1] == (
+        f"{video}: the clip reaches back 3 m instead of 36 m since the position jumps by 900 m at frame 3; "
+        "correct the positions, or take a later frame"
+    )
 
 
 def test_kept_region_gives_the_same_fixes(localizer, video, map_files, map_file, tmp_path):

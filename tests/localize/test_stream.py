@@ -64,7 +64,7 @@ def test_a_frame_is_encoded_once(monkeypatch):
     monkeypatch.setattr(model, "encode_frames", lambda images: encoded.append(len(images)) or plain(images))
     camera = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, 32)
     for _ in range(7):
-        stream.push(torch.zeros(3, 32, 128, dtype=torch.uint8), camera, Pose.identity())
+        stream.push(torch.zeros(3, 32, 128, dtype=torch.uint8), camera, Pose.level_from_cam())
         if stream.is_ready:
             stream.clip_features(torch.zeros(2))
     assert encoded == [1] * 7
@@ -77,7 +77,7 @@ def test_standing_traffic_does_not_fill_the_memory(monkeypatch):
     for east_m in (0.0, 3.0, 6.0, *[9.0] * 20):
         level = torch.zeros((), dtype=torch.float64)
         pose = Pose.from_euler(level, level, level, torch.tensor([east_m, 0.0, 1.6], dtype=torch.float64))
-        stream.push(torch.zeros(3, 32, 128, dtype=torch.uint8), camera, pose)
+        stream.push(torch.zeros(3, 32, 128, dtype=torch.uint8), camera, pose @ Pose.level_from_cam())
     kept_m = [float(kept.world_from_cam.translation_m[0]) for kept in stream._kept]
     assert kept_m == [9.0, 9.0, 9.0, 6.0, 3.0, 0.0]
     assert stream.clip_features(torch.zeros(2)).descriptor.isfinite().all()
@@ -87,3 +87,45 @@ def test_standing_traffic_does_not_fill_the_memory(monkeypatch):
 def test_a_clip_that_cannot_be_is_refused(frames, way_m):
     with pytest.raises(ValueError, match="a clip has 1 to 16 frames"):
         ClipStream(build_model(CONFIG), frames=frames, way_m=way_m)
+
+
+def pushed(pose, *, height_px=32, camera_height_px=32):
+    stream = ClipStream(build_model(CONFIG).eval(), frames=1)
+    camera = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, camera_height_px)
+    stream.push(torch.zeros(3, height_px, 128, dtype=torch.uint8), camera, pose)
+    return stream
+
+
+def rotated(*rows):
+    return Pose(torch.tensor(rows, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "world_from_cam",
+    [
+        Pose.identity(),
+        rotated([0, 0, 1], [1, 0, 0], [0, 1, 0]),
+        rotated([-1, 0, 0], [0, 1, 0], [0, 0, -1]) @ rotated([1, 0, 0], [0, -1, 0], [0, 0, -1]),
+    ],
+    ids=["a world with y down", "upside down", "looks up"],
+)
+def test_a_world_whose_z_axis_is_not_up_is_refused(world_from_cam):
+    with pytest.raises(ValueError, match="the camera is upside down, or looks up: is the world's z axis up"):
+        pushed(world_from_cam)
+
+
+def test_a_camera_may_look_down():
+    assert pushed(rotated([0, -1, 0], [-1, 0, 0], [0, 0, -1])).is_ready
+
+
+@pytest.mark.parametrize("sizes", [{"height_px": 16}, {"camera_height_px": 16}])
+def test_a_frame_of_another_size_is_refused(sizes):
+    with pytest.raises(ValueError, match="a frame and its camera have 128 x 32 px, not"):
+        pushed(Pose.level_from_cam(), **sizes)
+
+
+def test_a_vehicle_far_from_its_camera_is_refused():
+    stream = pushed(Pose.level_from_cam())
+    stream.clip_features(torch.tensor([5.0, -3.0]))
+    with pytest.raises(ValueError, match="the vehicle is 5447120 m from its camera: are both in one world"):
+        stream.clip_features(torch.tensor([456000.0, 5428000.0], dtype=torch.float64))

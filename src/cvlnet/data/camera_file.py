@@ -35,6 +35,7 @@ _CHOICES = {
     "exif_orientation": ("ignore", "apply"),
     "distortion_model": tuple(COEFFICIENTS),
 }
+TUM_CHOICES = ("poses_of", "world_axes", "quaternion_order")  # of poses.txt alone
 _DISTORTION = "distortion_coefficients"
 _KEYS = (*_NUMBERS, *_PLACE, *_ANGLES, *_OFFSETS, *_CHOICES, _DISTORTION)
 

@@ -53,7 +53,7 @@ def read_folder(folder: Path) -> Recording:
     poses = _poses(folder, pictures, camera).turned(camera.yaw_offset_rad)
     clock_s = elapsed_s(poses.time_s, poses.frame, FRAME_S)
     places_m = _metres(poses)
-    screened = screen(Rows(poses.path, "line", poses.line), places_m, clock_s)
+    screened = screen(Rows(poses.path, "line", poses.line), places_m, poses.as_read.yaw_rad, clock_s)
     kept = screened.kept
     _require_seconds(places_m[kept], clock_s[kept], poses.path)
     _check_heading(poses, clock_s, screened, camera)
@@ -64,7 +64,9 @@ def read_folder(folder: Path) -> Recording:
     )
     number = poses.frame.tolist()
     jumps_m = {number[row]: jump_m for row, jump_m in screened.jumps_m.items()}
-    left_out = {number[row]: f"{why} ({poses.path}, line {poses.line[row]})" for row, why in screened.reasons.items()}
+    left_out = {i: f"{poses.path.name} has no pose of {pictures[i].name}" for i in range(len(pictures))}
+    left_out |= {number[row]: f"{why} ({poses.path}, line {poses.line[row]})" for row, why in screened.reasons.items()}
+    left_out = {i: why for i, why in left_out.items() if i not in frame}
     return Recording(str(folder), {CAMERA_ID: camera.mounted}, Pose.identity(), tuple(frames), jumps_m, left_out)
 
 
@@ -72,7 +74,10 @@ def _pictures(folder: Path) -> list[Path]:
     """The frames in order: by their times where their names are times, or else by their names."""
     pictures = files_in(folder, PICTURES)
     if not pictures:
-        raise InputError("no PNG or JPEG frames", where=folder, remedy="put the video's frames there")
+        others = sorted({path.suffix for path in folder.glob("*.*") if not path.name.startswith(".")})
+        found = f" (but {', '.join(others)})" if others else ""
+        remedy = "put the video's frames there, as PNG or JPEG"
+        raise InputError(f"no PNG or JPEG frames{found}", where=folder, remedy=remedy)
     times_s = times_of_names(pictures)
     if times_s is None:
         return pictures

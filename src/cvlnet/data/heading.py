@@ -61,11 +61,10 @@ def stretches(xy_m: Array, elapsed_s: Array, starts: Sequence[int], noise_m: flo
     for begin, end in zip([0, *starts], [*starts, len(xy_m)], strict=True):
         first = begin
         while first < end:
-            far = np.linalg.norm(xy_m[first:end] - xy_m[first], axis=1) >= base_m
-            if not far.any():
-                break
+            until = int(np.searchsorted(elapsed_s[:end], elapsed_s[first] + base_m / SLOWEST_M_S, side="right"))
+            far = np.linalg.norm(xy_m[first:until] - xy_m[first], axis=1) >= base_m
             last = first + int(far.argmax())
-            moves = _moves(xy_m[first : last + 1], elapsed_s[last] - elapsed_s[first])
+            moves = bool(far.any()) and _is_straight(xy_m[first : last + 1])
             ends += [(first, last)] if moves else []
             first = last if moves else first + 1
     first_, last_ = np.array(ends, dtype=np.int64).reshape(-1, 2).T
@@ -74,12 +73,11 @@ def stretches(xy_m: Array, elapsed_s: Array, starts: Sequence[int], noise_m: flo
     return Stretches(first_, last_, np.arctan2(north_m, east_m), speed_m_s)
 
 
-def _moves(xy_m: Array, time_s: float) -> bool:
-    """Whether the vehicle drives from the first position to the last, fast enough and about straight."""
+def _is_straight(xy_m: Array) -> bool:
+    """Whether the second half goes on in about the direction of the first."""
     halves_m = np.diff(xy_m[[0, len(xy_m) // 2, -1]], axis=0)
-    direction_rad = np.arctan2(halves_m[:, 1], halves_m[:, 0])
-    bend_rad = abs(wrapped(np.diff(direction_rad))[0]) if len(xy_m) > 2 else 0.0
-    return bool(np.linalg.norm(halves_m.sum(axis=0)) >= SLOWEST_M_S * time_s and bend_rad <= _MOST_BEND_RAD)
+    bend_rad = wrapped(np.diff(np.arctan2(halves_m[:, 1], halves_m[:, 0])))
+    return len(xy_m) == 2 or bool(abs(bend_rad[0]) <= _MOST_BEND_RAD)
 
 
 def wrapped(angle_rad: Array) -> Array:

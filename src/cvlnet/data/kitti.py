@@ -155,6 +155,9 @@ def read_drive(
     drive_dir = root_raw / date / drive
     if not drive_dir.is_dir():
         raise InputError("the drive is not there", where=drive_dir, remedy="unpack it there, or correct its name")
+    if not (drive_dir / "oxts").is_dir():
+        remedy = "name the folder of one drive, DATE/DATE_drive_NUMBER_sync, or unpack its oxts folder"
+        raise InputError("the folder is no drive: it has no oxts", where=drive_dir, remedy=remedy)
     calibration = read_calibration(root_raw / date, nominal_mounting=nominal_mounting)
     oxts_dir = drive_dir / "oxts" / "data"
     oxts_paths = _numbered(oxts_dir, (".txt",))
@@ -163,7 +166,8 @@ def read_drive(
     numbers = np.array(list(oxts_paths))
     oxts = [read_oxts_file(path) for path in oxts_paths.values()]
     clock_s = elapsed_s(_times_s(drive_dir / "oxts" / "timestamps.txt", numbers.tolist()), numbers, FRAME_S)
-    screened = screen(Rows(oxts_dir, "frame", numbers), _metres(oxts), clock_s)
+    yaw_rad = np.array([measured_.yaw_rad for measured_ in oxts])
+    screened = screen(Rows(oxts_dir, "frame", numbers), _metres(oxts), yaw_rad, clock_s)
     images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", PICTURES) for i in COLOUR_CAMERAS}
     _warn_of_headings(oxts, clock_s, screened, oxts_dir)
     frames = (_recorded(int(numbers[row]), float(clock_s[row]), oxts[row], images) for row in screened.kept)

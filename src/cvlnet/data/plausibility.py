@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import radians
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,9 @@ LEAST_TOLERANCE_M = 3.0
 TOLERANCE_IN_MEDIANS = 5.5
 MOST_TOLERANCE_M = 20.0  # so that a track that is faulty throughout does not excuse itself
 STALE_M = 1.0  # a repeated position counts as stale where the vehicle has moved on so far
+SPIN_RAD = radians(30)  # a heading may be off so far beside its neighbours, ...
+FASTEST_TURN_RAD_S = radians(60)  # ... and the vehicle may turn so fast
+_SPIN_ROWS = 3  # on each side are the neighbours
 _WINDOW_S = 0.5  # the motion around a step: so long before and after it, ...
 _WINDOW_STEPS = 2  # ... or so many steps, if that is longer
 _ASTRAY_S = 2.0  # several positions that are away for longer are a part of the drive of their own
@@ -79,6 +83,21 @@ def plausible(xyz_m: Array, elapsed_s: Array) -> Plausibility:
         stray[measured[part]] = False
         starts[measured[part[0]]] = number > 0
     return Plausibility(stray, stale, starts, track.noise_m)
+
+
+def spun(yaw_rad: Array, elapsed_s: Array) -> Mask:
+    """Headings that stand out from those just before and after them, [n]: no vehicle turns away and back so fast.
+
+    A heading of 0 where the compass dropped out is one; a fast turn is none.
+    """
+    result = np.zeros(len(yaw_rad), dtype=bool)
+    for row in range(len(yaw_rad)):
+        around = slice(max(0, row - _SPIN_ROWS), row + _SPIN_ROWS + 1)
+        apart_rad = np.abs(np.remainder(yaw_rad[around, None] - yaw_rad[around] + np.pi, 2 * np.pi) - np.pi)
+        usual = int(apart_rad.sum(axis=1).argmin())  # the heading that is nearest to the others
+        around_s = elapsed_s[around][-1] - elapsed_s[around][0]
+        result[row] = apart_rad[usual, row - around.start] > SPIN_RAD + FASTEST_TURN_RAD_S * around_s / 2
+    return result
 
 
 def typical_speed_m_s(xyz_m: Array, elapsed_s: Array) -> float:

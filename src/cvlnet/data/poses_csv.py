@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlnet.data.camera_file import SEE, CameraFile
+from cvlnet.data.camera_file import SEE, TUM_CHOICES, CameraFile
 from cvlnet.data.plausibility import Indices
 from cvlnet.data.poses import PoseReading, Poses
 from cvlnet.data.screening import without_fix
@@ -29,6 +29,10 @@ def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     Raises InputError as `cvlnet.data.text.read_table` does, if a column is missing, a line names no frame or one that
     another line names, a value is no number, a place is none on earth, or times fall from one frame to the next.
     """
+    of_tum = next((key for key in TUM_CHOICES if camera.choices[key] is not None), None)
+    if of_tum is not None:
+        remedy = "delete the key; forward_m and left_m tell where the camera is beside the positions"
+        raise InputError(f"{of_tum} is for poses.txt, not for poses.csv", where=camera.path, remedy=remedy)
     table = read_table(path, SEE)
     place_columns, heading_column = _columns(table)
     frame = _frames(table, pictures)
@@ -57,7 +61,9 @@ def _columns(table: Table) -> tuple[tuple[str, str], str]:
     wanted = ["file", *place, *(headings or _HEADINGS[:1])]
     missing = [f"{column}{did_you_mean(column, present - set(wanted))}" for column in wanted if column not in present]
     if missing:
-        raise InputError(f"has no column {', '.join(missing)}", where=table.path, remedy=SEE)
+        header = ",".join(["file", "time_s", *place, "yaw_deg"])
+        remedy = f"begin with a line such as {header}"
+        raise InputError(f"has no column {', '.join(missing)}", where=table.path, remedy=remedy)
     if not table.rows:
         raise InputError("has no line below its header", where=table.path, remedy="give a line for each frame")
     return place, headings[0]
@@ -148,7 +154,7 @@ def _csv_readings(
         both = f"{radians_} and {compass}"
         readings.append(PoseReading("yaw_deg is a compass bearing in radians", both, place, yaw_rad(heading, True)))
     first, second = place_columns
-    if place_columns == _METRES or np.nanmax(np.abs(place[:, 1])) <= 90:
+    if place_columns == _METRES or np.nanmax(np.abs(place[:, 1]), initial=0.0) <= 90:
         readings.append(PoseReading(f"{first} and {second} are exchanged", "exchange them", place[:, ::-1], yaw))
     for column, sign in ((second, (1, -1)), (first, (-1, 1))):
         change = f"change the sign of {column}"

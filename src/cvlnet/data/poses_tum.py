@@ -184,9 +184,9 @@ def _tilt_rad(rotation: Array) -> float:
 
 def _climb_rad(xyz_m: Array) -> float:
     """How steeply the way goes up and down, if it goes anywhere."""
-    picked = xyz_m[:1]
-    for point in xyz_m:
+    picked = [xyz_m[:1]]
+    for point in xyz_m[:, None]:
         if np.linalg.norm(point - picked[-1]) >= _CLIMB_BASE_M:
-            picked = np.concatenate([picked, point[None]])
-    legs_m = np.abs(np.diff(picked, axis=0))
+            picked.append(point)
+    legs_m = np.abs(np.diff(np.concatenate(picked), axis=0))
     return float(np.arctan2(legs_m[:, 2].sum(), np.hypot(legs_m[:, 0], legs_m[:, 1]).sum()))

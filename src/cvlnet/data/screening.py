@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlnet.data.plausibility import FASTEST_M_S, Indices, Mask, plausible, typical_speed_m_s
+from cvlnet.data.plausibility import FASTEST_M_S, Indices, Mask, plausible, spun, typical_speed_m_s
 from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Array
@@ -17,6 +17,7 @@ _ZERO_DEG = 1e-4  # receivers differ in how exactly they write zero
 # what is wrong with a position: in a warning about several rows, and as the reason why a frame is not used
 _NOT_MEASURED = ("no position or heading", "it has no position (0, 0 or no number), or no heading")
 _STRAY = ("no vehicle can have driven there", "no vehicle can have driven from the frames around it to its position")
+_SPUN = ("a heading that stands out from those around it", "its heading stands out from those around it")
 _STALE = (
     "an earlier position repeated while the vehicle drives on",
     "its position repeats an earlier one while the vehicle drives on",
@@ -31,9 +32,9 @@ class Rows:
     unit: str  # "line" or "frame"
     number: Indices
 
-    def named(self, rows: Mask) -> str:
+    def named(self, rows: Indices) -> str:
         """Some of the rows in words, such as "lines 5 to 8"."""
-        return f"{self.unit}{'s' if rows.sum() > 1 else ''} {ranges(self.number[rows].tolist())}"
+        return f"{self.unit}{'s' if len(rows) > 1 else ''} {ranges(self.number[rows].tolist())}"
 
 
 def without_fix(latlon_deg: Array) -> Mask:
@@ -55,11 +56,12 @@ class Screened:
     noise_m: float
 
 
-def screen(rows: Rows, xyz_m: Array, elapsed_s: Array) -> Screened:
-    """Leave out, with a warning, what was not measured and where no vehicle can have driven.
+def screen(rows: Rows, xyz_m: Array, yaw_rad: Array, elapsed_s: Array) -> Screened:
+    """Leave out, with a warning, what was not measured, and where no vehicle can have driven or turned to.
 
-    xyz_m: positions, [rows, 2 or 3] as `cvlnet.data.plausibility.plausible` takes them, NaN where there is none.
-    elapsed_s: rising, [rows]. Raises InputError if nothing is left, or if hardly two positions fit together.
+    xyz_m: positions, [rows, 2 or 3] as `cvlnet.data.plausibility.plausible` takes them, NaN where there is none or no
+    heading. yaw_rad: headings, [rows]. elapsed_s: rising, [rows].
+    Raises InputError if nothing is left, or if hardly two positions fit together.
     """
     fixed = np.flatnonzero(np.isfinite(xyz_m).all(axis=1))
     if len(fixed) == 0:
@@ -78,20 +80,23 @@ def screen(rows: Rows, xyz_m: Array, elapsed_s: Array) -> Screened:
     previous = kept[np.searchsorted(kept, starts) - 1]
     distances_m = np.linalg.norm(xyz_m[starts] - xyz_m[previous], axis=1)
     jumps_m = dict(zip(starts.tolist(), distances_m.tolist(), strict=True))
-    not_measured = np.asarray(~np.isfinite(xyz_m).all(axis=1))
-    stray, stale = np.zeros_like(not_measured), np.zeros_like(not_measured)
-    stray[fixed], stale[fixed] = found.stray, found.stale
-    faults: list[tuple[tuple[str, str], Mask]] = [(_NOT_MEASURED, not_measured), (_STRAY, stray), (_STALE, stale)]
-    _tell(rows, [(text, mask) for (text, _), mask in faults if mask.any()], jumps_m)
-    reasons = {int(row): why for (_, why), mask in faults for row in np.flatnonzero(mask)}
-    return Screened(kept, jumps_m, reasons, found.noise_m)
+    is_spun = spun(yaw_rad[kept], elapsed_s[kept])
+    faults = [
+        (_NOT_MEASURED, np.setdiff1d(np.arange(len(xyz_m)), fixed)),
+        (_STRAY, fixed[found.stray]),
+        (_STALE, fixed[found.stale]),
+        (_SPUN, kept[is_spun]),
+    ]
+    _tell(rows, [(text, at) for (text, _), at in faults if len(at)], jumps_m)
+    reasons = {row: why for (_, why), at in faults for row in at.tolist()}
+    return Screened(kept[~is_spun], jumps_m, reasons, found.noise_m)
 
 
-def _tell(rows: Rows, faults: Sequence[tuple[str, Mask]], jumps_m: Mapping[int, float]) -> None:
+def _tell(rows: Rows, faults: Sequence[tuple[str, Indices]], jumps_m: Mapping[int, float]) -> None:
     """Warn of the rows that are left out, in one line, and of each jump."""
     if faults:
-        count = sum(int(mask.sum()) for _, mask in faults)
-        told = "; ".join(f"{text} ({rows.named(mask)})" for text, mask in faults)
+        count = sum(len(at) for _, at in faults)
+        told = "; ".join(f"{text} ({rows.named(at)})" for text, at in faults)
         what = f"{count} of {len(rows.number)} {rows.unit}s are left out: {told}"
         warn(what, where=rows.where, remedy="correct their positions, or delete them")
     for row, distance_m in jumps_m.items():

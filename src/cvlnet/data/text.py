@@ -156,7 +156,7 @@ def _number(value: Any, shown: str, where: str | Path, remedy: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = nan
     if not isfinite(number):
-        comma = isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]*,[0-9]+", value)
+        comma = isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]*,[0-9]+(e[-+]?[0-9]+)?", value)
         hint = " (decimals are written with a point)" if comma else ""
         raise InputError(f"{shown} is not a number{hint}", where=where, remedy=remedy)
     return number

@@ -45,7 +45,11 @@ def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | N
     Raises InputError unless there is one source, and as the readers and `assemble_clip` do.
     """
     recording = _recording(files)
-    newest = _last_frame(recording, files.camera) if files.frame is None else files.frame
+    if files.frame is None:
+        newest = _last_frame(recording, files.camera)
+    else:
+        newest = files.frame
+        _warn_if_named_otherwise(recording, newest, files.camera)
     try:
         spec = ClipSpec(image_spec, files.frames, files.way_m, (files.camera,), files.step)
     except ValueError as error:
@@ -73,3 +77,13 @@ def _last_frame(recording: Recording, camera: int) -> int:
         what = f"frame {pictured[-1]} is located, the last one whose position can be used"
         warn(what, where=recording.name, remedy=f"correct the position of frame {ranges(later)}, if it is meant")
     return pictured[-1]
+
+
+def _warn_if_named_otherwise(recording: Recording, number: int, camera: int) -> None:
+    """A folder's frames count from 0, and their names often from 1: whoever asks for a frame may mean its name."""
+    pictures = {frame.index: frame.images[camera] for frame in recording.frames if camera in frame.images}
+    named = [at for at, path in pictures.items() if path.stem.isdecimal() and int(path.stem) == number != at]
+    if named and number in pictures:
+        what = f"frame {number} is {pictures[number].name}: frames count from 0"
+        remedy = f"ask for frame {named[0]} if {pictures[named[0]].name} is meant"
+        warn(what, where=recording.name, remedy=remedy)

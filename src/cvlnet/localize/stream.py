@@ -17,6 +17,8 @@ from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import ClipFeatures
 
 MOST_KEPT = 256
+FARTHEST_M = 30.0  # of the camera from the vehicle's reference point
+_UPRIGHT, _STEEP = 0.1, 0.9  # sines: a camera whose own down axis does not point down looks down itself
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,17 @@ class ClipStream:
     def push(self, image: UInt8[Tensor, "3 height width"], camera: Camera, world_from_cam: Pose) -> None:
         """Take the next frame: RGB in the size of the model's ``image_spec``, its camera, and where that stood.
 
-        The world is any frame with z up and zero on the road, such as the odometry's, in metres.
+        See `cvlnet.data.images.ImageSpec.window` for the frame and its camera. The world has x east and y north, as the
+        map has, z up and zero on the road, in metres; its origin may be anywhere. Odometry that began in another
+        direction is turned first, ``world_from_odometry @ odometry_from_cam``.
+        Raises ValueError if the frame has another size, or if the camera would not stand upright.
         """
+        size = (self.model.image_spec.height_px, self.model.image_spec.width_px)
+        if tuple(image.shape[1:]) != size or (camera.height_px, camera.width_px) != size:
+            raise ValueError(f"a frame and its camera have {size[1]} x {size[0]} px, not {tuple(image.shape[:0:-1])}")
+        down, ahead = world_from_cam.rotation[2, 1:].tolist()  # how far these axes of the camera point up
+        if down > -_UPRIGHT and ahead > -_STEEP:
+            raise ValueError("the camera is upside down, or looks up: is the world's z axis up?")
         with torch.inference_mode():
             encoded = self.model.encode_frames(image.to(self.model.device).unsqueeze(0))[0]
         east_m, north_m, _ = world_from_cam.translation_m.tolist()
@@ -66,10 +77,13 @@ class ClipStream:
     def clip_features(self, vehicle_xy_m: Float[Tensor, 2]) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world; a batch of one.
 
-        Raises ValueError if there are not yet frames enough.
+        Raises ValueError if there are not yet frames enough, or if the vehicle is far from the newest one.
         """
         if not self.is_ready:
             raise ValueError(f"a clip needs {self._spec.frames} frames, and {len(self._kept)} have come")
+        far_m = float(np.linalg.norm(np.asarray(vehicle_xy_m.tolist()) - self._kept[0].xy_m))
+        if far_m > FARTHEST_M:
+            raise ValueError(f"the vehicle is {far_m:.0f} m from its camera: are both in one world?")
         chosen = [self._kept[i] for i in spread(self._back_m(), self._spec.frames, self._spec.way_m)]
         ground_from_world = Pose(
             torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
