@@ -74,11 +74,13 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
         ("a,b\n1,2\n3\n", r"line 3: 1 values for 2 columns; correct the line"),
         ("a,b,a\n1,2,3\n", r"line 1: the column a is there twice; rename one"),
         ("# a,b\n", r"holds no table"),
+        ("1,2\n1,2\n", r"line 1: begins with numbers instead of the columns' names; do this"),
+        ("a.png,0.5\nb.png,2e-5\n", r"line 1: begins with numbers instead"),
     ],
 )
 def test_malformed_tables(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        read_table(write(tmp_path, text), "x")
+        read_table(write(tmp_path, text), "do this")
 
 
 @pytest.mark.parametrize("value", ["wide", None, True, False, [1], "1_000", "1e999", float("nan"), "0x10", ""])

@@ -19,6 +19,7 @@ from cvlnet.geo import Array, LatLon
 
 _DEGREES, _METRES = ("latitude_deg", "longitude_deg"), ("x_m", "y_m")
 _HEADINGS = ("yaw_deg", "yaw_rad")
+_BEGIN = f"begin with a line such as file,time_s,{{}},{{}},yaw_deg; {SEE}"
 
 
 def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
@@ -33,7 +34,7 @@ def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     if of_tum is not None:
         remedy = "delete the key; forward_m and left_m tell where the camera is beside the positions"
         raise InputError(f"{of_tum} is for poses.txt, not for poses.csv", where=camera.path, remedy=remedy)
-    table = read_table(path, SEE)
+    table = read_table(path, _BEGIN.format(*_METRES))
     place_columns, heading_column = _columns(table)
     frame = _frames(table, pictures)
     order = np.argsort(frame)
@@ -61,9 +62,7 @@ def _columns(table: Table) -> tuple[tuple[str, str], str]:
     wanted = ["file", *place, *(headings or _HEADINGS[:1])]
     missing = [f"{column}{did_you_mean(column, present - set(wanted))}" for column in wanted if column not in present]
     if missing:
-        header = ",".join(["file", "time_s", *place, "yaw_deg"])
-        remedy = f"begin with a line such as {header}"
-        raise InputError(f"has no column {', '.join(missing)}", where=table.path, remedy=remedy)
+        raise InputError(f"has no column {', '.join(missing)}", where=table.path, remedy=_BEGIN.format(*place))
     if not table.rows:
         raise InputError("has no line below its header", where=table.path, remedy="give a line for each frame")
     return place, headings[0]

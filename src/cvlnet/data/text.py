@@ -17,6 +17,7 @@ from typing import Any
 from cvlnet.errors import InputError
 
 _NO_VALUE = {"", "nan", "inf", "+inf", "-inf", "null", "none", "na", "n/a"}  # as tables write what was not measured
+_NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]*)?(e[-+]?[0-9]+)?")
 _MOST_RANGES = 8  # of numbers that a message names
 
 
@@ -74,8 +75,8 @@ class Table:
 def read_table(path: Path, remedy: str) -> Table:
     """A table of comma-separated values. Blanks around cells, blank lines and lines that begin with # do not count.
 
-    Raises InputError as `read_text` does, if the header names a column twice, if something else than commas separates
-    the columns, or if a line has another number of cells than the header.
+    Raises InputError as `read_text` does, if there is no header or it names a column twice, if something else than
+    commas separates the columns, or if a line has another number of cells than the header.
     """
     reader = csv.reader(read_text(path, remedy).splitlines(), skipinitialspace=True)
     try:
@@ -87,13 +88,15 @@ def read_table(path: Path, remedy: str) -> Table:
         raise InputError("holds no table", where=path, remedy=remedy)
     (header_line, header), *rows = lines
     columns = header[: max(i for i, name in enumerate(header, 1) if name)]
+    where = f"{path}, line {header_line}"
     for name, mark in (("semicolons", ";"), ("tabs", "\t")):
         if any(mark in cell for cell in columns):
             point = "separate them by commas, and write decimals with a point"
-            raise InputError(f"{name} separate the columns", where=f"{path}, line {header_line}", remedy=point)
+            raise InputError(f"{name} separate the columns", where=where, remedy=point)
+    if any(_NUMBER.fullmatch(cell) for cell in columns):
+        raise InputError("begins with numbers instead of the columns' names", where=where, remedy=remedy)
     twins = [name for name, count in Counter(columns).items() if count > 1]
     if twins:
-        where = f"{path}, line {header_line}"
         raise InputError(f"the column {twins[0]} is there twice", where=where, remedy="rename one of the two")
     for line, cells in rows:
         if len(cells) < len(columns) or any(cells[len(columns) :]):
