@@ -1,0 +1,29 @@
+"""An image is encoded once and asked for every moment of a drive; features are kept in a file between runs."""
+
+from __future__ import annotations
+
+from cvlnet import Localizer, open_overhead
+from cvlnet.data.kitti_cvl import read_recording
+from cvlnet.geo import LocalFrame
+from cvlnet.localize import Region
+from town import DATA, drive_of, map_of, test_split
+
+
+def main() -> None:
+    split = test_split()
+    query = split.queries[-1]
+    localizer, image = Localizer(), open_overhead(map_of(split, query))
+    kept = DATA / "map.safetensors"
+    localizer.encode(image).save(kept)
+    region = Region.load(kept)
+    for frame in read_recording(drive_of(query)).frames[3::2]:
+        clip = localizer.read_clip(drive_of(query), frame=frame.index)
+        best = localizer.locate(clip, image, region=region).best
+        east_m, north_m = LocalFrame(frame.position).xy_world_m(best.position.degrees)
+        print(
+            f"frame {frame.index}: off by {east_m:+.1f} m east, {north_m:+.1f} m north, confidence {best.confidence:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
