@@ -20,9 +20,8 @@ def main() -> None:
         clip = localizer.read_clip(drive_of(query), frame=frame.index)
         best = localizer.locate(clip, image, region=region).best
         east_m, north_m = LocalFrame(frame.position).xy_world_m(best.position.degrees)
-        print(
-            f"frame {frame.index}: off by {east_m:+.1f} m east, {north_m:+.1f} m north, confidence {best.confidence:.2f}"
-        )
+        off = f"{east_m:+.1f} m east, {north_m:+.1f} m north"
+        print(f"frame {frame.index}: off by {off}, confidence {best.confidence:.2f}")
 
 
 if __name__ == "__main__":

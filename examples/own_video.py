@@ -1,4 +1,4 @@
-"""The folder that a video of one's own is: frames, camera.json, poses.csv. Here it is written from a drive of the town."""
+"""What the folder of a video of your own holds; it is written here from a drive of the town."""
 
 from __future__ import annotations
 

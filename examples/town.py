@@ -31,7 +31,7 @@ def drive_of(query: Query) -> Path:
 
 
 def map_of(split: Split, query: Query) -> Path:
-    """The overhead image around a query as a user would have it: a picture, and a georef.json that says where it lies."""
+    """The overhead image around a query as a user would have it: a picture and a .json that places it."""
     tile = split.tiles[query.tile]
     folder = DATA / "map"
     folder.mkdir(parents=True, exist_ok=True)
