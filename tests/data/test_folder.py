@@ -197,7 +197,7 @@ def test_positions_that_no_vehicle_drives_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_any_position_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"poses.csv: no line holds a position; give the positions"):
+    with pytest.raises(InputError, match=r"poses.csv: no line holds a position and a heading; give the positions"):
         read_folder(write_video(tmp_path, geographic=True, edit=zero(range(20))))
 
 

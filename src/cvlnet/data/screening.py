@@ -65,8 +65,8 @@ def screen(rows: Rows, xyz_m: Array, yaw_rad: Array, elapsed_s: Array) -> Screen
     """
     fixed = np.flatnonzero(np.isfinite(xyz_m).all(axis=1))
     if len(fixed) == 0:
-        remedy = "give the positions of the frames"
-        raise InputError(f"no {rows.unit} holds a position", where=rows.where, remedy=remedy)
+        remedy = "give the positions and headings of the frames"
+        raise InputError(f"no {rows.unit} holds a position and a heading", where=rows.where, remedy=remedy)
     found = plausible(xyz_m[fixed], elapsed_s[fixed])
     kept, starts = fixed[found.kept], fixed[found.starts]
     if len(kept) > 2 and len(starts) + 1 > len(kept) / 2:

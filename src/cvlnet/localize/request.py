@@ -9,7 +9,7 @@ import torch
 
 from cvlnet.checkpoint import load_model
 from cvlnet.config import WAY_M, Precision
-from cvlnet.data.clips import ClipSpec, assemble_clip, warn_if_short
+from cvlnet.data.clips import ClipSpec, assemble_clip, require_cameras, warn_if_short
 from cvlnet.data.folder import read_folder
 from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import OverheadImage
@@ -113,6 +113,7 @@ def _recording(files: ClipFiles) -> Recording:
 
 def _last_frame(recording: Recording, camera: int) -> int:
     """The last frame with a picture whose position can be used; a warning tells if there are later ones."""
+    require_cameras(recording, (camera,))
     pictured = [frame.index for frame in recording.frames if camera in frame.images]
     if not pictured:
         raise InputError(f"has no picture of camera {camera}", where=recording.name, remedy="add the drive's pictures")
