@@ -160,6 +160,17 @@ def test_a_jump_that_lasts_cuts_the_drive(tmp_path: Path, caplog: pytest.LogCapt
     ]
 
 
+def test_several_jumps_are_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    way = bend(45, turn_deg=30)
+    way[15:, 1] += 300.0
+    way[30:, 1] += 500.0
+    assert sorted(read_folder(write_video(tmp_path, way)).jumps_m) == [15, 30]
+    assert caplog.messages == [
+        f"{tmp_path}/poses.csv: the position jumps by up to 501 m at lines 17, 32 and goes on from there; "
+        "correct the positions; until then no clip reaches back over the jump"
+    ]
+
+
 def test_positions_of_a_slow_receiver_count_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Once a second, for ten frames a second."""
     way = bend(40, turn_deg=0)
@@ -197,7 +208,7 @@ def test_positions_that_no_vehicle_drives_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_any_position_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"poses.csv: no line holds a position; give the positions"):
+    with pytest.raises(InputError, match=r"poses.csv: no line holds a position and a heading; give the positions"):
         read_folder(write_video(tmp_path, geographic=True, edit=zero(range(20))))
 
 

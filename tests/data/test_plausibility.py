@@ -155,6 +155,7 @@ def test_headings_that_stand_out_are_found(rows, off_deg):
 def test_a_turn_on_the_spot_and_over_the_seam_of_the_circle_is_none():
     assert not spun(np.radians(np.clip(np.arange(40) * 30.0 - 300, 0, 400)), CLOCK_S).any()
     assert not spun(np.radians(np.remainder(np.arange(40) * 2.0 + 330, 360)), CLOCK_S).any()
+    assert not spun(np.radians(bend(4)[:, 2]), CLOCK_S[:4]).any()  # 230 degrees a second
     assert spun(np.zeros(0), np.zeros(0)).tolist() == []
 
 

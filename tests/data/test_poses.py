@@ -128,7 +128,7 @@ def test_frames_named_after_times_are_paired_by_time(tmp_path: Path, caplog: pyt
     write_tum(tmp_path, frame_s[0] + np.arange(38) * 0.05, xyz_m[:38], rotation[:38].as_quat())
     check(tmp_path, way[:40:10, 2], way[:40:10, :2])
     assert caplog.messages[-1].endswith(
-        "1 of 5 frames have no pose within 0.02 s; they are left out; give their poses if they are needed"
+        "1 of 5 frames have no pose within 0.02 s and are left out; give their poses if they are needed"
     )
 
 

@@ -223,6 +223,14 @@ FOLDERS = (
         ),
     ),
     Case(
+        "degrees in a column of radians",
+        column(4, lambda yaw: yaw, "yaw_rad"),
+        Line(
+            "ROOT/poses.csv: the headings lie 82 degrees beside the way that the vehicle drives; if yaw_rad is in "
+            "degrees, name the column yaw_deg; " + RIGHT
+        ),
+    ),
+    Case(
         "zero is north",
         column(4, lambda yaw: yaw - 90),
         Line(
@@ -437,6 +445,14 @@ DRIVES = (
         Line(
             f"{NAME}: frame 12 cannot be used: it has no position (0, 0 or no number), or no heading "
             "(ROOT/oxts/data/0000000012.txt); correct its position, or choose among 0 to 11"
+        ),
+    ),
+    Case(
+        "the newest frame without oxts",
+        lambda drive: (drive / "oxts/data/0000000012.txt").unlink(),
+        Line(
+            f"{NAME}: frame 12 cannot be used: it has no file in ROOT/oxts/data; "
+            "correct its position, or choose among 0 to 11"
         ),
     ),
     Case(

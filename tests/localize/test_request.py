@@ -72,6 +72,12 @@ def test_a_clip_shortened_by_a_jump_is_told(localizer, video, map_files, caplog)
     )
 
 
+def test_a_camera_that_a_folder_has_not_is_told(localizer, video, map_files):
+    for frame in (None, 6):
+        with pytest.raises(InputError, match="video: has no camera 3; choose among 2"):
+            answer(localizer, ClipFiles(folder=video, frame=frame, frames=2, camera=3), map_files)
+
+
 def test_kept_region_gives_the_same_fixes(localizer, video, map_files, map_file, tmp_path):
     clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
     first = answer(localizer, clip, kept)

@@ -40,6 +40,7 @@ _DISTORTION = "distortion_coefficients"
 _KEYS = (*_NUMBERS, *_PLACE, *_ANGLES, *_OFFSETS, *_CHOICES, _DISTORTION)
 
 WIDEST_DEG, NARROWEST_DEG = 150.0, 2.0  # across a picture without distortion; wider ones are all border
+LONGEST = 16.0  # a frame, times its other side
 HIGHEST_M, LOWEST_M = 10.0, 0.05  # of a camera over the road: a double-decker's, a small robot's
 FARTHEST_M = 30.0  # of a camera from the vehicle's reference point
 _MOST_DEG = {"roll_deg": 180.0, "pitch_deg": 90.0, "yaw_deg": 360.0} | dict.fromkeys(_OFFSETS, 360.0)
@@ -119,6 +120,9 @@ def _check_camera(numbers: Mapping[str, float], path: Path) -> None:
         raise InputError("width, height, fx and fy are positive", where=path, remedy="correct the file")
     if width % 1 or height % 1:
         raise InputError(f"width {width:g} and height {height:g} are whole pixels", where=path, remedy="correct them")
+    if max(width / height, height / width) > LONGEST:
+        what = f"a frame of {width:g} x {height:g} px is longer than {LONGEST:g} to 1"
+        raise InputError(what, where=path, remedy="correct width and height")
     across_deg = degrees(2 * atan(width / (2 * fx)))
     if not NARROWEST_DEG <= across_deg <= WIDEST_DEG:
         raise InputError(

@@ -114,10 +114,7 @@ def assemble_clip(recording: Recording, newest: int, spec: ClipSpec, cache: Imag
 
     Raises InputError if frames are missing or a camera is unknown, and as `cvlnet.data.images.read_frame` does.
     """
-    for camera_id in spec.camera_ids:
-        if camera_id not in recording.cameras:
-            known = ", ".join(map(str, sorted(recording.cameras)))
-            raise InputError(f"has no camera {camera_id}", where=recording.name, remedy=f"choose among {known}")
+    require_cameras(recording, spec.camera_ids)
     frames = clip_frames(recording, newest, spec)
     if not frames:
         raise _no_clip(recording, newest, spec)
@@ -167,6 +164,14 @@ def mirrored(clip: Clip) -> Clip:
     south_for_north, left_for_right = pose.rotation.new_tensor([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
     rotation = south_for_north.unsqueeze(-1) * pose.rotation * left_for_right
     return Clip(images, flipped, Pose(rotation, pose.translation_m * south_for_north))
+
+
+def require_cameras(recording: Recording, camera_ids: Sequence[int]) -> None:
+    """Raise InputError if the drive lacks one of these cameras."""
+    for camera_id in camera_ids:
+        if camera_id not in recording.cameras:
+            known = ", ".join(map(str, sorted(recording.cameras)))
+            raise InputError(f"has no camera {camera_id}", where=recording.name, remedy=f"choose among {known}")
 
 
 def warn_if_short(recording: Recording, newest: int, spec: ClipSpec) -> None:

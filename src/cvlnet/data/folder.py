@@ -33,10 +33,14 @@ from cvlnet.geo import Array, LatLon, LocalFrame, earth_centred_m
 from cvlnet.geometry import Pose
 
 CAMERA_ID = 2  # as KITTI's left colour camera, which a clip takes by default
-FRAME_S = 1.0  # how long a frame lasts where no times are given: longer than in any video, so that nothing is too fast
+FRAME_S = 1.0  # of a frame where there are no times: longer than in a video, so that no vehicle seems too fast
 WIDEST_M = 200_000.0  # of a way in metres: on the round earth, directions bend by 0.03 degrees over so much
 NOWHERE = LatLon(0.0, 0.0)  # where a world in metres is put: there, east and north stay so over a long way
-_SLOW_S, _SLOW_M_S, _MOVED_M = 10.0, 0.5, 1.0  # frames so far apart in time, of a vehicle that moves so slowly, are not
+_SLOW_S, _SLOW_M_S, _MOVED_M = (
+    10.0,
+    0.5,
+    1.0,
+)  # if frames are farther apart, and a vehicle that moves slower: no seconds
 
 
 def read_folder(folder: Path) -> Recording:
@@ -66,7 +70,8 @@ def read_folder(folder: Path) -> Recording:
     jumps_m = {number[row]: jump_m for row, jump_m in screened.jumps_m.items()}
     left_out = {i: f"{poses.path.name} has no pose of {pictures[i].name}" for i in range(len(pictures))}
     left_out |= {number[row]: f"{why} ({poses.path}, line {poses.line[row]})" for row, why in screened.reasons.items()}
-    left_out = {i: why for i, why in left_out.items() if i not in frame}
+    for used in frame:
+        del left_out[used]
     return Recording(str(folder), {CAMERA_ID: camera.mounted}, Pose.identity(), tuple(frames), jumps_m, left_out)
 
 

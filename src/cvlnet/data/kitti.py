@@ -172,13 +172,16 @@ def read_drive(
     _warn_of_headings(oxts, clock_s, screened, oxts_dir)
     frames = (_recorded(int(numbers[row]), float(clock_s[row]), oxts[row], images) for row in screened.kept)
     number = numbers.tolist()
+    pictured = sorted({index for paths in images.values() for index in paths})
+    left_out = {index: f"it has no file in {oxts_dir}" for index in pictured if index not in oxts_paths}
+    left_out |= {number[row]: f"{why} ({oxts_paths[number[row]]})" for row, why in screened.reasons.items()}
     return Recording(
         f"{date}/{drive}",
         calibration.cameras,
         _road_from_body(0.0 if nominal_mounting else unit_pitch_rad),
         tuple(frames),
         {number[row]: jump_m for row, jump_m in screened.jumps_m.items()},
-        {number[row]: f"{why} ({oxts_paths[number[row]]})" for row, why in screened.reasons.items()},
+        left_out,
     )
 
 

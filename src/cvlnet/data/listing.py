@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from cvlnet.errors import InputError
+
 PICTURES = (".png", ".jpg", ".jpeg")
 _EPOCH_NAMES = {10: 1.0, 13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970, and what they are of a second
 
@@ -14,12 +16,16 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """The files with one of these suffixes (lower case; those on disk may be upper case), by `natural_key`.
 
     Hidden files do not count: macOS puts a ``._name`` beside every file that it copies to a foreign disk. Empty if the
-    folder is not there.
+    folder is not there. Raises InputError if it cannot be listed.
     """
     if not folder.is_dir():
         return []
-    paths = (path for path in folder.iterdir() if not path.name.startswith(".") and path.suffix.lower() in suffixes)
-    return sorted((path for path in paths if path.is_file()), key=lambda path: natural_key(path.name))
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file()]
+    except OSError as error:
+        remedy = "make the folder readable"
+        raise InputError(f"cannot be listed ({error.strerror})", where=folder, remedy=remedy) from error
+    return sorted((path for path in paths if not path.name.startswith(".")), key=lambda path: natural_key(path.name))
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:

@@ -94,9 +94,11 @@ def spun(yaw_rad: Array, elapsed_s: Array) -> Mask:
     for row in range(len(yaw_rad)):
         around = slice(max(0, row - _SPIN_ROWS), row + _SPIN_ROWS + 1)
         apart_rad = np.abs(np.remainder(yaw_rad[around, None] - yaw_rad[around] + np.pi, 2 * np.pi) - np.pi)
-        usual = int(apart_rad.sum(axis=1).argmin())  # the heading that is nearest to the others
+        usual, here = int(apart_rad.sum(axis=1).argmin()), row - around.start  # the heading nearest to the others
+        steps_rad = np.diagonal(apart_rad, offset=1)
+        turned_rad = abs(here - usual) * float(np.median(steps_rad)) if len(steps_rad) else 0.0
         around_s = elapsed_s[around][-1] - elapsed_s[around][0]
-        result[row] = apart_rad[usual, row - around.start] > SPIN_RAD + FASTEST_TURN_RAD_S * around_s / 2
+        result[row] = apart_rad[usual, here] > SPIN_RAD + max(FASTEST_TURN_RAD_S * around_s / 2, turned_rad)
     return result
 
 

@@ -152,6 +152,9 @@ def _csv_readings(
         readings.append(PoseReading("yaw_deg is in radians", radians_, place, yaw_rad(heading, False)))
         both = f"{radians_} and {compass}"
         readings.append(PoseReading("yaw_deg is a compass bearing in radians", both, place, yaw_rad(heading, True)))
+    if heading_column == "yaw_rad":
+        degrees_ = "name the column yaw_deg"
+        readings.append(PoseReading("yaw_rad is in degrees", degrees_, place, yaw_rad(np.radians(heading), False)))
     first, second = place_columns
     if place_columns == _METRES or np.nanmax(np.abs(place[:, 1]), initial=0.0) <= 90:
         readings.append(PoseReading(f"{first} and {second} are exchanged", "exchange them", place[:, ::-1], yaw))

@@ -104,8 +104,10 @@ def _pairs(path: Path, pose_s: Array, pictures: Sequence[Path]) -> tuple[Indices
             what = f"no pose lies within {_SAME_TIME_S:g} s of the time that a frame is named after"
             raise InputError(what, where=path, remedy="correct the times, or name the frames by their number")
         if not paired.all():
-            what = f"{(~paired).sum()} of {len(pictures)} frames have no pose within {_SAME_TIME_S:g} s"
-            warn(what, where=path, remedy="they are left out; give their poses if they are needed")
+            what = (
+                f"{(~paired).sum()} of {len(pictures)} frames have no pose within {_SAME_TIME_S:g} s and are left out"
+            )
+            warn(what, where=path, remedy="give their poses if they are needed")
         return nearest[paired], np.flatnonzero(paired)
     if len(pose_s) != len(pictures):
         remedy = "give one line a frame, or poses.csv"

@@ -65,8 +65,8 @@ def screen(rows: Rows, xyz_m: Array, yaw_rad: Array, elapsed_s: Array) -> Screen
     """
     fixed = np.flatnonzero(np.isfinite(xyz_m).all(axis=1))
     if len(fixed) == 0:
-        remedy = "give the positions of the frames"
-        raise InputError(f"no {rows.unit} holds a position", where=rows.where, remedy=remedy)
+        remedy = "give the positions and headings of the frames"
+        raise InputError(f"no {rows.unit} holds a position and a heading", where=rows.where, remedy=remedy)
     found = plausible(xyz_m[fixed], elapsed_s[fixed])
     kept, starts = fixed[found.kept], fixed[found.starts]
     if len(kept) > 2 and len(starts) + 1 > len(kept) / 2:
@@ -99,6 +99,7 @@ def _tell(rows: Rows, faults: Sequence[tuple[str, Indices]], jumps_m: Mapping[in
         told = "; ".join(f"{text} ({rows.named(at)})" for text, at in faults)
         what = f"{count} of {len(rows.number)} {rows.unit}s are left out: {told}"
         warn(what, where=rows.where, remedy="correct their positions, or delete them")
-    for row, distance_m in jumps_m.items():
-        what = f"the position jumps by {distance_m:.0f} m at {rows.unit} {rows.number[row]} and goes on from there"
+    if jumps_m:
+        far = f"by {'up to ' if len(jumps_m) > 1 else ''}{max(jumps_m.values()):.0f} m"
+        what = f"the position jumps {far} at {rows.named(np.array(list(jumps_m)))} and goes on from there"
         warn(what, where=rows.where, remedy="correct the positions; until then no clip reaches back over the jump")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvlnet.config import WAY_M
-from cvlnet.data.clips import ClipSpec, assemble_clip, warn_if_short
+from cvlnet.data.clips import ClipSpec, assemble_clip, require_cameras, warn_if_short
 from cvlnet.data.folder import read_folder
 from cvlnet.data.images import ImageSpec
 from cvlnet.data.kitti_cvl import read_recording
@@ -69,6 +69,7 @@ def _recording(files: ClipFiles) -> Recording:
 
 def _last_frame(recording: Recording, camera: int) -> int:
     """The last frame with a picture whose position can be used; later ones are pointed out."""
+    require_cameras(recording, (camera,))
     pictured = [frame.index for frame in recording.frames if camera in frame.images]
     if not pictured:
         raise InputError(f"has no picture of camera {camera}", where=recording.name, remedy="add the drive's pictures")
