@@ -10,21 +10,27 @@ from collections.abc import Callable
 from math import floor, sin
 from typing import TypeVar, cast
 
-from numba import njit
+from numba import boolean, float64, int64, njit
 
 Function = TypeVar("Function", bound=Callable[..., object])
+NUMBERS = {"float": float64, "int": int64, "bool": boolean}  # as annotations name them
 
 
 def kernel(function: Function) -> Function:
     """Compile a function to machine code, kept on disk; it runs without the interpreter's lock.
 
+    A function of numbers alone is compiled once, for 64 bits: by default numba compiles it again for every literal that
+    it is called with, and that was half of the time until a town's first frame.
     Run-time type checkers wrap functions in Python code, which cannot be compiled: the original is.
     """
     original = inspect.unwrap(function)
+    *arguments, result = original.__annotations__.values()
+    numbers = {result, *arguments} <= NUMBERS.keys()
+    signature = NUMBERS[result](*(NUMBERS[name] for name in arguments)) if numbers else None
     try:
-        return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(original))
+        return cast(Function, njit(signature, cache=True, nogil=True, error_model="numpy")(original))
     except RuntimeError:  # no folder that can be written to: compiled anew by every process
-        return cast(Function, njit(nogil=True, error_model="numpy")(original))
+        return cast(Function, njit(signature, nogil=True, error_model="numpy")(original))
 
 
 @kernel

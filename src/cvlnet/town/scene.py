@@ -110,7 +110,7 @@ class Ground:
         row = np.clip((grid.rows - 1) / 2 - (xy[..., 1] - grid.center_xy_m[1]) / grid.cell_m, 0, grid.rows - 1.001)
         i, j = row.astype(np.int64), col.astype(np.int64)
         v, u = row - i, col - j
-        h = self.height_m.astype(np.float64)
+        h = self.height_m
         low = h[i, j] * (1 - u) + h[i, j + 1] * u
         high = h[i + 1, j] * (1 - u) + h[i + 1, j + 1] * u
         return np.asarray(low * (1 - v) + high * v)

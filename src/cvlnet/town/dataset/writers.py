@@ -41,8 +41,6 @@ from cvlnet.town.render.stage import Stage, prepare
 from cvlnet.town.scene import Mesh
 from cvlnet.town.streams import stream
 
-Report = Callable[[int], None]  # told how many pictures have been done since the last call
-
 
 @dataclass(frozen=True)
 class Listing:
@@ -53,8 +51,8 @@ class Listing:
     test_rows: tuple[str, ...]
 
 
-def write_drive(out: Path, town: Town, number: int, report: Report) -> None:
-    """Write calibration, measurements and all pictures of one drive."""
+def write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None]) -> None:
+    """Write calibration, measurements and all missing pictures of one drive; ``drawn`` is called after each picture."""
     date_dir = out / "raw_data" / town.date
     write_calibration(date_dir, town.rig)
     drive_dir = date_dir / town.drive_name(number)
@@ -64,12 +62,11 @@ def write_drive(out: Path, town: Town, number: int, report: Report) -> None:
     pictures = [(frame, camera_id) for frame in frames for camera_id in town.config.cameras]
     paths = {(f, c): drive_dir / f"image_{c:02d}" / "data" / f"{f:010d}.png" for f, c in pictures}
     missing = {key: path for key, path in paths.items() if not path.exists()}
-    report(len(paths) - len(missing))
     if missing:
         artist = _DriveArtist.of(town, number)
         for (frame, camera_id), path in missing.items():
             write_png(path, artist.picture(frame, camera_id))
-            report(1)
+            drawn()
 
 
 @dataclass(frozen=True)

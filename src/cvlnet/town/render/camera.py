@@ -54,7 +54,6 @@ def render_camera(stage: Stage, camera: Camera, world_from_cam: Pose, moving: Se
 def _cast(view: View, nearness: F32, moving: Sequence[Mesh]) -> list[tuple[tuple[slice, slice], F32]]:
     """Draw moving things into the sun map; return the windows they changed with what was there before."""
     undo = []
-    triangle = np.empty((1, 1), np.int32)
     for mesh in moving:
         corners = mesh.xyz_m.reshape(-1, 3).astype(np.float64)
         xy = corners @ view.matrix[:2, :3].T + view.matrix[:2, 3]
@@ -64,11 +63,13 @@ def _cast(view: View, nearness: F32, moving: Sequence[Mesh]) -> list[tuple[tuple
         if window.size == 0:
             continue
         undo.append(((rows, cols), window.copy()))
+        drawn = window.copy()
         shift = np.eye(4)
         shift[0, 2], shift[1, 2] = -cols.start, -rows.start
         triangle = np.full(window.shape, -1, np.int32)
         part = View(shift @ view.matrix, view.eye, view.m_per_px, window.shape[1], window.shape[0], view.nearest)
-        rasterise(part, mesh, window, triangle)
+        rasterise(part, mesh, drawn, triangle)
+        nearness[rows, cols] = drawn
     return undo
 
 
