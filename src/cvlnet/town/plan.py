@@ -57,6 +57,9 @@ TreeKind = Literal["broadleaf", "conifer", "poplar", "bush", "young"]
 BarrierKind = Literal["hedge", "wood_fence", "mesh_fence", "wall", "brick_wall"]
 Layer = Literal["lot", "pavement", "road"]
 CarKind = Literal["car", "van", "truck", "trailer"]
+Side = Literal["left", "right"]
+
+SIDES: tuple[tuple[int, Side], ...] = ((1, "left"), (-1, "right"))  # with their sign along the normal to the left
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,12 @@ class Profile:
         """From the centreline to a lane's middle; lane 0 is the outer one."""
         return self.driven_half_m - (lane + 0.5) * self.lane_m
 
-    def kerb_m(self, side: Literal["left", "right"]) -> float:
+    def kerb_m(self, side: Side) -> float:
         """From the centreline to the kerb."""
         parking_m = self.parking_left_m if side == "left" else self.parking_right_m
         return self.driven_half_m + self.cycle_m + parking_m
 
-    def border_m(self, side: Literal["left", "right"]) -> float:
+    def border_m(self, side: Side) -> float:
         """From the centreline to the border of the lots."""
         return self.kerb_m(side) + self.verge_m + self.pavement_m
 
@@ -151,7 +154,7 @@ class Patch:
 
 
 @dataclass(frozen=True)
-class Line:
+class Marking:
     """A painted line, such as a bay's border; strength 0 to 1."""
 
     xy_m: Points
@@ -228,7 +231,7 @@ class Prop:
     seed: int
 
 
-Item = Patch | Line | Building | Tree | Barrier | Spot | Prop
+Item = Patch | Marking | Building | Tree | Barrier | Spot | Prop
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,7 @@ class Plan:
     """Everything that stands in a town, sorted by kind, each in its order of making."""
 
     patches: tuple[Patch, ...] = field(default=())
-    lines: tuple[Line, ...] = field(default=())
+    markings: tuple[Marking, ...] = field(default=())
     buildings: tuple[Building, ...] = field(default=())
     trees: tuple[Tree, ...] = field(default=())
     barriers: tuple[Barrier, ...] = field(default=())
@@ -249,7 +252,7 @@ class Plan:
         every = tuple(items)
         return Plan(
             patches=tuple(i for i in every if isinstance(i, Patch)),
-            lines=tuple(i for i in every if isinstance(i, Line)),
+            markings=tuple(i for i in every if isinstance(i, Marking)),
             buildings=tuple(i for i in every if isinstance(i, Building)),
             trees=tuple(i for i in every if isinstance(i, Tree)),
             barriers=tuple(i for i in every if isinstance(i, Barrier)),

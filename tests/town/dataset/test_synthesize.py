@@ -22,7 +22,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.town.dataset import synthesize
 from cvlnet.town.dataset.survey import survey
-from cvlnet.town.dataset.synthesize import describe, pictures_of, share_out, write_dataset
+from cvlnet.town.dataset.synthesize import describe, jobs_of, pictures_of, write_dataset
 from cvlnet.town.dataset.tiles import nearest_tiles, query_tiles
 from cvlnet.town.drive.routes import FRAMES_PER_S
 from cvlnet.town.files import write_text
@@ -180,14 +180,12 @@ def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path: Path, monkeypat
     assert not active_children()
 
 
-def test_shares_hold_every_drive_and_every_map_once() -> None:
+def test_jobs_hold_every_drive_and_every_map_once() -> None:
     for count, workers in ((1, 1), (1, 2), (1, 8), (4, 2), (3, 7)):
         towns = [TownConfig(i, 220.0, drives=3, frames_per_drive=12) for i in range(count)]
-        shares = share_out(Path("out"), towns, workers)
-        assert sorted((s.index, d) for s in shares for d in s.drives) == [
-            (i, d) for i in range(count) for d in range(3)
-        ]
-        assert sorted(s.index for s in shares if s.tiles) == list(range(count))
+        jobs = jobs_of(Path("out"), towns, workers)
+        assert sorted((s.index, d) for s in jobs for d in s.drives) == [(i, d) for i in range(count) for d in range(3)]
+        assert sorted(s.index for s in jobs if s.tiles) == list(range(count))
 
 
 def _driven_s(towns: tuple[TownConfig, ...]) -> float:
@@ -226,12 +224,12 @@ def test_progress_says_what_is_being_done_and_ends_with_all_pictures(sparse: tup
 
 
 def test_progress_of_other_processes_is_seen_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    shares = share_out(Path("out"), [TownConfig(i, 220.0, drives=1, frames_per_drive=2) for i in range(2)], 2)
+    jobs = jobs_of(Path("out"), [TownConfig(i, 220.0, drives=1, frames_per_drive=2) for i in range(2)], 2)
     looks, ends = iter([3, 3, 5, 8, 8]), iter([False, False, False, True])
     monkeypatch.setattr(synthesize, "_count_pictures", lambda out: next(looks))
     monkeypatch.setattr(synthesize, "_at_end", lambda pending: next(ends))
     told: list[tuple[str, int]] = []
-    synthesize._follow([], shares, lambda doing, more: told.append((doing, more)))
+    synthesize._follow([], jobs, lambda doing, more: told.append((doing, more)))
     planning, overhead = "planning, compiling", "overhead images"
     assert told == [(planning, 0), (planning, 0), ("frames", 2), (overhead, 3), (overhead, 0)]
 

@@ -39,7 +39,7 @@ _Report = Callable[[str, int], None]  # what is being done, and how many picture
 
 
 @dataclass(frozen=True)
-class Share:
+class Job:
     """What one process does for one town: some of its drives, and perhaps the overhead map."""
 
     out: Path
@@ -82,11 +82,11 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
         raise InputError(what, where=out, remedy="name another one") from error
     write_text(out / STARTED, json.dumps(about, indent=1))
     (out / COMPLETE).unlink(missing_ok=True)
-    shares = share_out(out, towns, workers)
+    jobs = jobs_of(out, towns, workers)
     pictures = sum(pictures_of(town) for town in towns)
     try:
         with tqdm(total=pictures, initial=_count_pictures(out), unit="picture", desc=name) as bar:
-            results = _run(shares, workers, partial(_show, bar, name))
+            results = _run(jobs, workers, partial(_show, bar, name))
     finally:
         remove_unfinished(out)
     write_lists(out, [listing for listing in results if listing is not None])
@@ -114,15 +114,15 @@ def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:
     }
 
 
-def share_out(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Share]:
+def jobs_of(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Job]:
     """Divide every town among as many processes as there are to spare; the one with fewest drives does the map."""
     parts = max(1, workers // len(towns))
-    shares = []
+    jobs = []
     for index, town in enumerate(towns):
         count = min(parts, town.drives + 1)
         drives = [tuple(range(town.drives))[part::count] for part in range(count)]
-        shares += [Share(out, index, town, drives[part], tiles=part == count - 1) for part in range(count)]
-    return shares
+        jobs += [Job(out, index, town, drives[part], tiles=part == count - 1) for part in range(count)]
+    return jobs
 
 
 def write_lists(out: Path, listings: Sequence[Listing]) -> None:
@@ -169,31 +169,31 @@ def _show(bar: Any, name: str, doing: str, more: int) -> None:
     bar.update(more)
 
 
-def _run(shares: Sequence[Share], workers: int, report: _Report) -> list[Listing | None]:
-    """Do all shares, in this process if one is to work, else in ``workers`` others.
+def _run(jobs: Sequence[Job], workers: int, report: _Report) -> list[Listing | None]:
+    """Do all jobs, in this process if one is to work, else in ``workers`` others.
 
     Raises InputError if one of those is killed, as the system does where memory runs out.
     """
-    if min(workers, len(shares)) == 1:
-        return [_do(share, report) for share in shares]
+    if min(workers, len(jobs)) == 1:
+        return [_do(job, report) for job in jobs]
     context = get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(shares)), context, _start_worker, (context.Lock(),))
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (context.Lock(),))
     with _stopped_at_once(pool):
         with _deaf_children():
-            pending = [pool.submit(_do, share) for share in shares]
-        _follow(pending, shares, report)
+            pending = [pool.submit(_do, job) for job in jobs]
+        _follow(pending, jobs, report)
         try:
             return [future.result() for future in pending]
         except BrokenProcessPool as error:
             remedy = "repeat the call with fewer --workers; it goes on where this one stopped"
-            raise InputError("a worker was killed, perhaps for memory", where=shares[0].out, remedy=remedy) from error
+            raise InputError("a worker was killed, perhaps for memory", where=jobs[0].out, remedy=remedy) from error
 
 
-def _follow(pending: Sequence[Future[Any]], shares: Sequence[Share], report: _Report) -> None:
+def _follow(pending: Sequence[Future[Any]], jobs: Sequence[Job], report: _Report) -> None:
     """Report what other processes do, by the pictures on disk, until all are done or one has failed."""
     out, total = (
-        shares[0].out,
-        sum(pictures_of(town) for town in {share.index: share.config for share in shares}.values()),
+        jobs[0].out,
+        sum(pictures_of(town) for town in {job.index: job.config for job in jobs}.values()),
     )
     first = drawn = _count_pictures(out)
     report(_PLANNING, 0)
@@ -246,16 +246,16 @@ def _unheard(doing: str, more: int) -> None:
     """Other processes see progress by the files on disk."""
 
 
-def _do(share: Share, report: _Report = _unheard) -> Listing | None:
+def _do(job: Job, report: _Report = _unheard) -> Listing | None:
     report(_PLANNING, 0)
-    town = survey(share.config, share.index)
-    for number in share.drives:
-        write_drive(share.out, town, number, partial(report, _FRAMES, 1))
-    if not share.tiles:
+    town = survey(job.config, job.index)
+    for number in job.drives:
+        write_drive(job.out, town, number, partial(report, _FRAMES, 1))
+    if not job.tiles:
         return None
     report(_OVERHEAD, 0)
-    write_labels(share.out, town)
-    return write_tiles(share.out, town)
+    write_labels(job.out, town)
+    return write_tiles(job.out, town)
 
 
 def _count_pictures(out: Path) -> int:

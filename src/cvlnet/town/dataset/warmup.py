@@ -11,9 +11,9 @@ from shapely.geometry import box
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
 from cvlnet.town.ground.canvas import Canvas
-from cvlnet.town.ground.texture import weather
+from cvlnet.town.ground.texture import apply_texture
 from cvlnet.town.mesh.solids import block
-from cvlnet.town.plan import Line, Surface
+from cvlnet.town.plan import Marking, Surface
 from cvlnet.town.presets import Nuisances
 from cvlnet.town.render.camera import render_camera
 from cvlnet.town.render.light import drive_light
@@ -28,8 +28,8 @@ def compile_kernels() -> None:
     rng, nuisances = np.random.default_rng(0), Nuisances()
     canvas = Canvas.blank(Grid(8, 8, 1.0))
     canvas.fill(box(-3, -3, 3, 3), Surface.LAWN, (90, 100, 60))
-    canvas.mark(Line(np.array([[-3.0, 0.0], [3.0, 0.0]]), 0.5, 1.0))
-    weather(canvas, 0, 0.5)
+    canvas.mark(Marking(np.array([[-3.0, 0.0], [3.0, 0.0]]), 0.5, 1.0))
+    apply_texture(canvas, 0, 0.5)
     ground = Ground(canvas.grid, canvas.rgb, Grid(4, 4, 4.0), np.zeros((4, 4), np.float32))
     thing, nothing = block((1.0, 1.0, 1.0), (0.0, 0.0), 0.0, Material.PLAIN, (128, 128, 128), 0), Mesh.join([])
     focal_px, center_px = torch.tensor([8.0, 8.0]).double(), torch.tensor([8.0, 4.0]).double()

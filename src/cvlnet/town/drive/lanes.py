@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvlnet.town.curves import cut, length_m, offset, resample, tangents, way_m
-from cvlnet.town.layout.junctions import Approach, Control
+from cvlnet.town.layout.junctions import Control, Ends
 from cvlnet.town.plan import Network, Points
 
 STEP_M = 0.25
@@ -37,9 +37,7 @@ class Way:
     junctions: tuple[tuple[float, Control], ...]
 
 
-def make_way(
-    network: Network, ends: dict[tuple[int, int], Approach], legs: tuple[Leg, ...], aside_m: float = 0.0
-) -> Way:
+def make_way(network: Network, ends: Ends, legs: tuple[Leg, ...], aside_m: float = 0.0) -> Way:
     """The line along the middles of the lanes, ``aside_m`` further to the right (cyclists)."""
     pieces: list[Points] = []
     limits: list[Points] = []
@@ -69,7 +67,7 @@ def _end_node(network: Network, leg: Leg) -> int:
     return road.end if leg.forward else road.start
 
 
-def _lane_line(network: Network, ends: dict[tuple[int, int], Approach], leg: Leg, aside_m: float) -> Points:
+def _lane_line(network: Network, ends: Ends, leg: Leg, aside_m: float) -> Points:
     """The lane's middle between the junctions, in driving direction."""
     road = network.roads[leg.road]
     length = length_m(road.xy_m)

@@ -9,7 +9,7 @@ import numpy as np
 from cvlnet.town.curves import at_way, length_m
 from cvlnet.town.drive.lanes import STEP_M, Leg, Way, make_way
 from cvlnet.town.drive.motion import speeds, tightest_radius_m, timed, without_jerks, wobbly
-from cvlnet.town.layout.junctions import Approach
+from cvlnet.town.layout.junctions import Ends
 from cvlnet.town.plan import Network, Points
 from cvlnet.town.presets import TownConfig
 from cvlnet.town.scene import Drive, Ground
@@ -24,7 +24,6 @@ START_DRAWS = 4
 SHORTEST_M = 14.0  # roads between two junctions that leave no room for a lane are not driven
 TIGHTEST_M = 4.0  # turns that a car makes without effort
 AXLE_M, TRACK_M = 2.7, 1.6  # over which the ground tilts the car
-Ends = dict[tuple[int, int], Approach]
 
 
 @dataclass(frozen=True)

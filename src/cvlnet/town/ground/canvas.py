@@ -1,6 +1,6 @@
 """Drawing on the ground in metres, anti-aliased.
 
-The layers are composed by `texture.weather` at the end, so that what is drawn here stays plain.
+The layers are composed by `texture.apply_texture` at the end, so that what is drawn here stays plain.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from cvlnet.grid import Grid
 from cvlnet.town.curves import ribbon
 from cvlnet.town.ground.coverage import paint_polygon
-from cvlnet.town.plan import Line, Points, Rgb, Surface
+from cvlnet.town.plan import Marking, Points, Rgb, Surface
 from cvlnet.town.polygons import polygons
 from cvlnet.town.scene import U8
 
@@ -59,10 +59,10 @@ class Canvas:
         """Cover a line."""
         self.fill(ribbon(xy_m, width_m / 2, width_m / 2), surface, rgb)
 
-    def mark(self, line: Line) -> None:
+    def mark(self, marking: Marking) -> None:
         """White paint along a line."""
-        half_m = line.width_m / 2
-        self._blend(self.marking, ribbon(line.xy_m, half_m, half_m), round(255 * line.strength))
+        half_m = marking.width_m / 2
+        self._blend(self.marking, ribbon(marking.xy_m, half_m, half_m), round(255 * marking.strength))
 
     def wear_line(self, xy_m: Points, width_m: float, brightness: float) -> None:
         """Make a line darker (negative) or brighter, in shares of the base brightness."""

@@ -18,8 +18,8 @@ I64 = npt.NDArray[np.int64]
 SCANS = 8  # scan lines a row; along a scan line coverage is exact
 
 
-def paint_polygon(colours: U8, colour: U8, labels: U8, label: U8, rings: list[F64]) -> None:
-    """Blend ``colour`` [C] into ``colours`` [rows, cols, C], and set ``labels`` [rows, cols, L] where half is covered.
+def paint_polygon(colours: U8, colour: U8, codes: U8, code: U8, rings: list[F64]) -> None:
+    """Blend ``colour`` [C] into ``colours`` [rows, cols, C], and set ``codes`` [rows, cols, L] where half is covered.
 
     rings: outer border and holes, each [N, 2], (column, row), a cell's centre at whole numbers; even-odd.
     """
@@ -30,11 +30,11 @@ def paint_polygon(colours: U8, colour: U8, labels: U8, label: U8, rings: list[F6
     if len(edges):
         edges = np.ascontiguousarray(edges[np.argsort(edges[:, 1], kind="stable")])
         rows = max(0, floor(edges[0, 1])), min(colours.shape[0], floor(edges[:, 3].max()) + 1)
-        _paint(colours, colour, labels, label, edges, *rows)
+        _paint(colours, colour, codes, code, edges, *rows)
 
 
 @kernel
-def _paint(colours: U8, colour: U8, labels: U8, label: U8, edges: F64, first_row: int, end_row: int) -> None:
+def _paint(colours: U8, colour: U8, codes: U8, code: U8, edges: F64, first_row: int, end_row: int) -> None:
     """Edges [E, 4]: upper (column, row), lower (column, row), by their upper rows; cell i spans i to i + 1."""
     _, cols, channels = colours.shape
     active = np.empty(len(edges), np.int64)
@@ -74,8 +74,8 @@ def _paint(colours: U8, colour: U8, labels: U8, label: U8, edges: F64, first_row
                 before = float(colours[row, col, c])
                 colours[row, col, c] = np.uint8(before + (colour[c] - before) * share + 0.5)
             if share >= 0.5:
-                for c in range(len(label)):
-                    labels[row, col, c] = label[c]
+                for c in range(len(code)):
+                    codes[row, col, c] = code[c]
 
 
 @kernel

@@ -23,7 +23,10 @@ class Approach:
     control: Control
 
 
-def approaches(network: Network) -> dict[tuple[int, int], Approach]:
+Ends = dict[tuple[int, int], Approach]  # by the indices of road and node
+
+
+def approaches(network: Network) -> Ends:
     """The approach of every road (index) at each of its nodes (index)."""
     found = {}
     for n, node in enumerate(network.nodes):
@@ -83,9 +86,7 @@ def _controls(network: Network, ends: tuple[int, ...]) -> dict[int, Control]:
     return dict.fromkeys(ends, "none")
 
 
-def between_junctions(
-    network: Network, ends: dict[tuple[int, int], Approach], road: int, *, pass_through: bool = False
-) -> Points | None:
+def between_junctions(network: Network, ends: Ends, road: int, *, pass_through: bool = False) -> Points | None:
     """A road's centreline without its junctions, or None if nothing is left.
 
     ``pass_through``: keep those in which the road has the right of way.

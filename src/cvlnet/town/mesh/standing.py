@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cvlnet.town.mesh.barriers import barrier_mesh
@@ -32,16 +30,8 @@ def plan_mesh(plan: Plan, ground: Ground) -> Mesh:
     return Mesh.join(meshes)
 
 
-@dataclass(frozen=True)
-class Times:
-    """What stands at the flight, and at the drive."""
-
-    at_flight: Mesh
-    at_drive: Mesh
-
-
-def standing_cars(spots: tuple[Spot, ...], seed: int, changes: float, ground: Ground) -> Times:
-    """Cars on the spots at both times; ``changes`` 0 makes the two alike, 1 redraws most spots."""
+def standing_cars(spots: tuple[Spot, ...], seed: int, changes: float, ground: Ground) -> tuple[Mesh, Mesh]:
+    """Cars on the spots at the flight and at the drive; ``changes`` 0 makes the two alike, 1 redraws most spots."""
     redrawn = 1 - SAME_AFTER_YEARS**changes
     at_flight, at_drive = [], []
     for i, spot in enumerate(spots):
@@ -50,7 +40,7 @@ def standing_cars(spots: tuple[Spot, ...], seed: int, changes: float, ground: Gr
         after = _occupant(spot, stream(seed, "spot", i, "drive"), ground) if changed else before
         at_flight += before
         at_drive += after
-    return Times(Mesh.join(at_flight), Mesh.join(at_drive))
+    return Mesh.join(at_flight), Mesh.join(at_drive)
 
 
 def _occupant(spot: Spot, rng: np.random.Generator, ground: Ground) -> list[Mesh]:
@@ -59,8 +49,3 @@ def _occupant(spot: Spot, rng: np.random.Generator, ground: Ground) -> list[Mesh
     kind = spot.kinds[int(rng.integers(len(spot.kinds)))]
     z = float(ground.height_at(np.array(spot.xy_m)))
     return [vehicle_mesh(kind, rng).moved((*spot.xy_m, z), spot.yaw_rad)]
-
-
-def joined(standing: Times, flight_only: Mesh, drive_only: Mesh) -> Times:
-    """The cars and the other changes together."""
-    return Times(Mesh.join([standing.at_flight, flight_only]), Mesh.join([standing.at_drive, drive_only]))

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from cvlnet.town.mesh.solids import Array, ball, pole, triangles
 from cvlnet.town.plan import Rgb, Tree
 from cvlnet.town.scene import Material, Mesh
-from cvlnet.town.style import rgb
 
 BARK: tuple[Rgb, ...] = ((84, 70, 58), (98, 86, 74), (70, 60, 52), (120, 112, 104))
 HEADROOM_M = 2.7  # streets are kept clear of branches
@@ -108,9 +107,3 @@ def _foliage(corners_m: Array, tree: Tree, rng: np.random.Generator, material: M
     shade = rng.uniform(0.86, 1.14, (len(mesh), 1))
     tinted = np.clip(mesh.rgb * shade, 0, 255).astype(np.uint8)
     return Mesh(mesh.xyz_m, mesh.uv_m, mesh.material, tinted, mesh.seed)
-
-
-def autumnal(colour: Rgb, share: float) -> Rgb:
-    """A leaf colour on its way to yellow."""
-    goal = np.array([150, 124, 50])
-    return rgb(*(np.array(colour) * (1 - share) + goal * share))

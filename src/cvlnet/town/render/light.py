@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from cvlnet.grid import Grid
 from cvlnet.town.render.raster import empty_picture, rasterise
-from cvlnet.town.render.view import View, from_sun, overhead
+from cvlnet.town.render.view import View, from_above, from_sun
 from cvlnet.town.scene import Mesh
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
-Rgb = tuple[float, float, float]
+LinearRgb = tuple[float, float, float]
 
 BARE_FLIGHTS_SHARE, BARE_DRIVES_SHARE = 0.3, 0.12  # in which trees stand without leaves
 
@@ -31,21 +31,21 @@ class Light:
     """
 
     toward_sun: F64
-    sun: Rgb
-    sky: Rgb
-    zenith: Rgb
-    horizon: Rgb
+    sun: LinearRgb
+    sky: LinearRgb
+    zenith: LinearRgb
+    horizon: LinearRgb
     cloud: float
     shadow_strength: float
     wetness: float
     haze_m: float
-    leaf_tint: Rgb
-    grass_tint: Rgb
+    leaf_tint: LinearRgb
+    grass_tint: LinearRgb
     leafless: float
     seed: int
 
 
-NEUTRAL_TINT: Rgb = (1.0, 1.0, 1.0)
+NEUTRAL_TINT: LinearRgb = (1.0, 1.0, 1.0)
 
 
 def sun_direction(azimuth_rad: float, elevation_rad: float) -> F64:
@@ -113,7 +113,7 @@ def _leafless(rng: np.random.Generator, strength: float, often: float) -> float:
     return float(share) if cold < often * strength else 0.0
 
 
-def _rgb(values: F64) -> Rgb:
+def _rgb(values: F64) -> LinearRgb:
     red, green, blue = (float(v) for v in values)
     return red, green, blue
 
@@ -149,7 +149,7 @@ def sky_map(mesh: Mesh, size_m: float, cell_m: float, leafless: float) -> SkyMap
     """Share of the sky above the local horizon in eight directions, for every cell of the square town."""
     cells = max(int(np.ceil(size_m / cell_m)), 1)
     grid = Grid(cells, cells, cell_m)
-    view = overhead(grid)
+    view = from_above(grid)
     top_m, triangle = empty_picture(view)
     rasterise(view, mesh, top_m, triangle, leafless)
     top_m[triangle < 0] = 0.0

@@ -255,7 +255,7 @@ def _sign(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
 
 
 @kernel
-def paint(material: int, u: float, v: float, place: F64, seed: int, colour: F64, soft: float) -> float:
+def paint_material(material: int, u: float, v: float, place: F64, seed: int, colour: F64, soft: float) -> float:
     """Paint any material but the ground at (u, v) metres; ``place`` is the point in the world, metres, [3]."""
     if material in (_PLASTER, _BRICK, _SHOP):
         return _house_wall(material, u, v, seed, colour, soft)

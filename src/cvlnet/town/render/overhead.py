@@ -16,7 +16,7 @@ from cvlnet.town.render.photo import TONES, tone_curve
 from cvlnet.town.render.raster import empty_picture, rasterise
 from cvlnet.town.render.shade import shade
 from cvlnet.town.render.stage import Stage, prepare
-from cvlnet.town.render.view import overhead
+from cvlnet.town.render.view import from_above
 from cvlnet.town.scene import Mesh, Scene
 
 F32 = npt.NDArray[np.float32]
@@ -118,7 +118,7 @@ def _draw(stage: Stage, grid: Grid, strip: Strip) -> F32:
     """Linear radiance of a chunk: drawn finer than asked for, then averaged."""
     shifted = grid.centered_at((grid.center_xy_m[0] + strip.offset_m[0], grid.center_xy_m[1] + strip.offset_m[1]))
     fine = Grid(grid.rows * SUPERSAMPLING, grid.cols * SUPERSAMPLING, grid.cell_m / SUPERSAMPLING, shifted.center_xy_m)
-    view = overhead(fine, strip.lean)
+    view = from_above(fine, strip.lean)
     mesh = _below(stage, fine, strip.lean)
     nearness, triangle = empty_picture(view)
     rasterise(view, mesh, nearness, triangle, stage.lighting.light.leafless)

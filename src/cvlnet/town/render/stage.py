@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.town.render.ground_texture import ground_mesh, ground_texture
+from cvlnet.town.render.ground_texture import ground_mesh, ground_texels
 from cvlnet.town.render.light import Light, sky_map, sun_map
 from cvlnet.town.render.shade import Lighting
 from cvlnet.town.scene import Ground, Mesh
@@ -46,7 +46,7 @@ def prepare(meshes: Sequence[Mesh], ground: Ground, light: Light) -> Stage:
         light,
         sun_map(mesh, light.toward_sun, SUN_CELL_M, light.leafless),
         sky_map(mesh, size_m, SKY_CELL_M, light.leafless),
-        ground_texture(ground),
+        ground_texels(ground),
     )
     return Stage(mesh, first, low_m, high_m, lighting)
 

@@ -49,7 +49,7 @@ def perspective(camera: Camera, world_from_cam: Pose, nearest_m: float = 0.1) ->
     return View(matrix, eye, 2 / (fx + fy), camera.width_px, camera.height_px, nearest_m)
 
 
-def overhead(grid: Grid, lean: tuple[float, float] = (0.0, 0.0)) -> View:
+def from_above(grid: Grid, lean: tuple[float, float] = (0.0, 0.0)) -> View:
     """The world from above, drawn into the cells of a grid. A point at height z appears moved by ``lean`` x z."""
     west_m = grid.center_xy_m[0] - grid.size_m[0] / 2
     north_m = grid.center_xy_m[1] + grid.size_m[1] / 2
