@@ -10,8 +10,17 @@ from collections.abc import Callable
 from math import floor, sin
 from typing import TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 from numba import boolean, float64, int64, njit
 
+# what compiled code takes: it cannot be checked at run time, and shapes stand in its docstrings
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+U32 = npt.NDArray[np.uint32]
 Function = TypeVar("Function", bound=Callable[..., object])
 NUMBERS = {"float": float64, "int": int64, "bool": boolean}  # as annotations name them
 

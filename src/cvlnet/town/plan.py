@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Corners, Points
 from cvlnet.town.scene import Material
 
-Points = npt.NDArray[np.float64]  # [N, 2], x east, y north
 Rgb = tuple[int, int, int]  # sRGB
 
 
@@ -166,7 +164,7 @@ class Marking:
 class Building:
     """A house or a part of one on four corners, counter-clockwise; the first side is the front."""
 
-    corners_m: Points
+    corners_m: Corners
     eaves_m: float
     rise_m: float  # of the roof above the eaves
     roof: RoofKind

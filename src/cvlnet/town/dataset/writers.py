@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64, UInt8
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.town.dataset.survey import Town
@@ -78,7 +78,7 @@ class _DriveArtist:
     stage: Stage
     photo: DrivePhoto
     camera: Camera
-    traffic_height_m: tuple[npt.NDArray[np.float64], ...]
+    traffic_height_m: tuple[Float64[np.ndarray, " _"], ...]
 
     @staticmethod
     def of(town: Town, number: int) -> _DriveArtist:
@@ -99,7 +99,7 @@ class _DriveArtist:
             tuple(scene.ground.height_at(thing.xy_m) for thing in drive.traffic),
         )
 
-    def picture(self, frame: int, camera_id: int) -> npt.NDArray[np.uint8]:
+    def picture(self, frame: int, camera_id: int) -> UInt8[np.ndarray, "height width 3"]:
         """The picture of one camera at one frame."""
         drive, motion = self.town.drives[self.number], self.town.true_motions[self.number]
         world_from_cam: Pose = motion.world_from_body(frame) @ self.town.rig.body_from_cam(camera_id)
@@ -150,7 +150,9 @@ def tile_path(town: Town, tile: PlacedTile) -> Path:
     return Path("satmap") / "test" / name / f"{tile.latitude}_{tile.longitude}.png"
 
 
-def _cut(picture: npt.NDArray[np.uint8], tile: PlacedTile, pixel_m: float, size_px: int) -> npt.NDArray[np.uint8]:
+def _cut(
+    picture: UInt8[np.ndarray, "rows cols 3"], tile: PlacedTile, pixel_m: float, size_px: int
+) -> UInt8[np.ndarray, "size size 3"]:
     """The tile's part of the map, whose middle is the world's origin."""
     col = picture.shape[1] // 2 + round(tile.center_xy_m[0] / pixel_m)
     row = picture.shape[0] // 2 - round(tile.center_xy_m[1] / pixel_m)

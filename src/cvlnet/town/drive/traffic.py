@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import at_way, length_m, offset, yaws_rad
 from cvlnet.town.drive.lanes import STEP_M, Leg, make_way
 from cvlnet.town.drive.routes import Route
 from cvlnet.town.layout.junctions import Ends, between_junctions
 from cvlnet.town.mesh.vehicles import vehicle_mesh
-from cvlnet.town.plan import Network, Points
+from cvlnet.town.plan import Network
 from cvlnet.town.scene import Drive, Ground, Mesh, MovingObject
 from cvlnet.town.streams import chance, pick, stream
 
@@ -32,9 +34,9 @@ class _Passage:
     """A candidate: kind, times and the places at them."""
 
     kind: str
-    time_s: Points
-    xy_m: Points
-    yaw_rad: Points
+    time_s: Float64[np.ndarray, " times"]
+    xy_m: Float64[np.ndarray, "times 2"]
+    yaw_rad: Float64[np.ndarray, " times"]
 
 
 def traffic_of_drive(
@@ -76,7 +78,9 @@ def _motor(rng: np.random.Generator) -> str:
     return pick(rng, {k: w for k, w in MIX.items() if k != "cyclist"})
 
 
-def _starts(length: float, duration: float, speed: float, every: float, rng: np.random.Generator) -> Points:
+def _starts(
+    length: float, duration: float, speed: float, every: float, rng: np.random.Generator
+) -> Float64[np.ndarray, " starts"]:
     """Ways at time 0 of vehicles that pass along a line sooner or later."""
     low = -speed * duration
     return np.sort(rng.uniform(low, length, rng.poisson((length - low) / every)))
@@ -97,7 +101,7 @@ def _steady(kind: str, line: Points, start_m: float, speed_m_s: float, duration:
     return _along(kind, line, time[keep], s[keep])
 
 
-def _along(kind: str, line: Points, time: Points, s: Points) -> _Passage:
+def _along(kind: str, line: Points, time: Float64[np.ndarray, " times"], s: Float64[np.ndarray, " times"]) -> _Passage:
     yaw = np.unwrap(yaws_rad(line))
     at = np.interp(s, np.arange(len(line)) * STEP_M, yaw) if len(s) else np.zeros(0)
     return _Passage(kind, time, at_way(line, s), at)

@@ -8,17 +8,21 @@ from __future__ import annotations
 from math import floor
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import UInt8
 
-from cvlnet.town.compiled import kernel
-from cvlnet.town.scene import U8
+from cvlnet.town.arrays import Points
+from cvlnet.town.compiled import F64, U8, kernel
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 SCANS = 8  # scan lines a row; along a scan line coverage is exact
 
 
-def paint_polygon(colours: U8, colour: U8, codes: U8, code: U8, rings: list[F64]) -> None:
+def paint_polygon(
+    colours: UInt8[np.ndarray, "rows cols channels"],
+    colour: UInt8[np.ndarray, " channels"],
+    codes: UInt8[np.ndarray, "_ _ layers"],
+    code: UInt8[np.ndarray, " layers"],
+    rings: list[Points],
+) -> None:
     """Blend ``colour`` [C] into ``colours`` [rows, cols, C], and set ``codes`` [rows, cols, L] where half is covered.
 
     rings: outer border and holes, each [N, 2], (column, row), a cell's centre at whole numbers; even-odd.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points, Xy
 from cvlnet.town.curves import at_way, cut, dashes, length_m, offset, resample
 from cvlnet.town.layout.junctions import Ends, between_junctions
-from cvlnet.town.plan import Marking, Network, Points, Profile, Surface
+from cvlnet.town.plan import Marking, Network, Profile, Surface
 from cvlnet.town.streams import chance
 
 NARROW_M, WIDE_M = 0.12, 0.25
@@ -82,13 +84,13 @@ def _at_ends(
                 yield from _zebra(leaving, road.profile, strength)
 
 
-def _across(leaving: Points, at_m: float, from_left_m: float, to_left_m: float) -> Points:
+def _across(leaving: Points, at_m: float, from_left_m: float, to_left_m: float) -> Float64[np.ndarray, "2 2"]:
     """A line across a road, between two distances to the left of its centreline."""
     place, normal = _station(leaving, at_m)
     return np.stack([place + normal * from_left_m, place + normal * to_left_m])
 
 
-def _station(leaving: Points, at_m: float) -> tuple[Points, Points]:
+def _station(leaving: Points, at_m: float) -> tuple[Xy, Xy]:
     """A point of a centreline and the normal to its left there."""
     length = length_m(leaving)
     ahead, behind = at_way(leaving, min(at_m + 0.5, length)), at_way(leaving, max(at_m - 0.5, 0.0))

@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 from shapely.geometry import Point, Polygon
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import at_way, cut, length_m, offset, resample, ribbon, tangents, way_m
 from cvlnet.town.ground.canvas import Canvas
 from cvlnet.town.layout.junctions import RANK, Ends, between_junctions
 from cvlnet.town.layout.land import Land
-from cvlnet.town.plan import SIDES, Network, Node, Points, Rgb, Road, Surface
+from cvlnet.town.plan import SIDES, Network, Node, Rgb, Road, Surface
 from cvlnet.town.polygons import polygons
 from cvlnet.town.streams import chance
 from cvlnet.town.style import Style, varied

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from cvlnet.town.compiled import hash01, kernel, noise2
+from cvlnet.town.compiled import F64, U8, hash01, kernel, noise2
 from cvlnet.town.ground.canvas import Canvas
 from cvlnet.town.plan import Surface
-from cvlnet.town.scene import U8
 
-F64 = npt.NDArray[np.float64]
 OCTAVES_M = np.array([0.12, 0.35, 1.1, 4.0, 17.0, 70.0])
 # relative brightness of each octave, then strength of the drift between green and yellow (or grey and brown)
 GRAIN: dict[Surface, tuple[float, ...]] = {

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from shapely.geometry import LineString, Point, Polygon
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import resample
 from cvlnet.town.layout.greenery import GARDEN, GROVE, PARK, border, fence, hedge, plant, scatter
 from cvlnet.town.layout.housing import PAVINGS, SHED_COLOURS
 from cvlnet.town.layout.lots import cut_plots, long_frame
-from cvlnet.town.plan import Block, Building, Item, Marking, Patch, Points, Prop, Rgb, Surface
+from cvlnet.town.plan import Block, Building, Item, Marking, Patch, Prop, Rgb, Surface
 from cvlnet.town.polygons import border_line, place_within, polygons, random_points
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from cvlnet.town.arrays import Points, Xy
 from cvlnet.town.curves import at_way, cut, length_m
-from cvlnet.town.plan import Network, Points
+from cvlnet.town.plan import Network
 
 Control = Literal["through", "yield", "signal", "none"]
 RANK = {"main": 3, "collector": 2, "residential": 1, "lane": 0}
@@ -66,7 +67,7 @@ def _trim(network: Network, road: int, node: int) -> float:
     return float(min(trim + CORNER_M, 0.45 * length_m(own.xy_m)))
 
 
-def _direction(xy_m: Points) -> Points:
+def _direction(xy_m: Points) -> Xy:
     step = at_way(xy_m, min(12.0, length_m(xy_m))) - xy_m[0]
     return np.asarray(step / np.hypot(*step))
 

@@ -10,9 +10,10 @@ import shapely
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Xy
 from cvlnet.town.curves import ribbon
 from cvlnet.town.layout.junctions import Ends
-from cvlnet.town.plan import Block, Network, Points, Zone
+from cvlnet.town.plan import Block, Network, Zone
 from cvlnet.town.polygons import polygons
 
 KERB_RADIUS_M = 5.0
@@ -37,7 +38,7 @@ def make_land(
     network: Network,
     ends: Ends,
     size_m: float,
-    zone_at: Callable[[Points], Zone],
+    zone_at: Callable[[Xy], Zone],
 ) -> Land:
     """The areas of a network."""
     kerbs = [ribbon(r.xy_m, r.profile.kerb_m("left"), r.profile.kerb_m("right")) for r in network.roads]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
 from shapely.geometry import Point, Polygon
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import at_way, cut, length_m, offset, ribbon, yaws_rad
 from cvlnet.town.layout.greenery import plant
 from cvlnet.town.layout.junctions import Ends, between_junctions, from_node
-from cvlnet.town.plan import SIDES, CarKind, Item, Marking, Network, Patch, Points, Prop, Rgb, Road, Side, Spot, Surface
+from cvlnet.town.plan import SIDES, CarKind, Item, Marking, Network, Patch, Prop, Rgb, Road, Side, Spot, Surface
 from cvlnet.town.streams import chance, object_seed
 from cvlnet.town.style import Style, varied
 
@@ -46,13 +48,17 @@ def street_side(network: Network, ends: Ends, style: Style, rng: np.random.Gener
             yield from _at_junction(network, ends, r, n, rng)
 
 
-def _line_at(xy: Points, sign: int, out_m: float) -> tuple[Points, Points]:
+def _line_at(
+    xy: Float64[np.ndarray, "points 2"], sign: int, out_m: float
+) -> tuple[Float64[np.ndarray, "points 2"], Float64[np.ndarray, " points"]]:
     """The parallel line on one side, and its directions (as the cars of that side drive)."""
     line = offset(xy, sign * out_m)
     return line, yaws_rad(line) + (np.pi if sign > 0 else 0.0)
 
 
-def _at(line: Points, yaws: Points, s: float) -> tuple[tuple[float, float], float]:
+def _at(
+    line: Float64[np.ndarray, "points 2"], yaws: Float64[np.ndarray, " points"], s: float
+) -> tuple[tuple[float, float], float]:
     place = at_way(line, s)
     nearest = int(np.argmin(np.hypot(*(line - place).T)))
     return (float(place[0]), float(place[1])), float(yaws[nearest])

@@ -7,10 +7,9 @@ import numpy as np
 from cvlnet.town.mesh.barriers import barrier_mesh
 from cvlnet.town.mesh.buildings import building_mesh
 from cvlnet.town.mesh.furniture import prop_mesh
-from cvlnet.town.mesh.solids import Array
 from cvlnet.town.mesh.vegetation import tree_mesh
 from cvlnet.town.mesh.vehicles import vehicle_mesh
-from cvlnet.town.plan import Plan, Points, Spot
+from cvlnet.town.plan import Plan, Spot
 from cvlnet.town.scene import Ground, Mesh
 from cvlnet.town.streams import chance, stream
 
@@ -19,14 +18,10 @@ SAME_AFTER_YEARS = 0.2  # share of the spots that look the same at strength 1
 
 def plan_mesh(plan: Plan, ground: Ground) -> Mesh:
     """Buildings, barriers, trees and props of a plan as triangles on the ground."""
-
-    def height(xy_m: Points) -> Array:
-        return ground.height_at(xy_m)
-
-    meshes = [building_mesh(b, float(height(b.corners_m.mean(axis=0)))) for b in plan.buildings]
-    meshes += [barrier_mesh(b, height) for b in plan.barriers]
-    meshes += [tree_mesh(t).moved((*t.xy_m, float(height(np.array(t.xy_m)))), 0.0) for t in plan.trees]
-    meshes += [prop_mesh(p).moved((*p.xy_m, float(height(np.array(p.xy_m)))), p.yaw_rad) for p in plan.props]
+    meshes = [building_mesh(b, float(ground.height_at(b.corners_m.mean(axis=0)))) for b in plan.buildings]
+    meshes += [barrier_mesh(b, ground.height_at) for b in plan.barriers]
+    meshes += [tree_mesh(t).moved((*t.xy_m, float(ground.height_at(np.array(t.xy_m)))), 0.0) for t in plan.trees]
+    meshes += [prop_mesh(p).moved((*p.xy_m, float(ground.height_at(np.array(p.xy_m)))), p.yaw_rad) for p in plan.props]
     return Mesh.join(meshes)
 
 

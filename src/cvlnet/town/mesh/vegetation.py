@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64, Int64
 
-from cvlnet.town.mesh.solids import Array, ball, pole, triangles
+from cvlnet.town.mesh.solids import ball, pole, triangles
 from cvlnet.town.plan import Rgb, Tree
 from cvlnet.town.scene import Material, Mesh
 
@@ -82,7 +82,7 @@ def _trunk(tree: Tree, height_m: float, rng: np.random.Generator) -> Mesh:
 
 
 @lru_cache(maxsize=2)
-def _ball(level: int) -> tuple[Array, npt.NDArray[np.int64], int]:
+def _ball(level: int) -> tuple[Float64[np.ndarray, "triangles 3 3"], Int64[np.ndarray, "triangles 3"], int]:
     """Triangles of a ball, the number of each corner's place, and the count of places."""
     corners = ball(level)
     places, number = np.unique(np.round(corners.reshape(-1, 3), 6), axis=0, return_inverse=True)
@@ -98,7 +98,12 @@ def _clump(
     return _foliage(corners * reach[..., None] * np.array(radii_m) + np.array(center_m), tree, rng)
 
 
-def _foliage(corners_m: Array, tree: Tree, rng: np.random.Generator, material: Material = Material.FOLIAGE) -> Mesh:
+def _foliage(
+    corners_m: Float64[np.ndarray, "triangles 3 3"],
+    tree: Tree,
+    rng: np.random.Generator,
+    material: Material = Material.FOLIAGE,
+) -> Mesh:
     around = np.arctan2(corners_m[..., 1], corners_m[..., 0])
     around = np.where(around - around[:, :1] > np.pi, around - 2 * np.pi, around)
     around = np.where(around - around[:, :1] < -np.pi, around + 2 * np.pi, around)

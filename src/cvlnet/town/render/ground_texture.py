@@ -9,13 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.town.compiled import kernel, noise2, ramp
+from cvlnet.town.compiled import F64, U8, kernel, noise2, ramp
 from cvlnet.town.render.materials import GROUND
 from cvlnet.town.scene import Ground, Mesh
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-U8 = npt.NDArray[np.uint8]
 
 LEVELS = 7  # of halved resolution, from the albedo's own cells on
 TRIANGLE_M = 4.0  # edge of the ground's triangles where it is not flat

@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from math import floor
 
-import numpy as np
-import numpy.typing as npt
-
-from cvlnet.town.compiled import band, hash01, kernel, leaf_noise, noise2, noise3, ramp
+from cvlnet.town.compiled import F64, band, hash01, kernel, leaf_noise, noise2, noise3, ramp
 from cvlnet.town.scene import Material
-
-F64 = npt.NDArray[np.float64]
 
 LEAF_M = 0.09  # size of a leaf, or of a few
 GROUND = 255  # the painted ground, drawn from its albedo

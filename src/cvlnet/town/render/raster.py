@@ -11,16 +11,11 @@ from math import ceil, floor, inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Int32
 
-from cvlnet.town.compiled import hash01, kernel, leaf_noise, ramp
-from cvlnet.town.render.view import F64, View
+from cvlnet.town.compiled import F32, F64, I32, U8, U32, hash01, kernel, leaf_noise, ramp
+from cvlnet.town.render.view import View
 from cvlnet.town.scene import Material, Mesh
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
-U8 = npt.NDArray[np.uint8]
-U32 = npt.NDArray[np.uint32]
 
 FOLIAGE, NEEDLES, FENCE = int(Material.FOLIAGE), int(Material.NEEDLES), int(Material.FENCE)
 SPRIG_M = 0.22  # size of the holes in foliage
@@ -59,14 +54,20 @@ def surfaces_of(mesh: Mesh) -> Surfaces:
     return Surfaces(mesh.xyz_m, mesh.uv_m, mesh.material, mesh.rgb, mesh.seed)
 
 
-def empty_picture(view: View) -> tuple[F32, I32]:
+def empty_picture(view: View) -> tuple[Float32[np.ndarray, "height width"], Int32[np.ndarray, "height width"]]:
     """Nearness / W and triangle of every pixel (-1: none) before anything is drawn."""
     shape = (view.height_px, view.width_px)
     return np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int32)
 
 
-def rasterise(view: View, mesh: Mesh, nearness: F32, triangle: I32, leafless: float = 0.0) -> None:
-    """Draw a mesh into ``nearness`` and ``triangle`` (both [height, width], changed in place).
+def rasterise(
+    view: View,
+    mesh: Mesh,
+    nearness: Float32[np.ndarray, "height width"],
+    triangle: Int32[np.ndarray, "height width"],
+    leafless: float = 0.0,
+) -> None:
+    """Draw a mesh into ``nearness`` and ``triangle``, in place.
 
     leafless: share of the trees without leaves.
     """

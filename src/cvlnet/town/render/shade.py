@@ -7,15 +7,14 @@ from math import exp, sqrt
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Int32
 
-from cvlnet.town.compiled import kernel, noise2, ramp
+from cvlnet.town.compiled import F32, F64, I32, kernel, noise2, ramp
 from cvlnet.town.render.ground_texture import Texels, sample_ground
 from cvlnet.town.render.light import Light, SkyMap, SunMap
 from cvlnet.town.render.materials import GROUND, paint_material
 from cvlnet.town.render.raster import (
     FOLIAGE,
-    I32,
     NEEDLES,
     Sight,
     Surfaces,
@@ -28,9 +27,6 @@ from cvlnet.town.render.shadow import Maps, maps, sky_share, sunlit
 from cvlnet.town.render.sky import Weather, beyond, land, sky_radiance, weather
 from cvlnet.town.render.view import View
 from cvlnet.town.scene import Material, Mesh
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 HEDGE = int(Material.HEDGE)
 TWIG_TINT = (1.06, 0.98, 0.9)
@@ -60,7 +56,9 @@ class _Hit(NamedTuple):
     toward_eye: F64
 
 
-def shade(view: View, mesh: Mesh, triangle: I32, lighting: Lighting) -> F32:
+def shade(
+    view: View, mesh: Mesh, triangle: Int32[np.ndarray, "height width"], lighting: Lighting
+) -> Float32[np.ndarray, "height width 3"]:
     """Linear RGB radiance of every pixel, [height, width, 3]; what no triangle covers shows land and sky.
 
     triangle: the mesh's triangle that each pixel sees, or -1, [height, width].

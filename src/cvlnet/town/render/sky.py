@@ -5,14 +5,10 @@ from __future__ import annotations
 from math import atan2, exp, floor, sqrt
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from cvlnet.town.compiled import hash01, kernel, noise2, ramp
+from cvlnet.town.compiled import F64, hash01, kernel, noise2, ramp
 from cvlnet.town.render.ground_texture import sample_land
 from cvlnet.town.render.light import Light
 
-F64 = npt.NDArray[np.float64]
 Triple = tuple[float, float, float]
 
 OVERCAST = 1.15  # radiance of clouds
