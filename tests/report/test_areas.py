@@ -19,6 +19,12 @@ def test_places_that_hang_together_are_one_area_and_lone_tiles_none():
     assert [group.tolist() for group in areas(xy_m, is_query)] == [[0, 1, 2], [3, 4]]
 
 
+def test_squares_that_touch_at_a_corner_are_one_area_and_equal_areas_come_from_west_to_east():
+    xy_m = np.array([[4500.0, 0.0], [100.0, 100.0], [300.0, 300.0], [700.0, 300.0]])
+    every = np.ones(4, dtype=bool)
+    assert [group.tolist() for group in areas(xy_m, every)] == [[1, 2], [3], [0]]
+
+
 @given(st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5)), min_size=1, max_size=20))
 def test_every_query_is_in_just_one_area(places):
     xy_m = np.array(places)

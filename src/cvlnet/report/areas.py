@@ -8,6 +8,9 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from cvlnet.data.imagery import resampled
 from cvlnet.data.images import U8
@@ -26,10 +29,12 @@ _UNSEEN_RGB = (52, 58, 68)
 
 def areas(xy_m: F64, kept: npt.NDArray[np.bool_]) -> tuple[I64, ...]:
     """Groups of places [n, 2] that hang together, as indices; only groups with a kept place, largest number first."""
-    squares = [tuple(square) for square in np.floor(xy_m / _NEIGHBOURS_M).astype(int).tolist()]
-    area_of = _connected(set(squares))
-    label = np.array([area_of[square] for square in squares])
-    groups = [np.flatnonzero(label == i) for i in np.unique(label[kept])]
+    squares, square_of = np.unique(np.floor(xy_m / _NEIGHBOURS_M), axis=0, return_inverse=True)
+    touching = cKDTree(squares).query_pairs(1.0, p=np.inf, output_type="ndarray")  # also at a corner
+    graph = coo_array((np.ones(len(touching)), (touching[:, 0], touching[:, 1])), shape=(len(squares),) * 2)
+    _, area_of = connected_components(graph, directed=False)
+    area = area_of[square_of]
+    groups = [np.flatnonzero(area == i) for i in np.unique(area[kept])]
     return tuple(sorted(groups, key=lambda group: -int(kept[group].sum())))
 
 
@@ -68,22 +73,6 @@ def stitched(tiles: Iterable[Tile], grid: Grid, frame: LocalFrame) -> U8:
         canvas[target][fresh] = pixels[source][fresh]
         covered[target] = True
     return canvas
-
-
-def _connected(squares: set[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
-    """The number of the connected group of each square; squares that touch at a corner are connected."""
-    area_of: dict[tuple[int, ...], int] = {}
-    for start in sorted(squares):
-        if start in area_of:
-            continue
-        number, ahead = len(set(area_of.values())), [start]
-        while ahead:
-            square = ahead.pop()
-            if square in area_of or square not in squares:
-                continue
-            area_of[square] = number
-            ahead += [(square[0] + dx, square[1] + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)]
-    return area_of
 
 
 def _covered(covered: npt.NDArray[np.bool_], row: int, col: int, half_cells: int) -> bool:

@@ -10,21 +10,36 @@ from collections.abc import Callable
 from math import floor, sin
 from typing import TypeVar, cast
 
-from numba import njit
+import numpy as np
+import numpy.typing as npt
+from numba import boolean, float64, int64, njit
 
+# what compiled code takes: it cannot be checked at run time, and shapes stand in its docstrings
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+U32 = npt.NDArray[np.uint32]
 Function = TypeVar("Function", bound=Callable[..., object])
+NUMBERS = {"float": float64, "int": int64, "bool": boolean}  # as annotations name them
 
 
 def kernel(function: Function) -> Function:
     """Compile a function to machine code, kept on disk; it runs without the interpreter's lock.
 
+    A function of numbers alone is compiled once, for 64 bits: by default numba compiles it again for every literal that
+    it is called with, and that was half of the time until a town's first frame.
     Run-time type checkers wrap functions in Python code, which cannot be compiled: the original is.
     """
     original = inspect.unwrap(function)
+    *arguments, result = original.__annotations__.values()
+    numbers = {result, *arguments} <= NUMBERS.keys()
+    signature = NUMBERS[result](*(NUMBERS[name] for name in arguments)) if numbers else None
     try:
-        return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(original))
+        return cast(Function, njit(signature, cache=True, nogil=True, error_model="numpy")(original))
     except RuntimeError:  # no folder that can be written to: compiled anew by every process
-        return cast(Function, njit(nogil=True, error_model="numpy")(original))
+        return cast(Function, njit(signature, nogil=True, error_model="numpy")(original))
 
 
 @kernel

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 from shapely.geometry import Polygon
 
-from cvlnet.town.plan import Points
+from cvlnet.town.arrays import Points
 
 
-def way_m(xy_m: Points) -> Points:
+def way_m(xy_m: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, " points"]:
     """Length of the way to every point, [N], 0 at the first."""
     steps_m = np.hypot(*np.diff(xy_m, axis=0).T)
     return np.concatenate([[0.0], np.cumsum(steps_m)])
@@ -19,7 +20,7 @@ def length_m(xy_m: Points) -> float:
     return float(way_m(xy_m)[-1])
 
 
-def at_way(xy_m: Points, s_m: Points | float) -> Points:
+def at_way(xy_m: Points, s_m: Float64[np.ndarray, "*ways"] | float) -> Float64[np.ndarray, "*ways 2"]:
     """Points at ways ``s_m`` along a curve, held at its ends."""
     s = way_m(xy_m)
     return np.stack([np.interp(s_m, s, xy_m[:, 0]), np.interp(s_m, s, xy_m[:, 1])], axis=-1)
@@ -38,19 +39,21 @@ def resample(xy_m: Points, step_m: float) -> Points:
     return at_way(xy_m, np.linspace(0, length, max(2, round(length / step_m) + 1)))
 
 
-def tangents(xy_m: Points) -> Points:
+def tangents(xy_m: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "points 2"]:
     """Unit directions at the points, [N, 2]."""
     direction = np.gradient(xy_m, axis=0)
     return np.asarray(direction / np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-12))
 
 
-def left_normals(xy_m: Points) -> Points:
+def left_normals(xy_m: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "points 2"]:
     """Unit normals to the left of the points' directions, [N, 2]."""
     t = tangents(xy_m)
     return np.stack([-t[:, 1], t[:, 0]], axis=-1)
 
 
-def offset(xy_m: Points, left_m: float | Points) -> Points:
+def offset(
+    xy_m: Float64[np.ndarray, "points 2"], left_m: float | Float64[np.ndarray, " points"]
+) -> Float64[np.ndarray, "points 2"]:
     """The curve moved to its left by ``left_m`` (negative: to its right), one figure or one per point."""
     return np.asarray(xy_m + left_normals(xy_m) * np.asarray(left_m).reshape(-1, 1))
 
@@ -60,7 +63,7 @@ def ribbon(xy_m: Points, left_m: float, right_m: float) -> Polygon:
     return Polygon(np.vstack([offset(xy_m, -right_m), offset(xy_m, left_m)[::-1]])).buffer(0)
 
 
-def yaws_rad(xy_m: Points) -> Points:
+def yaws_rad(xy_m: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, " points"]:
     """Directions at the points, [N]."""
     t = tangents(xy_m)
     return np.asarray(np.arctan2(t[:, 1], t[:, 0]))

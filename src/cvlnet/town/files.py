@@ -6,11 +6,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import UInt8
 
 from cvlnet.files import written_whole
-
-U8 = npt.NDArray[np.uint8]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -19,8 +17,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode())
 
 
-def write_png(path: Path, picture: U8) -> None:
-    """Write a picture, [height, width, 3] RGB or [height, width], with fast rather than strong compression.
+def write_png(path: Path, picture: UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]) -> None:
+    """Write a picture, RGB or of one channel, with fast rather than strong compression.
 
     Raises InputError if it cannot be written.
     """

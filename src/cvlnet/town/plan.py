@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Corners, Points
 from cvlnet.town.scene import Material
 
-Points = npt.NDArray[np.float64]  # [N, 2], x east, y north
 Rgb = tuple[int, int, int]  # sRGB
 
 
@@ -57,6 +55,9 @@ TreeKind = Literal["broadleaf", "conifer", "poplar", "bush", "young"]
 BarrierKind = Literal["hedge", "wood_fence", "mesh_fence", "wall", "brick_wall"]
 Layer = Literal["lot", "pavement", "road"]
 CarKind = Literal["car", "van", "truck", "trailer"]
+Side = Literal["left", "right"]
+
+SIDES: tuple[tuple[int, Side], ...] = ((1, "left"), (-1, "right"))  # with their sign along the normal to the left
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ class Profile:
         """From the centreline to a lane's middle; lane 0 is the outer one."""
         return self.driven_half_m - (lane + 0.5) * self.lane_m
 
-    def kerb_m(self, side: Literal["left", "right"]) -> float:
+    def kerb_m(self, side: Side) -> float:
         """From the centreline to the kerb."""
         parking_m = self.parking_left_m if side == "left" else self.parking_right_m
         return self.driven_half_m + self.cycle_m + parking_m
 
-    def border_m(self, side: Literal["left", "right"]) -> float:
+    def border_m(self, side: Side) -> float:
         """From the centreline to the border of the lots."""
         return self.kerb_m(side) + self.verge_m + self.pavement_m
 
@@ -151,7 +152,7 @@ class Patch:
 
 
 @dataclass(frozen=True)
-class Line:
+class Marking:
     """A painted line, such as a bay's border; strength 0 to 1."""
 
     xy_m: Points
@@ -163,7 +164,7 @@ class Line:
 class Building:
     """A house or a part of one on four corners, counter-clockwise; the first side is the front."""
 
-    corners_m: Points
+    corners_m: Corners
     eaves_m: float
     rise_m: float  # of the roof above the eaves
     roof: RoofKind
@@ -228,7 +229,7 @@ class Prop:
     seed: int
 
 
-Item = Patch | Line | Building | Tree | Barrier | Spot | Prop
+Item = Patch | Marking | Building | Tree | Barrier | Spot | Prop
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ class Plan:
     """Everything that stands in a town, sorted by kind, each in its order of making."""
 
     patches: tuple[Patch, ...] = field(default=())
-    lines: tuple[Line, ...] = field(default=())
+    markings: tuple[Marking, ...] = field(default=())
     buildings: tuple[Building, ...] = field(default=())
     trees: tuple[Tree, ...] = field(default=())
     barriers: tuple[Barrier, ...] = field(default=())
@@ -249,7 +250,7 @@ class Plan:
         every = tuple(items)
         return Plan(
             patches=tuple(i for i in every if isinstance(i, Patch)),
-            lines=tuple(i for i in every if isinstance(i, Line)),
+            markings=tuple(i for i in every if isinstance(i, Marking)),
             buildings=tuple(i for i in every if isinstance(i, Building)),
             trees=tuple(i for i in every if isinstance(i, Tree)),
             barriers=tuple(i for i in every if isinstance(i, Barrier)),

@@ -7,7 +7,7 @@ import shapely
 from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.plan import Points
+from cvlnet.town.arrays import Corners, Points
 
 
 def polygons(area: BaseGeometry) -> list[Polygon]:
@@ -31,7 +31,7 @@ def border_line(area: BaseGeometry, inset_m: float = 0.0) -> Points | None:
     return points if part.exterior.is_ccw else points[::-1]
 
 
-def envelope_corners(polygon: Polygon) -> Points:
+def envelope_corners(polygon: Polygon) -> Corners:
     """Corners [4, 2] of the smallest turned rectangle around a polygon, counter-clockwise."""
     ring = border_line(shapely.oriented_envelope(polygon))
     assert ring is not None
@@ -40,7 +40,7 @@ def envelope_corners(polygon: Polygon) -> Points:
 
 def rectangle(
     length_m: float, width_m: float, center_m: tuple[float, float] = (0.0, 0.0), yaw_rad: float = 0.0
-) -> Points:
+) -> Corners:
     """Corners [4, 2] of a turned rectangle, counter-clockwise."""
     x, y = length_m / 2, width_m / 2
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)

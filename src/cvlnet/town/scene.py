@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8, UInt32
 
 from cvlnet.grid import Grid
-
-F32 = npt.NDArray[np.float32]
-U8 = npt.NDArray[np.uint8]
-U32 = npt.NDArray[np.uint32]
 
 
 class Material(IntEnum):
@@ -53,11 +49,11 @@ class Mesh:
     (sRGB), [T, 3]. seed: the object's own randomness, [T], equal on all triangles of one object.
     """
 
-    xyz_m: F32
-    uv_m: F32
-    material: U8
-    rgb: U8
-    seed: U32
+    xyz_m: Float32[np.ndarray, "triangles 3 3"]
+    uv_m: Float32[np.ndarray, "triangles 3 2"]
+    material: UInt8[np.ndarray, " triangles"]
+    rgb: UInt8[np.ndarray, "triangles 3"]
+    seed: UInt32[np.ndarray, " triangles"]
 
     def __len__(self) -> int:
         return len(self.material)
@@ -69,7 +65,7 @@ class Mesh:
         moved = self.xyz_m.astype(np.float64) @ rotation.T + np.asarray(xyz_m)
         return Mesh(moved.astype(np.float32), self.uv_m, self.material, self.rgb, self.seed)
 
-    def selected(self, keep: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Mesh:
+    def selected(self, keep: Bool[np.ndarray, " triangles"] | Int64[np.ndarray, " kept"]) -> Mesh:
         """The triangles chosen by a mask or by indices."""
         return Mesh(self.xyz_m[keep], self.uv_m[keep], self.material[keep], self.rgb[keep], self.seed[keep])
 
@@ -98,11 +94,11 @@ class Ground:
     """The painted ground: albedo (sRGB) on a fine grid, height on a coarse one, bilinear between cell centres."""
 
     albedo_grid: Grid
-    albedo: U8  # [rows, cols, 3]
+    albedo: UInt8[np.ndarray, "rows cols 3"]
     height_grid: Grid
-    height_m: F32  # [rows, cols]
+    height_m: Float32[np.ndarray, "height_rows height_cols"]
 
-    def height_at(self, xy_m: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def height_at(self, xy_m: Float64[np.ndarray, "*places 2"]) -> Float64[np.ndarray, "*places"]:
         """Height at places [..., 2], bilinear; beyond the grid that of its border."""
         grid = self.height_grid
         xy = np.asarray(xy_m, dtype=np.float64)
@@ -110,7 +106,7 @@ class Ground:
         row = np.clip((grid.rows - 1) / 2 - (xy[..., 1] - grid.center_xy_m[1]) / grid.cell_m, 0, grid.rows - 1.001)
         i, j = row.astype(np.int64), col.astype(np.int64)
         v, u = row - i, col - j
-        h = self.height_m.astype(np.float64)
+        h = self.height_m
         low = h[i, j] * (1 - u) + h[i, j + 1] * u
         high = h[i + 1, j] * (1 - u) + h[i + 1, j + 1] * u
         return np.asarray(low * (1 - v) + high * v)
@@ -121,9 +117,9 @@ class MovingObject:
     """A car, bus, tram or cyclist under way: its mesh stands on the ground at the origin, nose along +x."""
 
     mesh: Mesh
-    time_s: npt.NDArray[np.float64]  # [N], rising
-    xy_m: npt.NDArray[np.float64]  # [N, 2]
-    yaw_rad: npt.NDArray[np.float64]  # [N]
+    time_s: Float64[np.ndarray, " times"]  # rising
+    xy_m: Float64[np.ndarray, "times 2"]
+    yaw_rad: Float64[np.ndarray, " times"]
 
 
 @dataclass(frozen=True)
@@ -148,9 +144,9 @@ class Drive:
     xyz_m is the point of the road under the car's GPS/IMU unit; pitch and roll follow the road, without shake.
     """
 
-    time_s: npt.NDArray[np.float64]  # [N]
-    xyz_m: npt.NDArray[np.float64]  # [N, 3]
-    yaw_rad: npt.NDArray[np.float64]  # [N]
-    pitch_rad: npt.NDArray[np.float64]  # [N], positive: nose down
-    roll_rad: npt.NDArray[np.float64]  # [N], positive: left side up
+    time_s: Float64[np.ndarray, " frames"]
+    xyz_m: Float64[np.ndarray, "frames 3"]
+    yaw_rad: Float64[np.ndarray, " frames"]
+    pitch_rad: Float64[np.ndarray, " frames"]  # positive: nose down
+    roll_rad: Float64[np.ndarray, " frames"]  # positive: left side up
     traffic: tuple[MovingObject, ...]

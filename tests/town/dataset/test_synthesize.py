@@ -4,7 +4,8 @@ import errno
 import json
 import os
 import shutil
-from functools import partial
+from contextlib import redirect_stderr
+from io import StringIO
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.labels import read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
+from cvlnet.town.dataset import synthesize
 from cvlnet.town.dataset.survey import survey
-from cvlnet.town.dataset.synthesize import describe, pictures_of, share_out, write_dataset
+from cvlnet.town.dataset.synthesize import describe, jobs_of, pictures_of, write_dataset
 from cvlnet.town.dataset.tiles import nearest_tiles, query_tiles
 from cvlnet.town.drive.routes import FRAMES_PER_S
 from cvlnet.town.files import write_text
@@ -166,22 +168,24 @@ def test_a_file_that_a_worker_cannot_write_gets_its_own_line(tmp_path: Path) -> 
     assert not active_children()
 
 
+def die(*args: object) -> None:
+    os._exit(9)
+
+
 def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cvlnet.town.dataset.synthesize._start_worker", partial(os._exit, 9))
+    monkeypatch.setattr(synthesize, "_start_worker", die)
     with pytest.raises(InputError, match="a worker was killed"):
         write_dataset(tmp_path / "town", (TOWN,), name="tiny", workers=2)
     assert (tmp_path / "town" / "unfinished.json").is_file()
     assert not active_children()
 
 
-def test_shares_hold_every_drive_and_every_map_once() -> None:
+def test_jobs_hold_every_drive_and_every_map_once() -> None:
     for count, workers in ((1, 1), (1, 2), (1, 8), (4, 2), (3, 7)):
         towns = [TownConfig(i, 220.0, drives=3, frames_per_drive=12) for i in range(count)]
-        shares = share_out(Path("out"), towns, workers)
-        assert sorted((s.index, d) for s in shares for d in s.drives) == [
-            (i, d) for i in range(count) for d in range(3)
-        ]
-        assert sorted(s.index for s in shares if s.tiles) == list(range(count))
+        jobs = jobs_of(Path("out"), towns, workers)
+        assert sorted((s.index, d) for s in jobs for d in s.drives) == [(i, d) for i in range(count) for d in range(3)]
+        assert sorted(s.index for s in jobs if s.tiles) == list(range(count))
 
 
 def _driven_s(towns: tuple[TownConfig, ...]) -> float:
@@ -202,13 +206,36 @@ def test_presets_keep_their_promises() -> None:
         preset_towns("bench", 99_998, Nuisances())
 
 
-def test_a_sparse_set_has_small_frames_of_one_camera_and_whole_clips(tmp_path: Path) -> None:
-    kittis = Nuisances(rig=0.0)
-    config = TownConfig(
-        11, 220.0, drives=2, frames_per_drive=16, frame_step=3, frame_width_px=414, cameras=(2,), nuisances=kittis
-    )
-    write_dataset(tmp_path / "town", (config,), name="sparse", workers=1)
-    split = read_split(tmp_path / "town", "train")
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A town of small frames by one camera, and what was shown while it was made."""
+    out, shown = tmp_path_factory.mktemp("sparse") / "town", StringIO()
+    config = TownConfig(11, 220.0, drives=2, frames_per_drive=16, frame_step=3, frame_width_px=414, cameras=(2,))
+    with redirect_stderr(shown):
+        write_dataset(out, (config,), name="sparse", workers=1)
+    return out, shown.getvalue()
+
+
+def test_progress_says_what_is_being_done_and_ends_with_all_pictures(sparse: tuple[Path, str]) -> None:
+    _, shown = sparse
+    told = [shown.index(f"sparse, {doing}") for doing in ("planning, compiling", "frames", "overhead images")]
+    assert told == sorted(told)
+    assert "12/12" in shown.rpartition("sparse, ")[2]
+
+
+def test_progress_of_other_processes_is_seen_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = jobs_of(Path("out"), [TownConfig(i, 220.0, drives=1, frames_per_drive=2) for i in range(2)], 2)
+    looks, ends = iter([3, 3, 5, 8, 8]), iter([False, False, False, True])
+    monkeypatch.setattr(synthesize, "_count_pictures", lambda out: next(looks))
+    monkeypatch.setattr(synthesize, "_at_end", lambda pending: next(ends))
+    told: list[tuple[str, int]] = []
+    synthesize._follow([], jobs, lambda doing, more: told.append((doing, more)))
+    planning, overhead = "planning, compiling", "overhead images"
+    assert told == [(planning, 0), (planning, 0), ("frames", 2), (overhead, 3), (overhead, 0)]
+
+
+def test_a_sparse_set_has_small_frames_of_one_camera_and_whole_clips(sparse: tuple[Path, str]) -> None:
+    split = read_split(sparse[0], "train")
     assert [query.frame for query in split.queries] == [9, 12, 15]
     recording = read_recordings(split)[split.queries[0].recording]
     drawn = [frame.index for frame in recording.frames if frame.images]

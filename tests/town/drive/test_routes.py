@@ -10,9 +10,9 @@ import shapely
 
 from cvlnet.town.curves import length_m
 from cvlnet.town.drive.motion import tightest_radius_m
-from cvlnet.town.drive.routes import Ends, Route, allowed_half_m, make_drive, make_routes
+from cvlnet.town.drive.routes import Route, allowed_half_m, make_drive, make_routes
 from cvlnet.town.ground.terrain import make_height
-from cvlnet.town.layout.junctions import approaches
+from cvlnet.town.layout.junctions import Ends, approaches
 from cvlnet.town.layout.land import make_land
 from cvlnet.town.layout.streets import make_network
 from cvlnet.town.layout.zones import make_zones

@@ -10,7 +10,7 @@ from shapely.geometry import box
 
 from cvlnet.grid import Grid
 from cvlnet.town.ground.canvas import Canvas
-from cvlnet.town.plan import Line, Surface
+from cvlnet.town.plan import Marking, Surface
 
 
 @settings(max_examples=25, deadline=None)
@@ -28,7 +28,7 @@ def test_a_filled_square_has_its_centre_where_asked(east_m: float, north_m: floa
 @pytest.mark.parametrize("width_m", [0.12, 0.25, 0.5])
 def test_a_marking_has_its_width(width_m: float) -> None:
     canvas = Canvas.blank(Grid(100, 100, 0.1))
-    canvas.mark(Line(np.array([[-4.0, 0.03], [4.0, 0.03]]), width_m, 1.0))
+    canvas.mark(Marking(np.array([[-4.0, 0.03], [4.0, 0.03]]), width_m, 1.0))
     painted_m = canvas.marking[:, 30:70].astype(np.float64).mean(axis=1).sum() / 255 * 0.1
     assert painted_m == pytest.approx(width_m, abs=0.01)
 

@@ -9,24 +9,24 @@ from cvlnet.town.render.light import drive_light, flight_light, sky_map, sun_dir
 from cvlnet.town.render.raster import empty_picture, rasterise
 from cvlnet.town.render.shade import shade
 from cvlnet.town.render.stage import prepare
-from cvlnet.town.render.view import overhead
+from cvlnet.town.render.view import from_above
 from cvlnet.town.scene import Mesh
 
 GRID = Grid(200, 200, 0.2)
 
 
-def from_above(mesh: Mesh, toward_sun: F64, shadow_strength: float = 1.0) -> F64:
+def brightness_from_above(mesh: Mesh, toward_sun: F64, shadow_strength: float = 1.0) -> F64:
     """Brightness of a scene on level, even ground, [200, 200]."""
     stage = prepare([mesh], ground(), even_light(toward_sun, shadow_strength))
-    nearness, triangle = empty_picture(overhead(GRID))
-    rasterise(overhead(GRID), stage.mesh, nearness, triangle)
-    return np.asarray(shade(overhead(GRID), stage.mesh, triangle, stage.lighting)[..., 1], np.float64)
+    nearness, triangle = empty_picture(from_above(GRID))
+    rasterise(from_above(GRID), stage.mesh, nearness, triangle)
+    return np.asarray(shade(from_above(GRID), stage.mesh, triangle, stage.lighting)[..., 1], np.float64)
 
 
 @pytest.mark.parametrize("azimuth", [-2.5, -0.7, 0.4, 1.9])
 def test_the_shadow_of_a_tower_reaches_as_far_as_the_sun_says(azimuth: float) -> None:
     elevation, height_m = 0.7, 6.0
-    brightness = from_above(box((-1, -1, 0), (1, 1, height_m)), sun_direction(azimuth, elevation))
+    brightness = brightness_from_above(box((-1, -1, 0), (1, 1, height_m)), sun_direction(azimuth, elevation))
     reach_m = height_m / np.tan(elevation)
 
     def at(distance_m: float) -> float:
@@ -40,7 +40,7 @@ def test_the_shadow_of_a_tower_reaches_as_far_as_the_sun_says(azimuth: float) ->
 
 
 def test_without_shadows_even_ground_is_evenly_bright() -> None:
-    brightness = from_above(box((-1, -1, 0), (1, 1, 6)), sun_direction(-1.0, 0.7), shadow_strength=0.0)
+    brightness = brightness_from_above(box((-1, -1, 0), (1, 1, 6)), sun_direction(-1.0, 0.7), shadow_strength=0.0)
     outside = np.ones((200, 200), bool)
     outside[90:110, 90:110] = False
     assert brightness[outside].std() < 0.1 * brightness[outside].mean()

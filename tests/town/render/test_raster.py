@@ -6,15 +6,15 @@ from handmade import camera, quad, standing
 
 from cvlnet.grid import Grid
 from cvlnet.town.render.raster import empty_picture, rasterise
-from cvlnet.town.render.view import overhead, perspective
+from cvlnet.town.render.view import from_above, perspective
 from cvlnet.town.scene import Material, Mesh
 
 GRID = Grid(20, 30, 1.0)
 
 
 def test_a_quad_covers_the_cells_whose_centres_it_holds() -> None:
-    nearness, triangle = empty_picture(overhead(GRID))
-    rasterise(overhead(GRID), quad((-5, -2, 1.5), (7, -2, 1.5), (7, 6, 1.5), (-5, 6, 1.5)), nearness, triangle)
+    nearness, triangle = empty_picture(from_above(GRID))
+    rasterise(from_above(GRID), quad((-5, -2, 1.5), (7, -2, 1.5), (7, 6, 1.5), (-5, 6, 1.5)), nearness, triangle)
     expected = np.zeros((20, 30), bool)
     expected[4:12, 10:22] = True
     np.testing.assert_array_equal(triangle >= 0, expected)
@@ -24,8 +24,8 @@ def test_a_quad_covers_the_cells_whose_centres_it_holds() -> None:
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_higher_one_is_seen_from_above_in_any_order(order: tuple[int, int]) -> None:
     sheets = [quad((-9, -9, z), (9, -9, z), (9, 9, z), (-9, 9, z)) for z in (1.0, 2.0)]
-    nearness, triangle = empty_picture(overhead(GRID))
-    rasterise(overhead(GRID), Mesh.join([sheets[i] for i in order]), nearness, triangle)
+    nearness, triangle = empty_picture(from_above(GRID))
+    rasterise(from_above(GRID), Mesh.join([sheets[i] for i in order]), nearness, triangle)
     assert set((triangle[triangle >= 0] // 2).tolist()) == {order.index(1)}
 
 
@@ -50,14 +50,14 @@ def test_what_lies_behind_the_camera_is_not_seen() -> None:
 
 @pytest.mark.parametrize(("material", "seed"), [(Material.FOLIAGE, 1), (Material.FENCE, 1), (Material.FENCE, 2)])
 def test_leaves_and_bars_have_holes(material: Material, seed: int) -> None:
-    view = overhead(Grid(200, 200, 0.02))
+    view = from_above(Grid(200, 200, 0.02))
     nearness, triangle = empty_picture(view)
     rasterise(view, quad((-2, -2, 0), (2, -2, 0), (2, 2, 0), (-2, 2, 0), material, seed=seed), nearness, triangle)
     assert 0.2 < (triangle >= 0).mean() < 0.95
 
 
 def test_bare_trees_are_seen_through_and_conifers_are_not() -> None:
-    view = overhead(GRID)
+    view = from_above(GRID)
 
     def covered(material: Material, leafless: float) -> int:
         nearness, triangle = empty_picture(view)

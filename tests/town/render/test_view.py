@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cvlnet.grid import Grid
 from cvlnet.town.render.light import sun_direction
-from cvlnet.town.render.view import View, from_sun, overhead, perspective
+from cvlnet.town.render.view import View, from_above, from_sun, perspective
 
 METRES = st.floats(-40, 40)
 HEIGHTS = st.floats(0, 10)
@@ -34,7 +34,7 @@ def test_perspective_is_the_camera(x: float, y: float, yaw: float, ahead: float,
 @given(METRES, METRES, st.floats(0.05, 2), st.integers(1, 50), st.integers(1, 50))
 def test_overhead_is_the_grid(x: float, y: float, cell_m: float, rows: int, cols: int) -> None:
     grid = Grid(rows, cols, cell_m, (3.0, -8.0))
-    pixel, w, height = seen_at(overhead(grid), np.array([x, y, 0.7]))
+    pixel, w, height = seen_at(from_above(grid), np.array([x, y, 0.7]))
     row, col = grid.row_col(torch.tensor([x, y], dtype=torch.float64)).tolist()
     np.testing.assert_allclose(pixel, [col + 0.5, row + 0.5], atol=1e-9 / cell_m + 1e-9)
     assert (w, height) == (1.0, 0.7)
@@ -43,8 +43,8 @@ def test_overhead_is_the_grid(x: float, y: float, cell_m: float, rows: int, cols
 @given(METRES, METRES, HEIGHTS, st.floats(-0.2, 0.2), st.floats(-0.2, 0.2))
 def test_lean_moves_what_is_high_and_only_that(x: float, y: float, z: float, east: float, north: float) -> None:
     grid = Grid(40, 40, 0.5)
-    upright, _, _ = seen_at(overhead(grid), np.array([x, y, z]))
-    leaning, _, _ = seen_at(overhead(grid, (east, north)), np.array([x, y, z]))
+    upright, _, _ = seen_at(from_above(grid), np.array([x, y, z]))
+    leaning, _, _ = seen_at(from_above(grid, (east, north)), np.array([x, y, z]))
     np.testing.assert_allclose((leaning - upright) * 0.5, [east * z, -north * z], atol=1e-9)
 
 

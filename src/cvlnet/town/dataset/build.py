@@ -9,8 +9,8 @@ from cvlnet.town.drive.traffic import traffic_at_flight, traffic_of_drive
 from cvlnet.town.ground.paint import paint_ground
 from cvlnet.town.layout.alterations import split_by_time
 from cvlnet.town.layout.blueprint import Blueprint
-from cvlnet.town.mesh.standing import joined, plan_mesh, standing_cars
-from cvlnet.town.scene import Drive, Ground, Scene
+from cvlnet.town.mesh.standing import plan_mesh, standing_cars
+from cvlnet.town.scene import Drive, Ground, Mesh, Scene
 
 
 def build_town(blueprint: Blueprint) -> tuple[Scene, tuple[Drive, ...]]:
@@ -30,12 +30,11 @@ def _make_scene(blueprint: Blueprint, ground: Ground) -> Scene:
     config, plan = blueprint.config, blueprint.plan
     half, nuisances = config.size_m / 2, config.nuisances
     always, flight, drive = split_by_time(plan, blueprint.land, config.seed, nuisances.alterations, half)
-    standing = standing_cars(plan.spots, config.seed, nuisances.parked_changes, ground)
-    times = joined(standing, plan_mesh(flight, ground), plan_mesh(drive, ground))
+    cars_at_flight, cars_at_drive = standing_cars(plan.spots, config.seed, nuisances.parked_changes, ground)
     return Scene(
         ground,
         plan_mesh(always, ground),
-        times.at_flight,
-        times.at_drive,
+        Mesh.join([cars_at_flight, plan_mesh(flight, ground)]),
+        Mesh.join([cars_at_drive, plan_mesh(drive, ground)]),
         traffic_at_flight(config.seed, blueprint.network, blueprint.ends, ground, half, nuisances.traffic),
     )

@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import active_children, get_context
+from multiprocessing.synchronize import Lock
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ from cvlnet.errors import InputError
 from cvlnet.files import remove_unfinished
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.tiles import tile_px
-from cvlnet.town.dataset.writers import Listing, Report, write_drive, write_labels, write_tiles
+from cvlnet.town.dataset.warmup import compile_kernels
+from cvlnet.town.dataset.writers import Listing, write_drive, write_labels, write_tiles
 from cvlnet.town.files import write_text
 from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 
@@ -31,10 +34,12 @@ FORMAT_VERSION = 1
 COMPLETE, STARTED = "dataset.json", "unfinished.json"
 ATTRIBUTION = "Synthetic town, drawn by cvlnet; no real imagery"
 _LOOK_S = 2.0  # between looks at the workers' progress
+_PLANNING, _FRAMES, _OVERHEAD = "planning, compiling", "frames", "overhead images"
+_Report = Callable[[str, int], None]  # what is being done, and how many pictures more are there
 
 
 @dataclass(frozen=True)
-class Share:
+class Job:
     """What one process does for one town: some of its drives, and perhaps the overhead map."""
 
     out: Path
@@ -77,11 +82,11 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
         raise InputError(what, where=out, remedy="name another one") from error
     write_text(out / STARTED, json.dumps(about, indent=1))
     (out / COMPLETE).unlink(missing_ok=True)
-    shares = share_out(out, towns, workers)
+    jobs = jobs_of(out, towns, workers)
     pictures = sum(pictures_of(town) for town in towns)
     try:
-        with tqdm(total=pictures, unit="picture", desc=name) as bar:
-            results = _run(shares, workers, bar)
+        with tqdm(total=pictures, initial=_count_pictures(out), unit="picture", desc=name) as bar:
+            results = _run(jobs, workers, partial(_show, bar, name))
     finally:
         remove_unfinished(out)
     write_lists(out, [listing for listing in results if listing is not None])
@@ -109,15 +114,15 @@ def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:
     }
 
 
-def share_out(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Share]:
+def jobs_of(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Job]:
     """Divide every town among as many processes as there are to spare; the one with fewest drives does the map."""
     parts = max(1, workers // len(towns))
-    shares = []
+    jobs = []
     for index, town in enumerate(towns):
         count = min(parts, town.drives + 1)
         drives = [tuple(range(town.drives))[part::count] for part in range(count)]
-        shares += [Share(out, index, town, drives[part], tiles=part == count - 1) for part in range(count)]
-    return shares
+        jobs += [Job(out, index, town, drives[part], tiles=part == count - 1) for part in range(count)]
+    return jobs
 
 
 def write_lists(out: Path, listings: Sequence[Listing]) -> None:
@@ -156,24 +161,46 @@ def _count_files(out: Path) -> int:
     return sum(path.is_file() for path in out.rglob("*") if path != out / COMPLETE)
 
 
-def _run(shares: Sequence[Share], workers: int, bar: Any) -> list[Listing | None]:
-    """Do all shares, in this process if one is to work, else in ``workers`` others.
+def _show(bar: Any, name: str, doing: str, more: int) -> None:
+    """Say on the bar what is being done; the time until the first picture does not count towards its rate."""
+    if more and bar.n == bar.initial:
+        bar.unpause()
+    bar.set_description(f"{name}, {doing}", refresh=not more)
+    bar.update(more)
+
+
+def _run(jobs: Sequence[Job], workers: int, report: _Report) -> list[Listing | None]:
+    """Do all jobs, in this process if one is to work, else in ``workers`` others.
 
     Raises InputError if one of those is killed, as the system does where memory runs out.
     """
-    if min(workers, len(shares)) == 1:
-        return [_do(share, bar.update) for share in shares]
-    pool = ProcessPoolExecutor(min(workers, len(shares)), get_context("spawn"), _start_worker)
+    if min(workers, len(jobs)) == 1:
+        return [_do(job, report) for job in jobs]
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (context.Lock(),))
     with _stopped_at_once(pool):
         with _deaf_children():
-            pending = [pool.submit(_do, share) for share in shares]
-        while not _at_end(pending):
-            bar.update(_count_pictures(shares[0].out) - bar.n)
+            pending = [pool.submit(_do, job) for job in jobs]
+        _follow(pending, jobs, report)
         try:
             return [future.result() for future in pending]
         except BrokenProcessPool as error:
             remedy = "repeat the call with fewer --workers; it goes on where this one stopped"
-            raise InputError("a worker was killed, perhaps for memory", where=shares[0].out, remedy=remedy) from error
+            raise InputError("a worker was killed, perhaps for memory", where=jobs[0].out, remedy=remedy) from error
+
+
+def _follow(pending: Sequence[Future[Any]], jobs: Sequence[Job], report: _Report) -> None:
+    """Report what other processes do, by the pictures on disk, until all are done or one has failed."""
+    out, total = (
+        jobs[0].out,
+        sum(pictures_of(town) for town in {job.index: job.config for job in jobs}.values()),
+    )
+    first = drawn = _count_pictures(out)
+    report(_PLANNING, 0)
+    while not _at_end(pending):
+        before, drawn = drawn, _count_pictures(out)
+        report(_PLANNING if drawn == first else _FRAMES if drawn < total else _OVERHEAD, drawn - before)
+    report(_OVERHEAD, _count_pictures(out) - drawn)
 
 
 def _at_end(pending: Sequence[Future[Any]]) -> bool:
@@ -207,23 +234,28 @@ def _deaf_children() -> Iterator[None]:
         signal.signal(signal.SIGINT, heard)
 
 
-def _start_worker() -> None:
+def _start_worker(first: Lock) -> None:
+    """The first worker compiles while the others plan: nothing is compiled twice, or waited for."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    if first.acquire(block=False):
+        compile_kernels()
 
 
-def _unheard(pictures: int) -> None:
+def _unheard(doing: str, more: int) -> None:
     """Other processes see progress by the files on disk."""
 
 
-def _do(share: Share, report: Report = _unheard) -> Listing | None:
-    town = survey(share.config, share.index)
-    for number in share.drives:
-        write_drive(share.out, town, number, report)
-    if not share.tiles:
+def _do(job: Job, report: _Report = _unheard) -> Listing | None:
+    report(_PLANNING, 0)
+    town = survey(job.config, job.index)
+    for number in job.drives:
+        write_drive(job.out, town, number, partial(report, _FRAMES, 1))
+    if not job.tiles:
         return None
-    write_labels(share.out, town)
-    return write_tiles(share.out, town)
+    report(_OVERHEAD, 0)
+    write_labels(job.out, town)
+    return write_tiles(job.out, town)
 
 
 def _count_pictures(out: Path) -> int:

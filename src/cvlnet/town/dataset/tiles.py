@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from cvlnet.grid import Grid
+from cvlnet.town.arrays import Xy
 from cvlnet.town.curves import resample
 from cvlnet.town.dataset.survey import Town
 from cvlnet.town.drive.routes import allowed_half_m
 from cvlnet.town.presets import TownConfig, role_of_seed
 from cvlnet.town.streams import stream
 
-F64 = npt.NDArray[np.float64]
 Use = Literal["train", "test"]
 
 FIRST_QUERY = 9  # the first frame with a full clip behind it: four frames, every third
@@ -97,7 +96,7 @@ def distractors(town: Town, tiles: tuple[PlacedTile, ...]) -> tuple[PlacedTile, 
     return tuple(_placed(town, tiles[i % len(tiles)].drive, None, places[k]) for i, k in enumerate(chosen))
 
 
-def _placed(town: Town, drive: int, frame: int | None, xy_m: F64) -> PlacedTile:
+def _placed(town: Town, drive: int, frame: int | None, xy_m: Xy) -> PlacedTile:
     pixel_m = town.config.overhead_m_per_px
     center = np.round(xy_m / pixel_m) * pixel_m
     latitude, longitude = (f"{value:.12f}" for value in town.frame.latlon_deg(center))

@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64, UInt8
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.town.dataset.survey import Town
@@ -41,8 +41,6 @@ from cvlnet.town.render.stage import Stage, prepare
 from cvlnet.town.scene import Mesh
 from cvlnet.town.streams import stream
 
-Report = Callable[[int], None]  # told how many pictures have been done since the last call
-
 
 @dataclass(frozen=True)
 class Listing:
@@ -53,8 +51,8 @@ class Listing:
     test_rows: tuple[str, ...]
 
 
-def write_drive(out: Path, town: Town, number: int, report: Report) -> None:
-    """Write calibration, measurements and all pictures of one drive."""
+def write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None]) -> None:
+    """Write calibration, measurements and all missing pictures of one drive; ``drawn`` is called after each picture."""
     date_dir = out / "raw_data" / town.date
     write_calibration(date_dir, town.rig)
     drive_dir = date_dir / town.drive_name(number)
@@ -64,12 +62,11 @@ def write_drive(out: Path, town: Town, number: int, report: Report) -> None:
     pictures = [(frame, camera_id) for frame in frames for camera_id in town.config.cameras]
     paths = {(f, c): drive_dir / f"image_{c:02d}" / "data" / f"{f:010d}.png" for f, c in pictures}
     missing = {key: path for key, path in paths.items() if not path.exists()}
-    report(len(paths) - len(missing))
     if missing:
         artist = _DriveArtist.of(town, number)
         for (frame, camera_id), path in missing.items():
             write_png(path, artist.picture(frame, camera_id))
-            report(1)
+            drawn()
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class _DriveArtist:
     stage: Stage
     photo: DrivePhoto
     camera: Camera
-    traffic_height_m: tuple[npt.NDArray[np.float64], ...]
+    traffic_height_m: tuple[Float64[np.ndarray, " _"], ...]
 
     @staticmethod
     def of(town: Town, number: int) -> _DriveArtist:
@@ -102,7 +99,7 @@ class _DriveArtist:
             tuple(scene.ground.height_at(thing.xy_m) for thing in drive.traffic),
         )
 
-    def picture(self, frame: int, camera_id: int) -> npt.NDArray[np.uint8]:
+    def picture(self, frame: int, camera_id: int) -> UInt8[np.ndarray, "height width 3"]:
         """The picture of one camera at one frame."""
         drive, motion = self.town.drives[self.number], self.town.true_motions[self.number]
         world_from_cam: Pose = motion.world_from_body(frame) @ self.town.rig.body_from_cam(camera_id)
@@ -153,7 +150,9 @@ def tile_path(town: Town, tile: PlacedTile) -> Path:
     return Path("satmap") / "test" / name / f"{tile.latitude}_{tile.longitude}.png"
 
 
-def _cut(picture: npt.NDArray[np.uint8], tile: PlacedTile, pixel_m: float, size_px: int) -> npt.NDArray[np.uint8]:
+def _cut(
+    picture: UInt8[np.ndarray, "rows cols 3"], tile: PlacedTile, pixel_m: float, size_px: int
+) -> UInt8[np.ndarray, "size size 3"]:
     """The tile's part of the map, whose middle is the world's origin."""
     col = picture.shape[1] // 2 + round(tile.center_xy_m[0] / pixel_m)
     row = picture.shape[0] // 2 - round(tile.center_xy_m[1] / pixel_m)

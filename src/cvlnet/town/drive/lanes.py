@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points, Xy
 from cvlnet.town.curves import cut, length_m, offset, resample, tangents, way_m
-from cvlnet.town.layout.junctions import Approach, Control
-from cvlnet.town.plan import Network, Points
+from cvlnet.town.layout.junctions import Control, Ends
+from cvlnet.town.plan import Network
 
 STEP_M = 0.25
 LIMIT_M_S = {"main": 13.9, "collector": 12.0, "residential": 8.6, "lane": 6.0}
@@ -32,17 +34,15 @@ class Leg:
 class Way:
     """A driven line: points STEP_M apart, speed limit at each, and where a junction begins (way, who gives way)."""
 
-    xy_m: Points
-    limit_m_s: Points
+    xy_m: Float64[np.ndarray, "points 2"]
+    limit_m_s: Float64[np.ndarray, " points"]
     junctions: tuple[tuple[float, Control], ...]
 
 
-def make_way(
-    network: Network, ends: dict[tuple[int, int], Approach], legs: tuple[Leg, ...], aside_m: float = 0.0
-) -> Way:
+def make_way(network: Network, ends: Ends, legs: tuple[Leg, ...], aside_m: float = 0.0) -> Way:
     """The line along the middles of the lanes, ``aside_m`` further to the right (cyclists)."""
     pieces: list[Points] = []
-    limits: list[Points] = []
+    limits: list[Float64[np.ndarray, " _"]] = []
     junctions: list[tuple[float, Control]] = []
     way = 0.0
     for k, leg in enumerate(legs):
@@ -69,7 +69,7 @@ def _end_node(network: Network, leg: Leg) -> int:
     return road.end if leg.forward else road.start
 
 
-def _lane_line(network: Network, ends: dict[tuple[int, int], Approach], leg: Leg, aside_m: float) -> Points:
+def _lane_line(network: Network, ends: Ends, leg: Leg, aside_m: float) -> Points:
     """The lane's middle between the junctions, in driving direction."""
     road = network.roads[leg.road]
     length = length_m(road.xy_m)
@@ -102,11 +102,11 @@ def _through_junction(before: Points, after: Points, network: Network, node: int
     return np.concatenate([enter, ring[1:-1], leave])
 
 
-def _heading(line: Points, at: int) -> Points:
+def _heading(line: Points, at: int) -> Xy:
     return np.asarray(tangents(line)[at])
 
 
-def _bezier(a: Points, a_heading: Points, b: Points, b_heading: Points) -> Points:
+def _bezier(a: Xy, a_heading: Xy, b: Xy, b_heading: Xy) -> Points:
     reach = float(np.hypot(*(b - a))) * 0.42
     t = np.linspace(0, 1, max(3, int(reach / 0.42 / 0.4)))[:, None]
     c, d = a + a_heading * reach, b - b_heading * reach

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import offset, resample, way_m, yaws_rad
 from cvlnet.town.drive.lanes import STEP_M, Way
-from cvlnet.town.plan import Points
 from cvlnet.town.streams import chance
 
 ACCELERATION_M_S2 = 1.5
@@ -34,13 +35,13 @@ def tightest_radius_m(line: Points) -> float:
     return float(1 / max(_curvature(line).max(), 1e-6))
 
 
-def _curvature(line: Points) -> Points:
+def _curvature(line: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, " points"]:
     """Curvature in 1/m, averaged over 2 m."""
     curvature = np.abs(np.gradient(np.unwrap(yaws_rad(line)))) / STEP_M
     return np.convolve(np.pad(curvature, 4, mode="edge"), np.full(9, 1 / 9), mode="valid")
 
 
-def speeds(way: Way, rng: np.random.Generator) -> tuple[Points, list[tuple[float, float]]]:
+def speeds(way: Way, rng: np.random.Generator) -> tuple[Float64[np.ndarray, " points"], list[tuple[float, float]]]:
     """Speed at every point of a way [N], and its halts (way, seconds)."""
     curvature = _curvature(way.xy_m)
     s = np.arange(len(way.xy_m)) * STEP_M
@@ -62,7 +63,9 @@ def speeds(way: Way, rng: np.random.Generator) -> tuple[Points, list[tuple[float
     return speed, halts
 
 
-def timed(speed_m_s: Points, halts: list[tuple[float, float]]) -> tuple[Points, Points]:
+def timed(
+    speed_m_s: Float64[np.ndarray, " points"], halts: list[tuple[float, float]]
+) -> tuple[Float64[np.ndarray, " times"], Float64[np.ndarray, " times"]]:
     """Times [N] and ways [N] of a motion that starts at time 0; a halt is two times at one way."""
     s = np.asarray(np.arange(len(speed_m_s)) * STEP_M, dtype=np.float64)
     mean = np.maximum((speed_m_s[1:] + speed_m_s[:-1]) / 2, CRAWL_M_S / 2)
@@ -75,7 +78,9 @@ def timed(speed_m_s: Points, halts: list[tuple[float, float]]) -> tuple[Points, 
     return np.asarray(time, dtype=np.float64), s
 
 
-def without_jerks(time_s: Points, s_m: Points) -> tuple[Points, Points]:
+def without_jerks(
+    time_s: Float64[np.ndarray, " times"], s_m: Float64[np.ndarray, " times"]
+) -> tuple[Float64[np.ndarray, " even_times"], Float64[np.ndarray, " even_times"]]:
     """The motion at even times, averaged over EASE_S: halts begin and end softly, both ends move steadily on."""
     even = np.arange(0.0, float(time_s[-1]), TIME_STEP_S)
     way = np.interp(even, time_s, s_m)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Float64
 
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Pose
@@ -16,8 +16,6 @@ from cvlnet.town.drive.rig import BODY_HEIGHT_M
 from cvlnet.town.files import write_text
 from cvlnet.town.presets import Nuisances
 from cvlnet.town.scene import Drive
-
-F64 = npt.NDArray[np.float64]
 
 SHAKE_DEG = (0.25, 0.4)  # standard deviation of roll and pitch
 POSITION_NOISE_M = 0.06
@@ -31,20 +29,20 @@ ALTITUDE_M = 116.0  # of the world's height zero
 class Motion:
     """The unit's way: times [N], places in the world [N, 3], angles [N, 3] (roll, pitch, yaw with KITTI's signs)."""
 
-    time_s: F64
-    xyz_m: F64
-    angles_rad: F64
+    time_s: Float64[np.ndarray, " frames"]
+    xyz_m: Float64[np.ndarray, "frames 3"]
+    angles_rad: Float64[np.ndarray, "frames 3"]
 
     def world_from_body(self, frame: int) -> Pose:
         """Pose of the unit at a frame."""
         roll, pitch, yaw = torch.tensor(self.angles_rad[frame]).unbind()
         return Pose.from_euler(roll, pitch, yaw, torch.tensor(self.xyz_m[frame]))
 
-    def speed_m_s(self) -> F64:
+    def speed_m_s(self) -> Float64[np.ndarray, " frames"]:
         """Speed at every frame, [N]."""
         return np.asarray(np.linalg.norm(_rate(self.xyz_m, self.time_s), axis=1))
 
-    def yaw_rate_rad_s(self) -> F64:
+    def yaw_rate_rad_s(self) -> Float64[np.ndarray, " frames"]:
         """Rate of turn to the left at every frame, [N]."""
         return _rate(np.unwrap(self.angles_rad[:, 2]), self.time_s)
 
@@ -104,29 +102,35 @@ def oxts_rows(motion: Motion, frame: LocalFrame) -> list[str]:
     return [" ".join([f"{v:.14g}" for v in row] + [quality]) for row in values]
 
 
-def _level_axes(yaw_rad: F64) -> F64:
+def _level_axes(yaw_rad: Float64[np.ndarray, " frames"]) -> Float64[np.ndarray, "frames 3 3"]:
     """Forward, leftward and up along the earth's surface, as columns of [N, 3, 3]."""
     cos, sin, zero, one = np.cos(yaw_rad), np.sin(yaw_rad), np.zeros_like(yaw_rad), np.ones_like(yaw_rad)
     return np.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], axis=1).reshape(-1, 3, 3)
 
 
-def _rate(values: F64, time_s: F64) -> F64:
+def _rate(
+    values: Float64[np.ndarray, frames * axes], time_s: Float64[np.ndarray, " frames"]
+) -> Float64[np.ndarray, frames * axes]:
     """Time derivative along the first axis; zero for a single frame."""
     return np.zeros_like(values) if len(time_s) < 2 else np.asarray(np.gradient(values, time_s, axis=0))
 
 
-def _turn_rates(axes: F64, time_s: F64) -> F64:
+def _turn_rates(
+    axes: Float64[np.ndarray, "frames 3 3"], time_s: Float64[np.ndarray, " frames"]
+) -> Float64[np.ndarray, "frames 3"]:
     """Angular velocity in the world, [N, 3], of rotations [N, 3, 3]."""
     skew = np.einsum("nij,nkj->nik", _rate(axes, time_s), axes)
     return np.stack([skew[:, i, j] - skew[:, j, i] for i, j in ((2, 1), (0, 2), (1, 0))], axis=1) / 2
 
 
-def _into(axes: F64, vectors: F64) -> F64:
+def _into(
+    axes: Float64[np.ndarray, "frames 3 3"], vectors: Float64[np.ndarray, "frames 3"]
+) -> Float64[np.ndarray, "frames 3"]:
     """World vectors [N, 3] in frames whose axes are the columns of [N, 3, 3]."""
     return np.asarray(np.einsum("nij,ni->nj", axes, vectors))
 
 
-def _waves(rng: np.random.Generator, time_s: F64) -> F64:
+def _waves(rng: np.random.Generator, time_s: Float64[np.ndarray, " frames"]) -> Float64[np.ndarray, " frames"]:
     """A smooth random motion of unit deviation: springs at one to two hertz on slower swells."""
     frequency_hz = np.concatenate([rng.uniform(0.9, 2.0, 3), rng.uniform(0.05, 0.4, 3)])
     amplitude = np.array([0.6, 0.5, 0.4, 0.7, 0.6, 0.5])
@@ -134,7 +138,9 @@ def _waves(rng: np.random.Generator, time_s: F64) -> F64:
     return np.asarray(waves.sum(1) / np.sqrt((amplitude**2).sum() / 2))
 
 
-def _drift(rng: np.random.Generator, time_s: F64, count: int) -> F64:
+def _drift(
+    rng: np.random.Generator, time_s: Float64[np.ndarray, " frames"], count: int
+) -> Float64[np.ndarray, "frames _"]:
     """First-order Gauss-Markov noise of unit deviation, [N, count]."""
     noise = rng.standard_normal((len(time_s), count))
     for i in range(1, len(time_s)):

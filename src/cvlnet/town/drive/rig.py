@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Float64
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.town.files import write_text
-
-F64 = npt.NDArray[np.float64]
 
 WIDTH_PX, HEIGHT_PX = 1242, 375
 FOCAL_PX = 721.5377
@@ -106,7 +104,7 @@ def _motion(pose: Pose) -> str:
     return _CALIBRATED + _line("R", pose.rotation.numpy()) + _line("T", pose.translation_m.numpy())
 
 
-def _cameras(rectifying: F64, camera: Camera) -> str:
+def _cameras(rectifying: Float64[np.ndarray, "3 3"], camera: Camera) -> str:
     """The text of calib_cam_to_cam.txt: four cameras without distortion that differ by their place on one line."""
     (focal_x, focal_y), (x, y) = camera.focal_px.tolist(), (camera.principal_point_px - 0.5).tolist()
     k = np.array([[focal_x, 0, x], [0, focal_y, y], [0, 0, 1]])
@@ -130,5 +128,5 @@ def _cameras(rectifying: F64, camera: Camera) -> str:
     return text
 
 
-def _line(name: str, values: F64) -> str:
+def _line(name: str, values: Float64[np.ndarray, " ..."]) -> str:
     return f"{name}: " + " ".join(f"{value:e}" for value in values.ravel()) + "\n"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import at_way, length_m
 from cvlnet.town.drive.lanes import STEP_M, Leg, Way, make_way
 from cvlnet.town.drive.motion import speeds, tightest_radius_m, timed, without_jerks, wobbly
-from cvlnet.town.layout.junctions import Approach
-from cvlnet.town.plan import Network, Points
+from cvlnet.town.layout.junctions import Ends
+from cvlnet.town.plan import Network
 from cvlnet.town.presets import TownConfig
 from cvlnet.town.scene import Drive, Ground
 from cvlnet.town.streams import chance, stream
@@ -24,7 +26,6 @@ START_DRAWS = 4
 SHORTEST_M = 14.0  # roads between two junctions that leave no room for a lane are not driven
 TIGHTEST_M = 4.0  # turns that a car makes without effort
 AXLE_M, TRACK_M = 2.7, 1.6  # over which the ground tilts the car
-Ends = dict[tuple[int, int], Approach]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Route:
 
     legs: tuple[Leg, ...]
     way: Way
-    time_s: Points
-    s_m: Points
+    time_s: Float64[np.ndarray, " frames"]
+    s_m: Float64[np.ndarray, " frames"]
 
 
 def allowed_half_m(config: TownConfig) -> float:
@@ -87,7 +88,7 @@ def make_drive(route: Route, ground: Ground) -> Drive:
     return Drive(route.time_s, xyz, yaw, -np.arctan(climb), np.arctan(tilt), ())
 
 
-def _yaw_at(line: Points, s_m: Points) -> Points:
+def _yaw_at(line: Points, s_m: Float64[np.ndarray, " ways"]) -> Float64[np.ndarray, " ways"]:
     """Direction of a line at ways, [N]."""
     reach = 0.6
     step = at_way(line, np.minimum(s_m + reach, length_m(line))) - at_way(line, np.maximum(s_m - reach, 0.0))

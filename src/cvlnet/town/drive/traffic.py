@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import at_way, length_m, offset, yaws_rad
 from cvlnet.town.drive.lanes import STEP_M, Leg, make_way
-from cvlnet.town.drive.routes import Ends, Route
-from cvlnet.town.layout.junctions import between_junctions
+from cvlnet.town.drive.routes import Route
+from cvlnet.town.layout.junctions import Ends, between_junctions
 from cvlnet.town.mesh.vehicles import vehicle_mesh
-from cvlnet.town.plan import Network, Points
+from cvlnet.town.plan import Network
 from cvlnet.town.scene import Drive, Ground, Mesh, MovingObject
 from cvlnet.town.streams import chance, pick, stream
 
@@ -28,13 +30,13 @@ TIME_STEP_S = 0.1
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Passage:
     """A candidate: kind, times and the places at them."""
 
     kind: str
-    time_s: Points
-    xy_m: Points
-    yaw_rad: Points
+    time_s: Float64[np.ndarray, " times"]
+    xy_m: Float64[np.ndarray, "times 2"]
+    yaw_rad: Float64[np.ndarray, " times"]
 
 
 def traffic_of_drive(
@@ -44,16 +46,16 @@ def traffic_of_drive(
     if density == 0:
         return ()
     rng = stream(seed, "traffic", number)
-    met: list[_Plan] = []
-    for plan in _candidates(network, ends, route, drive, density, rng):
-        if len(plan.time_s) > 3 and _keeps_away(plan, drive) and all(_apart(plan, other) for other in met):
-            met.append(plan)
+    met: list[_Passage] = []
+    for passage in _candidates(network, ends, route, drive, density, rng):
+        if len(passage.time_s) > 3 and _keeps_away(passage, drive) and all(_apart(passage, other) for other in met):
+            met.append(passage)
     return tuple(MovingObject(vehicle_mesh(p.kind, rng), p.time_s, p.xy_m, p.yaw_rad) for p in met)
 
 
 def _candidates(
     network: Network, ends: Ends, route: Route, drive: Drive, density: float, rng: np.random.Generator
-) -> Iterator[_Plan]:
+) -> Iterator[_Passage]:
     duration = float(drive.time_s[-1])
     if chance(rng, min(1.0, LEADER_SHARE * density)):
         yield _leader(route, rng)
@@ -76,13 +78,15 @@ def _motor(rng: np.random.Generator) -> str:
     return pick(rng, {k: w for k, w in MIX.items() if k != "cyclist"})
 
 
-def _starts(length: float, duration: float, speed: float, every: float, rng: np.random.Generator) -> Points:
+def _starts(
+    length: float, duration: float, speed: float, every: float, rng: np.random.Generator
+) -> Float64[np.ndarray, " starts"]:
     """Ways at time 0 of vehicles that pass along a line sooner or later."""
     low = -speed * duration
     return np.sort(rng.uniform(low, length, rng.poisson((length - low) / every)))
 
 
-def _leader(route: Route, rng: np.random.Generator) -> _Plan:
+def _leader(route: Route, rng: np.random.Generator) -> _Passage:
     """A car ahead in the same lane, moving as the camera car does."""
     gap = rng.uniform(14, 35) + 4.0 * np.sin(route.time_s / rng.uniform(3, 8) + rng.uniform(0, 6))
     ahead = np.maximum.accumulate(route.s_m + gap)
@@ -90,17 +94,17 @@ def _leader(route: Route, rng: np.random.Generator) -> _Plan:
     return _along(_motor(rng), route.way.xy_m, route.time_s[keep], ahead[keep])
 
 
-def _steady(kind: str, line: Points, start_m: float, speed_m_s: float, duration: float) -> _Plan:
+def _steady(kind: str, line: Points, start_m: float, speed_m_s: float, duration: float) -> _Passage:
     time = np.arange(0.0, duration + TIME_STEP_S / 2, TIME_STEP_S)
     s = start_m + speed_m_s * time
     keep = (s > 0.5) & (s < length_m(line) - 0.5)
     return _along(kind, line, time[keep], s[keep])
 
 
-def _along(kind: str, line: Points, time: Points, s: Points) -> _Plan:
+def _along(kind: str, line: Points, time: Float64[np.ndarray, " times"], s: Float64[np.ndarray, " times"]) -> _Passage:
     yaw = np.unwrap(yaws_rad(line))
     at = np.interp(s, np.arange(len(line)) * STEP_M, yaw) if len(s) else np.zeros(0)
-    return _Plan(kind, time, at_way(line, s), at)
+    return _Passage(kind, time, at_way(line, s), at)
 
 
 def _crossing(network: Network, route: Route, rng: np.random.Generator) -> tuple[Leg, ...]:
@@ -115,17 +119,17 @@ def _crossing(network: Network, route: Route, rng: np.random.Generator) -> tuple
     return Leg(a, network.roads[a].end == node), Leg(b, network.roads[b].start == node)
 
 
-def _keeps_away(plan: _Plan, drive: Drive) -> bool:
-    index = np.clip(np.searchsorted(drive.time_s, plan.time_s), 0, len(drive.time_s) - 1)
-    to_car = plan.xy_m - drive.xyz_m[index, :2]
+def _keeps_away(passage: _Passage, drive: Drive) -> bool:
+    index = np.clip(np.searchsorted(drive.time_s, passage.time_s), 0, len(drive.time_s) - 1)
+    to_car = passage.xy_m - drive.xyz_m[index, :2]
     yaw = drive.yaw_rad[index]
     along = np.abs(to_car[:, 0] * np.cos(yaw) + to_car[:, 1] * np.sin(yaw))
     across = np.abs(to_car[:, 1] * np.cos(yaw) - to_car[:, 0] * np.sin(yaw))
-    beside = 1.35 if plan.kind == "cyclist" else 2.35
-    return not bool(((along < REACH_M[plan.kind] + 3.0) & (across < beside)).any())
+    beside = 1.35 if passage.kind == "cyclist" else 2.35
+    return not bool(((along < REACH_M[passage.kind] + 3.0) & (across < beside)).any())
 
 
-def _apart(a: _Plan, b: _Plan) -> bool:
+def _apart(a: _Passage, b: _Passage) -> bool:
     _, i, j = np.intersect1d(np.round(a.time_s, 3), np.round(b.time_s, 3), return_indices=True)
     if len(i) == 0:
         return True

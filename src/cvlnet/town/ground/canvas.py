@@ -1,6 +1,6 @@
 """Drawing on the ground in metres, anti-aliased.
 
-The layers are composed by `texture.weather` at the end, so that what is drawn here stays plain.
+The layers are composed by `texture.apply_texture` at the end, so that what is drawn here stays plain.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float64, UInt8
 from shapely.geometry.base import BaseGeometry
 
 from cvlnet.grid import Grid
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import ribbon
 from cvlnet.town.ground.coverage import paint_polygon
-from cvlnet.town.plan import Line, Points, Rgb, Surface
+from cvlnet.town.plan import Marking, Rgb, Surface
 from cvlnet.town.polygons import polygons
-from cvlnet.town.scene import U8
 
 SHIFT_BITS = 4
 NEUTRAL_WEAR = 128
@@ -32,10 +33,10 @@ class Canvas:
     """
 
     grid: Grid
-    rgb: U8
-    kind: U8
-    wear: U8
-    marking: U8
+    rgb: UInt8[np.ndarray, "rows cols 3"]
+    kind: UInt8[np.ndarray, "rows cols 2"]
+    wear: UInt8[np.ndarray, "rows cols"]
+    marking: UInt8[np.ndarray, "rows cols"]
 
     @staticmethod
     def blank(grid: Grid) -> Canvas:
@@ -59,10 +60,10 @@ class Canvas:
         """Cover a line."""
         self.fill(ribbon(xy_m, width_m / 2, width_m / 2), surface, rgb)
 
-    def mark(self, line: Line) -> None:
+    def mark(self, marking: Marking) -> None:
         """White paint along a line."""
-        half_m = line.width_m / 2
-        self._blend(self.marking, ribbon(line.xy_m, half_m, half_m), round(255 * line.strength))
+        half_m = marking.width_m / 2
+        self._blend(self.marking, ribbon(marking.xy_m, half_m, half_m), round(255 * marking.strength))
 
     def wear_line(self, xy_m: Points, width_m: float, brightness: float) -> None:
         """Make a line darker (negative) or brighter, in shares of the base brightness."""
@@ -75,12 +76,12 @@ class Canvas:
         """Make an area darker (negative) or brighter, in shares of the base brightness."""
         self._blend(self.wear, area, _wear_value(brightness))
 
-    def _blend(self, layer: U8, area: BaseGeometry, value: int) -> None:
+    def _blend(self, layer: UInt8[np.ndarray, "rows cols"], area: BaseGeometry, value: int) -> None:
         nothing = np.zeros((1, 1, 0), np.uint8)
         for rings in self._rings(area):
             paint_polygon(layer[..., None], np.array([value], np.uint8), nothing, nothing[0, 0], rings)
 
-    def _col_row(self, xy_m: Points) -> Points:
+    def _col_row(self, xy_m: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "points 2"]:
         """(column, row) of places, whole numbers at cell centres."""
         grid = self.grid
         col = (grid.cols - 1) / 2 + (xy_m[:, 0] - grid.center_xy_m[0]) / grid.cell_m

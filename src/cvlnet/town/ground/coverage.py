@@ -8,18 +8,22 @@ from __future__ import annotations
 from math import floor
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import UInt8
 
-from cvlnet.town.compiled import kernel
-from cvlnet.town.scene import U8
+from cvlnet.town.arrays import Points
+from cvlnet.town.compiled import F64, U8, kernel
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 SCANS = 8  # scan lines a row; along a scan line coverage is exact
 
 
-def paint_polygon(colours: U8, colour: U8, labels: U8, label: U8, rings: list[F64]) -> None:
-    """Blend ``colour`` [C] into ``colours`` [rows, cols, C], and set ``labels`` [rows, cols, L] where half is covered.
+def paint_polygon(
+    colours: UInt8[np.ndarray, "rows cols channels"],
+    colour: UInt8[np.ndarray, " channels"],
+    codes: UInt8[np.ndarray, "_ _ layers"],
+    code: UInt8[np.ndarray, " layers"],
+    rings: list[Points],
+) -> None:
+    """Blend ``colour`` [C] into ``colours`` [rows, cols, C], and set ``codes`` [rows, cols, L] where half is covered.
 
     rings: outer border and holes, each [N, 2], (column, row), a cell's centre at whole numbers; even-odd.
     """
@@ -28,19 +32,20 @@ def paint_polygon(colours: U8, colour: U8, labels: U8, label: U8, rings: list[F6
     edges = np.where((edges[:, 1] < edges[:, 3])[:, None], edges, edges[:, [2, 3, 0, 1]])
     edges = edges[(edges[:, 3] > 0) & (edges[:, 1] < colours.shape[0])]
     if len(edges):
-        _paint(colours, colour, labels, label, np.ascontiguousarray(edges[np.argsort(edges[:, 1], kind="stable")]))
+        edges = np.ascontiguousarray(edges[np.argsort(edges[:, 1], kind="stable")])
+        rows = max(0, floor(edges[0, 1])), min(colours.shape[0], floor(edges[:, 3].max()) + 1)
+        _paint(colours, colour, codes, code, edges, *rows)
 
 
 @kernel
-def _paint(colours: U8, colour: U8, labels: U8, label: U8, edges: F64) -> None:
+def _paint(colours: U8, colour: U8, codes: U8, code: U8, edges: F64, first_row: int, end_row: int) -> None:
     """Edges [E, 4]: upper (column, row), lower (column, row), by their upper rows; cell i spans i to i + 1."""
-    rows, cols, channels = colours.shape
+    _, cols, channels = colours.shape
     active = np.empty(len(edges), np.int64)
     crossings = np.empty(len(edges), np.float64)
     cover = np.zeros(cols + 1, np.float64)
     count, coming = 0, 0
-    lowest = edges[:, 3].max()
-    for row in range(max(0, floor(edges[0, 1])), min(rows, floor(lowest) + 1)):
+    for row in range(first_row, end_row):
         while coming < len(edges) and edges[coming, 1] < row + 1:
             active[count] = coming
             count += 1
@@ -59,11 +64,10 @@ def _paint(colours: U8, colour: U8, labels: U8, label: U8, edges: F64) -> None:
                 e = active[k]
                 if edges[e, 1] <= y < edges[e, 3]:
                     share = (y - edges[e, 1]) / (edges[e, 3] - edges[e, 1])
-                    crossings[found] = edges[e, 0] + share * (edges[e, 2] - edges[e, 0])
+                    _insert(crossings, found, edges[e, 0] + share * (edges[e, 2] - edges[e, 0]))
                     found += 1
-            spans = np.sort(crossings[:found])
             for k in range(0, found - 1, 2):
-                start, stop = min(max(spans[k], 0.0), float(cols)), min(max(spans[k + 1], 0.0), float(cols))
+                start, stop = min(max(crossings[k], 0.0), float(cols)), min(max(crossings[k + 1], 0.0), float(cols))
                 if stop > start:
                     _cover(cover, start, stop)
                     left, right = min(left, floor(start)), max(right, min(cols, floor(stop) + 1))
@@ -74,8 +78,18 @@ def _paint(colours: U8, colour: U8, labels: U8, label: U8, edges: F64) -> None:
                 before = float(colours[row, col, c])
                 colours[row, col, c] = np.uint8(before + (colour[c] - before) * share + 0.5)
             if share >= 0.5:
-                for c in range(len(label)):
-                    labels[row, col, c] = label[c]
+                for c in range(len(code)):
+                    codes[row, col, c] = code[c]
+
+
+@kernel
+def _insert(rising: F64, count: int, value: float) -> None:
+    """Put a value among the first ``count``, which rise."""
+    k = count
+    while k > 0 and rising[k - 1] > value:
+        rising[k] = rising[k - 1]
+        k -= 1
+    rising[k] = value
 
 
 @kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, UInt8
 from shapely.geometry import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
@@ -17,7 +17,6 @@ from cvlnet.town.layout.alterations import split_by_time
 from cvlnet.town.layout.blueprint import Blueprint
 from cvlnet.town.plan import Barrier, Plan, Surface
 from cvlnet.town.presets import TownConfig
-from cvlnet.town.scene import U8
 from cvlnet.town.streams import stream
 
 LABEL_M_PER_PX = 0.4
@@ -33,7 +32,7 @@ def label_grid(config: TownConfig) -> Grid:
     return Grid(2 * half, 2 * half, LABEL_M_PER_PX)
 
 
-def draw_labels(blueprint: Blueprint) -> U8:
+def draw_labels(blueprint: Blueprint) -> UInt8[np.ndarray, "rows cols"]:
     """The label map of a town on `label_grid`, [rows, cols]: what stands there at both times."""
     config, land = blueprint.config, blueprint.land
     canvas = Canvas.blank(label_grid(config))
@@ -69,7 +68,7 @@ def _thick(barrier: Barrier) -> BaseGeometry:
     return LineString(barrier.xy_m).buffer(width_m / 2, cap_style="flat")
 
 
-def _covered(grid: Grid, areas: list[BaseGeometry]) -> npt.NDArray[np.bool_]:
+def _covered(grid: Grid, areas: list[BaseGeometry]) -> Bool[np.ndarray, "rows cols"]:
     canvas = Canvas.blank(grid)
     for area in areas:
         canvas.fill(area, Surface.ASPHALT, (255, 255, 255))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points, Xy
 from cvlnet.town.curves import at_way, cut, dashes, length_m, offset, resample
-from cvlnet.town.layout.junctions import Approach, between_junctions
-from cvlnet.town.plan import Line, Network, Points, Profile, Surface
+from cvlnet.town.layout.junctions import Ends, between_junctions
+from cvlnet.town.plan import Marking, Network, Profile, Surface
 from cvlnet.town.streams import chance
 
 NARROW_M, WIDE_M = 0.12, 0.25
@@ -18,10 +20,9 @@ STOP_LINE_M = 0.5
 ZEBRA_STRIPE_M, ZEBRA_DEPTH_M = 0.5, 4.0
 FORD_M = 4.0  # between the two dashed lines of a crossing at signals
 ARROW_EVERY_M = 22.0
-Ends = dict[tuple[int, int], Approach]
 
 
-def road_markings(network: Network, ends: Ends, rng: np.random.Generator) -> Iterator[Line]:
+def road_markings(network: Network, ends: Ends, rng: np.random.Generator) -> Iterator[Marking]:
     """The lines of all roads."""
     marked: dict[int, bool] = {}
     for i, road in enumerate(network.roads):
@@ -42,32 +43,32 @@ def _has_centre_line(profile: Profile, rng: np.random.Generator) -> bool:
     return profile.kind == "main" or (profile.kind == "collector" and chance(rng, 0.75)) or chance(rng, 0.06)
 
 
-def _lines_along(xy: Points, profile: Profile, strength: float) -> Iterator[Line]:
+def _lines_along(xy: Points, profile: Profile, strength: float) -> Iterator[Marking]:
     length = length_m(xy)
     if profile.median_m == 0:
         solid_m = min(BEFORE_JUNCTION_M, length / 4)
         for piece in dashes(cut(xy, solid_m, length - solid_m), DASH_M, GAP_M):
-            yield Line(piece, NARROW_M, strength)
+            yield Marking(piece, NARROW_M, strength)
         if profile.kind == "main":
-            yield Line(cut(xy, 0.0, solid_m), NARROW_M, strength)
-            yield Line(cut(xy, length - solid_m, length), NARROW_M, strength)
+            yield Marking(cut(xy, 0.0, solid_m), NARROW_M, strength)
+            yield Marking(cut(xy, length - solid_m, length), NARROW_M, strength)
     for sign in (1, -1):
         for lane in range(1, profile.lanes):
             between = profile.driven_half_m - lane * profile.lane_m
             for piece in dashes(offset(xy, sign * between), DASH_M, GAP_M):
-                yield Line(piece, NARROW_M, strength)
+                yield Marking(piece, NARROW_M, strength)
         if profile.cycle_m > 0:
             edge = offset(xy, sign * profile.driven_half_m)
             pieces = dashes(edge, 1.0, 1.0) if profile.lanes == 1 else [edge]
             for piece in pieces:
-                yield Line(piece, WIDE_M if len(pieces) == 1 else NARROW_M, strength)
+                yield Marking(piece, WIDE_M if len(pieces) == 1 else NARROW_M, strength)
         elif profile.kind == "main" and profile.verge_m > 0:
-            yield Line(offset(xy, sign * (profile.driven_half_m - 0.2)), NARROW_M, strength)
+            yield Marking(offset(xy, sign * (profile.driven_half_m - 0.2)), NARROW_M, strength)
 
 
 def _at_ends(
     network: Network, ends: Ends, index: int, inner: Points, strength: float, rng: np.random.Generator
-) -> Iterator[Line]:
+) -> Iterator[Marking]:
     """What stands across the lanes before each of the road's junctions."""
     road = network.roads[index]
     for node in (road.start, road.end):
@@ -83,13 +84,13 @@ def _at_ends(
                 yield from _zebra(leaving, road.profile, strength)
 
 
-def _across(leaving: Points, at_m: float, from_left_m: float, to_left_m: float) -> Points:
+def _across(leaving: Points, at_m: float, from_left_m: float, to_left_m: float) -> Float64[np.ndarray, "2 2"]:
     """A line across a road, between two distances to the left of its centreline."""
     place, normal = _station(leaving, at_m)
     return np.stack([place + normal * from_left_m, place + normal * to_left_m])
 
 
-def _station(leaving: Points, at_m: float) -> tuple[Points, Points]:
+def _station(leaving: Points, at_m: float) -> tuple[Xy, Xy]:
     """A point of a centreline and the normal to its left there."""
     length = length_m(leaving)
     ahead, behind = at_way(leaving, min(at_m + 0.5, length)), at_way(leaving, max(at_m - 0.5, 0.0))
@@ -97,36 +98,36 @@ def _station(leaving: Points, at_m: float) -> tuple[Points, Points]:
     return at_way(leaving, at_m), np.array([-direction[1], direction[0]])
 
 
-def _stop_line(leaving: Points, profile: Profile, at_m: float, width_m: float, strength: float) -> Iterator[Line]:
+def _stop_line(leaving: Points, profile: Profile, at_m: float, width_m: float, strength: float) -> Iterator[Marking]:
     """Across the arriving lanes: they lie to the left of the direction that leaves the junction."""
     if length_m(leaving) > at_m + 5:
-        yield Line(_across(leaving, at_m, profile.median_m / 2 + 0.1, profile.driven_half_m), width_m, strength)
+        yield Marking(_across(leaving, at_m, profile.median_m / 2 + 0.1, profile.driven_half_m), width_m, strength)
 
 
-def _give_way_line(leaving: Points, profile: Profile, strength: float) -> Iterator[Line]:
+def _give_way_line(leaving: Points, profile: Profile, strength: float) -> Iterator[Marking]:
     line = _across(leaving, 0.6, 0.1, profile.driven_half_m)
     for piece in dashes(line, 0.5, 0.25):
-        yield Line(piece, WIDE_M * 1.4, strength)
+        yield Marking(piece, WIDE_M * 1.4, strength)
 
 
-def _ford(leaving: Points, profile: Profile, strength: float) -> Iterator[Line]:
+def _ford(leaving: Points, profile: Profile, strength: float) -> Iterator[Marking]:
     half = profile.driven_half_m + profile.cycle_m
     for at_m in (0.8, 0.8 + FORD_M):
         if length_m(leaving) > at_m + 5:
             for piece in dashes(_across(leaving, at_m, -half, half), 0.5, 0.25):
-                yield Line(piece, NARROW_M, strength)
+                yield Marking(piece, NARROW_M, strength)
 
 
-def _zebra(leaving: Points, profile: Profile, strength: float) -> Iterator[Line]:
+def _zebra(leaving: Points, profile: Profile, strength: float) -> Iterator[Marking]:
     half = profile.driven_half_m - 0.2
     if length_m(leaving) < ZEBRA_DEPTH_M + 10:
         return
     strip = cut(leaving, 5.0, 5.0 + ZEBRA_DEPTH_M)
     for left_m in np.arange(-half + 0.3, half, 2 * ZEBRA_STRIPE_M):
-        yield Line(offset(strip, left_m), ZEBRA_STRIPE_M, strength)
+        yield Marking(offset(strip, left_m), ZEBRA_STRIPE_M, strength)
 
 
-def _arrows(leaving: Points, profile: Profile, strength: float) -> Iterator[Line]:
+def _arrows(leaving: Points, profile: Profile, strength: float) -> Iterator[Marking]:
     if profile.kind != "main" or length_m(leaving) < 45:
         return
     for lane in range(profile.lanes):
@@ -137,7 +138,7 @@ def _arrows(leaving: Points, profile: Profile, strength: float) -> Iterator[Line
             turn = 1 if lane == profile.lanes - 1 and profile.lanes > 1 else -1 if lane == 0 and at_m < 20 else 0
             for points, width_m in _arrow(turn):
                 frame = np.stack([forward, np.array([-forward[1], forward[0]])])
-                yield Line(origin + points @ frame, width_m, strength)
+                yield Marking(origin + points @ frame, width_m, strength)
 
 
 def _arrow(turn: int) -> list[tuple[Points, float]]:

@@ -10,7 +10,7 @@ from cvlnet.town.ground.canvas import Canvas
 from cvlnet.town.ground.markings import road_markings
 from cvlnet.town.ground.paint_roads import paint_carriageways, paint_pavements
 from cvlnet.town.ground.terrain import make_height
-from cvlnet.town.ground.texture import weather
+from cvlnet.town.ground.texture import apply_texture
 from cvlnet.town.layout.blueprint import Blueprint
 from cvlnet.town.plan import Layer, Plan, Surface
 from cvlnet.town.scene import Ground
@@ -24,7 +24,7 @@ def paint_ground(blueprint: Blueprint) -> Ground:
     canvas = Canvas.blank(Grid(cells, cells, config.albedo_cell_m))
     rng = stream(config.seed, "paint")
     paint_surfaces(canvas, blueprint, rng)
-    weather(canvas, int(rng.integers(2**32)), blueprint.style.marking_wear)
+    apply_texture(canvas, int(rng.integers(2**32)), blueprint.style.marking_wear)
     height_grid, height_m = make_height(config.seed, config.size_m, config.nuisances.unevenness)
     return Ground(canvas.grid, np.ascontiguousarray(canvas.rgb), height_grid, height_m)
 
@@ -39,10 +39,8 @@ def paint_surfaces(canvas: Canvas, blueprint: Blueprint, rng: np.random.Generato
     _paint_patches(canvas, blueprint.plan, "pavement")
     paint_carriageways(canvas, network, ends, land, style, rng)
     _paint_patches(canvas, blueprint.plan, "road")
-    for line in road_markings(network, ends, rng):
-        canvas.mark(line)
-    for line in blueprint.plan.lines:
-        canvas.mark(line)
+    for marking in (*road_markings(network, ends, rng), *blueprint.plan.markings):
+        canvas.mark(marking)
 
 
 def _paint_patches(canvas: Canvas, plan: Plan, layer: Layer) -> None:

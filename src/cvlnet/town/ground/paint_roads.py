@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import cv2
 import numpy as np
 from shapely.geometry import Point, Polygon
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import at_way, cut, length_m, offset, resample, ribbon, tangents, way_m
 from cvlnet.town.ground.canvas import Canvas
-from cvlnet.town.layout.junctions import RANK, Approach, between_junctions
+from cvlnet.town.layout.junctions import RANK, Ends, between_junctions
 from cvlnet.town.layout.land import Land
-from cvlnet.town.plan import Network, Node, Points, Rgb, Road, Surface
+from cvlnet.town.plan import SIDES, Network, Node, Rgb, Road, Surface
 from cvlnet.town.polygons import polygons
 from cvlnet.town.streams import chance
 from cvlnet.town.style import Style, varied
 
-Ends = dict[tuple[int, int], Approach]
-SIDES: tuple[tuple[int, Literal["left", "right"]], ...] = ((1, "left"), (-1, "right"))
 PIECE_M = 12.0  # of a pavement, along which its pattern keeps one direction
 ANGLE_STEPS = 16  # directions of patterns are rounded, so that neighbouring pieces agree
 KERB_M = 0.15

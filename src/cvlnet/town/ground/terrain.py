@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32
 
 from cvlnet.grid import Grid
-from cvlnet.town.scene import F32
 from cvlnet.town.streams import stream
 
 HEIGHT_CELL_M = 4.0
@@ -13,7 +13,7 @@ AMPLITUDE_M = 0.3
 WAVES = 24
 
 
-def make_height(seed: int, size_m: float, unevenness: float) -> tuple[Grid, F32]:
+def make_height(seed: int, size_m: float, unevenness: float) -> tuple[Grid, Float32[np.ndarray, "rows cols"]]:
     """Heights about +-0.3 m x ``unevenness`` on a coarse grid that covers the square and a margin."""
     cells = int(np.ceil(size_m / HEIGHT_CELL_M)) + 3
     grid = Grid(cells, cells, HEIGHT_CELL_M)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
-from cvlnet.town.compiled import hash01, kernel, noise2
+import numpy as np
+
+from cvlnet.town.compiled import F64, U8, hash01, kernel, noise2
 from cvlnet.town.ground.canvas import Canvas
 from cvlnet.town.plan import Surface
-from cvlnet.town.scene import U8
 
-F64 = npt.NDArray[np.float64]
 OCTAVES_M = np.array([0.12, 0.35, 1.1, 4.0, 17.0, 70.0])
 # relative brightness of each octave, then strength of the drift between green and yellow (or grey and brown)
 GRAIN: dict[Surface, tuple[float, ...]] = {
@@ -39,26 +38,35 @@ JOINTS: dict[Surface, tuple[float, float, float, float]] = {
 MARKING_RGB = np.array([216.0, 216.0, 210.0])
 
 
-def weather(canvas: Canvas, seed: int, marking_wear: float) -> None:
+class _Layers(NamedTuple):
+    """A `Canvas` as compiled code takes it."""
+
+    rgb: U8
+    kind: U8
+    wear: U8
+    marking: U8
+    cell_m: float
+
+
+class _Patterns(NamedTuple):
+    """GRAIN and JOINTS by surface, the octaves, and how white paint looks and wears."""
+
+    grain: F64
+    joints: F64
+    octaves_m: F64
+    paint: F64
+    paint_wear: float
+
+
+def apply_texture(canvas: Canvas, seed: int, marking_wear: float) -> None:
     """Turn the canvas' plain colours into the albedo, in place in ``canvas.rgb``."""
     grain = np.zeros((len(Surface), len(OCTAVES_M) + 1))
     joints = np.zeros((len(Surface), 4))
     for surface in Surface:
         grain[surface] = GRAIN[surface]
         joints[surface] = JOINTS.get(surface, (0.0, 0.0, 0.0, 0.0))
-    _weather(
-        canvas.rgb,
-        canvas.kind,
-        canvas.wear,
-        canvas.marking,
-        canvas.grid.cell_m,
-        seed % 2**31,
-        grain,
-        joints,
-        OCTAVES_M,
-        MARKING_RGB,
-        marking_wear,
-    )
+    layers = _Layers(canvas.rgb, canvas.kind, canvas.wear, canvas.marking, canvas.grid.cell_m)
+    _apply(layers, _Patterns(grain, joints, OCTAVES_M, MARKING_RGB, marking_wear), seed % 2**31)
 
 
 @kernel
@@ -81,19 +89,9 @@ def _joint(x: float, y: float, angle: float, pattern: F64, seed: int) -> float:
 
 
 @kernel
-def _weather(
-    rgb: U8,
-    kind: U8,
-    wear: U8,
-    marking: U8,
-    cell_m: float,
-    seed: int,
-    grain: F64,
-    joints: F64,
-    octaves_m: F64,
-    paint: F64,
-    paint_wear: float,
-) -> None:
+def _apply(layers: _Layers, patterns: _Patterns, seed: int) -> None:
+    rgb, kind, wear, marking, cell_m = layers
+    grain, joints, octaves_m, paint, paint_wear = patterns
     rows, cols = wear.shape
     last = len(octaves_m)
     for row in range(rows):

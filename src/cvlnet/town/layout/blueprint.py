@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cvlnet.town.layout.clearance import cleared
 from cvlnet.town.layout.fill import fill_blocks
-from cvlnet.town.layout.junctions import Approach, approaches
+from cvlnet.town.layout.junctions import Ends, approaches
 from cvlnet.town.layout.land import Land, make_land
 from cvlnet.town.layout.streets import make_network
 from cvlnet.town.layout.streetside import street_side
@@ -24,7 +24,7 @@ class Blueprint:
     config: TownConfig
     style: Style
     network: Network
-    ends: dict[tuple[int, int], Approach]
+    ends: Ends
     land: Land
     plan: Plan
 

@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 
 from cvlnet.town.layout.greenery import hedge, plant
 from cvlnet.town.layout.lots import Frame, long_frame
-from cvlnet.town.plan import Item, Line, Patch, Prop, Rgb, Spot, Surface
+from cvlnet.town.plan import Item, Marking, Patch, Prop, Rgb, Spot, Surface
 from cvlnet.town.polygons import border_line
 from cvlnet.town.streams import chance, object_seed
 from cvlnet.town.style import Style, varied
@@ -65,7 +65,7 @@ def _bays(
 def _bay(frame: Frame, x: float, low: float, facing: int, occupied: float, rng: np.random.Generator) -> Iterator[Item]:
     """A bay's lines and the place of its car."""
     for edge in (x, x + BAY_M):
-        yield Line(frame.line((edge, low), (edge, low + BAY_DEPTH_M)), 0.1, 0.8)
+        yield Marking(frame.line((edge, low), (edge, low + BAY_DEPTH_M)), 0.1, 0.8)
     turn = facing if chance(rng, 0.8) else -facing
     middle = frame.place(x + BAY_M / 2 + rng.normal(0, 0.08), low + BAY_DEPTH_M / 2 + rng.normal(0, 0.2))
     yield Spot(middle, float(frame.yaw_rad + turn * np.pi / 2 + rng.normal(0, 0.02)), occupied)

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import shapely
+from jaxtyping import Bool
 from shapely.geometry import Polygon
 
 from cvlnet.town.layout.land import Land
-from cvlnet.town.plan import Plan, Points, Spot, Tree
+from cvlnet.town.plan import Plan, Spot, Tree
 from cvlnet.town.polygons import rectangle
 
 LANE_CLEARANCE_M = 0.25
@@ -81,10 +82,10 @@ def _clear_spots(
 def _kept(
     places: list[tuple[float, float]], driven: shapely.Geometry, houses: shapely.STRtree, cars: shapely.STRtree,
     from_wall_m: float, half_m: float,
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:  # fmt: skip
+) -> Bool[np.ndarray, " places"]:  # fmt: skip
     if not places:
         return np.zeros(0, bool)
-    xy: Points = np.array(places)
+    xy = np.array(places)
     kept = (np.abs(xy).max(axis=1) < half_m - 0.5) & ~shapely.contains_xy(driven, xy)
     points = shapely.points(xy)
     kept[houses.query(points, predicate="dwithin", distance=from_wall_m)[0]] = False

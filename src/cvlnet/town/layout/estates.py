@@ -8,11 +8,12 @@ import numpy as np
 from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Corners
 from cvlnet.town.layout.carparks import car_park
 from cvlnet.town.layout.greenery import PARK, scatter
 from cvlnet.town.layout.housing import PAVINGS, garage
 from cvlnet.town.layout.lots import Frame, fits, long_frame
-from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Spot, Surface
+from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Rgb, RoofKind, Spot, Surface
 from cvlnet.town.polygons import place_within, polygons
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed
@@ -67,7 +68,7 @@ def _bars(
 
 
 def _bar(
-    corners: Points, floors: int, flat: bool, wall_rgb: Rgb, roof_rgb: Rgb, rng: np.random.Generator,
+    corners: Corners, floors: int, flat: bool, wall_rgb: Rgb, roof_rgb: Rgb, rng: np.random.Generator,
 ) -> Building:  # fmt: skip
     length = float(np.hypot(*(corners[1] - corners[0])))
     roof: RoofKind = "flat" if flat else "hip" if chance(rng, 0.3) else "gable"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.plan import Barrier, Points, Rgb, Tree, TreeKind
+from cvlnet.town.arrays import Points
+from cvlnet.town.plan import Barrier, Rgb, Tree, TreeKind
 from cvlnet.town.polygons import random_points
 from cvlnet.town.streams import chance, object_seed, pick
 from cvlnet.town.style import HEDGES, LEAVES, NEEDLES, RARE_LEAVES, one_of, varied

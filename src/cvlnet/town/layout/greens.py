@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from shapely.geometry import LineString, Point, Polygon
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import resample
 from cvlnet.town.layout.greenery import GARDEN, GROVE, PARK, border, fence, hedge, plant, scatter
 from cvlnet.town.layout.housing import PAVINGS, SHED_COLOURS
 from cvlnet.town.layout.lots import cut_plots, long_frame
-from cvlnet.town.plan import Block, Building, Item, Line, Patch, Points, Prop, Rgb, Surface
+from cvlnet.town.plan import Block, Building, Item, Marking, Patch, Prop, Rgb, Surface
 from cvlnet.town.polygons import border_line, place_within, polygons, random_points
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed
@@ -174,9 +175,9 @@ def fill_sports(block: Block, style: Style, rng: np.random.Generator) -> Iterato
         yield Patch(stripe.intersection(pitch), Surface.LAWN, (84, 112, 52))
     touch = border_line(pitch, 2.0)
     if touch is not None:
-        yield Line(touch, 0.12, 0.8)
+        yield Marking(touch, 0.12, 0.8)
         middle = frame.line((x0 + size[0] / 2, y0 + 2), (x0 + size[0] / 2, y0 + size[1] - 2))
-        yield Line(middle, 0.12, 0.8)
+        yield Marking(middle, 0.12, 0.8)
         for x, turn in ((x0 + 2.2, 0.0), (x0 + size[0] - 2.2, np.pi)):
             yield Prop(
                 "goal", frame.place(x, y0 + size[1] / 2), frame.yaw_rad + turn, (230, 230, 230), object_seed(rng)

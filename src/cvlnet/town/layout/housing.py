@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from shapely.geometry import LineString, Polygon
 
+from cvlnet.town.arrays import Corners, Points
 from cvlnet.town.layout.greenery import GARDEN, border, fence, hedge, scatter
 from cvlnet.town.layout.lots import Frame, Plot, cut_plots, fits
-from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Spot, Surface, Zone
+from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Rgb, RoofKind, Spot, Surface, Zone
 from cvlnet.town.polygons import largest
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed, pick
@@ -65,7 +66,7 @@ def fill_houses(block: Block, style: Style, rng: np.random.Generator) -> Iterato
 
 
 def house(
-    corners_m: Points, floors: float, roof: RoofKind, style: Style, rng: np.random.Generator,
+    corners_m: Corners, floors: float, roof: RoofKind, style: Style, rng: np.random.Generator,
     *, along_front: bool = True, wall: Material | None = None, party: bool = False,
 ) -> Building:  # fmt: skip
     """A dwelling house over given corners, in the town's colours."""
@@ -87,7 +88,11 @@ def house(
 
 
 def flat_house(
-    corners_m: Points, height_m: float, style: Style, rng: np.random.Generator, wall: Material = Material.PLASTER_FACADE
+    corners_m: Corners,
+    height_m: float,
+    style: Style,
+    rng: np.random.Generator,
+    wall: Material = Material.PLASTER_FACADE,
 ) -> Building:
     """A plain building with a flat roof: annexes, offices, halls."""
     return Building(
@@ -127,7 +132,7 @@ def _house_plot(
     yield from _borders(plot, rng)
 
 
-def _house_corners(plot: Plot, kind: HouseKind, rng: np.random.Generator, setback_m: float) -> Points | None:
+def _house_corners(plot: Plot, kind: HouseKind, rng: np.random.Generator, setback_m: float) -> Corners | None:
     """The largest house of the kind that fits, or None."""
     width, depth = rng.uniform(*kind.house_m), rng.uniform(*kind.depth_m)
     for shrink in (1.0, 0.86, 0.74, 0.62):

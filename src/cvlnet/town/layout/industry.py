@@ -8,11 +8,12 @@ import numpy as np
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Corners
 from cvlnet.town.layout.carparks import bay_row, car_park
 from cvlnet.town.layout.greenery import GROVE, fence, hedge, scatter
 from cvlnet.town.layout.housing import lowered_kerb
 from cvlnet.town.layout.lots import Frame, Plot, cut_plots
-from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Spot, Surface
+from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Rgb, RoofKind, Spot, Surface
 from cvlnet.town.polygons import border_line, polygons, random_points
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed, pick
@@ -52,7 +53,7 @@ def fill_industry(block: Block, style: Style, rng: np.random.Generator) -> Itera
                 )
 
 
-def hall(corners: Points, eaves_m: float, rng: np.random.Generator, style: Style) -> Building:
+def hall(corners: Corners, eaves_m: float, rng: np.random.Generator, style: Style) -> Building:
     """A hall with the roof of its age."""
     roof: RoofKind = pick(rng, {"flat": 6.0, "gable": 3.0, "sawtooth": 1.2, "hip": 0.6})  # type: ignore[assignment]
     span = float(np.hypot(*(corners[3] - corners[0])))
@@ -79,7 +80,7 @@ def hall(corners: Points, eaves_m: float, rng: np.random.Generator, style: Style
     )  # fmt: skip
 
 
-def _largest_rectangle(plot: Plot, x0: float, x1: float, y0: float, y1: float, margin_m: float) -> Points | None:
+def _largest_rectangle(plot: Plot, x0: float, x1: float, y0: float, y1: float, margin_m: float) -> Corners | None:
     """A rectangle of the plot's frame, shrunk until it fits."""
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
     inner = plot.polygon.buffer(-margin_m)
@@ -108,7 +109,7 @@ def _works(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]
     yield from _yard(plot, corners, style, rng)
 
 
-def _yard(plot: Plot, built: Points | None, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+def _yard(plot: Plot, built: Corners | None, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """Around the hall: rows of parked cars along the fence, a smaller hall, patches, containers, goods, trucks."""
     free: BaseGeometry = plot.polygon.buffer(-3.0)
     if built is not None:
@@ -140,9 +141,9 @@ def _yard(plot: Plot, built: Points | None, style: Style, rng: np.random.Generat
                 yield Spot(xy, float(turn), 0.6, ("truck",) if kind == "truck" else ("car", "car", "van"))
 
 
-def _more_halls(free: BaseGeometry, frame: Frame, rng: np.random.Generator) -> list[Points]:
+def _more_halls(free: BaseGeometry, frame: Frame, rng: np.random.Generator) -> list[Corners]:
     """Further halls in what is free, the larger ones first, with lanes between them."""
-    found: list[Points] = []
+    found: list[Corners] = []
     for size in (34.0, 24.0, 16.0, 10.0):
         for xy in random_points(free, rng, 12, 4.0):
             length, width = size * rng.uniform(1.0, 1.8), size * rng.uniform(0.6, 1.0)

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from cvlnet.town.arrays import Points, Xy
 from cvlnet.town.curves import at_way, cut, length_m
-from cvlnet.town.plan import Network, Points
+from cvlnet.town.plan import Network
 
 Control = Literal["through", "yield", "signal", "none"]
 RANK = {"main": 3, "collector": 2, "residential": 1, "lane": 0}
@@ -23,7 +24,10 @@ class Approach:
     control: Control
 
 
-def approaches(network: Network) -> dict[tuple[int, int], Approach]:
+Ends = dict[tuple[int, int], Approach]  # by the indices of road and node
+
+
+def approaches(network: Network) -> Ends:
     """The approach of every road (index) at each of its nodes (index)."""
     found = {}
     for n, node in enumerate(network.nodes):
@@ -63,7 +67,7 @@ def _trim(network: Network, road: int, node: int) -> float:
     return float(min(trim + CORNER_M, 0.45 * length_m(own.xy_m)))
 
 
-def _direction(xy_m: Points) -> Points:
+def _direction(xy_m: Points) -> Xy:
     step = at_way(xy_m, min(12.0, length_m(xy_m))) - xy_m[0]
     return np.asarray(step / np.hypot(*step))
 
@@ -83,9 +87,7 @@ def _controls(network: Network, ends: tuple[int, ...]) -> dict[int, Control]:
     return dict.fromkeys(ends, "none")
 
 
-def between_junctions(
-    network: Network, ends: dict[tuple[int, int], Approach], road: int, *, pass_through: bool = False
-) -> Points | None:
+def between_junctions(network: Network, ends: Ends, road: int, *, pass_through: bool = False) -> Points | None:
     """A road's centreline without its junctions, or None if nothing is left.
 
     ``pass_through``: keep those in which the road has the right of way.

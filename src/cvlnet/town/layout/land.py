@@ -10,9 +10,10 @@ import shapely
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Xy
 from cvlnet.town.curves import ribbon
-from cvlnet.town.layout.junctions import Approach
-from cvlnet.town.plan import Block, Network, Points, Road, Zone
+from cvlnet.town.layout.junctions import Ends
+from cvlnet.town.plan import Block, Network, Zone
 from cvlnet.town.polygons import polygons
 
 KERB_RADIUS_M = 5.0
@@ -35,9 +36,9 @@ class Land:
 
 def make_land(
     network: Network,
-    ends: dict[tuple[int, int], Approach],
+    ends: Ends,
     size_m: float,
-    zone_at: Callable[[Points], Zone],
+    zone_at: Callable[[Xy], Zone],
 ) -> Land:
     """The areas of a network."""
     kerbs = [ribbon(r.xy_m, r.profile.kerb_m("left"), r.profile.kerb_m("right")) for r in network.roads]
@@ -75,7 +76,7 @@ def _discs(network: Network) -> list[Polygon]:
     return discs
 
 
-def _crossings(network: Network, ends: dict[tuple[int, int], Approach]) -> BaseGeometry:
+def _crossings(network: Network, ends: Ends) -> BaseGeometry:
     areas = []
     for n, node in enumerate(network.nodes):
         if len(node.roads) >= 3:
@@ -86,8 +87,3 @@ def _crossings(network: Network, ends: dict[tuple[int, int], Approach]) -> BaseG
 
 def _footpaths(network: Network) -> BaseGeometry:
     return shapely.union_all([LineString(p).buffer(FOOTPATH_M / 2, cap_style="flat") for p in network.footpaths])
-
-
-def is_inside(road: Road, half_m: float) -> bool:
-    """Whether any point of a road lies in the square of +-``half_m``."""
-    return bool((np.abs(road.xy_m).max(axis=1) < half_m).any())

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from jaxtyping import Float64
 from shapely.geometry import LineString, Polygon
 
-from cvlnet.town.plan import Points
+from cvlnet.town.arrays import Corners, Points, Xy
 from cvlnet.town.polygons import envelope_corners, polygons
 
 TWO_ROWS_M = 36.0  # blocks deeper than this have plots on both sides
@@ -20,21 +21,21 @@ FRONT_INSETS = (0.12, 0.3, 0.42)  # tried in turn: shares of a plot's width at w
 class Frame:
     """A right-handed frame in the plane."""
 
-    origin_m: Points
-    along: Points  # unit
+    origin_m: Xy
+    along: Xy  # unit
 
-    def world(self, xy_m: Points) -> Points:
+    def world(self, xy_m: Float64[np.ndarray, "*places 2"]) -> Float64[np.ndarray, "*places 2"]:
         """Places of the frame, [..., 2], in the world."""
         xy = np.asarray(xy_m, dtype=np.float64)
         inward = np.array([-self.along[1], self.along[0]])
         return np.asarray(self.origin_m + xy[..., :1] * self.along + xy[..., 1:] * inward)
 
-    def local(self, xy_world_m: Points) -> Points:
+    def local(self, xy_world_m: Float64[np.ndarray, "*places 2"]) -> Float64[np.ndarray, "*places 2"]:
         """Places of the world in the frame."""
         inward = np.array([-self.along[1], self.along[0]])
         return np.asarray((np.asarray(xy_world_m) - self.origin_m) @ np.stack([self.along, inward], axis=1))
 
-    def rectangle(self, x0: float, x1: float, y0: float, y1: float) -> Points:
+    def rectangle(self, x0: float, x1: float, y0: float, y1: float) -> Corners:
         """Corners in the world, [4, 2], counter-clockwise from (x0, y0)."""
         return self.world(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
 
@@ -114,7 +115,7 @@ def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, uppe
 
 def _front_ends(
     piece: Polygon, frame: Frame, between: tuple[float, float], inset: float, *, upper: bool
-) -> tuple[Points, Points] | None:
+) -> tuple[Xy, Xy] | None:
     """Two points of the street side, a share of the width from its ends; None where the piece is not that wide."""
     ends = []
     for x in (between[0] + inset * (between[1] - between[0]), between[1] - inset * (between[1] - between[0])):

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float64
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Corners, Points
 from cvlnet.town.curves import resample
 from cvlnet.town.layout.greenery import GARDEN, fence, plant, scatter
 from cvlnet.town.layout.housing import PAVINGS, flat_house, house
 from cvlnet.town.layout.lots import Frame
-from cvlnet.town.plan import Block, Building, Item, Patch, Points, RoofKind, Spot, Surface
+from cvlnet.town.plan import Block, Building, Item, Patch, RoofKind, Spot, Surface
 from cvlnet.town.polygons import border_line, polygons, random_points
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, pick
@@ -48,7 +50,7 @@ def fill_perimeter(block: Block, style: Style, rng: np.random.Generator) -> Iter
     yield from _courtyard(block.polygon.buffer(-depth - 1.5), style, rng)
 
 
-def _town_house(corners: Points, floors: int, style: Style, rng: np.random.Generator) -> Building:
+def _town_house(corners: Corners, floors: int, style: Style, rng: np.random.Generator) -> Building:
     roof: RoofKind = pick(rng, ROOFS)  # type: ignore[assignment]
     wall = pick(rng, {"shop": 4.0, "plaster": 5.0, "brick": 1.5})
     material = {"shop": Material.SHOP_FACADE, "plaster": Material.PLASTER_FACADE, "brick": Material.BRICK_FACADE}[wall]
@@ -80,7 +82,7 @@ def _turn(ring: Points, i: int) -> float:
     return float(abs(np.arctan2(a[0] * b[1] - a[1] * b[0], a @ b)))
 
 
-def _mitres(points: Points) -> Points:
+def _mitres(points: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "points 2"]:
     """Inward vectors at the points of a counter-clockwise ring whose offsets keep the sides parallel."""
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
     normals = []
@@ -91,7 +93,13 @@ def _mitres(points: Points) -> Points:
     return np.array(normals)
 
 
-def _yard(back: Points, inward: Points, lot: Polygon, style: Style, rng: np.random.Generator) -> Iterator[Item]:
+def _yard(
+    back: Float64[np.ndarray, "2 2"],
+    inward: Float64[np.ndarray, "2 2"],
+    lot: Polygon,
+    style: Style,
+    rng: np.random.Generator,
+) -> Iterator[Item]:
     """The strip behind one house, with its own paving or grass, a wall, an annex."""
     strip = Polygon(np.array([back[0], back[1], back[1] + inward[1], back[0] + inward[0]]))
     if not strip.is_valid or not lot.buffer(-8).contains(strip.centroid):

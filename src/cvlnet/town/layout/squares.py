@@ -8,9 +8,10 @@ import numpy as np
 from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.town.arrays import Corners
 from cvlnet.town.layout.greenery import plant
 from cvlnet.town.layout.lots import Frame, long_frame
-from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Surface
+from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Rgb, RoofKind, Surface
 from cvlnet.town.polygons import random_points
 from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, object_seed
@@ -74,7 +75,7 @@ def _church(frame: Frame, room_m: float, style: Style, rng: np.random.Generator)
 
 
 def _stone_house(
-    corners_m: Points, eaves_m: float, rise_m: float, roof: RoofKind, stone: Rgb,
+    corners_m: Corners, eaves_m: float, rise_m: float, roof: RoofKind, stone: Rgb,
     top: tuple[Rgb, Material], rng: np.random.Generator,
 ) -> Building:  # fmt: skip
     return Building(

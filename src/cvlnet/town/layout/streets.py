@@ -14,9 +14,10 @@ import numpy as np
 import shapely
 from shapely.geometry import Polygon
 
+from cvlnet.town.arrays import Points, Xy
 from cvlnet.town.curves import cut, length_m, resample
 from cvlnet.town.layout.profiles import make_profile
-from cvlnet.town.plan import Network, Node, Points, Road, StreetKind, Zone
+from cvlnet.town.plan import Network, Node, Road, StreetKind, Zone
 from cvlnet.town.polygons import envelope_corners
 from cvlnet.town.streams import chance, stream
 from cvlnet.town.style import Style
@@ -41,12 +42,12 @@ DEAD_END_SHARE = 0.3
 class Chord:
     """A straight street before it is bent."""
 
-    start: Points
-    end: Points
+    start: Xy
+    end: Xy
     kind: StreetKind
     zone: Zone
 
-    def place(self, point: Points) -> tuple[float, float]:
+    def place(self, point: Xy) -> tuple[float, float]:
         """Way along the chord, and distance from it, of a point."""
         direction = self.end - self.start
         length = float(np.hypot(*direction))
@@ -54,7 +55,7 @@ class Chord:
         return float((point - self.start) @ along), abs(float((point - self.start) @ across))
 
 
-def make_network(seed: int, size_m: float, style: Style, zone_at: Callable[[Points], Zone]) -> Network:
+def make_network(seed: int, size_m: float, style: Style, zone_at: Callable[[Xy], Zone]) -> Network:
     """The streets of a town; they run out of the square on all sides."""
     rng = stream(seed, "streets")
     chords, joints = _divide_square(rng, size_m, style, zone_at)
@@ -62,12 +63,12 @@ def make_network(seed: int, size_m: float, style: Style, zone_at: Callable[[Poin
 
 
 def _divide_square(
-    rng: np.random.Generator, size_m: float, style: Style, zone_at: Callable[[Points], Zone]
-) -> tuple[list[Chord], list[Points]]:
+    rng: np.random.Generator, size_m: float, style: Style, zone_at: Callable[[Xy], Zone]
+) -> tuple[list[Chord], list[Xy]]:
     half = size_m / 2 + MARGIN_M
     cells = [np.array([[-half, -half], [half, -half], [half, half], [-half, half]], dtype=np.float64)]
     chords: list[Chord] = []
-    joints: list[Points] = []
+    joints: list[Xy] = []
     for axis in (0, 1):
         angle = style.rotation_rad + axis * np.pi / 2
         normal = np.array([-np.sin(angle), np.cos(angle)])
@@ -101,12 +102,12 @@ def _main_offsets(rng: np.random.Generator, size_m: float) -> list[float]:
     return offsets
 
 
-def _split(cell: Points, through: Points, along: Points) -> tuple[Points, Points, tuple[Points, Points]] | None:
+def _split(cell: Points, through: Xy, along: Xy) -> tuple[Points, Points, tuple[Xy, Xy]] | None:
     """Both parts of a convex cell and the ends of the chord through a point, or None if the line misses the cell."""
     side = (cell - through) @ np.array([-along[1], along[0]])
-    left: list[Points] = []
-    right: list[Points] = []
-    ends: list[Points] = []
+    left: list[Xy] = []
+    right: list[Xy] = []
+    ends: list[Xy] = []
     for i in range(len(cell)):
         j = (i + 1) % len(cell)
         (left if side[i] >= 0 else right).append(cell[i])
@@ -122,9 +123,9 @@ def _divide_cell(
     cell: Points,
     cells: list[Points],
     chords: list[Chord],
-    joints: list[Points],
+    joints: list[Xy],
     rng: np.random.Generator,
-    zone_at: Callable[[Points], Zone],
+    zone_at: Callable[[Xy], Zone],
 ) -> None:
     """Divide a cell if it is too large for its zone: its parts join ``cells``, the street between them ``chords``."""
     zone = zone_at(cell.mean(axis=0))
@@ -160,7 +161,7 @@ def _divide_cell(
         return
 
 
-def _snapped_chord(cell: Points, through: Points, along: Points, joints: list[Points]) -> tuple[Points, Points] | None:
+def _snapped_chord(cell: Points, through: Xy, along: Xy, joints: list[Xy]) -> tuple[Xy, Xy] | None:
     """The chord's ends, moved onto joints nearby; None where an end would lie too near to a joint or a corner."""
     part = _split(cell, through, along)
     if part is None:
@@ -181,14 +182,14 @@ def _snapped_chord(cell: Points, through: Points, along: Points, joints: list[Po
     return ends[0], ends[1]
 
 
-def _bend(chords: list[Chord], joints: list[Points], rng: np.random.Generator, style: Style, size_m: float) -> Network:
+def _bend(chords: list[Chord], joints: list[Xy], rng: np.random.Generator, style: Style, size_m: float) -> Network:
     warp = _warp_field(rng, style.warp_m)
     node_of: dict[tuple[int, int], int] = {}
-    places: list[Points] = []
+    places: list[Xy] = []
     roads: list[Road] = []
     footpaths: list[Points] = []
 
-    def node_at(point: Points) -> int:
+    def node_at(point: Xy) -> int:
         key = (round(point[0] * 100), round(point[1] * 100))
         if key not in node_of:
             node_of[key] = len(places)
@@ -220,7 +221,7 @@ def _bend(chords: list[Chord], joints: list[Points], rng: np.random.Generator, s
     return Network(_make_nodes(places, roads, rng, size_m), tuple(roads), tuple(footpaths))
 
 
-def _make_nodes(places: list[Points], roads: list[Road], rng: np.random.Generator, size_m: float) -> tuple[Node, ...]:
+def _make_nodes(places: list[Xy], roads: list[Road], rng: np.random.Generator, size_m: float) -> tuple[Node, ...]:
     """Nodes with their roads; one large junction in a town or so becomes a roundabout."""
     meeting: list[list[int]] = [[] for _ in places]
     for i, road in enumerate(roads):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
+from jaxtyping import Float64
 from shapely.geometry import Point, Polygon
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import at_way, cut, length_m, offset, ribbon, yaws_rad
 from cvlnet.town.layout.greenery import plant
-from cvlnet.town.layout.junctions import Approach, between_junctions, from_node
-from cvlnet.town.plan import CarKind, Item, Line, Network, Patch, Points, Prop, Rgb, Road, Spot, Surface
+from cvlnet.town.layout.junctions import Ends, between_junctions, from_node
+from cvlnet.town.plan import SIDES, CarKind, Item, Marking, Network, Patch, Prop, Rgb, Road, Side, Spot, Surface
 from cvlnet.town.streams import chance, object_seed
 from cvlnet.town.style import Style, varied
 
-Ends = dict[tuple[int, int], Approach]
-SIDES: tuple[tuple[int, Literal["left", "right"]], ...] = ((1, "left"), (-1, "right"))
 SPOT_M = 5.9  # along the kerb
 FREE_M = 6.0  # kept free of standing cars after a junction
 KERB_KINDS: tuple[CarKind, ...] = ("car",) * 30 + ("van", "van", "trailer")
@@ -49,20 +48,24 @@ def street_side(network: Network, ends: Ends, style: Style, rng: np.random.Gener
             yield from _at_junction(network, ends, r, n, rng)
 
 
-def _line_at(xy: Points, sign: int, out_m: float) -> tuple[Points, Points]:
+def _line_at(
+    xy: Float64[np.ndarray, "points 2"], sign: int, out_m: float
+) -> tuple[Float64[np.ndarray, "points 2"], Float64[np.ndarray, " points"]]:
     """The parallel line on one side, and its directions (as the cars of that side drive)."""
     line = offset(xy, sign * out_m)
     return line, yaws_rad(line) + (np.pi if sign > 0 else 0.0)
 
 
-def _at(line: Points, yaws: Points, s: float) -> tuple[tuple[float, float], float]:
+def _at(
+    line: Float64[np.ndarray, "points 2"], yaws: Float64[np.ndarray, " points"], s: float
+) -> tuple[tuple[float, float], float]:
     place = at_way(line, s)
     nearest = int(np.argmin(np.hypot(*(line - place).T)))
     return (float(place[0]), float(place[1])), float(yaws[nearest])
 
 
 def _standing(
-    strip: Points, road: Road, sign: int, side: Literal["left", "right"], parking_m: float, share: float, style: Style,
+    strip: Points, road: Road, sign: int, side: Side, parking_m: float, share: float, style: Style,
     rng: np.random.Generator,
 ) -> Iterator[Item]:  # fmt: skip
     """Cars along the kerb; bays are paved apart and have trees between them."""
@@ -73,9 +76,9 @@ def _standing(
         paved = (Surface.PAVERS, Surface.COBBLES, Surface.SLABS)[road.street % 3]
         half = parking_m / 2
         yield Patch(ribbon(line, half, half), paved, varied(rng, style.pavement, 8.0, 1.0), float(yaws[0]), "road")
-        yield Line(offset(line, -sign * (half - 0.06)), 0.12, 0.7)
+        yield Marking(offset(line, -sign * (half - 0.06)), 0.12, 0.7)
     elif road.street % 4 == 0:
-        yield Line(offset(line, -sign * parking_m / 2), 0.12, 0.75)
+        yield Marking(offset(line, -sign * parking_m / 2), 0.12, 0.75)
     every = int(rng.integers(3, 6))
     for k, s in enumerate(np.arange(SPOT_M / 2, length - SPOT_M / 2, SPOT_M)):
         place, yaw = _at(line, yaws, s)
@@ -93,9 +96,7 @@ def _standing(
         )
 
 
-def _trees(
-    xy: Points, road: Road, sign: int, side: Literal["left", "right"], style: Style, rng: np.random.Generator
-) -> Iterator[Item]:
+def _trees(xy: Points, road: Road, sign: int, side: Side, style: Style, rng: np.random.Generator) -> Iterator[Item]:
     """An avenue in the verge, or in pits of the pavement."""
     p = road.profile
     out = p.kerb_m(side) + (p.verge_m / 2 if p.verge_m > 0 else 0.8)
@@ -116,9 +117,7 @@ def _trees(
         )
 
 
-def _furniture(
-    xy: Points, road: Road, sign: int, side: Literal["left", "right"], rng: np.random.Generator
-) -> Iterator[Item]:
+def _furniture(xy: Points, road: Road, sign: int, side: Side, rng: np.random.Generator) -> Iterator[Item]:
     p = road.profile
     line, yaws = _line_at(xy, sign, p.kerb_m(side) + 0.45)
     length = length_m(line)
@@ -152,9 +151,7 @@ def _furniture(
         yield from _bus_stop(xy, road, sign, side, rng)
 
 
-def _bus_stop(
-    xy: Points, road: Road, sign: int, side: Literal["left", "right"], rng: np.random.Generator
-) -> Iterator[Item]:
+def _bus_stop(xy: Points, road: Road, sign: int, side: Side, rng: np.random.Generator) -> Iterator[Item]:
     p = road.profile
     s = length_m(xy) * rng.uniform(0.3, 0.7)
     line, yaws = _line_at(xy, sign, p.border_m(side) - 1.0)
@@ -165,7 +162,7 @@ def _bus_stop(
     yield Prop("sign", pole, pole_yaw + np.pi, (220, 190, 40), object_seed(rng))
     zigzag = cut(offset(xy, sign * (p.driven_half_m - 0.4)), max(0.0, s - 12), min(length_m(xy), s + 12))
     sway = np.where(np.arange(len(zigzag)) % 2 == 0, 0.0, -sign * 0.9)
-    yield Line(offset(zigzag, sway), 0.12, 0.8)
+    yield Marking(offset(zigzag, sway), 0.12, 0.8)
 
 
 def _median(xy: Points, road: Road, style: Style, rng: np.random.Generator) -> Iterator[Item]:
@@ -184,7 +181,7 @@ def _at_junction(network: Network, ends: Ends, r: int, n: int, rng: np.random.Ge
     if end.control == "none" or len(network.nodes[n].roads) < 3 or length_m(road.xy_m) < end.trim_m + 8:
         return
     leaving = from_node(network, r, n)
-    side: Literal["left", "right"] = "left" if road.start == n else "right"  # arriving cars' right, in the road's sense
+    side: Side = "left" if road.start == n else "right"  # arriving cars' right, in the road's sense
     line = offset(leaving, road.profile.kerb_m(side) + 0.6)
     yaws = yaws_rad(leaving)
     for name, share, colour in (("signal", 1.0, (70, 90, 80)), ("sign", 0.8, SIGN)):

@@ -9,10 +9,11 @@ from itertools import pairwise
 import numpy as np
 from shapely.geometry import Polygon
 
+from cvlnet.town.arrays import Corners
 from cvlnet.town.layout.greenery import border, hedge, scatter
 from cvlnet.town.layout.housing import PAVINGS, SHED_COLOURS, house, line_inside
 from cvlnet.town.layout.lots import Plot, cut_plots, fits
-from cvlnet.town.plan import Block, Building, Item, Patch, Points, Prop, Rgb, RoofKind, Surface
+from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Rgb, RoofKind, Surface
 from cvlnet.town.streams import chance, object_seed, pick
 from cvlnet.town.style import LAWNS, Style, one_of, varied
 
@@ -52,7 +53,7 @@ def _terrace_front(plot: Plot, x0: float, x1: float, setback_m: float, depth_m: 
 
 
 def _terrace_house(
-    corners: Points, roof: RoofKind, colours: tuple[Rgb, Rgb], style: Style, rng: np.random.Generator
+    corners: Corners, roof: RoofKind, colours: tuple[Rgb, Rgb], style: Style, rng: np.random.Generator
 ) -> Building:
     """A house of a row: the row's roof, mostly the row's walls."""
     model = house(corners, 2.2, roof, style, rng, party=True)

@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cvlnet.town.plan import Points, Zone
+from cvlnet.town.arrays import Xy
+from cvlnet.town.plan import Zone
 from cvlnet.town.streams import stream
 from cvlnet.town.style import Style
 
 CENTRES_PER_KM2 = 7.0
 
 
-def make_zones(seed: int, size_m: float, style: Style) -> Callable[[Points], Zone]:
+def make_zones(seed: int, size_m: float, style: Style) -> Callable[[Xy], Zone]:
     """The zone at a place (x, y)."""
     rng = stream(seed, "zones")
     count = max(3, round(CENTRES_PER_KM2 * (size_m / 1000) ** 2))
@@ -22,7 +23,7 @@ def make_zones(seed: int, size_m: float, style: Style) -> Callable[[Points], Zon
     kinds = [style.zones[int(k)] for k in rng.choice(len(style.zones), count, p=shares / shares.sum())]
     kinds[:2] = style.zones[:2]
 
-    def zone_at(xy_m: Points) -> Zone:
+    def zone_at(xy_m: Xy) -> Zone:
         return kinds[int(np.argmin(np.hypot(*(centres - xy_m).T)))]
 
     return zone_at

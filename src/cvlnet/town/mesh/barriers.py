@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points
 from cvlnet.town.curves import left_normals, resample
-from cvlnet.town.mesh.solids import Array, quads
-from cvlnet.town.plan import Barrier, Points
+from cvlnet.town.mesh.solids import quads
+from cvlnet.town.plan import Barrier
 from cvlnet.town.scene import Material, Mesh
 
 STEP_M = 5.0  # the ground is followed so closely
@@ -22,7 +24,7 @@ MATERIALS = {
 }
 
 
-def barrier_mesh(barrier: Barrier, height_at: Callable[[Points], Array]) -> Mesh:
+def barrier_mesh(barrier: Barrier, height_at: Callable[[Points], Float64[np.ndarray, " _"]]) -> Mesh:
     """The barrier where it stands; ``height_at`` gives the ground's height at places [N, 2]."""
     material = MATERIALS[barrier.kind]
     line = resample(barrier.xy_m, STEP_M)
@@ -43,14 +45,22 @@ def barrier_mesh(barrier: Barrier, height_at: Callable[[Points], Array]) -> Mesh
     return Mesh.join([walls, quads(_top(left, right, ground + height), material, barrier.rgb, barrier.seed)])
 
 
-def _sheet(line: Points, ground_m: Array, height_m: float | Array) -> Array:
+def _sheet(
+    line: Float64[np.ndarray, "points 2"],
+    ground_m: Float64[np.ndarray, " points"],
+    height_m: float | Float64[np.ndarray, " points"],
+) -> Float64[np.ndarray, "points-1 4 3"]:
     """Upright rectangles along a line, [N - 1, 4, 3], seen from its right."""
     low = np.concatenate([line, ground_m[:, None] - BELOW_M], axis=1)
     high = np.concatenate([line, (ground_m + height_m)[:, None]], axis=1)
     return np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
 
 
-def _top(left: Points, right: Points, height_m: Array) -> Array:
+def _top(
+    left: Float64[np.ndarray, "points 2"],
+    right: Float64[np.ndarray, "points 2"],
+    height_m: Float64[np.ndarray, " points"],
+) -> Float64[np.ndarray, "points-1 4 3"]:
     a = np.concatenate([right, height_m[:, None]], axis=1)
     b = np.concatenate([left, height_m[:, None]], axis=1)
     return np.stack([a[:-1], a[1:], b[1:], b[:-1]], axis=1)

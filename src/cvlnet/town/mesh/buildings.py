@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Corners
 from cvlnet.town.mesh.roofs import Roof, lifted, make_roof
-from cvlnet.town.mesh.solids import Array, prism, quads, wall
+from cvlnet.town.mesh.solids import prism, quads, wall
 from cvlnet.town.plan import Building, Rgb
 from cvlnet.town.scene import Material, Mesh
 from cvlnet.town.streams import chance
@@ -50,14 +52,16 @@ def _on_roof(b: Building, roof: Roof, rng: np.random.Generator) -> Iterator[Mesh
         yield from _machines(b, roof, rng, area)
 
 
-def _on_face(face: Array, s: float, t: float, lift_m: float) -> Array:
+def _on_face(face: Float64[np.ndarray, "4 3"], s: float, t: float, lift_m: float) -> Float64[np.ndarray, " 3"]:
     """The point at shares ``s`` along and ``t`` up a roof face, lifted off it."""
     low, high = face[0] + (face[1] - face[0]) * s, face[3] + (face[2] - face[3]) * s
     normal = np.cross(face[1] - face[0], face[3] - face[0])
     return np.asarray(low + (high - low) * t + normal / max(float(np.linalg.norm(normal)), 1e-9) * lift_m)
 
 
-def _plate(face: Array, s0: float, s1: float, t0: float, t1: float, lift_m: float) -> Array:
+def _plate(
+    face: Float64[np.ndarray, "4 3"], s0: float, s1: float, t0: float, t1: float, lift_m: float
+) -> Float64[np.ndarray, "4 3"]:
     return np.array([_on_face(face, s, t, lift_m) for s, t in ((s0, t0), (s1, t0), (s1, t1), (s0, t1))])
 
 
@@ -99,7 +103,7 @@ def _openings(b: Building, roof: Roof, rng: np.random.Generator) -> Iterator[Mes
                 yield quads(plate[None], Material.GLASS, ROOF_WINDOW, b.seed)
 
 
-def _dormer(b: Building, face: Array, s: float, length_m: float) -> Iterator[Mesh]:
+def _dormer(b: Building, face: Float64[np.ndarray, "4 3"], s: float, length_m: float) -> Iterator[Mesh]:
     half = 0.75 / length_m
     foot0, foot1 = _on_face(face, s - half, 0.22, 0.0), _on_face(face, s + half, 0.22, 0.0)
     back0, back1 = _on_face(face, s - half, 0.75, 0.0), _on_face(face, s + half, 0.75, 0.0)
@@ -122,7 +126,7 @@ def _machines(b: Building, roof: Roof, rng: np.random.Generator, area_m2: float)
     frame = (deck[1] - deck[0])[:2], (deck[3] - deck[0])[:2]
     size = float(np.hypot(*frame[0])), float(np.hypot(*frame[1]))
 
-    def outline(s: float, t: float, length: float, width: float) -> Array:
+    def outline(s: float, t: float, length: float, width: float) -> Corners:
         at = deck[0][:2] + frame[0] * s + frame[1] * t
         u, v = frame[0] / size[0] * length / 2, frame[1] / size[1] * width / 2
         return np.array([at - u - v, at + u - v, at + u + v, at - u + v])

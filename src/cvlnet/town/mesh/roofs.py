@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
-from cvlnet.town.mesh.solids import Array, quads, triangles
+from cvlnet.town.arrays import Corners, Xy
+from cvlnet.town.mesh.solids import quads, triangles
 from cvlnet.town.plan import Building
 from cvlnet.town.scene import Material, Mesh
 
@@ -20,7 +22,7 @@ TOOTH_M = 7.0  # of a sawtooth roof
 class Roof:
     """faces: plane quadrilaterals, [F, 4, 3], the first side along the eaves. mesh: everything, gables included."""
 
-    faces: Array
+    faces: Float64[np.ndarray, "faces 4 3"]
     mesh: Mesh
 
 
@@ -33,19 +35,19 @@ def make_roof(b: Building) -> Roof:
     return makers[b.roof](b, corners)
 
 
-def lifted(xy_m: Array, z_m: float) -> Array:
+def lifted(xy_m: Float64[np.ndarray, "*places 2"], z_m: float) -> Float64[np.ndarray, "*places 3"]:
     """Points [..., 2] at one height, [..., 3]."""
     return np.concatenate([xy_m, np.full((*xy_m.shape[:-1], 1), z_m)], axis=-1)
 
 
-def _ridge(corners: Array) -> tuple[Array, Array, float, Array]:
+def _ridge(corners: Corners) -> tuple[Xy, Xy, float, Xy]:
     """Left and right end of the ridge, half the span, and the unit direction of the ridge."""
     left, right = (corners[0] + corners[3]) / 2, (corners[1] + corners[2]) / 2
     half = float(np.hypot(*(corners[0] - corners[3])) + np.hypot(*(corners[1] - corners[2]))) / 4
     return left, right, half, (right - left) / max(float(np.hypot(*(right - left))), 1e-6)
 
 
-def _gable(b: Building, c: Array) -> Roof:
+def _gable(b: Building, c: Corners) -> Roof:
     left, right, half, along = _ridge(c)
     top = b.eaves_m + b.rise_m
     side = 0.0 if b.party_walls else b.overhang_m
@@ -78,12 +80,12 @@ def _gable(b: Building, c: Array) -> Roof:
     return Roof(faces, Mesh.join([quads(faces, b.covering, b.roof_rgb, b.seed), ends]))
 
 
-def _outward(a: Array, across: Array) -> Array:
+def _outward(a: Xy, across: Xy) -> Xy:
     """Unit direction from ``across`` to ``a``."""
-    return (a - across) / max(float(np.hypot(*(a - across))), 1e-6)
+    return np.asarray((a - across) / max(float(np.hypot(*(a - across))), 1e-6))
 
 
-def _hip(b: Building, c: Array) -> Roof:
+def _hip(b: Building, c: Corners) -> Roof:
     left, right, half, along = _ridge(c)
     length = float(np.hypot(*(right - left)))
     inset = min(half, length * 0.48)
@@ -95,14 +97,14 @@ def _hip(b: Building, c: Array) -> Roof:
     return Roof(faces[:2], quads(faces, b.covering, b.roof_rgb, b.seed))
 
 
-def _grown(c: Array, by_m: float) -> Array:
+def _grown(c: Corners, by_m: float) -> Corners:
     """The corners moved outwards by about ``by_m`` along both sides."""
     before, after = np.roll(c, 1, axis=0), np.roll(c, -1, axis=0)
     out = [_outward(c[i], before[i]) + _outward(c[i], after[i]) for i in range(4)]
     return c + np.array(out) * by_m
 
 
-def _flat(b: Building, c: Array) -> Roof:
+def _flat(b: Building, c: Corners) -> Roof:
     z = b.eaves_m
     deck = quads(lifted(c, z)[None], b.covering, b.roof_rgb, b.seed)
     if b.rise_m == 0:
@@ -119,7 +121,7 @@ def _flat(b: Building, c: Array) -> Roof:
     return Roof(lifted(inner, z)[None], Mesh.join([deck, edge, band]))
 
 
-def _shed(b: Building, c: Array) -> Roof:
+def _shed(b: Building, c: Corners) -> Roof:
     grown = _grown(c, b.overhang_m)
     low, high = b.eaves_m, b.eaves_m + b.rise_m
     face = np.array([[lifted(grown[0], low), lifted(grown[1], low), lifted(grown[2], high), lifted(grown[3], high)]])
@@ -137,7 +139,7 @@ def _shed(b: Building, c: Array) -> Roof:
     return Roof(face, Mesh.join([quads(face, b.covering, b.roof_rgb, b.seed), *walls]))
 
 
-def _mansard(b: Building, c: Array) -> Roof:
+def _mansard(b: Building, c: Corners) -> Roof:
     steep_m = min(2.6, b.rise_m * 0.7)
     inset = MANSARD_INSET_M / max(float(np.hypot(*(c[0] - c[3]))), 1.0)
     mid = c.copy()
@@ -168,7 +170,7 @@ def _mansard(b: Building, c: Array) -> Roof:
     )
 
 
-def _sawtooth(b: Building, c: Array) -> Roof:
+def _sawtooth(b: Building, c: Corners) -> Roof:
     left, right, _, _ = _ridge(c)
     count = max(2, round(float(np.hypot(*(right - left))) / TOOTH_M))
     slopes, lights, cheeks = [], [], []

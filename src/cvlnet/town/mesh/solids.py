@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64
 
+from cvlnet.town.arrays import Points, Xy
 from cvlnet.town.plan import Rgb
 from cvlnet.town.polygons import rectangle
 from cvlnet.town.scene import Material, Mesh
 
-Array = npt.NDArray[np.float64]
 
-
-def triangles(xyz_m: Array, uv_m: Array, material: Material, rgb: Rgb | npt.NDArray[np.uint8], seed: int) -> Mesh:
+def triangles(
+    xyz_m: Float64[np.ndarray, "triangles 3 3"],
+    uv_m: Float64[np.ndarray, "triangles 3 2"],
+    material: Material,
+    rgb: Rgb,
+    seed: int,
+) -> Mesh:
     """A mesh of corners [T, 3, 3] and surface coordinates [T, 3, 2] in one material."""
     count = len(xyz_m)
     return Mesh(
@@ -24,7 +29,15 @@ def triangles(xyz_m: Array, uv_m: Array, material: Material, rgb: Rgb | npt.NDAr
     )
 
 
-def quads(corners_m: Array, material: Material, rgb: Rgb, seed: int, *, u0_m: float = 0.0, v0_m: float = 0.0) -> Mesh:
+def quads(
+    corners_m: Float64[np.ndarray, "quads 4 3"],
+    material: Material,
+    rgb: Rgb,
+    seed: int,
+    *,
+    u0_m: float = 0.0,
+    v0_m: float = 0.0,
+) -> Mesh:
     """Plane quadrilaterals [Q, 4, 3]: the first side is the lower edge, along which u grows from ``u0_m``."""
     c = np.asarray(corners_m, dtype=np.float64).reshape(-1, 4, 3)
     along = c[:, 1] - c[:, 0]
@@ -38,14 +51,14 @@ def quads(corners_m: Array, material: Material, rgb: Rgb, seed: int, *, u0_m: fl
     return triangles(c[:, order].reshape(-1, 3, 3), uv[:, order].reshape(-1, 3, 2), material, rgb, seed)
 
 
-def wall(a: Array, b: Array, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int) -> Mesh:
+def wall(a: Xy, b: Xy, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int) -> Mesh:
     """An upright rectangle over the line from ``a`` to ``b`` (x, y), seen from its right; v is the height."""
     corner = np.array([[*a, low_m], [*b, low_m], [*b, high_m], [*a, high_m]])
     return quads(corner[None], material, rgb, seed, v0_m=low_m)
 
 
 def prism(
-    outline_m: Array, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int,
+    outline_m: Points, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int,
     *, top: Material | None = None, top_rgb: Rgb | None = None,
 ) -> Mesh:  # fmt: skip
     """Walls around a convex outline [N, 2] (counter-clockwise) and its flat top, which may have its own material."""
@@ -85,13 +98,13 @@ def pole(radius_m: float, low_m: float, high_m: float, material: Material, rgb: 
     return quads(corners, material, rgb, seed, v0_m=low_m)
 
 
-def disc(radius_m: float, sides: int) -> Array:
+def disc(radius_m: float, sides: int) -> Points:
     """Corners of a regular polygon, [N, 2], counter-clockwise."""
     angle = np.arange(sides) / sides * 2 * np.pi
     return np.stack([np.cos(angle), np.sin(angle)], axis=-1) * radius_m
 
 
-def ball(level: int) -> Array:
+def ball(level: int) -> Float64[np.ndarray, "triangles 3 3"]:
     """Triangles [T, 3, 3] of a unit ball: 20 (level 0) or 80 (level 1)."""
     g = (1 + 5**0.5) / 2
     v = np.array(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from cvlnet.town.mesh.barriers import barrier_mesh
 from cvlnet.town.mesh.buildings import building_mesh
 from cvlnet.town.mesh.furniture import prop_mesh
-from cvlnet.town.mesh.solids import Array
 from cvlnet.town.mesh.vegetation import tree_mesh
 from cvlnet.town.mesh.vehicles import vehicle_mesh
-from cvlnet.town.plan import Plan, Points, Spot
+from cvlnet.town.plan import Plan, Spot
 from cvlnet.town.scene import Ground, Mesh
 from cvlnet.town.streams import chance, stream
 
@@ -21,27 +18,15 @@ SAME_AFTER_YEARS = 0.2  # share of the spots that look the same at strength 1
 
 def plan_mesh(plan: Plan, ground: Ground) -> Mesh:
     """Buildings, barriers, trees and props of a plan as triangles on the ground."""
-
-    def height(xy_m: Points) -> Array:
-        return ground.height_at(xy_m)
-
-    meshes = [building_mesh(b, float(height(b.corners_m.mean(axis=0)))) for b in plan.buildings]
-    meshes += [barrier_mesh(b, height) for b in plan.barriers]
-    meshes += [tree_mesh(t).moved((*t.xy_m, float(height(np.array(t.xy_m)))), 0.0) for t in plan.trees]
-    meshes += [prop_mesh(p).moved((*p.xy_m, float(height(np.array(p.xy_m)))), p.yaw_rad) for p in plan.props]
+    meshes = [building_mesh(b, float(ground.height_at(b.corners_m.mean(axis=0)))) for b in plan.buildings]
+    meshes += [barrier_mesh(b, ground.height_at) for b in plan.barriers]
+    meshes += [tree_mesh(t).moved((*t.xy_m, float(ground.height_at(np.array(t.xy_m)))), 0.0) for t in plan.trees]
+    meshes += [prop_mesh(p).moved((*p.xy_m, float(ground.height_at(np.array(p.xy_m)))), p.yaw_rad) for p in plan.props]
     return Mesh.join(meshes)
 
 
-@dataclass(frozen=True)
-class Times:
-    """What stands at the flight, and at the drive."""
-
-    at_flight: Mesh
-    at_drive: Mesh
-
-
-def standing_cars(spots: tuple[Spot, ...], seed: int, changes: float, ground: Ground) -> Times:
-    """Cars on the spots at both times; ``changes`` 0 makes the two alike, 1 redraws most spots."""
+def standing_cars(spots: tuple[Spot, ...], seed: int, changes: float, ground: Ground) -> tuple[Mesh, Mesh]:
+    """Cars on the spots at the flight and at the drive; ``changes`` 0 makes the two alike, 1 redraws most spots."""
     redrawn = 1 - SAME_AFTER_YEARS**changes
     at_flight, at_drive = [], []
     for i, spot in enumerate(spots):
@@ -50,7 +35,7 @@ def standing_cars(spots: tuple[Spot, ...], seed: int, changes: float, ground: Gr
         after = _occupant(spot, stream(seed, "spot", i, "drive"), ground) if changed else before
         at_flight += before
         at_drive += after
-    return Times(Mesh.join(at_flight), Mesh.join(at_drive))
+    return Mesh.join(at_flight), Mesh.join(at_drive)
 
 
 def _occupant(spot: Spot, rng: np.random.Generator, ground: Ground) -> list[Mesh]:
@@ -59,8 +44,3 @@ def _occupant(spot: Spot, rng: np.random.Generator, ground: Ground) -> list[Mesh
     kind = spot.kinds[int(rng.integers(len(spot.kinds)))]
     z = float(ground.height_at(np.array(spot.xy_m)))
     return [vehicle_mesh(kind, rng).moved((*spot.xy_m, z), spot.yaw_rad)]
-
-
-def joined(standing: Times, flight_only: Mesh, drive_only: Mesh) -> Times:
-    """The cars and the other changes together."""
-    return Times(Mesh.join([standing.at_flight, flight_only]), Mesh.join([standing.at_drive, drive_only]))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64, Int64
 
-from cvlnet.town.mesh.solids import Array, ball, pole, triangles
+from cvlnet.town.mesh.solids import ball, pole, triangles
 from cvlnet.town.plan import Rgb, Tree
 from cvlnet.town.scene import Material, Mesh
-from cvlnet.town.style import rgb
 
 BARK: tuple[Rgb, ...] = ((84, 70, 58), (98, 86, 74), (70, 60, 52), (120, 112, 104))
 HEADROOM_M = 2.7  # streets are kept clear of branches
@@ -83,7 +82,7 @@ def _trunk(tree: Tree, height_m: float, rng: np.random.Generator) -> Mesh:
 
 
 @lru_cache(maxsize=2)
-def _ball(level: int) -> tuple[Array, npt.NDArray[np.int64], int]:
+def _ball(level: int) -> tuple[Float64[np.ndarray, "triangles 3 3"], Int64[np.ndarray, "triangles 3"], int]:
     """Triangles of a ball, the number of each corner's place, and the count of places."""
     corners = ball(level)
     places, number = np.unique(np.round(corners.reshape(-1, 3), 6), axis=0, return_inverse=True)
@@ -99,7 +98,12 @@ def _clump(
     return _foliage(corners * reach[..., None] * np.array(radii_m) + np.array(center_m), tree, rng)
 
 
-def _foliage(corners_m: Array, tree: Tree, rng: np.random.Generator, material: Material = Material.FOLIAGE) -> Mesh:
+def _foliage(
+    corners_m: Float64[np.ndarray, "triangles 3 3"],
+    tree: Tree,
+    rng: np.random.Generator,
+    material: Material = Material.FOLIAGE,
+) -> Mesh:
     around = np.arctan2(corners_m[..., 1], corners_m[..., 0])
     around = np.where(around - around[:, :1] > np.pi, around - 2 * np.pi, around)
     around = np.where(around - around[:, :1] < -np.pi, around + 2 * np.pi, around)
@@ -108,9 +112,3 @@ def _foliage(corners_m: Array, tree: Tree, rng: np.random.Generator, material: M
     shade = rng.uniform(0.86, 1.14, (len(mesh), 1))
     tinted = np.clip(mesh.rgb * shade, 0, 255).astype(np.uint8)
     return Mesh(mesh.xyz_m, mesh.uv_m, mesh.material, tinted, mesh.seed)
-
-
-def autumnal(colour: Rgb, share: float) -> Rgb:
-    """A leaf colour on its way to yellow."""
-    goal = np.array([150, 124, 50])
-    return rgb(*(np.array(colour) * (1 - share) + goal * share))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Float64
 
-from cvlnet.town.mesh.solids import Array, block, disc, pole, prism, quads, triangles
+from cvlnet.town.arrays import Corners, Points
+from cvlnet.town.mesh.solids import block, disc, pole, prism, quads, triangles
 from cvlnet.town.plan import Rgb
 from cvlnet.town.scene import Material, Mesh
 from cvlnet.town.streams import object_seed, pick
@@ -114,13 +116,13 @@ def _unpainted(shape: Shape, glazed: bool) -> Mesh:
     )
 
 
-def _across(back_m: float, front_m: float, half_width_m: float) -> Array:
+def _across(back_m: float, front_m: float, half_width_m: float) -> Corners:
     """A rectangle [4, 2] over the car's width, counter-clockwise from the back right."""
     x, y = (back_m, front_m), half_width_m
     return np.array([[x[0], -y], [x[1], -y], [x[1], y], [x[0], y]])
 
 
-def _windows(cabin: Array) -> Array:
+def _windows(cabin: Float64[np.ndarray, "4 4 3"]) -> Float64[np.ndarray, "6 4 3"]:
     """Panes [6, 4, 3] a little before the cabin's sides: windscreen, rear window, two on each side."""
     right, front, left, back = cabin
     cuts = [(front, 0.05, 0.95), (back, 0.08, 0.92)]
@@ -136,7 +138,7 @@ def _windows(cabin: Array) -> Array:
     return np.array(panes)
 
 
-def _extruded(profile: Array, half_width_m: float, half_length_m: float, rgb: Rgb, seed: int) -> Mesh:
+def _extruded(profile: Points, half_width_m: float, half_length_m: float, rgb: Rgb, seed: int) -> Mesh:
     """A side view (x, z), counter-clockwise from the right, drawn out to both sides; nose and tail are narrower."""
     n = len(profile)
     ends = np.clip(np.abs(profile[:, 0]) / half_length_m - 0.8, 0, 0.2) / 0.2
@@ -150,7 +152,7 @@ def _extruded(profile: Array, half_width_m: float, half_length_m: float, rgb: Rg
     return Mesh.join([triangles(sides, sides[..., [0, 2]], paint, rgb, seed), quads(strip[1:], paint, rgb, seed)])
 
 
-def _frustum(foot: Array, low_m: float, head: Array, high_m: float) -> Array:
+def _frustum(foot: Corners, low_m: float, head: Corners, high_m: float) -> Float64[np.ndarray, "4 4 3"]:
     """The four sides, [4, 4, 3], between two horizontal quadrilaterals: right, front, left, back."""
     a = np.concatenate([foot, np.full((4, 1), low_m)], axis=1)
     b = np.concatenate([head, np.full((4, 1), high_m)], axis=1)

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.town.render.raster import empty_picture, rasterise
 from cvlnet.town.render.shade import shade
 from cvlnet.town.render.stage import Stage
-from cvlnet.town.render.view import F64, View, perspective
+from cvlnet.town.render.view import View, perspective
 from cvlnet.town.scene import Mesh, MovingObject
-
-F32 = npt.NDArray[np.float32]
 
 FARTHEST_M = 260.0  # nothing beyond is drawn; the skyline stands there
 
@@ -34,7 +32,9 @@ def seen_by(stage: Stage, view: View) -> Mesh:
     return stage.mesh.selected(np.concatenate(ranges) if ranges else np.zeros(0, np.int64))
 
 
-def render_camera(stage: Stage, camera: Camera, world_from_cam: Pose, moving: Sequence[Mesh] = ()) -> tuple[F32, F32]:
+def render_camera(
+    stage: Stage, camera: Camera, world_from_cam: Pose, moving: Sequence[Mesh] = ()
+) -> tuple[Float32[np.ndarray, "height width 3"], Float32[np.ndarray, "height width"]]:
     """Linear RGB radiance [height, width, 3] and depth in metres [height, width] (inf: sky) of a frame.
 
     moving: what stands elsewhere in the next frame, in its present place; it casts shadows, too.
@@ -51,10 +51,11 @@ def render_camera(stage: Stage, camera: Camera, world_from_cam: Pose, moving: Se
     return radiance, np.where(triangle < 0, np.inf, 1.0 / np.where(triangle < 0, 1.0, nearness)).astype(np.float32)
 
 
-def _cast(view: View, nearness: F32, moving: Sequence[Mesh]) -> list[tuple[tuple[slice, slice], F32]]:
+def _cast(
+    view: View, nearness: Float32[np.ndarray, "height width"], moving: Sequence[Mesh]
+) -> list[tuple[tuple[slice, slice], Float32[np.ndarray, "_ _"]]]:
     """Draw moving things into the sun map; return the windows they changed with what was there before."""
     undo = []
-    triangle = np.empty((1, 1), np.int32)
     for mesh in moving:
         corners = mesh.xyz_m.reshape(-1, 3).astype(np.float64)
         xy = corners @ view.matrix[:2, :3].T + view.matrix[:2, 3]
@@ -64,15 +65,17 @@ def _cast(view: View, nearness: F32, moving: Sequence[Mesh]) -> list[tuple[tuple
         if window.size == 0:
             continue
         undo.append(((rows, cols), window.copy()))
+        drawn = window.copy()
         shift = np.eye(4)
         shift[0, 2], shift[1, 2] = -cols.start, -rows.start
         triangle = np.full(window.shape, -1, np.int32)
         part = View(shift @ view.matrix, view.eye, view.m_per_px, window.shape[1], window.shape[0], view.nearest)
-        rasterise(part, mesh, window, triangle)
+        rasterise(part, mesh, drawn, triangle)
+        nearness[rows, cols] = drawn
     return undo
 
 
-def present_mesh(thing: MovingObject, time_s: float, height_m: F64) -> Mesh | None:
+def present_mesh(thing: MovingObject, time_s: float, height_m: Float64[np.ndarray, " times"]) -> Mesh | None:
     """A moving object where it is at a time, or None before its first and after its last moment.
 
     height_m: of the ground under each of its places, [N].

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, floor, log2, sqrt
 from typing import NamedTuple
 
@@ -10,13 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.town.compiled import kernel, noise2, ramp
+from cvlnet.town.compiled import F64, U8, kernel, noise2, ramp
 from cvlnet.town.render.materials import GROUND
 from cvlnet.town.scene import Ground, Mesh
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-U8 = npt.NDArray[np.uint8]
 
 LEVELS = 7  # of halved resolution, from the albedo's own cells on
 TRIANGLE_M = 4.0  # edge of the ground's triangles where it is not flat
@@ -36,15 +31,8 @@ class Texels(NamedTuple):
     cell_m: float
 
 
-@dataclass(frozen=True)
-class GroundTexture:
-    """The ground's albedo at all its resolutions."""
-
-    texels: Texels
-
-
-def ground_texture(ground: Ground) -> GroundTexture:
-    """Average the albedo to its levels of detail."""
+def ground_texels(ground: Ground) -> Texels:
+    """The albedo of a ground, averaged to its levels of detail."""
     grid, image = ground.albedo_grid, ground.albedo
     levels, table, first = [], [], 0
     for _ in range(LEVELS):
@@ -56,7 +44,7 @@ def ground_texture(ground: Ground) -> GroundTexture:
         image = np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA), np.uint8)
     width_m, height_m = grid.size_m
     corner_m = (grid.center_xy_m[0] - width_m / 2, grid.center_xy_m[1] + height_m / 2)
-    return GroundTexture(Texels(np.concatenate(levels), np.array(table, np.int64), corner_m, grid.cell_m))
+    return Texels(np.concatenate(levels), np.array(table, np.int64), corner_m, grid.cell_m)
 
 
 def ground_mesh(ground: Ground) -> Mesh:
@@ -102,7 +90,7 @@ def _texel(texels: Texels, level: int, x: float, y: float, out: F64) -> None:
 
 
 @kernel
-def paint_ground(texels: Texels, place: F64, along_x: float, along_y: float, soft: float, colour: F64) -> None:
+def sample_ground(texels: Texels, place: F64, along_x: float, along_y: float, soft: float, colour: F64) -> None:
     """Ground colour (sRGB, 0 to 1) at a place, averaged over a pixel.
 
     The pixel is ``soft`` metres wide and reaches over the vector (along_x, along_y), metres.
@@ -135,7 +123,7 @@ def _close_up(x: float, y: float, pixel_m: float, colour: F64) -> None:
 
 
 @kernel
-def paint_land(x: float, y: float, pixel_m: float, colour: F64) -> None:
+def sample_land(x: float, y: float, pixel_m: float, colour: F64) -> None:
     """Colour (sRGB, 0 to 1) of the land beyond the town: fields and woods."""
     field = noise2(x / 90.0, y / 60.0, 11)
     wood = ramp(noise2(x / 140.0, y / 140.0, 13) + 0.06 * noise2(x / 9.0, y / 9.0, 15), 0.55, 0.6)

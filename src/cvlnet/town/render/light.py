@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from math import cos, pi, sin
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64
 
 from cvlnet.grid import Grid
 from cvlnet.town.render.raster import empty_picture, rasterise
-from cvlnet.town.render.view import View, from_sun, overhead
+from cvlnet.town.render.view import View, from_above, from_sun
 from cvlnet.town.scene import Mesh
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-Rgb = tuple[float, float, float]
+LinearRgb = tuple[float, float, float]
 
 BARE_FLIGHTS_SHARE, BARE_DRIVES_SHARE = 0.3, 0.12  # in which trees stand without leaves
 
@@ -30,25 +28,25 @@ class Light:
     of the trees without leaves.
     """
 
-    toward_sun: F64
-    sun: Rgb
-    sky: Rgb
-    zenith: Rgb
-    horizon: Rgb
+    toward_sun: Float64[np.ndarray, " 3"]
+    sun: LinearRgb
+    sky: LinearRgb
+    zenith: LinearRgb
+    horizon: LinearRgb
     cloud: float
     shadow_strength: float
     wetness: float
     haze_m: float
-    leaf_tint: Rgb
-    grass_tint: Rgb
+    leaf_tint: LinearRgb
+    grass_tint: LinearRgb
     leafless: float
     seed: int
 
 
-NEUTRAL_TINT: Rgb = (1.0, 1.0, 1.0)
+NEUTRAL_TINT: LinearRgb = (1.0, 1.0, 1.0)
 
 
-def sun_direction(azimuth_rad: float, elevation_rad: float) -> F64:
+def sun_direction(azimuth_rad: float, elevation_rad: float) -> Float64[np.ndarray, " 3"]:
     """Unit vector towards the sun; azimuth counter-clockwise from east."""
     flat = cos(elevation_rad)
     return np.array([flat * cos(azimuth_rad), flat * sin(azimuth_rad), sin(elevation_rad)])
@@ -113,7 +111,7 @@ def _leafless(rng: np.random.Generator, strength: float, often: float) -> float:
     return float(share) if cold < often * strength else 0.0
 
 
-def _rgb(values: F64) -> Rgb:
+def _rgb(values: Float64[np.ndarray, " 3"]) -> LinearRgb:
     red, green, blue = (float(v) for v in values)
     return red, green, blue
 
@@ -123,10 +121,10 @@ class SunMap:
     """The town as the sun sees it: ``nearness`` [height, width] of the first surface that the light meets."""
 
     view: View
-    nearness: F32
+    nearness: Float32[np.ndarray, "height width"]
 
 
-def sun_map(mesh: Mesh, toward_sun: F64, cell_m: float, leafless: float) -> SunMap:
+def sun_map(mesh: Mesh, toward_sun: Float64[np.ndarray, " 3"], cell_m: float, leafless: float) -> SunMap:
     """Draw everything that casts shadows from the sun's side, in cells of ``cell_m``."""
     corners = mesh.xyz_m.reshape(-1, 3).astype(np.float64)
     low, high = (corners.min(0), corners.max(0)) if len(corners) else (np.zeros(3), np.ones(3))
@@ -141,15 +139,15 @@ class SkyMap:
     """How much of the sky the topmost surface sees, 0 to 1, and its height in metres, both on ``grid``."""
 
     grid: Grid
-    visible: F32
-    top_m: F32
+    visible: Float32[np.ndarray, "rows cols"]
+    top_m: Float32[np.ndarray, "rows cols"]
 
 
 def sky_map(mesh: Mesh, size_m: float, cell_m: float, leafless: float) -> SkyMap:
     """Share of the sky above the local horizon in eight directions, for every cell of the square town."""
     cells = max(int(np.ceil(size_m / cell_m)), 1)
     grid = Grid(cells, cells, cell_m)
-    view = overhead(grid)
+    view = from_above(grid)
     top_m, triangle = empty_picture(view)
     rasterise(view, mesh, top_m, triangle, leafless)
     top_m[triangle < 0] = 0.0
@@ -164,9 +162,8 @@ def sky_map(mesh: Mesh, size_m: float, cell_m: float, leafless: float) -> SkyMap
     return SkyMap(grid, visible.astype(np.float32), top_m)
 
 
-def _shifted(image: F32, down: int, right: int) -> F32:
+def _shifted(image: Float32[np.ndarray, "rows cols"], down: int, right: int) -> Float32[np.ndarray, "rows cols"]:
     """The image moved by whole cells, its border repeated."""
     rows = np.clip(np.arange(image.shape[0]) - down, 0, image.shape[0] - 1)
     cols = np.clip(np.arange(image.shape[1]) - right, 0, image.shape[1] - 1)
-    moved: F32 = image[rows][:, cols]
-    return moved
+    return np.asarray(image[rows][:, cols])

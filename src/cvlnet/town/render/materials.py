@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from math import floor
 
-import numpy as np
-import numpy.typing as npt
-
-from cvlnet.town.compiled import band, hash01, kernel, leaf_noise, noise2, noise3, ramp
+from cvlnet.town.compiled import F64, band, hash01, kernel, leaf_noise, noise2, noise3, ramp
 from cvlnet.town.scene import Material
-
-F64 = npt.NDArray[np.float64]
 
 LEAF_M = 0.09  # size of a leaf, or of a few
 GROUND = 255  # the painted ground, drawn from its albedo
@@ -255,7 +250,7 @@ def _sign(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
 
 
 @kernel
-def paint(material: int, u: float, v: float, place: F64, seed: int, colour: F64, soft: float) -> float:
+def paint_material(material: int, u: float, v: float, place: F64, seed: int, colour: F64, soft: float) -> float:
     """Paint any material but the ground at (u, v) metres; ``place`` is the point in the world, metres, [3]."""
     if material in (_PLASTER, _BRICK, _SHOP):
         return _house_wall(material, u, v, seed, colour, soft)

@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64, UInt8
 
 from cvlnet.grid import Grid
 from cvlnet.town.presets import Nuisances
@@ -16,12 +16,8 @@ from cvlnet.town.render.photo import TONES, tone_curve
 from cvlnet.town.render.raster import empty_picture, rasterise
 from cvlnet.town.render.shade import shade
 from cvlnet.town.render.stage import Stage, prepare
-from cvlnet.town.render.view import overhead
+from cvlnet.town.render.view import from_above
 from cvlnet.town.scene import Mesh, Scene
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-U8 = npt.NDArray[np.uint8]
 
 CHUNK_PX = 512
 SUPERSAMPLING = 2  # in each direction
@@ -39,7 +35,7 @@ class Strip:
     stop_px: int
     offset_m: tuple[float, float]
     lean: tuple[float, float]
-    gain: F64  # of red, green and blue
+    gain: Float64[np.ndarray, " 3"]  # of red, green and blue
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Flight:
     """How the overhead picture was taken. coarser: its resolution is so many times poorer. text: written across it."""
 
     strips: tuple[Strip, ...]
-    cast: F64
+    cast: Float64[np.ndarray, " 3"]
     haze: float
     contrast: float
     exposure: float
@@ -89,7 +85,9 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
     )
 
 
-def render_overhead(scene: Scene, grid: Grid, nuisances: Nuisances, rng: np.random.Generator) -> U8:
+def render_overhead(
+    scene: Scene, grid: Grid, nuisances: Nuisances, rng: np.random.Generator
+) -> UInt8[np.ndarray, "rows cols 3"]:
     """The overhead picture on ``grid``, RGB, [rows, cols, 3]."""
     light = flight_light(
         rng, nuisances.overhead_light, nuisances.overhead_shadows, nuisances.season, nuisances.leafless
@@ -114,11 +112,11 @@ def _window(grid: Grid, top: int, bottom: int, left: int, right: int) -> Grid:
     return Grid(bottom - top, right - left, grid.cell_m, (east_m, north_m))
 
 
-def _draw(stage: Stage, grid: Grid, strip: Strip) -> F32:
+def _draw(stage: Stage, grid: Grid, strip: Strip) -> Float32[np.ndarray, "rows cols 3"]:
     """Linear radiance of a chunk: drawn finer than asked for, then averaged."""
     shifted = grid.centered_at((grid.center_xy_m[0] + strip.offset_m[0], grid.center_xy_m[1] + strip.offset_m[1]))
     fine = Grid(grid.rows * SUPERSAMPLING, grid.cols * SUPERSAMPLING, grid.cell_m / SUPERSAMPLING, shifted.center_xy_m)
-    view = overhead(fine, strip.lean)
+    view = from_above(fine, strip.lean)
     mesh = _below(stage, fine, strip.lean)
     nearness, triangle = empty_picture(view)
     rasterise(view, mesh, nearness, triangle, stage.lighting.light.leafless)
@@ -138,14 +136,19 @@ def _below(stage: Stage, grid: Grid, lean: tuple[float, float]) -> Mesh:
     return stage.mesh.selected(np.concatenate(ranges) if ranges else np.zeros(0, np.int64))
 
 
-def _expose(radiance: F32, flight: Flight, gain: F64, curve: F32) -> U8:
+def _expose(
+    radiance: Float32[np.ndarray, "rows cols 3"],
+    flight: Flight,
+    gain: Float64[np.ndarray, " 3"],
+    curve: Float32[np.ndarray, " tones"],
+) -> UInt8[np.ndarray, "rows cols 3"]:
     light = radiance * np.asarray(flight.exposure * gain * flight.cast, np.float32)
     light = light * np.float32(1 - flight.haze) + np.float32(flight.haze) * np.array([0.75, 0.85, 1.0], np.float32)
     index = np.minimum(np.sqrt(np.maximum(light, 0)) * (TONES - 1), TONES - 1).astype(np.int32)
     return np.asarray(curve[index] + 0.5, np.float32).clip(0, 255).astype(np.uint8)
 
 
-def _spoil(picture: U8, flight: Flight) -> U8:
+def _spoil(picture: UInt8[np.ndarray, "rows cols 3"], flight: Flight) -> UInt8[np.ndarray, "rows cols 3"]:
     """Blur, noise, writing and JPEG, in place of what optics, sensor and archive do."""
     if flight.coarser > 1.0:
         picture = _coarsened(picture, flight.coarser)
@@ -166,14 +169,14 @@ def _spoil(picture: U8, flight: Flight) -> U8:
     return picture
 
 
-def _coarsened(picture: U8, times: float) -> U8:
+def _coarsened(picture: UInt8[np.ndarray, "rows cols 3"], times: float) -> UInt8[np.ndarray, "rows cols 3"]:
     """The picture as if its pixels had been so many times wider."""
     rows, cols = picture.shape[:2]
     small = cv2.resize(picture, (round(cols / times), round(rows / times)), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (cols, rows), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _inscribed(picture: U8, text: str, seed: int) -> U8:
+def _inscribed(picture: UInt8[np.ndarray, "rows cols 3"], text: str, seed: int) -> UInt8[np.ndarray, "rows cols 3"]:
     """The picture with its owner's name again and again, pale and shining through."""
     rng = np.random.default_rng(seed)
     letters = np.zeros(picture.shape[:2], np.uint8)

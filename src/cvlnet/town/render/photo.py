@@ -11,16 +11,12 @@ from math import sqrt
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64, UInt8
 
 from cvlnet.geometry import Camera
-from cvlnet.town.compiled import hash01, kernel
+from cvlnet.town.compiled import F32, F64, U8, hash01, kernel
 from cvlnet.town.presets import Nuisances
 from cvlnet.town.render.windscreen import Windscreen, make_windscreen
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-U8 = npt.NDArray[np.uint8]
 
 TONES = 4096  # entries of the tone curve's table
 BLUR_TAPS = 5
@@ -33,9 +29,9 @@ MIDDLE_RADIANCE = 0.125  # what the automatic exposure takes for the mean of the
 class DrivePhoto:
     """How one drive's camera takes pictures. exposure, [N]: factor of every frame. noise: of a mid-grey, 0 to 1."""
 
-    exposure: F64
+    exposure: Float64[np.ndarray, " frames"]
     automatic: float
-    cast: F64
+    cast: Float64[np.ndarray, " 3"]
     vignetting: float
     noise: float
     shutter_s: float
@@ -44,7 +40,9 @@ class DrivePhoto:
     seed: int
 
 
-def drive_photo(rng: np.random.Generator, nuisances: Nuisances, camera: Camera, time_s: F64) -> DrivePhoto:
+def drive_photo(
+    rng: np.random.Generator, nuisances: Nuisances, camera: Camera, time_s: Float64[np.ndarray, " frames"]
+) -> DrivePhoto:
     """Draw the exposure's course, the colour cast, the noise and the windscreen of one drive."""
     phase, period_s = rng.uniform(0, 2 * np.pi, 3), rng.uniform(4.0, 25.0, 3)
     waves = np.sin(2 * np.pi * time_s[:, None] / period_s + phase).sum(1) / 3
@@ -69,15 +67,15 @@ def _windscreen(rng: np.random.Generator, nuisances: Nuisances, camera: Camera) 
 
 
 def photograph(
-    radiance: F32,
-    depth_m: F32,
+    radiance: Float32[np.ndarray, "height width 3"],
+    depth_m: Float32[np.ndarray, "height width"],
     camera: Camera,
     photo: DrivePhoto,
     exposure: float,
     seed: int,
     speed_m_s: float,
     yaw_rate_rad_s: float,
-) -> U8:
+) -> UInt8[np.ndarray, "height width 3"]:
     """The 8-bit picture, [height, width, 3] RGB, of linear radiance [height, width, 3].
 
     exposure: the frame's own factor; seed: of the frame's noise; speed and rate of turn: for motion blur.
@@ -101,7 +99,7 @@ def photograph(
     return picture
 
 
-def tone_curve(contrast: float) -> F32:
+def tone_curve(contrast: float) -> Float32[np.ndarray, " tones"]:
     """Display value, 0 to 255, by the square root of radiance, TONES entries: gamma, deep shadows, soft shoulder."""
     root = np.linspace(0.0, 1.0, TONES)
     shaped = root**0.95

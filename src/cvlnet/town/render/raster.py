@@ -8,16 +8,14 @@ coordinates, 1997).
 from __future__ import annotations
 
 from math import ceil, floor, inf, sqrt
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Int32
 
-from cvlnet.town.compiled import hash01, kernel, leaf_noise, ramp
-from cvlnet.town.render.view import F64, View
+from cvlnet.town.compiled import F32, F64, I32, U8, U32, hash01, kernel, leaf_noise, ramp
+from cvlnet.town.render.view import View
 from cvlnet.town.scene import Material, Mesh
-
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 
 FOLIAGE, NEEDLES, FENCE = int(Material.FOLIAGE), int(Material.NEEDLES), int(Material.FENCE)
 SPRIG_M = 0.22  # size of the holes in foliage
@@ -27,19 +25,53 @@ BAR_M, BAR_SHARE = 0.12, 0.45  # spacing of fence bars, and how much of it a bar
 MESH_M, WIRE_SHARE, POSTS_M = 0.07, 0.28, 2.5  # the same of wire mesh, and the spacing of its posts
 
 
-def empty_picture(view: View) -> tuple[F32, I32]:
+class Sight(NamedTuple):
+    """A `View` as compiled code takes it."""
+
+    matrix: F64
+    eye: F64
+    m_per_px: float
+    nearest: float
+
+
+class Surfaces(NamedTuple):
+    """A `Mesh` as compiled code takes it."""
+
+    xyz_m: F32
+    uv_m: F32
+    material: U8
+    rgb: U8
+    seed: U32
+
+
+def sight_of(view: View) -> Sight:
+    """What compiled code needs of a view."""
+    return Sight(view.matrix, view.eye, view.m_per_px, view.nearest)
+
+
+def surfaces_of(mesh: Mesh) -> Surfaces:
+    """The arrays of a mesh."""
+    return Surfaces(mesh.xyz_m, mesh.uv_m, mesh.material, mesh.rgb, mesh.seed)
+
+
+def empty_picture(view: View) -> tuple[Float32[np.ndarray, "height width"], Int32[np.ndarray, "height width"]]:
     """Nearness / W and triangle of every pixel (-1: none) before anything is drawn."""
     shape = (view.height_px, view.width_px)
     return np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int32)
 
 
-def rasterise(view: View, mesh: Mesh, nearness: F32, triangle: I32, leafless: float = 0.0) -> None:
-    """Draw a mesh into ``nearness`` and ``triangle`` (both [height, width], changed in place).
+def rasterise(
+    view: View,
+    mesh: Mesh,
+    nearness: Float32[np.ndarray, "height width"],
+    triangle: Int32[np.ndarray, "height width"],
+    leafless: float = 0.0,
+) -> None:
+    """Draw a mesh into ``nearness`` and ``triangle``, in place.
 
     leafless: share of the trees without leaves.
     """
-    surfaces = (mesh.xyz_m, mesh.uv_m, mesh.material, mesh.seed)
-    _rasterise(view.matrix, view.nearest, view.m_per_px, view.eye, *surfaces, leafless, nearness, triangle)
+    _rasterise(sight_of(view), surfaces_of(mesh), leafless, nearness, triangle)
 
 
 @kernel
@@ -136,10 +168,9 @@ def _span(inverse: F64, py: float, left: float, right: float) -> tuple[float, fl
 
 
 @kernel
-def _looks_through(
-    inverse: F64, px: float, py: float, xyz_m: F32, uv_m: F32, material: int, m_per_px: float, cover: float, seed: int
-) -> bool:
+def _looks_through(mesh: Surfaces, t: int, inverse: F64, px: float, py: float, m_per_px: float, cover: float) -> bool:
     """Whether a pixel falls into a hole of a triangle with holes."""
+    xyz_m, uv_m = mesh.xyz_m[t], mesh.uv_m[t]
     b0 = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
     b1 = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
     b2 = inverse[2, 0] * px + inverse[2, 1] * py + inverse[2, 2]
@@ -148,38 +179,27 @@ def _looks_through(
     x = b0 * xyz_m[0, 0] + b1 * xyz_m[1, 0] + b2 * xyz_m[2, 0]
     y = b0 * xyz_m[0, 1] + b1 * xyz_m[1, 1] + b2 * xyz_m[2, 1]
     z = b0 * xyz_m[0, 2] + b1 * xyz_m[1, 2] + b2 * xyz_m[2, 2]
-    if material != FENCE:
-        return between_leaves(x, y, z, m_per_px * w, cover, seed)
+    if mesh.material[t] != FENCE:
+        return between_leaves(x, y, z, m_per_px * w, cover, mesh.seed[t])
     u = b0 * uv_m[0, 0] + b1 * uv_m[1, 0] + b2 * uv_m[2, 0]
     v = b0 * uv_m[0, 1] + b1 * uv_m[1, 1] + b2 * uv_m[2, 1]
-    return between_bars(u, v, seed)
+    return between_bars(u, v, mesh.seed[t])
 
 
 @kernel
-def _rasterise(
-    matrix: F64,
-    nearest: float,
-    m_per_px: float,
-    eye: F64,
-    xyz_m: F32,
-    uv_m: F32,
-    material: npt.NDArray[np.uint8],
-    seed: npt.NDArray[np.uint32],
-    leafless: float,
-    nearness: F32,
-    triangle: I32,
-) -> None:
+def _rasterise(sight: Sight, mesh: Surfaces, leafless: float, nearness: F32, triangle: I32) -> None:
     height, width = nearness.shape
+    matrix, xyz_m, material, seed = sight.matrix, mesh.xyz_m, mesh.material, mesh.seed
     corners, inverse, bounds, slope = np.empty((3, 3)), np.empty((3, 3)), np.empty(4), np.empty(3)
     for t in range(len(material)):
         if edge_functions(matrix, xyz_m[t], corners, inverse) == 0.0:
             continue
-        _bounds(corners, nearest, bounds)
+        _bounds(corners, sight.nearest, bounds)
         if not (bounds[0] < width and bounds[1] > 0 and bounds[2] < height and bounds[3] > 0):
             continue
         _nearness_slope(matrix, xyz_m[t], inverse, slope)
         leaves = material[t] == FOLIAGE or material[t] == NEEDLES
-        cover = _cover(xyz_m[t], eye) if leaves else 1.0
+        cover = _cover(xyz_m[t], sight.eye) if leaves else 1.0
         if is_bare(material[t], seed[t], leafless):
             cover *= TWIGS
         holes = leaves or material[t] == FENCE
@@ -193,7 +213,7 @@ def _rasterise(
                 near = np.float32(slope[0] * px + slope[1] * py + slope[2])
                 if near <= nearness[row, col]:
                     continue
-                if holes and _looks_through(inverse, px, py, xyz_m[t], uv_m[t], material[t], m_per_px, cover, seed[t]):
+                if holes and _looks_through(mesh, t, inverse, px, py, sight.m_per_px, cover):
                     continue
                 nearness[row, col] = near
                 triangle[row, col] = t

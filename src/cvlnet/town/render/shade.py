@@ -7,20 +7,26 @@ from math import exp, sqrt
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Int32
 
-from cvlnet.town.compiled import kernel, noise2, ramp
-from cvlnet.town.render.ground_texture import GroundTexture, Texels, paint_ground
+from cvlnet.town.compiled import F32, F64, I32, kernel, noise2, ramp
+from cvlnet.town.render.ground_texture import Texels, sample_ground
 from cvlnet.town.render.light import Light, SkyMap, SunMap
-from cvlnet.town.render.materials import GROUND, paint
-from cvlnet.town.render.raster import FOLIAGE, I32, NEEDLES, edge_functions, is_bare
+from cvlnet.town.render.materials import GROUND, paint_material
+from cvlnet.town.render.raster import (
+    FOLIAGE,
+    NEEDLES,
+    Sight,
+    Surfaces,
+    edge_functions,
+    is_bare,
+    sight_of,
+    surfaces_of,
+)
 from cvlnet.town.render.shadow import Maps, maps, sky_share, sunlit
 from cvlnet.town.render.sky import Weather, beyond, land, sky_radiance, weather
 from cvlnet.town.render.view import View
 from cvlnet.town.scene import Material, Mesh
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 HEDGE = int(Material.HEDGE)
 TWIG_TINT = (1.06, 0.98, 0.9)
@@ -35,62 +41,56 @@ class Lighting:
     light: Light
     sun_map: SunMap
     sky_map: SkyMap
-    texture: GroundTexture
+    texels: Texels
 
 
-class _Sight(NamedTuple):
-    """A `View` as compiled code takes it, and the way back from pixels to the world."""
+class _Hit(NamedTuple):
+    """What a pixel sees: a place in the world, [3], its surface coordinates, [2], and unit vectors, [3].
 
-    matrix: F64
-    inverse: F64
-    eye: F64
-    m_per_px: float
+    One serves for all pixels: its arrays are filled anew for each.
+    """
 
-
-class _Surfaces(NamedTuple):
-    """A `Mesh` as compiled code takes it."""
-
-    xyz_m: F32
-    uv_m: F32
-    material: npt.NDArray[np.uint8]
-    rgb: npt.NDArray[np.uint8]
-    seed: npt.NDArray[np.uint32]
+    place: F64
+    uv_m: F64
+    normal: F64
+    toward_eye: F64
 
 
-def shade(view: View, mesh: Mesh, triangle: I32, lighting: Lighting) -> F32:
+def shade(
+    view: View, mesh: Mesh, triangle: Int32[np.ndarray, "height width"], lighting: Lighting
+) -> Float32[np.ndarray, "height width 3"]:
     """Linear RGB radiance of every pixel, [height, width, 3]; what no triangle covers shows land and sky.
 
     triangle: the mesh's triangle that each pixel sees, or -1, [height, width].
     """
     out = np.empty((view.height_px, view.width_px, 3), np.float32)
-    sight = _Sight(view.matrix, np.linalg.inv(view.matrix).astype(np.float64), view.eye, view.m_per_px)
-    surfaces = _Surfaces(mesh.xyz_m, mesh.uv_m, mesh.material, mesh.rgb, mesh.seed)
-    known = maps(lighting.sun_map, lighting.sky_map)
-    _shade(sight, surfaces, weather(lighting.light), known, lighting.texture.texels, triangle, out)
+    world_from_px = np.linalg.inv(view.matrix).astype(np.float64)
+    now, known = weather(lighting.light), maps(lighting.sun_map, lighting.sky_map)
+    _shade(sight_of(view), world_from_px, surfaces_of(mesh), now, known, lighting.texels, triangle, out)
     return out
 
 
 @kernel
-def _shade(sight: _Sight, mesh: _Surfaces, now: Weather, known: Maps, texels: Texels, triangle: I32, out: F32) -> None:
-    corners, inverse = np.empty((3, 3)), np.empty((3, 3))
-    normal, place, toward_eye, colour, spare = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+def _shade(
+    sight: Sight, world_from_px: F64, mesh: Surfaces, now: Weather, known: Maps, texels: Texels, triangle: I32, out: F32
+) -> None:
+    corners, inverse, colour, spare = np.empty((3, 3)), np.empty((3, 3)), np.empty(3), np.empty(3)
+    hit = _Hit(np.empty(3), np.empty(2), np.empty(3), np.empty(3))
     current = -1
     for row in range(triangle.shape[0]):
         for col in range(triangle.shape[1]):
             px, py, t = col + 0.5, row + 0.5, triangle[row, col]
             if t < 0:
-                _open_view(sight, px, py, now, spare, colour)
+                _open_view(sight, world_from_px, px, py, now, spare, colour)
             else:
                 if t != current:
                     current = t
                     edge_functions(sight.matrix, mesh.xyz_m[t], corners, inverse)
-                    _unit_normal(mesh.xyz_m[t], normal)
-                u, v, w = _locate(inverse, mesh.xyz_m[t], mesh.uv_m[t], px, py, place)
-                distance, facing = _face(sight.eye, place, normal, toward_eye)
-                soft = sight.m_per_px * w
-                mirror = _colour(mesh, t, u, v, place, toward_eye, facing, soft, now, texels, colour)
-                foliage = is_green(mesh.material[t])
-                _light(place, normal, toward_eye, facing, foliage, mirror, now, known, spare, colour)
+                    _unit_normal(mesh.xyz_m[t], hit.normal)
+                w = _locate(inverse, mesh.xyz_m[t], mesh.uv_m[t], px, py, hit)
+                distance, facing = _face(sight.eye, hit)
+                mirror = _colour(mesh, t, hit, facing, sight.m_per_px * w, now, texels, colour)
+                _light(hit, facing, is_green(mesh.material[t]), mirror, now, known, spare, colour)
                 if sight.eye[3] != 0.0:
                     clear = exp(-distance / now.haze_m)
                     for c in range(3):
@@ -100,9 +100,9 @@ def _shade(sight: _Sight, mesh: _Surfaces, now: Weather, known: Maps, texels: Te
 
 
 @kernel
-def _open_view(sight: _Sight, px: float, py: float, now: Weather, direction: F64, out: F64) -> None:
-    """Radiance of a pixel that no triangle covers."""
-    inverse, eye = sight.inverse, sight.eye
+def _open_view(sight: Sight, inverse: F64, px: float, py: float, now: Weather, direction: F64, out: F64) -> None:
+    """Radiance of a pixel that no triangle covers. inverse: of the sight's matrix."""
+    eye = sight.eye
     if eye[3] == 0.0:  # a parallel view from above shows the land at height zero
         x = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
         y = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
@@ -128,22 +128,23 @@ def _unit_normal(xyz_m: F32, normal: F64) -> None:
 
 
 @kernel
-def _locate(inverse: F64, xyz_m: F32, uv_m: F32, px: float, py: float, place: F64) -> tuple[float, float, float]:
-    """Surface coordinates (u, v) of what a pixel sees on a triangle, its W in the view, and its ``place``."""
+def _locate(inverse: F64, xyz_m: F32, uv_m: F32, px: float, py: float, hit: _Hit) -> float:
+    """Fill in the place and the surface coordinates of what a pixel sees on a triangle; returns its W in the view."""
     b0 = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
     b1 = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
     b2 = inverse[2, 0] * px + inverse[2, 1] * py + inverse[2, 2]
     w = 1.0 / (b0 + b1 + b2)
     for axis in range(3):
-        place[axis] = (b0 * xyz_m[0, axis] + b1 * xyz_m[1, axis] + b2 * xyz_m[2, axis]) * w
-    u = (b0 * uv_m[0, 0] + b1 * uv_m[1, 0] + b2 * uv_m[2, 0]) * w
-    v = (b0 * uv_m[0, 1] + b1 * uv_m[1, 1] + b2 * uv_m[2, 1]) * w
-    return u, v, w
+        hit.place[axis] = (b0 * xyz_m[0, axis] + b1 * xyz_m[1, axis] + b2 * xyz_m[2, axis]) * w
+    for axis in range(2):
+        hit.uv_m[axis] = (b0 * uv_m[0, axis] + b1 * uv_m[1, axis] + b2 * uv_m[2, axis]) * w
+    return float(w)
 
 
 @kernel
-def _face(eye: F64, place: F64, normal: F64, toward_eye: F64) -> tuple[float, float]:
-    """Distance of the eye and cosine of the angle to it; turns ``normal`` to the eye's side."""
+def _face(eye: F64, hit: _Hit) -> tuple[float, float]:
+    """Distance of the eye and cosine of the angle to it; fills in its direction, turns the normal to its side."""
+    place, normal, toward_eye = hit.place, hit.normal, hit.toward_eye
     squared, facing = 0.0, 0.0
     for axis in range(3):
         toward_eye[axis] = eye[axis] - place[axis] * eye[3]
@@ -160,24 +161,16 @@ def _face(eye: F64, place: F64, normal: F64, toward_eye: F64) -> tuple[float, fl
 
 @kernel
 def _colour(
-    mesh: _Surfaces,
-    t: int,
-    u: float,
-    v: float,
-    place: F64,
-    toward_eye: F64,
-    facing: float,
-    soft: float,
-    now: Weather,
-    texels: Texels,
-    colour: F64,
+    mesh: Surfaces, t: int, hit: _Hit, facing: float, soft: float, now: Weather, texels: Texels, colour: F64
 ) -> float:
     """The surface's own ``colour`` (sRGB, 0 to 1) in this season and weather; returns how much it mirrors."""
     if mesh.material[t] == GROUND:
-        return _ground_colour(place, toward_eye, facing, soft, now, texels, colour)
+        return _ground_colour(hit, facing, soft, now, texels, colour)
     for c in range(3):
         colour[c] = mesh.rgb[t, c] / 255.0
-    mirror = paint(mesh.material[t], u, v, place, mesh.seed[t], colour, soft / max(facing, 0.15))
+    mirror = paint_material(
+        mesh.material[t], hit.uv_m[0], hit.uv_m[1], hit.place, mesh.seed[t], colour, soft / max(facing, 0.15)
+    )
     if is_bare(mesh.material[t], mesh.seed[t], now.leafless):
         grey = 0.2 + 0.5 * (colour[0] + colour[1] + colour[2]) / 3.0
         for c in range(3):
@@ -195,12 +188,11 @@ def is_green(material: int) -> bool:
 
 
 @kernel
-def _ground_colour(
-    place: F64, toward_eye: F64, facing: float, soft: float, now: Weather, texels: Texels, colour: F64
-) -> float:
+def _ground_colour(hit: _Hit, facing: float, soft: float, now: Weather, texels: Texels, colour: F64) -> float:
+    place, toward_eye = hit.place, hit.toward_eye
     flat = sqrt(toward_eye[0] ** 2 + toward_eye[1] ** 2) + 1e-9
     long_m = soft / max(facing, 0.004) if facing < 0.67 else 0.0
-    paint_ground(texels, place, long_m * toward_eye[0] / flat, long_m * toward_eye[1] / flat, soft, colour)
+    sample_ground(texels, place, long_m * toward_eye[0] / flat, long_m * toward_eye[1] / flat, soft, colour)
     green = ramp(colour[1] - 0.5 * (colour[0] + colour[2]), 0.01, 0.05)
     wet = now.wetness * (1.0 - green)
     if wet > 0.0:
@@ -212,18 +204,10 @@ def _ground_colour(
 
 @kernel
 def _light(
-    place: F64,
-    normal: F64,
-    toward_eye: F64,
-    facing: float,
-    foliage: bool,
-    mirror: float,
-    now: Weather,
-    known: Maps,
-    spare: F64,
-    colour: F64,
+    hit: _Hit, facing: float, foliage: bool, mirror: float, now: Weather, known: Maps, spare: F64, colour: F64
 ) -> None:
     """Turn a surface's own ``colour`` (sRGB) into its radiance under sun and sky."""
+    place, normal = hit.place, hit.normal
     toward = normal[0] * now.toward_sun[0] + normal[1] * now.toward_sun[1] + normal[2] * now.toward_sun[2]
     if foliage:  # leaves scatter the light and let some through
         toward = 0.35 + 0.5 * toward
@@ -237,14 +221,13 @@ def _light(
         light = now.sun[c] * direct + now.sky[c] * from_sky + now.open_ground[c] * from_ground
         colour[c] = colour[c] * colour[c] * light
     if mirror > 0.001:
-        _mirror(normal, toward_eye, facing, direct > 0.0, now, spare, mirror * (0.35 + 0.65 * share), colour)
+        _mirror(hit, facing, direct > 0.0, now, spare, mirror * (0.35 + 0.65 * share), colour)
 
 
 @kernel
-def _mirror(
-    normal: F64, toward_eye: F64, facing: float, sunny: bool, now: Weather, mirrored: F64, share: float, colour: F64
-) -> None:
+def _mirror(hit: _Hit, facing: float, sunny: bool, now: Weather, mirrored: F64, share: float, colour: F64) -> None:
     """Add what a smooth surface mirrors: the sky, the houses opposite at the horizon, the sun's glint."""
+    normal, toward_eye = hit.normal, hit.toward_eye
     x, y = 2.0 * facing * normal[0] - toward_eye[0], 2.0 * facing * normal[1] - toward_eye[1]
     z = 2.0 * facing * normal[2] - toward_eye[2]
     sky_radiance(x, y, z, now, False, mirrored)

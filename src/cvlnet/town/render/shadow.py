@@ -5,14 +5,8 @@ from __future__ import annotations
 from math import floor
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from cvlnet.town.compiled import kernel, ramp
+from cvlnet.town.compiled import F32, F64, kernel, ramp
 from cvlnet.town.render.light import SkyMap, SunMap
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 UNDER_COVER = 0.4  # of the sky, seen from below a crown or an eave
 OPEN_AFTER_M = 15.0  # above the topmost surface of its cell a place sees the whole sky

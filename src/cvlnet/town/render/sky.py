@@ -5,14 +5,10 @@ from __future__ import annotations
 from math import atan2, exp, floor, sqrt
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from cvlnet.town.compiled import hash01, kernel, noise2, ramp
-from cvlnet.town.render.ground_texture import paint_land
+from cvlnet.town.compiled import F64, hash01, kernel, noise2, ramp
+from cvlnet.town.render.ground_texture import sample_land
 from cvlnet.town.render.light import Light
 
-F64 = npt.NDArray[np.float64]
 Triple = tuple[float, float, float]
 
 OVERCAST = 1.15  # radiance of clouds
@@ -106,7 +102,7 @@ def beyond(direction: F64, eye: F64, now: Weather, out: F64) -> None:
 @kernel
 def land(x: float, y: float, pixel_m: float, now: Weather, out: F64) -> None:
     """Radiance of the open land at a place beyond the town."""
-    paint_land(x, y, pixel_m, out)
+    sample_land(x, y, pixel_m, out)
     for c in range(3):
         out[c] = out[c] * out[c] * now.open_ground[c] * now.grass_tint[c]
 

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Int64
 
-from cvlnet.town.render.ground_texture import ground_mesh, ground_texture
+from cvlnet.town.render.ground_texture import ground_mesh, ground_texels
 from cvlnet.town.render.light import Light, sky_map, sun_map
 from cvlnet.town.render.shade import Lighting
 from cvlnet.town.scene import Ground, Mesh
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 BUCKET_M = 24.0  # edge of the squares by which far triangles are left out together
 SUN_CELL_M = 0.2
@@ -29,9 +26,9 @@ class Stage:
     """
 
     mesh: Mesh
-    first: I64
-    low_m: F32
-    high_m: F32
+    first: Int64[np.ndarray, " starts"]
+    low_m: Float32[np.ndarray, "starts-1 3"]
+    high_m: Float32[np.ndarray, "starts-1 3"]
     lighting: Lighting
 
 
@@ -46,12 +43,12 @@ def prepare(meshes: Sequence[Mesh], ground: Ground, light: Light) -> Stage:
         light,
         sun_map(mesh, light.toward_sun, SUN_CELL_M, light.leafless),
         sky_map(mesh, size_m, SKY_CELL_M, light.leafless),
-        ground_texture(ground),
+        ground_texels(ground),
     )
     return Stage(mesh, first, low_m, high_m, lighting)
 
 
-def _in_buckets(mesh: Mesh) -> tuple[Mesh, I64]:
+def _in_buckets(mesh: Mesh) -> tuple[Mesh, Int64[np.ndarray, " starts"]]:
     """The triangles sorted by the bucket of their middle, and where each bucket starts."""
     middle = mesh.xyz_m.mean(axis=1)[:, :2]
     east, north = np.floor(middle / BUCKET_M).astype(np.int64).T

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from math import hypot
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
-
-F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ class View:
     nearest: what has a W below this is not seen.
     """
 
-    matrix: F64
-    eye: F64
+    matrix: Float64[np.ndarray, "4 4"]
+    eye: Float64[np.ndarray, " 4"]
     m_per_px: float
     width_px: int
     height_px: int
@@ -49,7 +47,7 @@ def perspective(camera: Camera, world_from_cam: Pose, nearest_m: float = 0.1) ->
     return View(matrix, eye, 2 / (fx + fy), camera.width_px, camera.height_px, nearest_m)
 
 
-def overhead(grid: Grid, lean: tuple[float, float] = (0.0, 0.0)) -> View:
+def from_above(grid: Grid, lean: tuple[float, float] = (0.0, 0.0)) -> View:
     """The world from above, drawn into the cells of a grid. A point at height z appears moved by ``lean`` x z."""
     west_m = grid.center_xy_m[0] - grid.size_m[0] / 2
     north_m = grid.center_xy_m[1] + grid.size_m[1] / 2
@@ -64,7 +62,12 @@ def overhead(grid: Grid, lean: tuple[float, float] = (0.0, 0.0)) -> View:
     return View(matrix, np.array([-lean[0], -lean[1], 1.0, 0.0]), grid.cell_m, grid.cols, grid.rows, 0.5)
 
 
-def from_sun(toward_sun: F64, low_xyz_m: F64, high_xyz_m: F64, cell_m: float) -> View:
+def from_sun(
+    toward_sun: Float64[np.ndarray, " 3"],
+    low_xyz_m: Float64[np.ndarray, " 3"],
+    high_xyz_m: Float64[np.ndarray, " 3"],
+    cell_m: float,
+) -> View:
     """The world as the sun sees it, from ``low_xyz_m`` to ``high_xyz_m``: nearness tells what is in the light."""
     horizontal = max(hypot(toward_sun[0], toward_sun[1]), 1e-9)
     across = np.array([-toward_sun[1], toward_sun[0], 0.0]) / horizontal

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
+from jaxtyping import Float32, Float64
 
 BONNET, WIPER, DIRT, REFLECTION = 0.25, 0.12, 0.45, 0.35  # of the drives have it
 PAINTS = ((0.02, 0.02, 0.022), (0.3, 0.3, 0.31), (0.7, 0.7, 0.7), (0.05, 0.08, 0.2), (0.25, 0.03, 0.03))
@@ -22,8 +19,8 @@ class Windscreen:
     Both are linear and belong to a picture of that size; a white surface in full light is about 1.
     """
 
-    passes: F32
-    adds: F32
+    passes: Float32[np.ndarray, "height width 1"]
+    adds: Float32[np.ndarray, "height width 3"]
 
     @property
     def is_clear(self) -> bool:
@@ -47,7 +44,9 @@ def make_windscreen(rng: np.random.Generator, strength: float, height_px: int, w
     return view
 
 
-def _covered(view: Windscreen, share: F32, color: F64) -> Windscreen:
+def _covered(
+    view: Windscreen, share: Float32[np.ndarray, "height width"], color: Float64[np.ndarray, "... 3"]
+) -> Windscreen:
     """Something of an even colour before a share of every pixel, [height, width]."""
     left = 1 - share[..., None]
     return Windscreen(view.passes * left, view.adds * left + share[..., None] * color.astype(np.float32))
@@ -99,11 +98,11 @@ def _reflect(view: Windscreen, rng: np.random.Generator) -> Windscreen:
     return Windscreen(view.passes, np.asarray(view.adds + veil[..., None] * tint, np.float32))
 
 
-def _places(height: int, width: int) -> tuple[F32, F32]:
+def _places(height: int, width: int) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
     """Of every pixel, in widths of the picture from its left and upper edge."""
     rows, cols = np.indices((height, width), np.float32)
     return (cols + np.float32(0.5)) / np.float32(width), (rows + np.float32(0.5)) / np.float32(width)
 
 
-def _smooth(mask: F32, sigma_px: float) -> F32:
+def _smooth(mask: Float32[np.ndarray, "height width"], sigma_px: float) -> Float32[np.ndarray, "height width"]:
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), max(sigma_px, 0.5)), np.float32)
