@@ -117,7 +117,11 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
             unvalidated = trainer.step == config.steps and not run.validation
             if unvalidated or (figures and figures["score"] >= best.get("score", -math.inf)):
                 best = figures
-                save_tensors(run.out / BEST, trainer.average, replace(provenance, step=trainer.step, figures=best))
+                save_tensors(
+                    run.out / BEST,
+                    trainer.averaged_model.state_dict(),
+                    replace(provenance, step=trainer.step, figures=best),
+                )
         if validates or perf_counter() - saved_at_s > SAVE_EVERY_S:
             reached = replace(provenance, step=trainer.step, figures=best or None)
             save_tensors(run.out / LAST, trainer.tensors(), reached)
@@ -200,7 +204,7 @@ def batches(
 
 def validate(trainer: Trainer, run: Run) -> dict[str, float]:
     """Recall@1 of the averaged weights among tiles and distractors of the held-out drives, mean of the data sets."""
-    model, config = trainer.averaged_model(), trainer.config
+    model, config = trainer.averaged_model, trainer.config
     clip_spec = clip_spec_of(model, config)
     cache = ImageCache(run.cache) if run.cache else None
     figures: dict[str, list[float]] = {"recall_5m": [], "recall_10m": [], "median_m": []}

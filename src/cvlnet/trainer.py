@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
 from cvlnet import losses
@@ -89,7 +91,7 @@ class Encoder(nn.Module):
 
 
 class Trainer:
-    """The mutable middle of a training: model, running average, optimizer and step.
+    """The state of a training: model, running average of its weights, optimizer, learning rate and step.
 
     world: the processes that share every batch; after an update all of them have the same weights.
     """
@@ -100,8 +102,10 @@ class Trainer:
         for layer in early:
             layer.requires_grad_(False)
         self._as_they_are = early + (norms_of_backbones(model) if config.freeze_norms else [])
-        self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.average = AveragedModel(model, multi_avg_fn=partial(_average, config.average_decay), use_buffers=True)
+        self.average.eval()
         self.optimizer = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.99))
+        self.schedule = _schedule(self.optimizer, config, step=0)
         self._encoder = world.together(Encoder(model, config.encode_at_once))
 
     def update(self, batch: Batch) -> dict[str, float]:
@@ -109,16 +113,15 @@ class Trainer:
         self.model.train()
         for layer in self._as_they_are:
             layer.eval()  # keeps the statistics of batch normalisation
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * learning_rate_factor(self.step, self.config)
         torch.manual_seed(step_seed(self.config.seed, self.step, self.world.rank))
         terms = self._losses(_varied(batch.to(self.model.device), self.step, self.config, self.world))
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
         self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.model)
         self.step += 1
-        self._update_average()
         return {name: float(term.detach()) for name, term in terms.items()} | {"gradient_norm": float(norm)}
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -140,25 +143,17 @@ class Trainer:
             labels = LabelShares(gather(batch.labels.tile), gather(batch.labels.clip))
         return Truth(offset_m, turned_xy_m(latlon_deg, crop_from_world), crop_from_world, labels)
 
-    def _update_average(self) -> None:
-        """Exponential average, with the early steps forgotten sooner."""
-        decay = min(self.config.average_decay, self.step / (self.step + 10))
-        for name, tensor in self.model.state_dict().items():
-            if tensor.is_floating_point():
-                self.average[name].lerp_(tensor, 1 - decay)
-            else:
-                self.average[name].copy_(tensor)
-
+    @property
     def averaged_model(self) -> CVLNet:
-        """A copy of the model with the averaged weights, in evaluation mode."""
-        model = copy.deepcopy(self.model)
-        model.load_state_dict(self.average)
-        return model.eval()
+        """The model with the averaged weights, in evaluation mode."""
+        averaged = self.average.module
+        assert isinstance(averaged, CVLNet)
+        return averaged
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything a resumed training needs, by name."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.averaged_model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
         return tensors
@@ -169,14 +164,15 @@ class Trainer:
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             parts.setdefault(kind, {})[rest] = tensor
-        fill(self.model, parts["average"], where)
-        self.average = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        fill(self.averaged_model, parts["average"], where)
         fill(self.model, parts["model"], where)
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in parts["optimizer"].items():
             index, _, field = name.partition(".")
             state.setdefault(int(index), {})[field] = tensor
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.schedule = _schedule(self.optimizer, self.config, step)
+        self.average.n_averaged.fill_(step)
         self.step = step
 
 
@@ -260,5 +256,20 @@ def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]
         named = [p for name, p in learning if (".backbone." in name) == in_backbone]
         for decays, weight_decay in ((True, config.weight_decay), (False, 0.0)):
             chosen = [p for p in named if (p.ndim > 1) == decays]
-            groups.append({"params": chosen, "lr": rate, "base_lr": rate, "weight_decay": weight_decay})
+            groups.append({"params": chosen, "lr": rate, "initial_lr": rate, "weight_decay": weight_decay})
     return groups
+
+
+def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> LambdaLR:
+    """The learning rates from a step on."""
+    return LambdaLR(optimizer, partial(learning_rate_factor, config=config), last_epoch=step - 1)
+
+
+@torch.no_grad()
+def _average(decay: float, averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+    """Exponential average, in place, that forgets the early steps sooner; counters are copied."""
+    if averages[0].is_floating_point():
+        weight = 1 - min(decay, (int(updates) + 1) / (int(updates) + 11))
+        torch._foreach_lerp_(averages, values, weight)
+    else:
+        torch._foreach_copy_(averages, values)
