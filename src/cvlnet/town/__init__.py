@@ -1,15 +1,15 @@
 """The synthetic town, from a seed to a data set in the layout of KITTI-CVL.
 
-| wing | holds | imports |
+| package | contents | imports |
 |---|---|---|
-| `layout` | what stands where: quarters, streets, blocks, plots, buildings, plants | |
-| `mesh` | the same as triangles: buildings, barriers, plants, vehicles, street furniture | |
-| `ground` | what is painted on the ground plane: surfaces, markings, wear; the label map | `layout` |
+| `layout` | the plan: quarters, streets, blocks, plots, and the items on them | |
+| `mesh` | the items as triangles: buildings, barriers, plants, vehicles, street furniture | |
+| `ground` | the painted ground: surfaces, markings, wear, height; the label map | `layout` |
 | `drive` | routes, motion, traffic, GPS/IMU measurements, the camera rig | `layout`, `mesh` |
-| `render` | light, sky, z-buffer, shading: the camera's frames and the overhead image | |
-| `dataset` | all of it together: one town, its tiles, its files, data sets of many towns | all others |
+| `render` | light, sky, z-buffer and shading: the camera's frames and the overhead image | |
+| `dataset` | whole towns: scene, tiles, files, data sets of several towns | all others |
 
-The modules beside the wings are shared by them and import none of them: `presets` (what a town is asked to be), `plan`
-and `scene` (the types that pass between the wings), `style`, `streams` (random numbers), `curves`, `polygons`,
-`compiled` (noise and the numba decorator).
+The modules next to these packages are shared by them and import none of them: `presets` (configuration), `plan` and
+`scene` (types that pass between the packages), `style`, `streams` (random numbers), `curves`, `polygons`, `arrays`,
+`compiled` (the numba decorator and noise), `files`.
 """

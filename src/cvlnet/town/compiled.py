@@ -1,6 +1,6 @@
-"""The decorator of everything that is compiled, and the noise that the compiled drawing code shares.
+"""The decorator for compiled functions, and the noise functions that they share.
 
-Noise is a pure function of its coordinates and a seed: the same surface looks the same from every view.
+Noise is a pure function of its coordinates and a seed, so that a surface looks the same in every view.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import boolean, float64, int64, njit
 
-# what compiled code takes: it cannot be checked at run time, and shapes stand in its docstrings
+# plain annotations for compiled functions, whose arguments are not checked at run time; docstrings give the shapes
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
@@ -22,15 +22,15 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 Function = TypeVar("Function", bound=Callable[..., object])
-NUMBERS = {"float": float64, "int": int64, "bool": boolean}  # as annotations name them
+NUMBERS = {"float": float64, "int": int64, "bool": boolean}  # by the name in the annotation
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function to machine code, kept on disk; it runs without the interpreter's lock.
+    """Compile a function with numba, cached on disk; it releases the GIL.
 
-    A function of numbers alone is compiled once, for 64 bits: by default numba compiles it again for every literal that
-    it is called with, and that was half of the time until a town's first frame.
-    Run-time type checkers wrap functions in Python code, which cannot be compiled: the original is.
+    A function that takes numbers only gets one explicit 64-bit signature. Without it numba would specialise on every
+    literal argument, which took a third of the compilation time.
+    A run-time type checker may have wrapped the function in Python code; the original is compiled.
     """
     original = inspect.unwrap(function)
     *arguments, result = original.__annotations__.values()
@@ -38,13 +38,13 @@ def kernel(function: Function) -> Function:
     signature = NUMBERS[result](*(NUMBERS[name] for name in arguments)) if numbers else None
     try:
         return cast(Function, njit(signature, cache=True, nogil=True, error_model="numpy")(original))
-    except RuntimeError:  # no folder that can be written to: compiled anew by every process
+    except RuntimeError:  # no writable cache directory: every process compiles for itself
         return cast(Function, njit(signature, nogil=True, error_model="numpy")(original))
 
 
 @kernel
 def hash01(i: int, j: int, seed: int) -> float:
-    """A number in [0, 1) that looks random, of two integers and a seed."""
+    """Hash two integers and a seed to a pseudo-random number in [0, 1)."""
     h = (i * 374761393 + j * 668265263 + (seed & 0x7FFFFFFF) * 1442695041) & 0xFFFFFFFF
     h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
     h = ((h ^ (h >> 16)) * 461845907) & 0xFFFFFFFF
@@ -53,7 +53,7 @@ def hash01(i: int, j: int, seed: int) -> float:
 
 @kernel
 def noise2(x: float, y: float, seed: int) -> float:
-    """Smooth noise in [0, 1] with features of size one."""
+    """Smooth 2D noise in [0, 1] with features of unit size."""
     i, j = floor(x), floor(y)
     s, t = x - i, y - j
     s, t = s * s * (3 - 2 * s), t * t * (3 - 2 * t)
@@ -65,7 +65,7 @@ def noise2(x: float, y: float, seed: int) -> float:
 
 @kernel
 def noise3(x: float, y: float, z: float, seed: int) -> float:
-    """Smooth noise in [0, 1] in space with features of size one."""
+    """Smooth 3D noise in [0, 1] with features of unit size."""
     k = floor(z)
     t = z - k
     t = t * t * (3 - 2 * t)
@@ -74,7 +74,7 @@ def noise3(x: float, y: float, z: float, seed: int) -> float:
 
 @kernel
 def leaf_noise(x: float, y: float, z: float, size_m: float, seed: int) -> float:
-    """A number in [0, 1) for every cell of about ``size_m`` in space, with ragged borders as leaves have them."""
+    """Piecewise constant 3D noise in [0, 1): cells of about ``size_m`` with ragged, leaf-like borders."""
     f = 2.6 / size_m
     i = floor((x + 0.3 * size_m * sin(f * y + 1.7 * f * z)) / size_m)
     j = floor((y + 0.3 * size_m * sin(f * z + 1.3 * f * x)) / size_m)
@@ -91,6 +91,6 @@ def ramp(x: float, low: float, high: float) -> float:
 
 @kernel
 def band(x: float, low: float, high: float, soft: float) -> float:
-    """1 inside [low, high], 0 outside, with edges ``soft`` wide: a pattern that does not alias."""
+    """1 inside [low, high], 0 outside, with edges ``soft`` wide, so that patterns do not alias."""
     half = 0.5 * soft + 1e-6
     return min(max((x - low) / (2 * half) + 0.5, 0.0), 1.0) * min(max((high - x) / (2 * half) + 0.5, 0.0), 1.0)

@@ -1,7 +1,6 @@
-"""The plan of a town: what stands where, before anything is painted or built. World frame, metres, radians.
+"""Types of a town's plan: streets, blocks, and the items on them. World frame, metres, radians.
 
-The layout modules yield these items; the paint modules turn patches and roads into the ground, the mesh modules turn
-the rest into triangles.
+`layout` yields the items; `ground` paints patches, markings and roads, `mesh` turns the rest into triangles.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Rgb = tuple[int, int, int]  # sRGB
 
 
 class Surface(IntEnum):
-    """What the ground is made of; decides its grain and pattern."""
+    """Material of the ground, which determines its grain and pattern."""
 
     PLAIN = 0
     ASPHALT = 1
@@ -57,7 +56,7 @@ Layer = Literal["lot", "pavement", "road"]
 CarKind = Literal["car", "van", "truck", "trailer"]
 Side = Literal["left", "right"]
 
-SIDES: tuple[tuple[int, Side], ...] = ((1, "left"), (-1, "right"))  # with their sign along the normal to the left
+SIDES: tuple[tuple[int, Side], ...] = ((1, "left"), (-1, "right"))  # signs of an offset to the left
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,11 @@ class Profile:
     lanes: int  # per direction
     lane_m: float
     median_m: float
-    tram: bool  # rails: on the median where there is one, else in the inner lanes
-    cycle_m: float  # marked cycle lane beside the outer lane
-    parking_left_m: float  # strip for standing cars, seen along the street's direction
+    tram: bool  # tracks on the median if there is one, otherwise in the inner lanes
+    cycle_m: float  # width of the cycle lane beside the outer lane
+    parking_left_m: float  # width of the parking strip, left and right seen along the street
     parking_right_m: float
-    bays: bool  # the strip is paved apart from the carriageway, with trees between the bays
+    bays: bool  # the parking strip has its own paving, and trees between the bays
     verge_m: float  # grass between carriageway and pavement
     pavement_m: float
     surface: Surface
@@ -81,26 +80,26 @@ class Profile:
 
     @property
     def driven_half_m(self) -> float:
-        """From the centreline to the outer edge of the outer lane."""
+        """Distance from the centreline to the outer edge of the outer lane."""
         return self.median_m / 2 + self.lanes * self.lane_m
 
     def lane_offset_m(self, lane: int) -> float:
-        """From the centreline to a lane's middle; lane 0 is the outer one."""
+        """Distance from the centreline to the centre of a lane; lane 0 is the outer one."""
         return self.driven_half_m - (lane + 0.5) * self.lane_m
 
     def kerb_m(self, side: Side) -> float:
-        """From the centreline to the kerb."""
+        """Distance from the centreline to the kerb."""
         parking_m = self.parking_left_m if side == "left" else self.parking_right_m
         return self.driven_half_m + self.cycle_m + parking_m
 
     def border_m(self, side: Side) -> float:
-        """From the centreline to the border of the lots."""
+        """Distance from the centreline to the lots."""
         return self.kerb_m(side) + self.verge_m + self.pavement_m
 
 
 @dataclass(frozen=True)
 class Node:
-    """A junction, bend or end of roads. A roundabout has a radius (of its outer kerb), others have 0."""
+    """A junction, bend or end of roads. roundabout_m: radius of a roundabout's outer kerb, 0 for other nodes."""
 
     xy_m: tuple[float, float]
     roads: tuple[int, ...]
@@ -109,7 +108,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Road:
-    """The piece of a street between two nodes; its points run from ``start`` to ``end``, about 2 m apart."""
+    """The part of a street between two nodes; its points run from ``start`` to ``end``, about 2 m apart."""
 
     start: int
     end: int
@@ -121,7 +120,7 @@ class Road:
 
 @dataclass(frozen=True)
 class Network:
-    """All roads, and the footpaths that continue dead ends."""
+    """All roads, and the footpaths that continue the dead ends."""
 
     nodes: tuple[Node, ...]
     roads: tuple[Road, ...]
@@ -130,7 +129,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Block:
-    """The land between streets."""
+    """A block of land between streets."""
 
     polygon: Polygon
     zone: Zone
@@ -138,10 +137,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Patch:
-    """A piece of ground. ``angle_rad`` is the direction of its pattern.
+    """A piece of ground; ``angle_rad`` is the direction of its pattern.
 
-    Later patches cover earlier ones of their layer: lots lie below pavements, pavements below carriageways, and patches
-    of the layer ``road`` upon the carriageways.
+    Later patches cover earlier ones of the same layer. Patches of the layer ``lot`` lie below the pavements, of
+    ``pavement`` below the carriageways, and of ``road`` on top of the carriageways.
     """
 
     area: BaseGeometry
@@ -153,7 +152,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Marking:
-    """A painted line, such as a bay's border; strength 0 to 1."""
+    """A painted line; ``strength`` is its coverage, 0 to 1."""
 
     xy_m: Points
     width_m: float
@@ -162,7 +161,7 @@ class Marking:
 
 @dataclass(frozen=True)
 class Building:
-    """A house or a part of one on four corners, counter-clockwise; the first side is the front."""
+    """A building or part of one, on four corners; the first side is the front."""
 
     corners_m: Corners
     eaves_m: float
@@ -175,8 +174,8 @@ class Building:
     covering: Material
     roof_rgb: Rgb
     seed: int
-    party_walls: bool = False  # a row house: no windows towards its neighbours
-    balconies: int = 0  # per floor, along the front
+    party_walls: bool = False  # terraced: no windows in the side walls
+    balconies: int = 0  # per storey, along the back
 
 
 @dataclass(frozen=True)
@@ -204,13 +203,13 @@ class Barrier:
 
     @property
     def thickness_m(self) -> float:
-        """Thickness of its kind; fences are sheets."""
+        """Thickness by kind; fences are thin sheets."""
         return {"hedge": 0.8, "wood_fence": 0.0, "mesh_fence": 0.0, "wall": 0.24, "brick_wall": 0.36}[self.kind]
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A place where a vehicle may stand: nose along ``yaw_rad``, occupied with the given probability."""
+    """A place for a vehicle that faces ``yaw_rad``; ``occupied`` is the probability that there is one."""
 
     xy_m: tuple[float, float]
     yaw_rad: float
@@ -220,7 +219,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Prop:
-    """Street furniture and garden things, by name (see furniture.py)."""
+    """Street or garden furniture, by name (see `mesh.furniture`)."""
 
     name: str
     xy_m: tuple[float, float]
@@ -234,7 +233,7 @@ Item = Patch | Marking | Building | Tree | Barrier | Spot | Prop
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that stands in a town, sorted by kind, each in its order of making."""
+    """All items of a town by kind, in the order in which they were made."""
 
     patches: tuple[Patch, ...] = field(default=())
     markings: tuple[Marking, ...] = field(default=())
@@ -246,7 +245,7 @@ class Plan:
 
     @staticmethod
     def of(items: Iterable[Item]) -> Plan:
-        """The plan of these items."""
+        """The plan with the given items."""
         every = tuple(items)
         return Plan(
             patches=tuple(i for i in every if isinstance(i, Patch)),

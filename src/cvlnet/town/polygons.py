@@ -1,4 +1,4 @@
-"""Helpers on shapely's areas: parts, borders, envelopes, random places."""
+"""Operations on shapely geometries: parts, borders, envelopes, random points."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from cvlnet.town.arrays import Corners, Points
 
 
 def polygons(area: BaseGeometry) -> list[Polygon]:
-    """The non-empty polygons of any geometry."""
+    """The non-empty polygons of a geometry."""
     if isinstance(area, Polygon):
         return [] if area.is_empty else [area]
     return [p for part in getattr(area, "geoms", ()) for p in polygons(part)]
 
 
 def largest(area: BaseGeometry) -> Polygon | None:
-    """The largest polygon of any geometry, if there is one."""
+    """The largest polygon of a geometry, or None if there is none."""
     return max(polygons(area), key=lambda p: float(p.area), default=None)
 
 
 def border_line(area: BaseGeometry, inset_m: float = 0.0) -> Points | None:
-    """The closed outer border, counter-clockwise, of an area's largest part, moved inwards; None if nothing is left."""
+    """Closed outer border, counter-clockwise, of an area's largest part after an inset; None if nothing is left."""
     part = largest(area.buffer(-inset_m) if inset_m else area)
     if part is None:
         return None
@@ -32,7 +32,7 @@ def border_line(area: BaseGeometry, inset_m: float = 0.0) -> Points | None:
 
 
 def envelope_corners(polygon: Polygon) -> Corners:
-    """Corners [4, 2] of the smallest turned rectangle around a polygon, counter-clockwise."""
+    """Corners of the smallest oriented rectangle around a polygon, counter-clockwise."""
     ring = border_line(shapely.oriented_envelope(polygon))
     assert ring is not None
     return ring[:4]
@@ -41,7 +41,7 @@ def envelope_corners(polygon: Polygon) -> Corners:
 def rectangle(
     length_m: float, width_m: float, center_m: tuple[float, float] = (0.0, 0.0), yaw_rad: float = 0.0
 ) -> Corners:
-    """Corners [4, 2] of a turned rectangle, counter-clockwise."""
+    """Corners of an oriented rectangle, counter-clockwise."""
     x, y = length_m / 2, width_m / 2
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
     corners = np.array([[-x, -y], [x, -y], [x, y], [-x, y]])
@@ -51,7 +51,7 @@ def rectangle(
 def random_points(
     area: BaseGeometry, rng: np.random.Generator, count: int, apart_m: float
 ) -> list[tuple[float, float]]:
-    """Up to ``count`` random places in an area, at least ``apart_m`` from each other."""
+    """Up to ``count`` random points in an area, at least ``apart_m`` apart."""
     if area.is_empty or count < 1:
         return []
     west, south, east, north = area.bounds
@@ -67,6 +67,6 @@ def random_points(
 
 
 def place_within(area: BaseGeometry) -> tuple[float, float]:
-    """Some place in an area, not near its border if it can be helped."""
+    """Some point within an area."""
     point: Point = area.representative_point()
     return float(point.x), float(point.y)

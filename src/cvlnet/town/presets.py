@@ -1,4 +1,4 @@
-"""What a town is asked to be: its size, its drives, and how much the two views differ."""
+"""Configuration of a town: its size, its drives, the differences between its two views; presets of towns."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ Preset = Literal["tiny", "demo", "bench", "streets", "routes"]
 
 @dataclass(frozen=True)
 class Nuisances:
-    """Strength of everything that makes the two views differ; 1 is usual, 0 switches one off, 2 doubles it.
+    """Strengths of everything that makes the two views differ: 1 is usual, 0 switches an effect off, 2 doubles it.
 
-    The last eight are off unless they are asked for.
+    The last eight are off by default.
 
     Attributes:
-        parked_changes: Share of parked cars that differ between the two times.
+        parked_changes: Share of the parked cars that differ between the two times.
         traffic: Density of moving cars, in both views.
-        alterations: Sheds, containers, repainted or worn markings, cut trees.
-        misregistration: Of the overhead image, about 1.5 m, constant in each flight strip.
+        alterations: Sheds, containers and skips that come or go, felled trees.
+        misregistration: Offset of the overhead image, about 1.5 m, constant within each flight strip.
         overhead_light: Sun, haze and colour cast of the overhead image.
-        overhead_shadows: Shadows in the overhead image; whole at 1.
-        season: Leaves, grass and fields in the overhead image.
+        overhead_shadows: Shadows in the overhead image; full at 1.
+        season: Seasonal colours of leaves and grass in the overhead image.
         overhead_blur: Blur of the overhead image.
         overhead_noise: Noise of the overhead image.
-        overhead_jpeg: Compression of the overhead image.
+        overhead_jpeg: JPEG compression of the overhead image.
         camera_light: Sun, sky, colour and wetness of the road in the frames.
-        camera_shadows: Shadows in the frames; whole at 1.
+        camera_shadows: Shadows in the frames; full at 1.
         exposure: Over- and underexposure of the frames.
-        motion_blur: Of the frames.
+        motion_blur: Motion blur of the frames.
         camera_noise: Noise of the frames.
-        shake: Pitch and roll of the body, about 0.4 degrees, and how far the cameras are askew on it.
-        unevenness: Of the ground, decimetres over tens of metres.
-        oxts_noise: Position, heading, pitch and roll as a good GPS/IMU unit measures them.
-        rig: Height, focal length, tilt and picture of the camera, which are KITTI's without.
-        contrast: Of the frames, and how far their exposure follows the light.
+        shake: Pitch and roll of the body, about 0.4 degrees, and tilt of the cameras on it.
+        unevenness: Height of the ground, decimetres over tens of metres.
+        oxts_noise: Errors of position, heading, pitch and roll, as of a good GPS/IMU unit.
+        rig: Height, focal length, tilt and aspect ratio of the cameras; at 0 they are KITTI's.
+        contrast: Contrast of the frames, and how much their exposure follows the light.
         windscreen: Bonnet, wiper, dirt and reflections in the frames.
-        leafless: Bare trees; at 1 in three of ten overhead images, and in one of eight drives.
-        oblique: Overhead images that are not taken from straight above: what is high leans far; at 1 three of ten.
-        coarse: Overhead images of about half the resolution; at 1 four of ten.
+        leafless: Bare trees; at 1 in 30 % of the overhead images and 12 % of the drives.
+        oblique: Oblique overhead images, in which high objects lean far; at 1 30 % of the images.
+        coarse: Overhead images of about half the resolution; at 1 40 % of the images.
         seams: Strips of the overhead image that differ in light and colour.
-        overhead_text: Writing of the imagery's owner across the overhead image; at 1 across one of five.
+        overhead_text: Watermarks across the overhead image; at 1 on 20 % of the images.
 
     """
 
@@ -75,11 +75,11 @@ class Nuisances:
     def __post_init__(self) -> None:
         for field in fields(self):
             if not 0 <= getattr(self, field.name) <= 10:
-                raise ValueError(f"strength of {field.name} is 0 to 10, not {getattr(self, field.name)}")
+                raise ValueError(f"the strength of {field.name} is 0 to 10, not {getattr(self, field.name)}")
 
     @staticmethod
     def none() -> Nuisances:
-        """Everything off: the two views agree to the pixel on the ground."""
+        """Everything off: the two views agree on the ground to the pixel."""
         return replace(Nuisances(), **{field.name: 0.0 for field in fields(Nuisances)})
 
 
@@ -87,8 +87,8 @@ class Nuisances:
 class TownConfig:
     """One town: a square of ``size_m`` metres with ``drives`` drives of ``frames_per_drive`` frames at 10 Hz.
 
-    Of every ``frame_step`` frames one is drawn, by the cameras ``cameras``, ``frame_width_px`` wide: clips take every
-    third frame, so that a training set may leave out two of three, and what the network would scale down anyway.
+    Only every ``frame_step``-th frame is drawn, by the cameras with the numbers ``cameras``, ``frame_width_px`` wide.
+    Training needs neither all frames nor more pixels than the network's input.
     """
 
     seed: int
@@ -115,7 +115,7 @@ def role_of_seed(seed: int) -> Role:
 def preset_towns(
     preset: Preset, seed: int, nuisances: Nuisances, *, count: int | None = None
 ) -> tuple[TownConfig, ...]:
-    """The towns of a preset, or ``count`` of their kind; the i-th has the seed ``seed + i``.
+    """The towns of a preset, or ``count`` towns like them; the i-th has the seed ``seed + i``.
 
     Raises ValueError if their roles differ.
     """

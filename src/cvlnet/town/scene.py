@@ -1,7 +1,7 @@
-"""What a town is made of before it is looked at: a painted ground and triangles with materials.
+"""Types of a town's scene: the painted ground, and triangles with materials.
 
-Both views are drawn from these alone: the camera in perspective, the overhead image orthographically.
-Coordinates are the world frame's (x east, y north, z up, metres).
+Both views are rendered from these alone: the camera's in perspective, the overhead image in parallel projection.
+Coordinates are in the world frame (x east, y north, z up, metres).
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from cvlnet.grid import Grid
 
 
 class Material(IntEnum):
-    """How a surface is drawn. uv counts metres: u along the surface, v up from its lower edge."""
+    """How a surface is drawn. Surface coordinates are metres: u along the surface, v up from its lower edge."""
 
     PLAIN = 0  # one colour, little grain
     PLASTER_FACADE = 1  # plaster with rows of windows, doors at the ground
     BRICK_FACADE = 2
-    SHOP_FACADE = 3  # shop windows and an awning strip at the ground, windows above
+    SHOP_FACADE = 3  # shop windows and signs on the ground floor, windows above
     INDUSTRIAL_FACADE = 4  # corrugated sheet, few high windows, gates
     BARE_WALL = 5  # garden walls, fire walls
     ROOF_TILES = 6
     ROOF_FLAT = 7  # gravel or bitumen, stains
     ROOF_METAL = 8  # standing seams
     SOLAR = 9  # panels
-    FOLIAGE = 10  # leaves with holes: part of the surface is not there
+    FOLIAGE = 10  # leaves, with holes between them
     BARK = 11
     HEDGE = 12
-    FENCE = 13  # bars or mesh with holes
+    FENCE = 13  # bars or wire mesh, with holes
     CAR_PAINT = 14
     GLASS = 15
     TYRE = 16
     METAL = 17  # poles, rails
-    SIGN = 18  # painted plate: rim and figure by the object's seed
-    NEEDLES = 19  # foliage that stays in winter
+    SIGN = 18  # painted plate with writing
+    NEEDLES = 19  # evergreen foliage
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles without shared corners.
+    """Triangles without shared vertices.
 
-    xyz_m: corners, [T, 3, 3]. uv_m: surface coordinates of the corners, [T, 3, 2]. material: [T]. rgb: base colour
-    (sRGB), [T, 3]. seed: the object's own randomness, [T], equal on all triangles of one object.
+    xyz_m: corners. uv_m: surface coordinates of the corners. rgb: base colour (sRGB). seed: for random variation, the
+    same on all triangles of an object.
     """
 
     xyz_m: Float32[np.ndarray, "triangles 3 3"]
@@ -59,7 +59,7 @@ class Mesh:
         return len(self.material)
 
     def moved(self, xyz_m: tuple[float, float, float], yaw_rad: float) -> Mesh:
-        """The mesh turned about the z axis and carried to a place."""
+        """The mesh rotated about the z axis, then moved."""
         cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
         rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
         moved = self.xyz_m.astype(np.float64) @ rotation.T + np.asarray(xyz_m)
@@ -71,7 +71,7 @@ class Mesh:
 
     @staticmethod
     def join(meshes: Sequence[Mesh]) -> Mesh:
-        """All triangles of several meshes (of none: no triangles)."""
+        """All triangles of several meshes; an empty mesh if there are none."""
         if not meshes:
             return Mesh(
                 np.zeros((0, 3, 3), np.float32),
@@ -91,7 +91,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Ground:
-    """The painted ground: albedo (sRGB) on a fine grid, height on a coarse one, bilinear between cell centres."""
+    """The ground: albedo (sRGB) on a fine grid, height on a coarse one, bilinear between cell centres."""
 
     albedo_grid: Grid
     albedo: UInt8[np.ndarray, "rows cols 3"]
@@ -99,7 +99,7 @@ class Ground:
     height_m: Float32[np.ndarray, "height_rows height_cols"]
 
     def height_at(self, xy_m: Float64[np.ndarray, "*places 2"]) -> Float64[np.ndarray, "*places"]:
-        """Height at places [..., 2], bilinear; beyond the grid that of its border."""
+        """Height at points, bilinear; clamped to the border outside the grid."""
         grid = self.height_grid
         xy = np.asarray(xy_m, dtype=np.float64)
         col = np.clip((grid.cols - 1) / 2 + (xy[..., 0] - grid.center_xy_m[0]) / grid.cell_m, 0, grid.cols - 1.001)
@@ -114,7 +114,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class MovingObject:
-    """A car, bus, tram or cyclist under way: its mesh stands on the ground at the origin, nose along +x."""
+    """A moving vehicle: its mesh at the origin, facing +x, and its trajectory."""
 
     mesh: Mesh
     time_s: Float64[np.ndarray, " times"]  # rising
@@ -124,10 +124,10 @@ class MovingObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """One town.
+    """The scene of a town.
 
-    static: what both views see. parked_at_flight and parked_at_drive: standing cars, different at the two times, and
-    whatever else has changed between them. traffic_at_flight: moving cars caught by the overhead picture.
+    static: what is there at both times. parked_at_flight, parked_at_drive: parked cars at the two times, and everything
+    else that has changed in between. traffic_at_flight: moving vehicles in the overhead image.
     """
 
     ground: Ground
@@ -139,14 +139,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Drive:
-    """The way of the camera car, sampled at the frame rate, and the traffic that it meets.
+    """Trajectory of the camera car at the frame rate, and the traffic that it meets.
 
-    xyz_m is the point of the road under the car's GPS/IMU unit; pitch and roll follow the road, without shake.
+    xyz_m is the point of the road below the car's GPS/IMU unit; pitch and roll are the road's.
     """
 
     time_s: Float64[np.ndarray, " frames"]
     xyz_m: Float64[np.ndarray, "frames 3"]
     yaw_rad: Float64[np.ndarray, " frames"]
-    pitch_rad: Float64[np.ndarray, " frames"]  # positive: nose down
+    pitch_rad: Float64[np.ndarray, " frames"]  # positive: front down
     roll_rad: Float64[np.ndarray, " frames"]  # positive: left side up
     traffic: tuple[MovingObject, ...]

@@ -1,6 +1,6 @@
-"""The regional style of a town: colours of roofs, walls, asphalt and leaves, wear, density of trees. Drawn per seed.
+"""Regional style of a town, drawn from its seed: colours of roofs, walls, asphalt and leaves, wear, density of trees.
 
-Colours are sRGB of the bare material, before any light.
+Colours are the sRGB albedo of the materials.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ RARE_LEAVES: tuple[Rgb, ...] = ((96, 52, 48), (150, 118, 44), (132, 84, 44), (11
 HEDGES: tuple[Rgb, ...] = ((54, 76, 38), (66, 88, 44), (48, 68, 36), (80, 92, 48))
 LAWNS: tuple[Rgb, ...] = ((90, 99, 63), (98, 104, 68), (86, 94, 61), (106, 106, 72), (112, 108, 78), (82, 93, 58))
 
-# quarters of one town, commonest first
+# zones of a town, most common first
 CHARACTERS: tuple[tuple[Zone, ...], ...] = (
     (Zone.CENTRE, Zone.APARTMENTS, Zone.SUBURB),
     (Zone.SUBURB, Zone.VILLAS, Zone.FIELDS),
@@ -68,18 +68,18 @@ CHARACTERS: tuple[tuple[Zone, ...], ...] = (
 
 @dataclass(frozen=True)
 class Style:
-    """What the parts of one town have in common."""
+    """What all parts of a town have in common."""
 
     rotation_rad: float  # of the main streets
     zones: tuple[Zone, ...]
-    warp_m: float  # how far streets bend from straight lines
+    warp_m: float  # amplitude of the deviation of streets from straight lines
     roofs: tuple[Rgb, ...]
     walls: tuple[Rgb, ...]
     asphalt: Rgb
     old_asphalt: Rgb
     pavement: Rgb
     kerb: Rgb
-    marking_wear: float  # 0: fresh, 1: hardly there
+    marking_wear: float  # 0: fresh, 1: almost gone
     tree_density: float
     avenue: Rgb
     lawn: Rgb
@@ -87,7 +87,7 @@ class Style:
 
 
 def make_style(seed: int) -> Style:
-    """The style of the town ``seed``."""
+    """Draw the style of the town ``seed``."""
     rng = stream(seed, "style")
     grey = rng.uniform(96, 132)
     warm = rng.uniform(-4, 6)
@@ -111,17 +111,17 @@ def make_style(seed: int) -> Style:
 
 
 def rgb(red: float, green: float, blue: float) -> Rgb:
-    """A colour from any numbers, held to 0..255."""
+    """A colour, rounded and clipped to 0..255."""
     r, g, b = (int(np.clip(round(float(c)), 0, 255)) for c in (red, green, blue))
     return r, g, b
 
 
 def varied(rng: np.random.Generator, base: Rgb, brightness: float, hue: float = 0.0) -> Rgb:
-    """A colour near ``base``: standard deviations of its brightness and of its channels, in sRGB steps."""
+    """A random colour near ``base``; standard deviations of all channels together and of each channel."""
     shift = rng.normal(0, brightness) + rng.normal(0, hue, 3) if hue > 0 else np.full(3, rng.normal(0, brightness))
     return rgb(*(np.array(base) + shift))
 
 
 def one_of(rng: np.random.Generator, colours: tuple[Rgb, ...], brightness: float = 8.0, hue: float = 3.0) -> Rgb:
-    """A varied colour of a palette."""
+    """A random variation of a random colour of a palette."""
     return varied(rng, colours[int(rng.integers(len(colours)))], brightness, hue)

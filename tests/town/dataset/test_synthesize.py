@@ -143,7 +143,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_gets_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert run(["synth", str(tmp_path / "file" / "town"), "--seed", "7", "--preset", "tiny"]) == 2
-    expected = f"cvlnet: {tmp_path / 'file' / 'town'}: the folder cannot be used (Not a directory); name another one\n"
+    expected = (
+        f"cvlnet: {tmp_path / 'file' / 'town'}: the folder cannot be used (Not a directory); choose another folder\n"
+    )
     assert capsys.readouterr().err == expected
 
 
@@ -174,7 +176,7 @@ def die(*args: object) -> None:
 
 def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthesize, "_start_worker", die)
-    with pytest.raises(InputError, match="a worker was killed"):
+    with pytest.raises(InputError, match="a worker process was killed"):
         write_dataset(tmp_path / "town", (TOWN,), name="tiny", workers=2)
     assert (tmp_path / "town" / "unfinished.json").is_file()
     assert not active_children()

@@ -1,1 +1,1 @@
-"""A town assembled from its parts, surveyed, and written in the layout of KITTI-CVL."""
+"""A town put together, surveyed by its car, and written to disk in the layout of KITTI-CVL."""

@@ -1,4 +1,4 @@
-"""A town from its blueprint: paint, triangles, drives. The same configuration, the same bytes."""
+"""From the blueprint to the scene and the drives; the same configuration gives the same bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cvlnet.town.scene import Drive, Ground, Mesh, Scene
 
 
 def build_town(blueprint: Blueprint) -> tuple[Scene, tuple[Drive, ...]]:
-    """The scene and the drives of a town. Raises ValueError if the town is too small for any road to be driven."""
+    """Build the scene and the drives of a town. Raises ValueError if the town is too small to be driven through."""
     config, network, ends = blueprint.config, blueprint.network, blueprint.ends
     ground = paint_ground(blueprint)
     scene = _make_scene(blueprint, ground)

@@ -1,4 +1,4 @@
-"""A town with its car under way: what the writers write down. Everything follows from the configuration."""
+"""A town, its car, and what the car measured on its drives; all of it follows from the configuration."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cvlnet.town.scene import Drive, Scene
 from cvlnet.town.streams import stream
 
 FIRST_DATE = datetime(2011, 9, 26, 10)
-ANCHOR_DEG = (48.0, 7.5)  # towns lie north and east of it
-ANCHOR_ROWS, ROW_DEG = 16, 0.2  # towns of one data set lie in different rows
+ANCHOR_DEG = (48.0, 7.5)  # towns lie to its north and east
+ANCHOR_ROWS, ROW_DEG = 16, 0.2  # the towns of a data set lie in different rows
 
 
 @dataclass(frozen=True)
 class Town:
-    """A town, its place on earth, its car, and the drives: as they were, and as the car measured them."""
+    """A town, where it lies on earth, its car, and the drives: the true motion and the measured one."""
 
     blueprint: Blueprint
     date: str
@@ -35,21 +35,21 @@ class Town:
 
     @property
     def config(self) -> TownConfig:
-        """What the town was made from."""
+        """The configuration that the town was made from."""
         return self.blueprint.config
 
     def drive_name(self, number: int) -> str:
-        """The folder of a drive, as KITTI names it."""
+        """Name of a drive's folder, as in KITTI."""
         return drive_name(self.date, number)
 
 
 def drive_name(date: str, number: int) -> str:
-    """The folder of the drive ``number`` (from 0), as KITTI names it."""
+    """Name of the folder of the drive ``number`` (from 0), as in KITTI."""
     return f"{date}_drive_{number + 1:04d}_sync"
 
 
 def survey(config: TownConfig, index: int) -> Town:
-    """Build the town that is the ``index``-th of its data set, and drive through it."""
+    """Build the ``index``-th town of a data set, and drive through it."""
     blueprint = draw_blueprint(config)
     scene, drives = build_town(blueprint)
     seed, nuisances = config.seed, config.nuisances

@@ -1,4 +1,4 @@
-"""A data set of synthetic towns: the work shared out among processes, the lists, and what ``dataset.json`` says."""
+"""A data set of synthetic towns: jobs for worker processes, split lists, ``dataset.json``."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, rol
 FORMAT_VERSION = 1
 COMPLETE, STARTED = "dataset.json", "unfinished.json"
 ATTRIBUTION = "Synthetic town, drawn by cvlnet; no real imagery"
-_LOOK_S = 2.0  # between looks at the workers' progress
+_LOOK_S = 2.0  # between two checks of the workers' progress
 _PLANNING, _FRAMES, _OVERHEAD = "planning, compiling", "frames", "overhead images"
-_Report = Callable[[str, int], None]  # what is being done, and how many pictures more are there
+_Report = Callable[[str, int], None]  # gets the current activity, and the number of newly drawn pictures
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does for one town: some of its drives, and perhaps the overhead map."""
+    """One process's part of a town: some of its drives, and perhaps the overhead map."""
 
     out: Path
     index: int
@@ -58,10 +58,10 @@ def synthesize(
     nuisances: Nuisances | None = None,
     workers: int | None = None,
 ) -> None:
-    """Write the data set of a seed and preset into the folder ``out``; go on where a stopped run has left off.
+    """Write the data set of a seed and preset into the folder ``out``, or resume an interrupted run.
 
-    towns: how many, instead of as many as the preset has.
-    Raises InputError if ``out`` holds anything else or cannot be written, or the seed does not go with the preset.
+    towns: number of towns; None takes the preset's.
+    Raises InputError if ``out`` holds something else or cannot be written, or if the seed does not suit the preset.
     """
     try:
         configs = preset_towns(preset, seed, nuisances or Nuisances(), count=towns)
@@ -71,7 +71,7 @@ def synthesize(
 
 
 def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers: int) -> None:
-    """Write towns of one role, tile size and resolution into a folder. Raises InputError as `synthesize` does."""
+    """Write towns of the same role, tile size and resolution into a folder. Raises InputError as `synthesize` does."""
     about = describe(towns, name)
     try:
         if _is_complete(out, about):
@@ -79,7 +79,7 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"the folder cannot be used ({error.strerror})"
-        raise InputError(what, where=out, remedy="name another one") from error
+        raise InputError(what, where=out, remedy="choose another folder") from error
     write_text(out / STARTED, json.dumps(about, indent=1))
     (out / COMPLETE).unlink(missing_ok=True)
     jobs = jobs_of(out, towns, workers)
@@ -96,12 +96,12 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
 
 
 def pictures_of(town: TownConfig) -> int:
-    """How many frames are drawn of a town, by all cameras."""
+    """Number of pictures that are drawn of a town, all cameras together."""
     return len(town.cameras) * town.drives * len(range(0, town.frames_per_drive, town.frame_step))
 
 
 def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:
-    """What ``dataset.json`` says: enough to make the same data set again, and to read its tiles."""
+    """Contents of ``dataset.json``: what it takes to reproduce the data set and to read its tiles."""
     first = towns[0]
     return {
         "format": FORMAT_VERSION,
@@ -115,7 +115,7 @@ def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:
 
 
 def jobs_of(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Job]:
-    """Divide every town among as many processes as there are to spare; the one with fewest drives does the map."""
+    """Split every town among the workers to spare; the part with the fewest drives also draws the overhead map."""
     parts = max(1, workers // len(towns))
     jobs = []
     for index, town in enumerate(towns):
@@ -137,13 +137,13 @@ def write_lists(out: Path, listings: Sequence[Listing]) -> None:
 
 
 def _is_complete(out: Path, about: dict[str, Any]) -> bool:
-    """Whether ``out`` holds all of this data set. Raises InputError if it holds something else."""
+    """Whether ``out`` holds the complete data set. Raises InputError if it holds something else."""
     if out.exists() and not out.is_dir():
-        raise InputError("is a file", where=out, remedy="name a folder")
+        raise InputError("is a file", where=out, remedy="choose a folder")
     marks = [out / name for name in (COMPLETE, STARTED) if (out / name).is_file()]
     if not marks:
         if out.is_dir() and any(out.iterdir()):
-            raise InputError("holds other files", where=out, remedy="name a new folder")
+            raise InputError("holds other files", where=out, remedy="choose a new or empty folder")
         return False
     try:
         found = json.loads(marks[0].read_text(encoding="utf-8"))
@@ -152,7 +152,9 @@ def _is_complete(out: Path, about: dict[str, Any]) -> bool:
     wanted = json.loads(json.dumps(about))
     if not isinstance(found, dict) or {k: found.get(k) for k in wanted} != wanted:
         raise InputError(
-            "was begun with another seed, preset or configuration", where=out, remedy="name a new folder or delete it"
+            "holds a data set of another seed, preset or configuration",
+            where=out,
+            remedy="choose another folder, or delete this one",
         )
     return marks[0].name == COMPLETE and found.get("files") == _count_files(out)
 
@@ -162,7 +164,7 @@ def _count_files(out: Path) -> int:
 
 
 def _show(bar: Any, name: str, doing: str, more: int) -> None:
-    """Say on the bar what is being done; the time until the first picture does not count towards its rate."""
+    """Update the progress bar; its rate does not count the time before the first picture."""
     if more and bar.n == bar.initial:
         bar.unpause()
     bar.set_description(f"{name}, {doing}", refresh=not more)
@@ -170,9 +172,9 @@ def _show(bar: Any, name: str, doing: str, more: int) -> None:
 
 
 def _run(jobs: Sequence[Job], workers: int, report: _Report) -> list[Listing | None]:
-    """Do all jobs, in this process if one is to work, else in ``workers`` others.
+    """Run all jobs, in this process if one worker is enough, otherwise in ``workers`` processes.
 
-    Raises InputError if one of those is killed, as the system does where memory runs out.
+    Raises InputError if a worker is killed, for example by the system when memory runs out.
     """
     if min(workers, len(jobs)) == 1:
         return [_do(job, report) for job in jobs]
@@ -185,16 +187,15 @@ def _run(jobs: Sequence[Job], workers: int, report: _Report) -> list[Listing | N
         try:
             return [future.result() for future in pending]
         except BrokenProcessPool as error:
-            remedy = "repeat the call with fewer --workers; it goes on where this one stopped"
-            raise InputError("a worker was killed, perhaps for memory", where=jobs[0].out, remedy=remedy) from error
+            what = "a worker process was killed, perhaps because memory ran out"
+            remedy = "repeat the command with fewer --workers; it resumes where this run stopped"
+            raise InputError(what, where=jobs[0].out, remedy=remedy) from error
 
 
 def _follow(pending: Sequence[Future[Any]], jobs: Sequence[Job], report: _Report) -> None:
-    """Report what other processes do, by the pictures on disk, until all are done or one has failed."""
-    out, total = (
-        jobs[0].out,
-        sum(pictures_of(town) for town in {job.index: job.config for job in jobs}.values()),
-    )
+    """Report the workers' progress, seen by the pictures on disk, until all are done or one has failed."""
+    out, towns = jobs[0].out, {job.index: job.config for job in jobs}
+    total = sum(pictures_of(town) for town in towns.values())
     first = drawn = _count_pictures(out)
     report(_PLANNING, 0)
     while not _at_end(pending):
@@ -204,14 +205,14 @@ def _follow(pending: Sequence[Future[Any]], jobs: Sequence[Job], report: _Report
 
 
 def _at_end(pending: Sequence[Future[Any]]) -> bool:
-    """Whether all are done or one has failed; looks for ``_LOOK_S`` at most."""
+    """Whether all are done or one has failed; waits for ``_LOOK_S`` at most."""
     done, waiting = wait(pending, _LOOK_S, FIRST_EXCEPTION)
     return not waiting or any(future.exception() for future in done)
 
 
 @contextmanager
 def _stopped_at_once(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """On the way out the pool's processes end, whatever they are at."""
+    """Terminate the pool's processes on the way out, whatever they are doing."""
     others = set(active_children())
     try:
         yield
@@ -223,7 +224,7 @@ def _stopped_at_once(pool: ProcessPoolExecutor) -> Iterator[None]:
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes that are started meanwhile do not hear Ctrl-C: the first process stops all of them."""
+    """Child processes started within the block ignore Ctrl-C; the parent process stops them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -235,7 +236,7 @@ def _deaf_children() -> Iterator[None]:
 
 
 def _start_worker(first: Lock) -> None:
-    """The first worker compiles while the others plan: nothing is compiled twice, or waited for."""
+    """The first worker compiles all kernels while the others plan, so that most find them in the cache."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     if first.acquire(block=False):
@@ -243,7 +244,7 @@ def _start_worker(first: Lock) -> None:
 
 
 def _unheard(doing: str, more: int) -> None:
-    """Other processes see progress by the files on disk."""
+    """Workers do not report; the parent process looks at the files on disk."""
 
 
 def _do(job: Job, report: _Report = _unheard) -> Listing | None:

@@ -1,4 +1,4 @@
-"""Where a town's overhead tiles lie: at positions that the car measures, and on streets that it never drove."""
+"""Where the overhead tiles lie: at measured positions of the car, and as distractors on streets it never drove."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from cvlnet.grid import Grid
 from cvlnet.town.arrays import Xy
-from cvlnet.town.curves import resample
+from cvlnet.town.curves import arc_length_m, resample
 from cvlnet.town.dataset.survey import Town
 from cvlnet.town.drive.routes import allowed_half_m
 from cvlnet.town.presets import TownConfig, role_of_seed
@@ -17,16 +17,17 @@ from cvlnet.town.streams import stream
 
 Use = Literal["train", "test"]
 
-FIRST_QUERY = 9  # the first frame with a full clip behind it: four frames, every third
+FIRST_QUERY = 9  # the first frame that completes a clip of four frames, three apart
 DISTRACTORS_PER_TILE = 2.5
-UNDRIVEN_M = 15.0  # a street is another one when it is so far from all queries
+UNDRIVEN_M = 15.0  # distractors keep this distance from all queries
 
 
 @dataclass(frozen=True)
 class PlacedTile:
-    """A tile of the overhead map: whose drive it belongs to, its centre, and the frame that it is named after.
+    """A tile of the overhead map: its drive, its centre, and the frame that it is named after.
 
-    frame is None for a distractor. center_xy_m is a corner of the map's pixels, so that tiles are cut, not resampled.
+    frame is None for a distractor. center_xy_m is a corner of the map's pixels, so that tiles are cropped
+    without resampling.
     """
 
     drive: int
@@ -37,26 +38,26 @@ class PlacedTile:
 
 
 def use_of_drive(config: TownConfig, number: int) -> Use:
-    """Training towns keep their last drive for tests; all drives of the other towns are for tests."""
+    """The last drive of a training town is held out for testing, and so are all drives of other towns."""
     held_out = role_of_seed(config.seed) != "train" or (config.drives > 1 and number == config.drives - 1)
     return "test" if held_out else "train"
 
 
 def map_grid(config: TownConfig) -> Grid:
-    """The pixels of the overhead map: the town's square and half a tile around it."""
+    """Pixel grid of the overhead map: the town's square with a margin of half a tile."""
     half_px = int(np.ceil((config.size_m + config.tile_size_m) / 2 / config.overhead_m_per_px))
     return Grid(2 * half_px, 2 * half_px, config.overhead_m_per_px)
 
 
 def tile_px(config: TownConfig) -> int:
-    """Width and height of a tile: an even number of pixels, so that its centre is a corner of the map's."""
+    """Width and height of a tile; even, so that its centre is a corner of the map's pixels."""
     return 2 * round(config.tile_size_m / config.overhead_m_per_px / 2)
 
 
 def query_tiles(town: Town, number: int) -> tuple[PlacedTile, ...]:
-    """A tile for every ``tile_gap_m`` of a drive's way and at its end, at the frames that are queries."""
+    """Tiles at query frames, one every ``tile_gap_m`` along a drive, and one at its end."""
     xy = town.measured_motions[number].xyz_m[:, :2]
-    way_m = np.append(0.0, np.cumsum(np.hypot(*np.diff(town.true_motions[number].xyz_m[:, :2], axis=0).T)))
+    way_m = arc_length_m(town.true_motions[number].xyz_m[:, :2])
     queries, gap_m = query_frames(town.config, len(xy)), town.config.tile_gap_m
     chosen: list[int] = []
     for frame in queries:
@@ -68,12 +69,12 @@ def query_tiles(town: Town, number: int) -> tuple[PlacedTile, ...]:
 
 
 def query_frames(config: TownConfig, count: int) -> list[int]:
-    """The frames of a drive that are drawn and have a full clip behind them."""
+    """Frames of a drive that are drawn and complete a clip."""
     return [frame for frame in range(0, count, config.frame_step) if frame >= FIRST_QUERY]
 
 
 def nearest_tiles(town: Town, number: int, tiles: tuple[PlacedTile, ...]) -> list[tuple[int, PlacedTile]]:
-    """Every query frame of a drive with the tile nearest to it."""
+    """Every query frame of a drive with its nearest tile."""
     centers = np.array([t.center_xy_m for t in tiles])
     xy = town.measured_motions[number].xyz_m[:, :2]
     frames = query_frames(town.config, len(xy))
@@ -82,7 +83,7 @@ def nearest_tiles(town: Town, number: int, tiles: tuple[PlacedTile, ...]) -> lis
 
 
 def distractors(town: Town, tiles: tuple[PlacedTile, ...]) -> tuple[PlacedTile, ...]:
-    """Tiles on streets that no query drove, for the gallery of Test-2; shared out among the drives of ``tiles``."""
+    """Tiles on streets without queries, for the gallery of Test-2; assigned in turn to the drives of ``tiles``."""
     if not tiles:
         return ()
     config, roads = town.config, town.blueprint.network.roads

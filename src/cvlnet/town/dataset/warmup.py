@@ -1,4 +1,4 @@
-"""All drawing code compiled ahead: one worker does so while the others plan, and then they find it on disk."""
+"""Compiles all drawing code ahead: one worker does so while the others plan, and they find it in numba's cache."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cvlnet.town.scene import Ground, Material, Mesh, Scene
 
 
 def compile_kernels() -> None:
-    """Draw a few pixels of a box on a lawn in both views, by every compiled function."""
+    """Draw a few pixels of a box on a lawn in both views, which runs every compiled function."""
     rng, nuisances = np.random.default_rng(0), Nuisances()
     canvas = Canvas.blank(Grid(8, 8, 1.0))
     canvas.fill(box(-3, -3, 3, 3), Surface.LAWN, (90, 100, 60))

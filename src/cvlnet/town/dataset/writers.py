@@ -1,10 +1,10 @@
-"""A town on disk, in the layout of KITTI-CVL: pictures of the drives, measurements, tiles of the overhead map.
+"""Writes a town in the layout of KITTI-CVL: frames and measurements of the drives, tiles of the overhead map.
 
     OUT/raw_data/<date>/calib_*.txt, <date>_drive_NNNN_sync/{oxts,image_02,image_03}/
     OUT/satmap/train_10mgap/<date>/<drive>/<frame>.png        OUT/satmap/test/<drive>/<lat>_<lon>.png
-    OUT/labels/<date>.{png,json}        what is where in the town (see `cvlnet.data.labels`)
+    OUT/labels/<date>.{png,json}        label map of the town (see `cvlnet.data.labels`)
 
-Files that are there are kept, and every file is written whole or not at all, so that a stopped run can go on.
+Existing files are kept, and every file is written whole or not at all, so that an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from cvlnet.town.streams import stream
 
 @dataclass(frozen=True)
 class Listing:
-    """What a town adds to the lists of its data set: lines of the split lists and rows of test.csv."""
+    """A town's lines of the split lists and rows of test.csv."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -52,7 +52,7 @@ class Listing:
 
 
 def write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None]) -> None:
-    """Write calibration, measurements and all missing pictures of one drive; ``drawn`` is called after each picture."""
+    """Write calibration, measurements and missing frames of a drive; ``drawn`` is called after each picture."""
     date_dir = out / "raw_data" / town.date
     write_calibration(date_dir, town.rig)
     drive_dir = date_dir / town.drive_name(number)
@@ -71,7 +71,7 @@ def write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None]) -
 
 @dataclass(frozen=True)
 class _DriveArtist:
-    """All that the pictures of one drive share."""
+    """What the pictures of one drive have in common."""
 
     town: Town
     number: int
@@ -100,7 +100,7 @@ class _DriveArtist:
         )
 
     def picture(self, frame: int, camera_id: int) -> UInt8[np.ndarray, "height width 3"]:
-        """The picture of one camera at one frame."""
+        """Draw the picture of one camera at one frame."""
         drive, motion = self.town.drives[self.number], self.town.true_motions[self.number]
         world_from_cam: Pose = motion.world_from_body(frame) @ self.town.rig.body_from_cam(camera_id)
         time_s = float(drive.time_s[frame])
@@ -117,7 +117,7 @@ class _DriveArtist:
 
 
 def write_tiles(out: Path, town: Town) -> Listing:
-    """Write all tiles of a town that are missing, and tell the lists' lines."""
+    """Write the missing tiles of a town, and return its entries for the lists."""
     config = town.config
     placed = {number: query_tiles(town, number) for number in range(len(town.drives))}
     tested = tuple(t for number, tiles in placed.items() if use_of_drive(config, number) == "test" for t in tiles)
@@ -134,7 +134,7 @@ def write_tiles(out: Path, town: Town) -> Listing:
 
 
 def write_labels(out: Path, town: Town) -> None:
-    """Write the label map of a town and where it lies."""
+    """Write the label map of a town and its georeference."""
     picture = out / "labels" / f"{town.date}.png"
     if not picture.exists():
         write_png(picture, draw_labels(town.blueprint))
@@ -143,7 +143,7 @@ def write_labels(out: Path, town: Town) -> None:
 
 
 def tile_path(town: Town, tile: PlacedTile) -> Path:
-    """Where a tile lies in the data set's folder."""
+    """Path of a tile within the data set."""
     name = town.drive_name(tile.drive)
     if tile.frame is not None and use_of_drive(town.config, tile.drive) == "train":
         return Path("satmap") / "train_10mgap" / town.date / name / f"{tile.frame:010d}.png"
@@ -153,7 +153,7 @@ def tile_path(town: Town, tile: PlacedTile) -> Path:
 def _cut(
     picture: UInt8[np.ndarray, "rows cols 3"], tile: PlacedTile, pixel_m: float, size_px: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """The tile's part of the map, whose middle is the world's origin."""
+    """Crop a tile from the map, whose centre is the world's origin."""
     col = picture.shape[1] // 2 + round(tile.center_xy_m[0] / pixel_m)
     row = picture.shape[0] // 2 - round(tile.center_xy_m[1] / pixel_m)
     half = size_px // 2

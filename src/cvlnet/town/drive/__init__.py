@@ -1,1 +1,1 @@
-"""The camera car and the other traffic: routes, motion, GPS/IMU measurements, camera rig."""
+"""The camera car and other traffic: routes, motion, GPS/IMU measurements, the camera rig."""

@@ -1,4 +1,4 @@
-"""Ways of vehicles over the network: lane by lane, with smooth arcs through junctions and around roundabouts."""
+"""Paths of vehicles through the network: along lanes, with smooth arcs through junctions and around roundabouts."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 from jaxtyping import Float64
 
 from cvlnet.town.arrays import Points, Xy
-from cvlnet.town.curves import cut, length_m, offset, resample, tangents, way_m
+from cvlnet.town.curves import arc_length_m, cut, length_m, offset, resample, tangents
 from cvlnet.town.layout.junctions import Control, Ends
 from cvlnet.town.plan import Network
 
 STEP_M = 0.25
 LIMIT_M_S = {"main": 13.9, "collector": 12.0, "residential": 8.6, "lane": 6.0}
 LANE_CHANGE_M = 45.0
-RING_M = 3.4  # from a roundabout's outer kerb to the driven line
-RING_ENTRY_RAD = 0.45  # the way around within which vehicles enter, and leave, the ring
+RING_M = 3.4  # from a roundabout's outer kerb to the path
+RING_ENTRY_RAD = 0.45  # arc over which vehicles enter, or leave, the ring
 SMOOTH_M = 3.0
 
 
 @dataclass(frozen=True)
 class Leg:
-    """One road of a route, driven from its start to its end or back; lanes at both ends (0: the outer one)."""
+    """One road of a route, driven forward or backward, with the lanes at both ends (0 is the outer one)."""
 
     road: int
     forward: bool
@@ -32,7 +32,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class Way:
-    """A driven line: points STEP_M apart, speed limit at each, and where a junction begins (way, who gives way)."""
+    """A path: points STEP_M apart, the speed limit at each, and where junctions begin (arc length, control)."""
 
     xy_m: Float64[np.ndarray, "points 2"]
     limit_m_s: Float64[np.ndarray, " points"]
@@ -40,7 +40,7 @@ class Way:
 
 
 def make_way(network: Network, ends: Ends, legs: tuple[Leg, ...], aside_m: float = 0.0) -> Way:
-    """The line along the middles of the lanes, ``aside_m`` further to the right (cyclists)."""
+    """The path along the lane centres, shifted to the right by ``aside_m`` (for cyclists)."""
     pieces: list[Points] = []
     limits: list[Float64[np.ndarray, " _"]] = []
     junctions: list[tuple[float, Control]] = []
@@ -61,7 +61,7 @@ def make_way(network: Network, ends: Ends, legs: tuple[Leg, ...], aside_m: float
     keep = np.concatenate([[True], np.hypot(*np.diff(rough, axis=0).T) > 1e-6])
     rough, limit = rough[keep], limit[keep]
     line = _smoothed(resample(rough, STEP_M))
-    return Way(line, np.interp(way_m(line), way_m(rough), limit), tuple(junctions))
+    return Way(line, np.interp(arc_length_m(line), arc_length_m(rough), limit), tuple(junctions))
 
 
 def _end_node(network: Network, leg: Leg) -> int:
@@ -70,7 +70,7 @@ def _end_node(network: Network, leg: Leg) -> int:
 
 
 def _lane_line(network: Network, ends: Ends, leg: Leg, aside_m: float) -> Points:
-    """The lane's middle between the junctions, in driving direction."""
+    """Centreline of a lane between the junctions, in driving direction."""
     road = network.roads[leg.road]
     length = length_m(road.xy_m)
     start, stop = ends[leg.road, road.start].trim_m, ends[leg.road, road.end].trim_m
@@ -79,7 +79,7 @@ def _lane_line(network: Network, ends: Ends, leg: Leg, aside_m: float) -> Points
     xy = xy if leg.forward else xy[::-1]
     profile = road.profile
     first, last = profile.lane_offset_m(leg.first_lane), profile.lane_offset_m(leg.last_lane)
-    s = way_m(xy)
+    s = arc_length_m(xy)
     share = np.clip((s - s[-1] / 2) / LANE_CHANGE_M + 0.5, 0, 1)
     across = first + (last - first) * share**2 * (3 - 2 * share)
     return offset(xy, -(across + aside_m))
@@ -114,7 +114,7 @@ def _bezier(a: Xy, a_heading: Xy, b: Xy, b_heading: Xy) -> Points:
 
 
 def _smoothed(line: Points) -> Points:
-    """The line averaged over SMOOTH_M; its ends stay."""
+    """The line averaged over SMOOTH_M, with fixed ends."""
     half = round(SMOOTH_M / STEP_M / 2)
     if len(line) < 4 * half:
         return line

@@ -1,4 +1,4 @@
-"""The drives of the camera car: routes over the network inside the square, at 10 Hz."""
+"""Drives of the camera car: routes through the network within the town's square, at 10 Hz."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from cvlnet.town.arrays import Points
-from cvlnet.town.curves import at_way, length_m
+from cvlnet.town.curves import length_m, points_at
 from cvlnet.town.drive.lanes import STEP_M, Leg, Way, make_way
 from cvlnet.town.drive.motion import speeds, tightest_radius_m, timed, without_jerks, wobbly
 from cvlnet.town.layout.junctions import Ends
@@ -18,19 +18,19 @@ from cvlnet.town.scene import Drive, Ground
 from cvlnet.town.streams import chance, stream
 
 FRAMES_PER_S = 10.0
-MARGIN_M = 100.0  # of large towns, kept free of positions
-ROOMY_M = 60.0  # half the square that must remain for that margin
-WANTED_M_S = 8.0  # for the length of a route
+MARGIN_M = 100.0  # of large towns, without positions
+ROOMY_M = 60.0  # smallest half extent that must remain within that margin
+WANTED_M_S = 8.0  # mean speed assumed for the length of a route
 CANDIDATES = 60
 START_DRAWS = 4
-SHORTEST_M = 14.0  # roads between two junctions that leave no room for a lane are not driven
-TIGHTEST_M = 4.0  # turns that a car makes without effort
-AXLE_M, TRACK_M = 2.7, 1.6  # over which the ground tilts the car
+SHORTEST_M = 14.0  # of the roads driven; shorter ones have no room for a lane between junctions
+TIGHTEST_M = 4.0  # radius of the tightest turn
+AXLE_M, TRACK_M = 2.7, 1.6  # over which the ground's slope is taken
 
 
 @dataclass(frozen=True)
 class Route:
-    """A drive before traffic: the legs, the way inside the square, and the way driven at each frame."""
+    """A drive without traffic: its legs, its path within the square, and the arc length at each frame."""
 
     legs: tuple[Leg, ...]
     way: Way
@@ -39,7 +39,7 @@ class Route:
 
 
 def allowed_half_m(config: TownConfig) -> float:
-    """Half the square that holds all positions: a tile around each should lie on the town."""
+    """Half extent of the square of all positions; a tile around each of them should lie within the town."""
     half = config.size_m / 2
     if half - MARGIN_M >= ROOMY_M:
         return half - MARGIN_M
@@ -68,7 +68,7 @@ def make_routes(config: TownConfig, network: Network, ends: Ends) -> tuple[Route
             if best is None or score > best[0]:
                 best = (score, legs, way)
         if best is None:
-            raise ValueError(f"no way through town {config.seed} keeps to the square of +-{half:.0f} m")
+            raise ValueError(f"no route through town {config.seed} stays within the square of +-{half:.0f} m")
         for leg in best[1]:
             driven[leg.road] = driven.get(leg.road, 0) + 1
         routes.append(_timed_route(best[1], best[2], config.frames_per_drive, rng))
@@ -77,7 +77,7 @@ def make_routes(config: TownConfig, network: Network, ends: Ends) -> tuple[Route
 
 def make_drive(route: Route, ground: Ground) -> Drive:
     """The drive of a route, without traffic."""
-    xy = at_way(route.way.xy_m, route.s_m)
+    xy = points_at(route.way.xy_m, route.s_m)
     yaw = _yaw_at(route.way.xy_m, route.s_m)
     ahead = np.stack([np.cos(yaw), np.sin(yaw)], axis=-1) * AXLE_M / 2
     left = np.stack([-np.sin(yaw), np.cos(yaw)], axis=-1) * TRACK_M / 2
@@ -89,14 +89,14 @@ def make_drive(route: Route, ground: Ground) -> Drive:
 
 
 def _yaw_at(line: Points, s_m: Float64[np.ndarray, " ways"]) -> Float64[np.ndarray, " ways"]:
-    """Direction of a line at ways, [N]."""
+    """Yaw of a line at arc lengths."""
     reach = 0.6
-    step = at_way(line, np.minimum(s_m + reach, length_m(line))) - at_way(line, np.maximum(s_m - reach, 0.0))
+    step = points_at(line, np.minimum(s_m + reach, length_m(line))) - points_at(line, np.maximum(s_m - reach, 0.0))
     return np.asarray(np.arctan2(step[:, 1], step[:, 0]))
 
 
 def _usable_roads(network: Network, half_m: float) -> list[int]:
-    """Roads that a drive may take: open at both ends, long enough for a lane, at least in part in the square."""
+    """Roads that a drive may use: open at both ends, long enough for a lane, at least partly in the square."""
     return [
         i
         for i, r in enumerate(network.roads)
@@ -112,7 +112,7 @@ def _walk(
     driven: dict[int, int],
     rng: np.random.Generator,
 ) -> tuple[Leg, ...]:
-    """A random walk without turning back, over the usable roads, new ones first."""
+    """A random walk over the usable roads without U-turns, which prefers roads not driven yet."""
     road = int(rng.choice(usable))
     forward = chance(rng, 0.5)
     legs: list[Leg] = []
@@ -136,7 +136,7 @@ def _walk(
 
 
 def _cropped(way: Way, half_m: float) -> Way | None:
-    """The longest run of a way inside the square, or None if there is no such run of some metres."""
+    """The longest stretch of a path within the square, or None if it is shorter than 6 m."""
     inside = np.abs(way.xy_m).max(axis=1) < half_m - 0.6
     edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
     runs = edges.reshape(-1, 2)
@@ -151,7 +151,7 @@ def _cropped(way: Way, half_m: float) -> Way | None:
 
 
 def _timed_route(legs: tuple[Leg, ...], way: Way, frames: int, rng: np.random.Generator) -> Route:
-    """The frames of a way; a way that is too short for them is driven more slowly, then waited out."""
+    """Sample a path at the frame rate; if it is too short, the car drives more slowly, then waits."""
     line = wobbly(way.xy_m, rng)
     count = min(len(line), len(way.limit_m_s))
     way = replace(way, xy_m=line[:count], limit_m_s=way.limit_m_s[:count])
@@ -165,5 +165,5 @@ def _timed_route(legs: tuple[Leg, ...], way: Way, frames: int, rng: np.random.Ge
     at = np.arange(frames) / FRAMES_PER_S
     spare = max(0.0, float(time[-1]) - needed)
     starts = [np.interp(at + start, time, s) for start in rng.uniform(0, spare, START_DRAWS)]
-    driven = max(starts, key=lambda way_m: float(way_m[-1] - way_m[0]))  # a short drive should not be a halt alone
+    driven = max(starts, key=lambda s_m: float(s_m[-1] - s_m[0]))  # a short drive should not be a stop only
     return Route(legs, way, at, driven)

@@ -1,4 +1,4 @@
-"""Moving vehicles: those that a drive meets, and those that the overhead picture catches."""
+"""Moving vehicles: those that a drive meets, and those in the overhead image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from cvlnet.town.arrays import Points
-from cvlnet.town.curves import at_way, length_m, offset, yaws_rad
+from cvlnet.town.curves import length_m, offset, points_at, yaws_rad
 from cvlnet.town.drive.lanes import STEP_M, Leg, make_way
 from cvlnet.town.drive.routes import Route
 from cvlnet.town.layout.junctions import Ends, between_junctions
@@ -19,7 +19,7 @@ from cvlnet.town.scene import Drive, Ground, Mesh, MovingObject
 from cvlnet.town.streams import chance, pick, stream
 
 MIX = {"car": 80.0, "van": 8.0, "truck": 3.0, "bus": 2.5, "cyclist": 8.0}
-REACH_M = {"car": 3.6, "van": 4.0, "truck": 5.6, "bus": 7.4, "cyclist": 2.0}  # kept free of the camera car
+REACH_M = {"car": 3.6, "van": 4.0, "truck": 5.6, "bus": 7.4, "cyclist": 2.0}  # kept clear around the vehicle's centre
 ONCOMING_EVERY_M = 75.0
 CYCLIST_EVERY_M = 160.0
 CROSSING_EVERY_S = 6.0
@@ -31,7 +31,7 @@ TIME_STEP_S = 0.1
 
 @dataclass(frozen=True)
 class _Passage:
-    """A candidate: kind, times and the places at them."""
+    """A candidate for traffic: its kind and its trajectory."""
 
     kind: str
     time_s: Float64[np.ndarray, " times"]
@@ -42,7 +42,7 @@ class _Passage:
 def traffic_of_drive(
     seed: int, number: int, network: Network, ends: Ends, route: Route, drive: Drive, density: float
 ) -> tuple[MovingObject, ...]:
-    """What drives on the roads during a drive; nothing comes nearer to the camera car than its reach."""
+    """Vehicles under way during a drive; none comes closer to the camera car than its reach."""
     if density == 0:
         return ()
     rng = stream(seed, "traffic", number)
@@ -81,13 +81,13 @@ def _motor(rng: np.random.Generator) -> str:
 def _starts(
     length: float, duration: float, speed: float, every: float, rng: np.random.Generator
 ) -> Float64[np.ndarray, " starts"]:
-    """Ways at time 0 of vehicles that pass along a line sooner or later."""
+    """Arc lengths at time 0 of the vehicles that drive along a line within the duration."""
     low = -speed * duration
     return np.sort(rng.uniform(low, length, rng.poisson((length - low) / every)))
 
 
 def _leader(route: Route, rng: np.random.Generator) -> _Passage:
-    """A car ahead in the same lane, moving as the camera car does."""
+    """A vehicle ahead in the same lane that keeps the camera car's pace."""
     gap = rng.uniform(14, 35) + 4.0 * np.sin(route.time_s / rng.uniform(3, 8) + rng.uniform(0, 6))
     ahead = np.maximum.accumulate(route.s_m + gap)
     keep = ahead < length_m(route.way.xy_m) - 1
@@ -104,11 +104,11 @@ def _steady(kind: str, line: Points, start_m: float, speed_m_s: float, duration:
 def _along(kind: str, line: Points, time: Float64[np.ndarray, " times"], s: Float64[np.ndarray, " times"]) -> _Passage:
     yaw = np.unwrap(yaws_rad(line))
     at = np.interp(s, np.arange(len(line)) * STEP_M, yaw) if len(s) else np.zeros(0)
-    return _Passage(kind, time, at_way(line, s), at)
+    return _Passage(kind, time, points_at(line, s), at)
 
 
 def _crossing(network: Network, route: Route, rng: np.random.Generator) -> tuple[Leg, ...]:
-    """Two roads that meet the route at one of its junctions."""
+    """Two other roads that meet at one of the route's junctions."""
     leg = route.legs[int(rng.integers(len(route.legs)))]
     road = network.roads[leg.road]
     node = road.end if leg.forward else road.start
@@ -138,7 +138,7 @@ def _apart(a: _Passage, b: _Passage) -> bool:
 
 
 def traffic_at_flight(seed: int, network: Network, ends: Ends, ground: Ground, half_m: float, density: float) -> Mesh:
-    """Vehicles on all roads at the moment of the overhead picture, standing still."""
+    """Vehicles on all roads at the moment of the overhead image."""
     rng = stream(seed, "flight traffic")
     meshes = []
     for i, road in enumerate(network.roads):
@@ -149,7 +149,7 @@ def traffic_at_flight(seed: int, network: Network, ends: Ends, ground: Ground, h
             for lane in range(road.profile.lanes):
                 line = offset(xy, sign * road.profile.lane_offset_m(lane))
                 for s in _spaced(length_m(line), FLIGHT_EVERY_M[road.profile.kind] / density, rng):
-                    place = at_way(line, s)
+                    place = points_at(line, s)
                     nearest = int(np.argmin(np.hypot(*(line - place).T)))
                     yaw = float(yaws_rad(line)[nearest]) + (np.pi if sign > 0 else 0.0)
                     if np.abs(place).max() < half_m - 5:

@@ -1,1 +1,1 @@
-"""What is painted on the ground plane: surfaces, markings and wear, the height of the ground, and the label map."""
+"""What is painted on the ground plane: surfaces, markings, wear; also the ground's height and the label map."""

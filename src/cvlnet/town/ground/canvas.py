@@ -1,6 +1,6 @@
-"""Drawing on the ground in metres, anti-aliased.
+"""Anti-aliased drawing on the ground, in metres.
 
-The layers are composed by `texture.apply_texture` at the end, so that what is drawn here stays plain.
+The canvas holds plain colours in layers; `texture.apply_texture` combines them in the end.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ NEUTRAL_WEAR = 128
 
 @dataclass(frozen=True)
 class Canvas:
-    """Layers over one grid, each [rows, cols], drawn in place.
+    """Layers on one grid, drawn in place.
 
-    rgb: base colour (sRGB), [rows, cols, 3]. kind: what it is made of (Surface) and the direction of its pattern, 256
-    steps to the half turn, [rows, cols, 2]. wear: brightness, 128 is neutral. marking: white paint, 0 none to 255 full.
+    rgb: base colour (sRGB). kind: the `Surface`, and the direction of its pattern in 256 steps of a half turn.
+    wear: brightness, 128 is neutral. marking: coverage with white paint, 0 to 255.
     """
 
     grid: Grid
@@ -40,7 +40,7 @@ class Canvas:
 
     @staticmethod
     def blank(grid: Grid) -> Canvas:
-        """A canvas without anything on it."""
+        """An empty canvas."""
         shape = (grid.rows, grid.cols)
         return Canvas(
             grid,
@@ -51,29 +51,29 @@ class Canvas:
         )
 
     def fill(self, area: BaseGeometry, surface: Surface, rgb: Rgb, angle_rad: float = 0.0) -> None:
-        """Cover an area."""
+        """Cover an area with a surface."""
         kind = np.array([int(surface), round(angle_rad / np.pi * 256) % 256], np.uint8)
         for rings in self._rings(area):
             paint_polygon(self.rgb, np.array(rgb, np.uint8), self.kind, kind, rings)
 
     def stroke(self, xy_m: Points, width_m: float, surface: Surface, rgb: Rgb) -> None:
-        """Cover a line."""
+        """Cover a line with a surface."""
         self.fill(ribbon(xy_m, width_m / 2, width_m / 2), surface, rgb)
 
     def mark(self, marking: Marking) -> None:
-        """White paint along a line."""
+        """Paint a marking."""
         half_m = marking.width_m / 2
         self._blend(self.marking, ribbon(marking.xy_m, half_m, half_m), round(255 * marking.strength))
 
     def wear_line(self, xy_m: Points, width_m: float, brightness: float) -> None:
-        """Make a line darker (negative) or brighter, in shares of the base brightness."""
+        """Make a line darker (negative) or brighter, as a fraction of the base brightness."""
         value = _wear_value(brightness)
         width_px = max(1, round(width_m / self.grid.cell_m))
         fixed = np.round(self._col_row(xy_m) * 2**SHIFT_BITS).astype(np.int32)
         cv2.polylines(self.wear, [fixed], False, value, width_px, cv2.LINE_AA, SHIFT_BITS)
 
     def wear_area(self, area: BaseGeometry, brightness: float) -> None:
-        """Make an area darker (negative) or brighter, in shares of the base brightness."""
+        """Make an area darker (negative) or brighter, as a fraction of the base brightness."""
         self._blend(self.wear, area, _wear_value(brightness))
 
     def _blend(self, layer: UInt8[np.ndarray, "rows cols"], area: BaseGeometry, value: int) -> None:
@@ -82,7 +82,7 @@ class Canvas:
             paint_polygon(layer[..., None], np.array([value], np.uint8), nothing, nothing[0, 0], rings)
 
     def _col_row(self, xy_m: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "points 2"]:
-        """(column, row) of places, whole numbers at cell centres."""
+        """(column, row) of points, integers at cell centres."""
         grid = self.grid
         col = (grid.cols - 1) / 2 + (xy_m[:, 0] - grid.center_xy_m[0]) / grid.cell_m
         row = (grid.rows - 1) / 2 - (xy_m[:, 1] - grid.center_xy_m[1]) / grid.cell_m

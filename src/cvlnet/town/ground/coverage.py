@@ -1,6 +1,6 @@
-"""Polygons on a grid by exact coverage: a cell takes as much of the colour as the polygon covers of it.
+"""Polygons drawn by coverage: a cell takes the colour in proportion to its area within the polygon.
 
-OpenCV's anti-aliased polygons snap to whole rows and grow by half a cell; lane lines of 12 cm show that.
+OpenCV's anti-aliased polygons snap to whole rows and grow by half a cell, which is visible on lane lines of 12 cm.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from cvlnet.town.arrays import Points
 from cvlnet.town.compiled import F64, U8, kernel
 
-SCANS = 8  # scan lines a row; along a scan line coverage is exact
+SCANS = 8  # scan lines per row; along a scan line the coverage is exact
 
 
 def paint_polygon(
@@ -23,9 +23,9 @@ def paint_polygon(
     code: UInt8[np.ndarray, " layers"],
     rings: list[Points],
 ) -> None:
-    """Blend ``colour`` [C] into ``colours`` [rows, cols, C], and set ``codes`` [rows, cols, L] where half is covered.
+    """Blend ``colour`` into ``colours``, and set ``codes`` to ``code`` where at least half of a cell is covered.
 
-    rings: outer border and holes, each [N, 2], (column, row), a cell's centre at whole numbers; even-odd.
+    rings: outer border and holes as (column, row), integers at cell centres; filled by the even-odd rule.
     """
     edges = np.concatenate([np.concatenate([ring, np.roll(ring, -1, axis=0)], axis=1) for ring in rings]) + 0.5
     edges = edges[edges[:, 1] != edges[:, 3]]
@@ -39,7 +39,7 @@ def paint_polygon(
 
 @kernel
 def _paint(colours: U8, colour: U8, codes: U8, code: U8, edges: F64, first_row: int, end_row: int) -> None:
-    """Edges [E, 4]: upper (column, row), lower (column, row), by their upper rows; cell i spans i to i + 1."""
+    """Edges [E, 4]: upper and lower end as (column, row), sorted by upper row; cell i spans i to i + 1."""
     _, cols, channels = colours.shape
     active = np.empty(len(edges), np.int64)
     crossings = np.empty(len(edges), np.float64)
@@ -84,7 +84,7 @@ def _paint(colours: U8, colour: U8, codes: U8, code: U8, edges: F64, first_row: 
 
 @kernel
 def _insert(rising: F64, count: int, value: float) -> None:
-    """Put a value among the first ``count``, which rise."""
+    """Insert a value into the first ``count`` values, which are sorted."""
     k = count
     while k > 0 and rising[k - 1] > value:
         rising[k] = rising[k - 1]
@@ -94,7 +94,7 @@ def _insert(rising: F64, count: int, value: float) -> None:
 
 @kernel
 def _cover(cover: F64, start: float, stop: float) -> None:
-    """Add one scan line's span to the coverage of a row."""
+    """Add the span of one scan line to the coverage of a row."""
     first, last = floor(start), floor(stop)
     if first == last:
         cover[first] += (stop - start) / SCANS

@@ -1,4 +1,4 @@
-"""The town's ground truth from above: which labels hold where, without any nuisance."""
+"""The label map: ground truth of a town as seen from above, without nuisances."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from cvlnet.town.streams import stream
 LABEL_M_PER_PX = 0.4
 GREEN = (Surface.LAWN, Surface.MEADOW, Surface.FIELD, Surface.SOIL)
 NEITHER = (Surface.WATER, Surface.SAND)
-MARKED = 64  # of 255: so much paint makes a marking
-THINNEST_M = 0.4  # what is thinner is drawn as if it were so thick
+MARKED = 64  # coverage with paint, of 255, from which a cell is a marking
+THINNEST_M = 0.4  # thinner barriers are drawn this thick
 
 
 def label_grid(config: TownConfig) -> Grid:
-    """The pixels of a town's label map: its square and half a tile around it."""
+    """Pixel grid of a town's label map: its square with a margin of half a tile."""
     half = ceil((config.size_m + config.tile_size_m) / 2 / LABEL_M_PER_PX)
     return Grid(2 * half, 2 * half, LABEL_M_PER_PX)
 
 
 def draw_labels(blueprint: Blueprint) -> UInt8[np.ndarray, "rows cols"]:
-    """The label map of a town on `label_grid`, [rows, cols]: what stands there at both times."""
+    """Draw the label map of a town on `label_grid`: what is there both at the flight and at the drives."""
     config, land = blueprint.config, blueprint.land
     canvas = Canvas.blank(label_grid(config))
     paint_surfaces(canvas, blueprint, stream(config.seed, "paint"))
@@ -53,7 +53,7 @@ def draw_labels(blueprint: Blueprint) -> UInt8[np.ndarray, "rows cols"]:
 
 
 def _standing(plan: Plan) -> dict[Label, list[BaseGeometry]]:
-    """Outlines of what stands on the ground."""
+    """Outlines of the objects on the ground, by label."""
     lines = [(b.kind == "hedge", _thick(b)) for b in plan.barriers]
     return {
         Label.BUILDING: [Polygon(b.corners_m) for b in plan.buildings],

@@ -1,4 +1,4 @@
-"""White paint on the carriageway: lines, stop lines, crossings, arrows, as the German rules have them."""
+"""Road markings by the German rules: lane lines, stop lines, crossings, arrows."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 from jaxtyping import Float64
 
 from cvlnet.town.arrays import Points, Xy
-from cvlnet.town.curves import at_way, cut, dashes, length_m, offset, resample
+from cvlnet.town.curves import cut, dashes, length_m, offset, points_at, resample
 from cvlnet.town.layout.junctions import Ends, between_junctions
 from cvlnet.town.plan import Marking, Network, Profile, Surface
 from cvlnet.town.streams import chance
 
 NARROW_M, WIDE_M = 0.12, 0.25
 DASH_M, GAP_M = 3.0, 6.0
-BEFORE_JUNCTION_M = 20.0  # the centre line is solid so far
+BEFORE_JUNCTION_M = 20.0  # length of the solid centre line
 STOP_LINE_M = 0.5
 ZEBRA_STRIPE_M, ZEBRA_DEPTH_M = 0.5, 4.0
-FORD_M = 4.0  # between the two dashed lines of a crossing at signals
+FORD_M = 4.0  # between the two dashed lines of a crossing at traffic lights
 ARROW_EVERY_M = 22.0
 
 
 def road_markings(network: Network, ends: Ends, rng: np.random.Generator) -> Iterator[Marking]:
-    """The lines of all roads."""
+    """Markings of all roads."""
     marked: dict[int, bool] = {}
     for i, road in enumerate(network.roads):
         profile = road.profile
@@ -69,7 +69,7 @@ def _lines_along(xy: Points, profile: Profile, strength: float) -> Iterator[Mark
 def _at_ends(
     network: Network, ends: Ends, index: int, inner: Points, strength: float, rng: np.random.Generator
 ) -> Iterator[Marking]:
-    """What stands across the lanes before each of the road's junctions."""
+    """Markings across the lanes, and arrows, before each of a road's junctions."""
     road = network.roads[index]
     for node in (road.start, road.end):
         leaving = inner if node == road.start else inner[::-1]
@@ -85,21 +85,21 @@ def _at_ends(
 
 
 def _across(leaving: Points, at_m: float, from_left_m: float, to_left_m: float) -> Float64[np.ndarray, "2 2"]:
-    """A line across a road, between two distances to the left of its centreline."""
+    """A line across a road, between two offsets to the left of its centreline."""
     place, normal = _station(leaving, at_m)
     return np.stack([place + normal * from_left_m, place + normal * to_left_m])
 
 
 def _station(leaving: Points, at_m: float) -> tuple[Xy, Xy]:
-    """A point of a centreline and the normal to its left there."""
+    """A point of a centreline, and the unit normal to its left."""
     length = length_m(leaving)
-    ahead, behind = at_way(leaving, min(at_m + 0.5, length)), at_way(leaving, max(at_m - 0.5, 0.0))
+    ahead, behind = points_at(leaving, min(at_m + 0.5, length)), points_at(leaving, max(at_m - 0.5, 0.0))
     direction = (ahead - behind) / np.hypot(*(ahead - behind))
-    return at_way(leaving, at_m), np.array([-direction[1], direction[0]])
+    return points_at(leaving, at_m), np.array([-direction[1], direction[0]])
 
 
 def _stop_line(leaving: Points, profile: Profile, at_m: float, width_m: float, strength: float) -> Iterator[Marking]:
-    """Across the arriving lanes: they lie to the left of the direction that leaves the junction."""
+    """Stop line across the approaching lanes, which lie to the left when looking away from the junction."""
     if length_m(leaving) > at_m + 5:
         yield Marking(_across(leaving, at_m, profile.median_m / 2 + 0.1, profile.driven_half_m), width_m, strength)
 
@@ -142,7 +142,7 @@ def _arrows(leaving: Points, profile: Profile, strength: float) -> Iterator[Mark
 
 
 def _arrow(turn: int) -> list[tuple[Points, float]]:
-    """Strokes of an arrow (x ahead, y left) with their widths: straight on, and to the left (1) or right (-1)."""
+    """Strokes of an arrow (x forward, y left) and their widths; turn: a branch to the left (1) or right (-1)."""
     shaft = np.array([[-2.0, 0.0], [1.2, 0.0]])
     head = [(np.array([[1.0 + i * 0.2, 0.0], [1.2 + i * 0.2, 0.0]]), 0.9 - i * 0.15) for i in range(6)]
     strokes = [(shaft, 0.15), *head]

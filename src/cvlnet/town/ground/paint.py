@@ -1,4 +1,4 @@
-"""From the plan to the painted ground: lots, pavements, carriageways, markings, then the weather on all of it."""
+"""Paints the ground: lots, pavements, carriageways, markings, then the texture over all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cvlnet.town.streams import stream
 
 
 def paint_ground(blueprint: Blueprint) -> Ground:
-    """The ground of a town, albedo and height."""
+    """Paint the ground of a town: albedo and height."""
     config = blueprint.config
     cells = round(config.size_m / config.albedo_cell_m)
     canvas = Canvas.blank(Grid(cells, cells, config.albedo_cell_m))
@@ -30,7 +30,7 @@ def paint_ground(blueprint: Blueprint) -> Ground:
 
 
 def paint_surfaces(canvas: Canvas, blueprint: Blueprint, rng: np.random.Generator) -> None:
-    """Everything that lies on the ground, before the weather."""
+    """Paint all surfaces and markings, without texture."""
     network, ends, land, style = blueprint.network, blueprint.ends, blueprint.land, blueprint.style
     half = blueprint.config.size_m / 2 + 1.0
     canvas.fill(box(-half, -half, half, half), Surface.MEADOW, style.lawn)

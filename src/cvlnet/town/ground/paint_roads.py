@@ -1,4 +1,4 @@
-"""Pavements, verges, kerbs and carriageways, with what the years have done to them."""
+"""Paints pavements, verges, kerbs and carriageways, with their wear and repairs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from shapely.geometry import Point, Polygon
 
 from cvlnet.town.arrays import Points
-from cvlnet.town.curves import at_way, cut, length_m, offset, resample, ribbon, tangents, way_m
+from cvlnet.town.curves import arc_length_m, cut, length_m, offset, points_at, resample, ribbon, tangents
 from cvlnet.town.ground.canvas import Canvas
 from cvlnet.town.layout.junctions import RANK, Ends, between_junctions
 from cvlnet.town.layout.land import Land
@@ -16,12 +16,12 @@ from cvlnet.town.polygons import polygons
 from cvlnet.town.streams import chance
 from cvlnet.town.style import Style, varied
 
-PIECE_M = 12.0  # of a pavement, along which its pattern keeps one direction
-ANGLE_STEPS = 16  # directions of patterns are rounded, so that neighbouring pieces agree
+PIECE_M = 12.0  # length of pavement over which the pattern keeps its direction
+ANGLE_STEPS = 16  # directions of patterns are rounded to agree between neighbouring pieces
 KERB_M = 0.15
-TRACK_M = 0.75  # wheels beside a lane's middle
+TRACK_M = 0.75  # from a lane's centre to the wheel tracks
 RAIL_GAUGE_M = 1.435
-TRAM_TRACKS_M = 3.0  # between the middles of two tram tracks
+TRAM_TRACKS_M = 3.0  # between the centres of two tram tracks
 IRON: Rgb = (84, 80, 76)
 RAIL: Rgb = (124, 120, 116)
 CONCRETE: Rgb = (158, 154, 146)
@@ -30,7 +30,7 @@ CONCRETE: Rgb = (158, 154, 146)
 def paint_pavements(
     canvas: Canvas, network: Network, ends: Ends, land: Land, style: Style, rng: np.random.Generator
 ) -> None:
-    """Everything of the corridors but the carriageways."""
+    """Paint the street corridors except the carriageways."""
     canvas.fill(land.corridor, Surface.SLABS, style.pavement)
     canvas.fill(land.footpaths, Surface.PAVERS, varied(rng, style.pavement, 8.0, 1.5))
     finish: dict[int, tuple[Surface, Rgb]] = {}
@@ -64,7 +64,7 @@ def _paint_pavement(canvas: Canvas, road: Road, surface: Surface, colour: Rgb) -
 def paint_carriageways(
     canvas: Canvas, network: Network, ends: Ends, land: Land, style: Style, rng: np.random.Generator
 ) -> None:
-    """Asphalt and stones, wear, repairs, kerbs, islands and rails."""
+    """Paint the carriageways: surface, wear, repairs, kerbs, islands and rails."""
     canvas.fill(land.carriageway, Surface.ASPHALT, style.asphalt)
     for road in sorted(network.roads, key=lambda r: RANK[r.profile.kind]):
         east, north = road.xy_m[-1] - road.xy_m[0]
@@ -94,12 +94,12 @@ def _wear_tracks(canvas: Canvas, road: Road, rng: np.random.Generator) -> None:
             canvas.wear_line(offset(road.xy_m, middle), 0.7, oil)
             for track_m in (-TRACK_M, TRACK_M):
                 canvas.wear_line(offset(road.xy_m, middle + track_m), 0.6, tone)
-    for sign, side in SIDES:  # dirt gathers at the kerb
+    for sign, side in SIDES:  # dirt along the kerbs
         canvas.wear_line(offset(road.xy_m, sign * (road.profile.kerb_m(side) - 0.25)), 0.5, -0.12)
 
 
 def _paint_repairs(canvas: Canvas, road: Road, rng: np.random.Generator) -> None:
-    """Patches, trenches, seams and cracks; their number goes with the road's length and bad luck."""
+    """Patches, trenches, seams and cracks; their number grows with the road's length and its random age."""
     length, half = length_m(road.xy_m), road.profile.kerb_m("left")
     age = rng.gamma(1.5, 0.6)
     for _ in range(rng.poisson(length / 60 * age)):
@@ -117,7 +117,7 @@ def _paint_repairs(canvas: Canvas, road: Road, rng: np.random.Generator) -> None
 
 
 def _paint_crack(canvas: Canvas, road: Road, rng: np.random.Generator) -> None:
-    """A crack or its tar seal, across or along."""
+    """A crack, or its tar seal, across or along the road."""
     s = rng.uniform(0, length_m(road.xy_m))
     across = chance(rng, 0.6)
     count = int(rng.integers(4, 12))
@@ -125,19 +125,19 @@ def _paint_crack(canvas: Canvas, road: Road, rng: np.random.Generator) -> None:
     walk = np.cumsum(rng.normal(0, 0.25, count))
     ways = s + walk if across else s + np.linspace(0, rng.uniform(3, 14), count)
     sides = np.linspace(-half, half, count) * rng.uniform(0.4, 1) if across else rng.uniform(-half, half) + walk
-    base = at_way(road.xy_m, ways)
+    base = points_at(road.xy_m, ways)
     normal = np.stack([-tangents(road.xy_m)[:, 1], tangents(road.xy_m)[:, 0]], axis=-1)
-    index = np.clip(np.searchsorted(way_m(road.xy_m), ways), 0, len(normal) - 1)
+    index = np.clip(np.searchsorted(arc_length_m(road.xy_m), ways), 0, len(normal) - 1)
     canvas.wear_line(base + normal[index] * sides[:, None], 0.1, -rng.uniform(0.15, 0.5))
 
 
 def _paint_lids(canvas: Canvas, road: Road, rng: np.random.Generator) -> None:
-    """Manholes on the carriageway, gullies at the kerbs."""
+    """Manhole covers on the carriageway, gullies at the kerbs."""
     length = length_m(road.xy_m)
     line_m = rng.uniform(-1.5, 1.5)
     for s in np.arange(rng.uniform(5, 30), length, rng.uniform(28, 45)):
         place = offset(road.xy_m, line_m + rng.normal(0, 0.3))
-        x, y = at_way(place, s)
+        x, y = points_at(place, s)
         canvas.fill(Point(x, y).buffer(0.42), Surface.CONCRETE, CONCRETE)
         canvas.fill(Point(x, y).buffer(0.3), Surface.PLAIN, IRON)
     for sign, side in SIDES:
@@ -163,7 +163,7 @@ def _paint_median(canvas: Canvas, network: Network, ends: Ends, index: int, styl
         bed = (Surface.GRAVEL, (122, 116, 108)) if road.street % 2 else (Surface.LAWN, style.lawn)
         surface, colour = bed if road.profile.tram else (Surface.MEADOW, style.lawn)
         canvas.fill(ribbon(xy, half - KERB_M, half - KERB_M), surface, colour)
-        canvas.wear_area(ribbon(xy, half, half), 0.0)  # cracks and patches of the carriageway do not cross it
+        canvas.wear_area(ribbon(xy, half, half), 0.0)  # removes cracks and patches of the carriageway
         if road.profile.tram and surface is Surface.GRAVEL:
             _paint_sleepers(canvas, xy)
     if road.profile.tram:

@@ -1,4 +1,4 @@
-"""The height of the ground: gentle waves of 30 to 100 m."""
+"""Height of the ground: gentle waves with wavelengths of 30 to 110 m."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WAVES = 24
 
 
 def make_height(seed: int, size_m: float, unevenness: float) -> tuple[Grid, Float32[np.ndarray, "rows cols"]]:
-    """Heights about +-0.3 m x ``unevenness`` on a coarse grid that covers the square and a margin."""
+    """Heights of about +-0.3 m times ``unevenness``, on a coarse grid that covers the square with a margin."""
     cells = int(np.ceil(size_m / HEIGHT_CELL_M)) + 3
     grid = Grid(cells, cells, HEIGHT_CELL_M)
     if unevenness == 0:

@@ -1,4 +1,4 @@
-"""The grain of the ground: noise of several scales, joints and furrows, worn paint. One pass over the canvas."""
+"""Texture of the ground: noise at several scales, joints and furrows, worn paint. One pass over the canvas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRAIN: dict[Surface, tuple[float, ...]] = {
     Surface.WATER: (0.02, 0.04, 0.05, 0.05, 0.06, 0.05, 0.03),
     Surface.SAND: (0.08, 0.05, 0.05, 0.06, 0.05, 0.05, 0.02),
 }
-# cell of the pattern (along, across), width of its joints in metres, brightness of the joints; 0: no pattern
+# size of the pattern's cells (along, across) and width of the joints, metres; relative brightness of the joints
 JOINTS: dict[Surface, tuple[float, float, float, float]] = {
     Surface.CONCRETE: (5.0, 4.0, 0.05, -0.25),
     Surface.SLABS: (0.4, 0.4, 0.06, -0.14),
@@ -39,7 +39,7 @@ MARKING_RGB = np.array([216.0, 216.0, 210.0])
 
 
 class _Layers(NamedTuple):
-    """A `Canvas` as compiled code takes it."""
+    """A `Canvas` for compiled code."""
 
     rgb: U8
     kind: U8
@@ -49,7 +49,7 @@ class _Layers(NamedTuple):
 
 
 class _Patterns(NamedTuple):
-    """GRAIN and JOINTS by surface, the octaves, and how white paint looks and wears."""
+    """GRAIN and JOINTS by surface, the octaves, and colour and wear of the markings."""
 
     grain: F64
     joints: F64
@@ -59,7 +59,7 @@ class _Patterns(NamedTuple):
 
 
 def apply_texture(canvas: Canvas, seed: int, marking_wear: float) -> None:
-    """Turn the canvas' plain colours into the albedo, in place in ``canvas.rgb``."""
+    """Turn the canvas's plain colours into the albedo, in place in ``canvas.rgb``."""
     grain = np.zeros((len(Surface), len(OCTAVES_M) + 1))
     joints = np.zeros((len(Surface), 4))
     for surface in Surface:
@@ -71,13 +71,13 @@ def apply_texture(canvas: Canvas, seed: int, marking_wear: float) -> None:
 
 @kernel
 def _signed(x: float, y: float, seed: int) -> float:
-    """Smooth noise in -1..1, features about 1 unit apart."""
+    """Smooth 2D noise in [-1, 1] with features of unit size."""
     return 2.0 * noise2(x, y, seed) - 1.0
 
 
 @kernel
 def _joint(x: float, y: float, angle: float, pattern: F64, seed: int) -> float:
-    """Brightness of a paving's joints, and of its stones against each other, at a place."""
+    """Relative brightness of paving at a point: its joints, and differences between its stones."""
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     row = np.floor(across / pattern[1])
     shifted = along / pattern[0] + 0.5 * (row % 2)

@@ -1,1 +1,1 @@
-"""What stands where: quarters, streets, blocks, plots and everything on them, before anything is drawn."""
+"""The plan of a town: quarters, streets, blocks, plots, and everything on them."""

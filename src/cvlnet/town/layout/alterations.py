@@ -1,4 +1,4 @@
-"""What changes between the flight and the drive: cut trees, new sheds, skips and containers."""
+"""Changes between the flight and the drives: felled trees, new sheds, skips and containers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cvlnet.town.plan import Plan, Prop, Rgb
 from cvlnet.town.streams import object_seed, stream
 from cvlnet.town.style import one_of
 
-ALTERED_SHARE = 0.03  # of trees and sheds, at strength 1
+ALTERED_SHARE = 0.03  # of the trees and props, at strength 1
 NEWCOMERS_PER_HA = 0.6
 NEW_COLOURS: tuple[Rgb, ...] = ((150, 60, 44), (60, 90, 130), (200, 170, 50), (120, 100, 76), (170, 170, 168))
 
 
 def split_by_time(plan: Plan, land: Land, seed: int, strength: float, half_m: float) -> tuple[Plan, Plan, Plan]:
-    """What stands always, only at the flight, and only at the drive: cut trees, new sheds, skips and containers."""
+    """Split a plan into what is there at both times, at the flight only, and at the drives only."""
     rng = stream(seed, "alterations")
     share = min(0.5, ALTERED_SHARE * strength)
     tree_fate = rng.random(len(plan.trees))

@@ -1,4 +1,4 @@
-"""The blueprint of a town: everything that is decided before anything is drawn."""
+"""The blueprint of a town: everything that is decided before drawing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cvlnet.town.style import Style, make_style
 
 @dataclass(frozen=True)
 class Blueprint:
-    """The streets of a town, their ends at the junctions, the areas between them, and all that stands there."""
+    """A town's streets, their ends at junctions, the land between them, and the plan of everything on it."""
 
     config: TownConfig
     style: Style
@@ -30,7 +30,7 @@ class Blueprint:
 
 
 def draw_blueprint(config: TownConfig) -> Blueprint:
-    """The blueprint that follows from a configuration."""
+    """Make the blueprint of a configuration."""
     style = make_style(config.seed)
     zone_at = make_zones(config.seed, config.size_m, style)
     network = make_network(config.seed, config.size_m, style, zone_at)

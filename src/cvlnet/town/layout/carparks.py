@@ -1,4 +1,4 @@
-"""Car parks: bays in rows, aisles, islands with trees."""
+"""Car parks: rows of bays, aisles, islands with trees."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def car_park(area: Polygon, style: Style, rng: np.random.Generator, occupied: fl
 def bay_row(
     area: BaseGeometry, frame: Frame, reach_m: tuple[float, float], low: float, rng: np.random.Generator
 ) -> Iterator[Item]:
-    """One row of bays along a frame's x axis, between two x, from y = ``low`` up; noses to +y."""
+    """One row of bays along a frame's x axis within ``reach_m``, from y = ``low`` upwards, cars facing +y."""
     occupied = rng.uniform(0.3, 0.85)
     for x, _ in _bays(area, frame, reach_m, low):
         yield from _bay(frame, x, low, 1, occupied, rng)
@@ -54,7 +54,7 @@ def bay_row(
 def _bays(
     area: BaseGeometry, frame: Frame, reach_m: tuple[float, float], low: float
 ) -> Iterator[tuple[float, Polygon]]:
-    """The bays of a row that lie in an area: where each starts, and its ground."""
+    """The bays of a row that lie within an area: x at which each starts, and its outline."""
     inner = area.buffer(-0.8)
     for x in np.arange(reach_m[0], reach_m[1] - BAY_M, BAY_M):
         bay = Polygon(frame.rectangle(float(x), float(x) + BAY_M, low, low + BAY_DEPTH_M))
@@ -63,7 +63,7 @@ def _bays(
 
 
 def _bay(frame: Frame, x: float, low: float, facing: int, occupied: float, rng: np.random.Generator) -> Iterator[Item]:
-    """A bay's lines and the place of its car."""
+    """Lines of a bay, and the spot for its car."""
     for edge in (x, x + BAY_M):
         yield Marking(frame.line((edge, low), (edge, low + BAY_DEPTH_M)), 0.1, 0.8)
     turn = facing if chance(rng, 0.8) else -facing

@@ -1,4 +1,4 @@
-"""Items that stand in the way are taken out of the plan: nothing on the lanes, no tree in a house, no car in a tree."""
+"""Removes colliding items from the plan: nothing on the lanes, no tree in a house, no car in a tree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FOOTPRINT_M = {"car": (4.6, 1.75), "van": (6.0, 2.1), "truck": (9.5, 2.5), "trai
 
 
 def cleared(plan: Plan, land: Land, half_m: float) -> Plan:
-    """The plan without what collides, and without what lies outside the square of +-``half_m``."""
+    """The plan without collisions, and without items outside the square of +-``half_m``."""
     driven = land.driven.buffer(LANE_CLEARANCE_M)
     shapely.prepare(driven)
     shapely.prepare(land.carriageway)
@@ -49,7 +49,7 @@ def cleared(plan: Plan, land: Land, half_m: float) -> Plan:
 
 
 def _detailed(trees: tuple[Tree, ...], land: Land) -> tuple[Tree, ...]:
-    """The trees, those near a carriageway marked for more detail."""
+    """The trees, with those near a carriageway marked for more detail."""
     if not trees:
         return trees
     near = shapely.dwithin(land.carriageway, shapely.points([t.xy_m for t in trees]), NEAR_STREET_M)
@@ -57,7 +57,7 @@ def _detailed(trees: tuple[Tree, ...], land: Land) -> tuple[Tree, ...]:
 
 
 def footprint(spot: Spot) -> Polygon:
-    """The ground under the largest vehicle that may stand at a spot."""
+    """Outline of the largest vehicle that may stand on a spot."""
     size = max((FOOTPRINT_M[kind] for kind in set(spot.kinds) if kind in ("car", "truck")), default=FOOTPRINT_M["car"])
     return Polygon(rectangle(*size, spot.xy_m, spot.yaw_rad))
 

@@ -1,4 +1,4 @@
-"""Apartment estates: bars and points on lawns, with paths, garages, car parks and playgrounds."""
+"""Apartment estates: slab blocks on lawns, with paths, garages, car parks and playgrounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cvlnet.town.style import FLAT_ROOFS, LAWNS, Style, one_of, varied
 
 
 def fill_estate(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """A block of apartment houses in parallel bars."""
+    """Parallel slab blocks of flats on a lawn."""
     yield Patch(block.polygon, Surface.LAWN, varied(rng, style.lawn, 5.0, 2.0))
     frame, length, depth = long_frame(block.polygon)
     walls, flat, floors = one_of(rng, style.walls), chance(rng, 0.45), int(rng.integers(3, 7))
@@ -48,7 +48,7 @@ def fill_estate(block: Block, style: Style, rng: np.random.Generator) -> Iterato
 def _bars(
     frame: Frame, length: float, depth: float, rng: np.random.Generator
 ) -> list[tuple[Frame, tuple[float, float]]]:
-    """Frames (origin in the middle) and sizes of parallel bars, along the block's long side or across it."""
+    """Frames (origin at the centre) and sizes of parallel slabs, along the block's long side or across it."""
     upright = np.array([-frame.along[1], frame.along[0]])
     bars = []
     if depth > 60 and chance(rng, 0.5):
@@ -92,7 +92,7 @@ def _paths(own: Frame, long_m: float, wide_m: float, lot: Polygon, rng: np.rando
 
 
 def _outdoors(rest: BaseGeometry, frame: Frame, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Car park, garage rows, playground, trees in what the bars leave."""
+    """Car park, rows of garages, playground and trees in the space between the slabs."""
     for part in polygons(rest):
         left: BaseGeometry = part
         if part.area > 900 and chance(rng, 0.6):

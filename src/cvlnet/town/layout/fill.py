@@ -1,4 +1,4 @@
-"""What every block becomes, by its quarter, its size and chance."""
+"""The use of every block, drawn by its quarter and size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cvlnet.town.streams import chance, pick, stream
 from cvlnet.town.style import Style
 
 Filler = Callable[[Block, Style, np.random.Generator], Iterator[Item]]
-SMALL_M2 = 650.0  # below: no room for plots
+SMALL_M2 = 650.0  # smaller blocks have no room for plots
 FILLERS: dict[str, Filler] = {
     "perimeter": fill_perimeter, "houses": fill_houses, "terraces": fill_terraces, "estate": fill_estate,
     "industry": fill_industry,
@@ -75,7 +75,7 @@ FENCED = {"estate": 0.5, "park": 0.45, "sports": 0.6, "wood": 0.2, "allotments":
 
 
 def fill_blocks(blocks: tuple[Block, ...], seed: int, style: Style) -> Iterator[Item]:
-    """The items of all blocks, each from its own random stream."""
+    """Items of all blocks, each from its own random stream."""
     for i, block in enumerate(blocks):
         rng = stream(seed, "block", i)
         area = block.polygon.area
@@ -87,7 +87,7 @@ def fill_blocks(blocks: tuple[Block, ...], seed: int, style: Style) -> Iterator[
 
 
 def frontage(block: Block, share: float, rng: np.random.Generator) -> Iterator[Item]:
-    """Hedges, fences and walls along a share of a block's border, in pieces with gaps."""
+    """Hedges, fences and walls along a share of a block's border, with gaps."""
     line = border_line(block.polygon, 0.6)
     if line is None:
         return

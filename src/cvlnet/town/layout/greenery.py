@@ -1,4 +1,4 @@
-"""Single plants: what grows in a garden, a park, along a street, with sizes and colours as they come."""
+"""Plants and garden borders with random sizes and colours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROVE = {"broadleaf": 8.0, "young": 2.0, "conifer": 1.0, "bush": 3.0}
 def plant(
     rng: np.random.Generator, xy_m: tuple[float, float], kind: str, leaf: Rgb | None = None, size: float = 1.0
 ) -> Tree:
-    """A tree of a kind; ``leaf`` overrides its colour, ``size`` scales it."""
+    """A plant of a kind; ``leaf`` sets its colour, ``size`` scales it."""
     heights = {"broadleaf": (7, 15), "young": (4, 7), "conifer": (7, 18), "poplar": (14, 22), "bush": (0.8, 2.4)}
     height = rng.uniform(*heights[kind]) * size
     spread = {
@@ -45,7 +45,7 @@ def scatter(
     apart_m: float = 3.0,
     size: float = 1.0,
 ) -> Iterator[Tree]:
-    """Plants of a mix at random places of an area."""
+    """Plants at random points of an area, with kinds drawn by the weights of ``mix``."""
     for xy in random_points(area, rng, count, apart_m):
         yield plant(rng, xy, pick(rng, mix), size=size)
 
@@ -70,5 +70,5 @@ def fence(rng: np.random.Generator, xy_m: Points, kind: str | None = None) -> Ba
 
 
 def border(rng: np.random.Generator, xy_m: Points) -> Barrier:
-    """Whatever stands between two gardens."""
+    """A hedge or fence between two gardens."""
     return hedge(rng, xy_m) if chance(rng, 0.5) else fence(rng, xy_m)

@@ -1,4 +1,4 @@
-"""Blocks without houses: parks, cemeteries, allotments, fields, sports grounds, building sites, woods."""
+"""Open blocks: parks, cemeteries, allotments, fields, sports grounds, building sites, woods."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def fill_park(block: Block, style: Style, rng: np.random.Generator) -> Iterator[
 
 
 def _winding(area: Polygon, rng: np.random.Generator) -> Points:
-    """A path between two places of an area's border, by way of a place within."""
+    """A path between two points of an area's border, through a point within."""
     ring = area.exterior
     s = rng.uniform(0, ring.length)
     a, b = ring.interpolate(s), ring.interpolate((s + ring.length * rng.uniform(0.3, 0.7)) % ring.length)
@@ -78,7 +78,7 @@ def _blob(center: Point, radius_m: float, rng: np.random.Generator) -> Polygon:
 
 
 def fill_cemetery(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Rows of graves between hedges, a chapel, old trees, a wall around."""
+    """Rows of graves, old trees, a surrounding wall."""
     area = block.polygon
     yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     frame, length, depth = long_frame(area)
@@ -126,7 +126,7 @@ def fill_allotments(block: Block, style: Style, rng: np.random.Generator) -> Ite
 
 
 def fill_fields(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Strips of crops and meadows, a farm track, a hedgerow, sometimes a copse."""
+    """Strips of crops and meadow, hedgerows, sometimes a copse."""
     yield Patch(block.polygon, Surface.MEADOW, varied(rng, style.lawn, 6.0, 3.0))
     frame, length, depth = long_frame(block.polygon)
     inner = block.polygon.buffer(-2.5)
@@ -162,7 +162,7 @@ def fill_wood(block: Block, _style: Style, rng: np.random.Generator) -> Iterator
 
 
 def fill_sports(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """A school or a club: a pitch, a red court, a hall, trees around."""
+    """A pitch, a red court, a hall, and trees around them."""
     area = block.polygon
     yield Patch(area, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     frame, length, depth = long_frame(area)
@@ -196,7 +196,7 @@ def fill_sports(block: Block, style: Style, rng: np.random.Generator) -> Iterato
 
 
 def fill_building_site(block: Block, _style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Bare earth, a pit, heaps, containers, a crane and a carcass of concrete."""
+    """Bare earth, a concrete shell, a crane, heaps and containers, a fence."""
     area = block.polygon
     yield Patch(area, Surface.SOIL, varied(rng, EARTH, 6.0, 3.0))
     inner = area.buffer(-6)

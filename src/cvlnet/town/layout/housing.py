@@ -1,4 +1,4 @@
-"""Plots with detached houses: gardens, garages, drives and fences."""
+"""Plots with detached houses: gardens, garages, driveways and fences."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CROSSING_M = 6.0  # at least as wide as any pavement with its verge
 
 @dataclass(frozen=True)
 class HouseKind:
-    """Sizes of the houses of a street, metres."""
+    """Ranges of plot and house sizes, metres, and weights of the roof kinds."""
 
     plot_m: tuple[float, float]
     house_m: tuple[float, float]
@@ -69,7 +69,7 @@ def house(
     corners_m: Corners, floors: float, roof: RoofKind, style: Style, rng: np.random.Generator,
     *, along_front: bool = True, wall: Material | None = None, party: bool = False,
 ) -> Building:  # fmt: skip
-    """A dwelling house over given corners, in the town's colours."""
+    """A dwelling on given corners, in the town's colours."""
     short = min(np.hypot(*(corners_m[1] - corners_m[0])), np.hypot(*(corners_m[2] - corners_m[1])))
     span = np.hypot(*(corners_m[3] - corners_m[0])) if along_front else np.hypot(*(corners_m[1] - corners_m[0]))
     pitch = {"gable": rng.uniform(0.65, 1.0), "hip": rng.uniform(0.45, 0.75)}.get(roof, 0.0)
@@ -102,7 +102,7 @@ def flat_house(
 
 
 def garage(frame: Frame, x0: float, y0: float, style: Style, rng: np.random.Generator) -> Building:
-    """A garage of 3 m by 6 m at a place of a plot."""
+    """A garage of 3 m by 6 m at a point of the plot's frame."""
     flat = chance(rng, 0.75)
     return Building(
         frame.rectangle(x0, x0 + 3.0, y0, y0 + 6.0), 2.5, 0.0 if flat else 1.3, "flat" if flat else "gable", False,
@@ -133,7 +133,7 @@ def _house_plot(
 
 
 def _house_corners(plot: Plot, kind: HouseKind, rng: np.random.Generator, setback_m: float) -> Corners | None:
-    """The largest house of the kind that fits, or None."""
+    """Corners of the largest house of its kind that fits the plot, or None."""
     width, depth = rng.uniform(*kind.house_m), rng.uniform(*kind.depth_m)
     for shrink in (1.0, 0.86, 0.74, 0.62):
         w, d = min(width * shrink, plot.width_m - 4), depth * shrink
@@ -148,7 +148,7 @@ def _house_corners(plot: Plot, kind: HouseKind, rng: np.random.Generator, setbac
 def _wing(
     plot: Plot, box: tuple[float, float, float, float], floors: float, style: Style, rng: np.random.Generator
 ) -> Iterator[Item]:
-    """An annex at the back: one floor, flat or lean-to."""
+    """An annex of one storey at the back."""
     x0, x1, _, y1 = box
     if chance(rng, 0.3):
         w, d = rng.uniform(3, max(3.5, (x1 - x0) * 0.7)), rng.uniform(2.5, 4.5)
@@ -161,7 +161,7 @@ def _wing(
 def _front_yard(
     plot: Plot, box: tuple[float, float, float, float], style: Style, rng: np.random.Generator
 ) -> Iterator[Item]:
-    """Path to the door, drive with a garage or a carport, its cars."""
+    """Path to the door, driveway with a garage, parked cars."""
     frame, (x0, x1, y0, _) = plot.frame, box
     colour = one_of(rng, PAVINGS)
     door = rng.uniform(x0 + 1, x1 - 1)
@@ -188,7 +188,7 @@ def _front_yard(
 
 
 def lowered_kerb(frame: Frame, x0: float, x1: float, style: Style, rng: np.random.Generator) -> Patch:
-    """Where cars cross pavement and verge to a plot; the carriageway covers what reaches too far."""
+    """Vehicle crossing over pavement and verge to a plot; the carriageway is painted over its far end."""
     crossing = Polygon(frame.rectangle(x0, x1, -CROSSING_M, 0.0))
     return Patch(crossing, Surface.PAVERS, varied(rng, style.pavement, 8.0, 1.5), frame.yaw_rad, "pavement")
 
@@ -221,7 +221,7 @@ def _garden(
 
 
 def _somewhere(area: Polygon, rng: np.random.Generator) -> tuple[float, float]:
-    """A place near an area's border, where sheds stand."""
+    """A random point near an area's border."""
     inner = largest(area.buffer(-1.8)) or area
     point = inner.exterior.interpolate(rng.uniform(0, inner.exterior.length))
     return float(point.x), float(point.y)
@@ -237,7 +237,7 @@ def _bed(area: Polygon, frame: Frame, rng: np.random.Generator) -> Iterator[Item
 
 
 def _borders(plot: Plot, rng: np.random.Generator) -> Iterator[Item]:
-    """What stands at the front (with gaps) and on one side; the neighbour brings the other."""
+    """Hedges and fences at the front (with gaps), at the back, and on one side; the neighbour has the other."""
     frame, half, depth = plot.frame, plot.width_m / 2 - 0.3, plot.depth_m
     inside = plot.polygon.buffer(-0.3)
     front = rng.random()
@@ -259,7 +259,7 @@ def _borders(plot: Plot, rng: np.random.Generator) -> Iterator[Item]:
 
 
 def line_inside(area: Polygon, line: Points) -> bool:
-    """Whether a line lies in an area."""
+    """Whether a line lies within an area."""
     return bool(area.contains(LineString(line)))
 
 

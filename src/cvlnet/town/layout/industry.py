@@ -1,4 +1,4 @@
-"""Industry and retail: halls with big roofs, yards with containers, supermarkets behind their car parks."""
+"""Industry and retail: large halls, yards with containers, supermarkets behind their car parks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GOODS: tuple[Rgb, ...] = (
 
 
 def fill_industry(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Large plots, each with a works or a shop."""
+    """Large plots, each with a factory, a shop or storage."""
     yield Patch(block.polygon, Surface.ASPHALT, varied(rng, style.old_asphalt, 8.0, 2.0))
     for plot in cut_plots(block.polygon, rng, (40.0, 85.0)):
         use = pick(rng, {"works": 6.0, "retail": 3.0, "storage": 0.7, "fallow": 0.6})
@@ -54,7 +54,7 @@ def fill_industry(block: Block, style: Style, rng: np.random.Generator) -> Itera
 
 
 def hall(corners: Corners, eaves_m: float, rng: np.random.Generator, style: Style) -> Building:
-    """A hall with the roof of its age."""
+    """An industrial hall with a random kind of roof and wall."""
     roof: RoofKind = pick(rng, {"flat": 6.0, "gable": 3.0, "sawtooth": 1.2, "hip": 0.6})  # type: ignore[assignment]
     span = float(np.hypot(*(corners[3] - corners[0])))
     tiles = roof in ("gable", "hip") and chance(rng, 0.25)
@@ -81,7 +81,7 @@ def hall(corners: Corners, eaves_m: float, rng: np.random.Generator, style: Styl
 
 
 def _largest_rectangle(plot: Plot, x0: float, x1: float, y0: float, y1: float, margin_m: float) -> Corners | None:
-    """A rectangle of the plot's frame, shrunk until it fits."""
+    """A rectangle in the plot's frame, shrunk until it fits; None if it gets too small."""
     middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
     inner = plot.polygon.buffer(-margin_m)
     for shrink in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
@@ -110,7 +110,7 @@ def _works(plot: Plot, style: Style, rng: np.random.Generator) -> Iterator[Item]
 
 
 def _yard(plot: Plot, built: Corners | None, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Around the hall: rows of parked cars along the fence, a smaller hall, patches, containers, goods, trucks."""
+    """Yard around a hall: more halls, parked cars along the fence, patches, containers, goods, trucks."""
     free: BaseGeometry = plot.polygon.buffer(-3.0)
     if built is not None:
         free = free.difference(Polygon(built).buffer(5.0))
@@ -142,7 +142,7 @@ def _yard(plot: Plot, built: Corners | None, style: Style, rng: np.random.Genera
 
 
 def _more_halls(free: BaseGeometry, frame: Frame, rng: np.random.Generator) -> list[Corners]:
-    """Further halls in what is free, the larger ones first, with lanes between them."""
+    """Further halls in the free space, large ones first, with room to drive between them."""
     found: list[Corners] = []
     for size in (34.0, 24.0, 16.0, 10.0):
         for xy in random_points(free, rng, 12, 4.0):

@@ -1,4 +1,4 @@
-"""How roads meet: where each ends before the crossing, and who gives way."""
+"""Junctions: where each road ends before the crossing area, and which has priority."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Literal
 import numpy as np
 
 from cvlnet.town.arrays import Points, Xy
-from cvlnet.town.curves import at_way, cut, length_m
+from cvlnet.town.curves import cut, length_m, points_at
 from cvlnet.town.plan import Network
 
 Control = Literal["through", "yield", "signal", "none"]
 RANK = {"main": 3, "collector": 2, "residential": 1, "lane": 0}
-CORNER_M = 3.0  # of the kerb's rounding, kept free of stop lines
+CORNER_M = 3.0  # from the rounded kerb to the stop line
 
 
 @dataclass(frozen=True)
 class Approach:
-    """A road's end at a junction: the way from the node to the crossing area's border, and who gives way there."""
+    """A road's end at a junction: distance from the node to the border of the crossing area, and traffic control."""
 
     trim_m: float
     control: Control
 
 
-Ends = dict[tuple[int, int], Approach]  # by the indices of road and node
+Ends = dict[tuple[int, int], Approach]  # by indices of road and node
 
 
 def approaches(network: Network) -> Ends:
-    """The approach of every road (index) at each of its nodes (index)."""
+    """The approach of every road at each of its nodes."""
     found = {}
     for n, node in enumerate(network.nodes):
         controls = _controls(network, node.roads)
@@ -43,13 +43,13 @@ def approaches(network: Network) -> Ends:
 
 
 def from_node(network: Network, road: int, node: int) -> Points:
-    """A road's centreline, turned so that it leaves the node."""
+    """A road's centreline, directed away from the node."""
     xy = network.roads[road].xy_m
     return xy if network.roads[road].start == node else xy[::-1]
 
 
 def _trim(network: Network, road: int, node: int) -> float:
-    """Way along ``road`` from its node until the kerbs of the crossing roads lie behind."""
+    """Distance along ``road`` from its node until it is clear of the kerbs of the other roads."""
     own = network.roads[road]
     own_half = max(own.profile.kerb_m("left"), own.profile.kerb_m("right"))
     direction = _direction(from_node(network, road, node))
@@ -68,7 +68,7 @@ def _trim(network: Network, road: int, node: int) -> float:
 
 
 def _direction(xy_m: Points) -> Xy:
-    step = at_way(xy_m, min(12.0, length_m(xy_m))) - xy_m[0]
+    step = points_at(xy_m, min(12.0, length_m(xy_m))) - xy_m[0]
     return np.asarray(step / np.hypot(*step))
 
 
@@ -90,7 +90,7 @@ def _controls(network: Network, ends: tuple[int, ...]) -> dict[int, Control]:
 def between_junctions(network: Network, ends: Ends, road: int, *, pass_through: bool = False) -> Points | None:
     """A road's centreline without its junctions, or None if nothing is left.
 
-    ``pass_through``: keep those in which the road has the right of way.
+    pass_through: keep the junctions at which the road has priority.
     """
     r = network.roads[road]
     cuts = []

@@ -1,4 +1,4 @@
-"""The areas that streets make: carriageways, corridors up to the lots, and the blocks between them."""
+"""Areas that follow from the streets: carriageways, corridors up to the lots, and the blocks between them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from cvlnet.town.polygons import polygons
 
 KERB_RADIUS_M = 5.0
 LOT_RADIUS_M = 2.5
-OUTSIDE_M = 40.0  # blocks are planned so far beyond the square
+OUTSIDE_M = 40.0  # blocks are planned this far beyond the square
 DEAD_END_RADIUS_M = 7.0
 FOOTPATH_M = 2.6
 
 
 @dataclass(frozen=True)
 class Land:
-    """carriageway: up to the kerbs. corridor: up to the lots. driven: lanes and crossings, where nothing may stand."""
+    """Areas of a town.
+
+    carriageway: up to the kerbs. corridor: up to the lots. driven: lanes and crossings, which are kept clear.
+    """
 
     carriageway: BaseGeometry
     corridor: BaseGeometry
@@ -40,7 +43,7 @@ def make_land(
     size_m: float,
     zone_at: Callable[[Xy], Zone],
 ) -> Land:
-    """The areas of a network."""
+    """Areas of a network."""
     kerbs = [ribbon(r.xy_m, r.profile.kerb_m("left"), r.profile.kerb_m("right")) for r in network.roads]
     borders = [ribbon(r.xy_m, r.profile.border_m("left"), r.profile.border_m("right")) for r in network.roads]
     lanes = [ribbon(r.xy_m, r.profile.driven_half_m, r.profile.driven_half_m) for r in network.roads]
@@ -58,12 +61,12 @@ def make_land(
 
 
 def _rounded(area: BaseGeometry, radius_m: float) -> BaseGeometry:
-    """The area with its inner corners rounded."""
+    """The area with rounded inner corners."""
     return area.buffer(radius_m, quad_segs=6).buffer(-radius_m, quad_segs=6)
 
 
 def _discs(network: Network) -> list[Polygon]:
-    """Around every node: what closes the corners of the ribbons, roundabouts, turning circles."""
+    """Discs around the nodes, which close gaps between roads, and form roundabouts and turning circles."""
     discs = []
     for node in network.nodes:
         if not node.roads:

@@ -1,4 +1,4 @@
-"""Blocks cut into plots, and the plots' own frames: x along the street front, y into the plot, origin mid-front."""
+"""Divides blocks into plots. A plot's frame has x along the street front, y into the plot, origin mid-front."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from cvlnet.town.polygons import envelope_corners, polygons
 
 TWO_ROWS_M = 36.0  # blocks deeper than this have plots on both sides
 SMALLEST_PLOT_M2 = 90.0
-FRONT_INSETS = (0.12, 0.3, 0.42)  # tried in turn: shares of a plot's width at which its front is measured
+FRONT_INSETS = (0.12, 0.3, 0.42)  # tried in turn: shares of a plot's width at which its front is located
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A right-handed frame in the plane."""
+    """A right-handed coordinate frame in the plane."""
 
     origin_m: Xy
-    along: Xy  # unit
+    along: Xy  # unit vector of the x axis
 
     def world(self, xy_m: Float64[np.ndarray, "*places 2"]) -> Float64[np.ndarray, "*places 2"]:
-        """Places of the frame, [..., 2], in the world."""
+        """World coordinates of points given in this frame."""
         xy = np.asarray(xy_m, dtype=np.float64)
         inward = np.array([-self.along[1], self.along[0]])
         return np.asarray(self.origin_m + xy[..., :1] * self.along + xy[..., 1:] * inward)
 
     def local(self, xy_world_m: Float64[np.ndarray, "*places 2"]) -> Float64[np.ndarray, "*places 2"]:
-        """Places of the world in the frame."""
+        """Coordinates in this frame of points given in the world."""
         inward = np.array([-self.along[1], self.along[0]])
         return np.asarray((np.asarray(xy_world_m) - self.origin_m) @ np.stack([self.along, inward], axis=1))
 
     def rectangle(self, x0: float, x1: float, y0: float, y1: float) -> Corners:
-        """Corners in the world, [4, 2], counter-clockwise from (x0, y0)."""
+        """World corners of a rectangle, counter-clockwise from (x0, y0)."""
         return self.world(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
 
     def line(self, *points: tuple[float, float]) -> Points:
-        """A polyline in the world."""
+        """A polyline in world coordinates."""
         return self.world(np.array(points, dtype=np.float64))
 
     def turned(self, x: float, y: float) -> Frame:
-        """A frame at a place of this one whose x axis points into the plot."""
+        """A frame at a point of this one, turned left by a right angle."""
         return Frame(self.world(np.array([x, y])), np.array([-self.along[1], self.along[0]]))
 
     @property
@@ -53,14 +53,14 @@ class Frame:
         return float(np.arctan2(self.along[1], self.along[0]))
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """A point in the world."""
+        """World coordinates of one point."""
         east, north = self.world(np.array([x, y]))
         return float(east), float(north)
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot with its frame; ``width_m`` of the front, ``depth_m`` behind it."""
+    """A plot with its frame, the width of its front, and its depth."""
 
     polygon: Polygon
     frame: Frame
@@ -69,7 +69,7 @@ class Plot:
 
 
 def long_frame(polygon: Polygon) -> tuple[Frame, float, float]:
-    """The frame of a polygon's oriented envelope: origin at a corner, x along its long side; both lengths."""
+    """Frame of a polygon's oriented envelope (origin at a corner, x along the long side), its length and depth."""
     box = envelope_corners(polygon)
     lengths = np.hypot(*(np.roll(box, -1, axis=0) - box).T)
     first = int(np.argmax(lengths[:2]))
@@ -78,7 +78,7 @@ def long_frame(polygon: Polygon) -> tuple[Frame, float, float]:
 
 
 def cut_plots(polygon: Polygon, rng: np.random.Generator, width_m: tuple[float, float]) -> list[Plot]:
-    """Plots in one or two rows along the block's long sides, of random widths."""
+    """Plots of random widths, in one or two rows along the block's long sides."""
     frame, length, depth = long_frame(polygon)
     middle = depth * rng.uniform(0.44, 0.56)
     rows = [(0.0, middle), (middle, depth)] if depth > TWO_ROWS_M else [(0.0, depth)]
@@ -99,7 +99,7 @@ def cut_plots(polygon: Polygon, rng: np.random.Generator, width_m: tuple[float, 
 
 
 def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, upper: bool) -> Plot | None:
-    """The plot whose front is the piece's border on the row's street side."""
+    """A plot whose front is the piece's border on the street side of its row."""
     if piece.area < SMALLEST_PLOT_M2:
         return None
     border = np.asarray(piece.exterior.coords)
@@ -116,7 +116,7 @@ def _fronted(piece: Polygon, frame: Frame, between: tuple[float, float], *, uppe
 def _front_ends(
     piece: Polygon, frame: Frame, between: tuple[float, float], inset: float, *, upper: bool
 ) -> tuple[Xy, Xy] | None:
-    """Two points of the street side, a share of the width from its ends; None where the piece is not that wide."""
+    """Two points of the street side, inset by a share of the width; None if the piece does not reach them."""
     ends = []
     for x in (between[0] + inset * (between[1] - between[0]), between[1] - inset * (between[1] - between[0])):
         cut = piece.intersection(LineString(frame.rectangle(x, x, -500.0, 500.0)[[0, 2]]))
@@ -128,7 +128,7 @@ def _front_ends(
 
 
 def _front_width(piece: Polygon, own: Frame) -> float:
-    """The width of a plot a little behind its front, as far as it is even to both sides."""
+    """Width of a plot 3 m behind its front, symmetric about its origin."""
     cut = piece.intersection(LineString(own.line((-200.0, 3.0), (200.0, 3.0))))
     if cut.is_empty:
         return 0.0
@@ -137,5 +137,5 @@ def _front_width(piece: Polygon, own: Frame) -> float:
 
 
 def fits(polygon: Polygon, corners_m: Points, margin_m: float) -> bool:
-    """Whether a shape lies in a polygon with a margin around."""
+    """Whether a shape lies within a polygon with a margin."""
     return bool(polygon.buffer(-margin_m).contains(Polygon(corners_m)))

@@ -1,4 +1,4 @@
-"""The old centre: houses wall to wall along the block's border, a courtyard of sheds, garages and trees within."""
+"""Perimeter blocks of the old centre: adjoining houses along the border, a courtyard with sheds and trees inside."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from cvlnet.town.scene import Material
 from cvlnet.town.streams import chance, pick
 from cvlnet.town.style import LAWNS, Style, one_of, varied
 
-CORNER_RAD = 0.42  # a sharper turn of the block's border is a corner
+CORNER_RAD = 0.42  # larger turns of the block's border are corners
 DEEPEST_M = 12.5
 ROOFS = {"gable": 6.0, "mansard": 3.0, "flat": 1.0}
 
 
 def fill_perimeter(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """A closed block, with a gap now and then."""
+    """A closed perimeter block with occasional gaps."""
     yield Patch(block.polygon, Surface.SLABS, one_of(rng, PAVINGS))
     depth = min(DEEPEST_M, float(np.sqrt(block.polygon.area)) * 0.24)
     outer = _stations(block.polygon.buffer(-0.6, join_style="mitre"))
@@ -60,7 +60,7 @@ def _town_house(corners: Corners, floors: int, style: Style, rng: np.random.Gene
 
 
 def _stations(polygon: BaseGeometry) -> Points | None:
-    """Corners of the houses along a block's border: its corners, and every 11 to 17 m between them."""
+    """Boundaries of the houses along a block's border: its corners, and points about 14 m apart between them."""
     border = border_line(polygon.simplify(0.4))
     if border is None:
         return None
@@ -83,7 +83,7 @@ def _turn(ring: Points, i: int) -> float:
 
 
 def _mitres(points: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "points 2"]:
-    """Inward vectors at the points of a counter-clockwise ring whose offsets keep the sides parallel."""
+    """Inward mitre vectors at the points of a counter-clockwise ring: offsets along them keep its sides parallel."""
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
     normals = []
     for a, b in zip(before, after, strict=True):
@@ -100,7 +100,7 @@ def _yard(
     style: Style,
     rng: np.random.Generator,
 ) -> Iterator[Item]:
-    """The strip behind one house, with its own paving or grass, a wall, an annex."""
+    """The yard behind one house: paving or lawn, a wall, an annex."""
     strip = Polygon(np.array([back[0], back[1], back[1] + inward[1], back[0] + inward[0]]))
     if not strip.is_valid or not lot.buffer(-8).contains(strip.centroid):
         return

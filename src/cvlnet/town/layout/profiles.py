@@ -1,4 +1,4 @@
-"""Cross-sections of streets by rank and quarter."""
+"""Cross-sections of streets, by kind and quarter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COBBLE_STONES = ((112, 106, 100), (124, 112, 104), (104, 104, 106))
 
 
 def make_profile(rng: np.random.Generator, kind: StreetKind, zone: Zone, style: Style) -> Profile:
-    """A street's cross-section; widths as German guidelines have them."""
+    """A street's cross-section, with widths from German guidelines."""
     rgb = varied(rng, style.asphalt if chance(rng, 0.6) else style.old_asphalt, 6.0, 1.0)
     parking_m = float(rng.uniform(1.95, 2.2))
     sides = {"both": (parking_m, parking_m), "left": (parking_m, 0.0), "right": (0.0, parking_m), "none": (0.0, 0.0)}

@@ -1,4 +1,4 @@
-"""Squares of the old centre: paving, a church or market stalls, rows of trees, benches."""
+"""Squares of the old centre: paving, a church, rows of trees, benches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TREE_GRID_M = 7.5
 
 
 def fill_square(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """A paved square, with a church where it fits."""
+    """A paved square, with a church if it fits."""
     area = block.polygon
     frame, length, depth = long_frame(area)
     surface = Surface.COBBLES if chance(rng, 0.5) else Surface.PAVERS
@@ -50,7 +50,7 @@ def fill_square(block: Block, style: Style, rng: np.random.Generator) -> Iterato
 def _tree_grid(
     strip: BaseGeometry, frame: Frame, size_m: tuple[float, float], style: Style, rng: np.random.Generator
 ) -> Iterator[Item]:
-    """Trees in straight rows near the square's border, each in its pit."""
+    """Rows of trees near the square's border, each in its pit."""
     for x in np.arange(4.0, size_m[0], TREE_GRID_M):
         for y in np.arange(4.0, size_m[1], TREE_GRID_M):
             at = frame.place(float(x), float(y))
@@ -60,7 +60,7 @@ def _tree_grid(
 
 
 def _church(frame: Frame, room_m: float, style: Style, rng: np.random.Generator) -> Iterator[Building]:
-    """Nave, choir and tower along the frame's x axis, sized by the room there is."""
+    """Nave, choir and tower along the frame's x axis, scaled to the available room."""
     long_m, wide_m = float(np.clip(room_m * 0.5, 16, 34)), float(np.clip(room_m * 0.22, 8, 14))
     stone, roof = one_of(rng, STONE), one_of(rng, style.roofs)
     tower_m = wide_m * 0.55

@@ -1,7 +1,7 @@
-"""The street network: a square is divided again and again by chords, then bent by a smooth field.
+"""The street network: a square subdivided by chords, then warped by a smooth field.
 
-The first chords run through the whole town (main streets, crossing at X junctions), later ones divide one cell each
-(T junctions, or X junctions where two ends meet). Some of the last stop half-way: dead ends with a footpath behind.
+The first chords cross the whole town: main streets, which meet at X junctions. Later chords divide one cell each and
+make T junctions, or X junctions where two ends meet. Some of them stop half-way, as dead ends continued by a footpath.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cvlnet.town.polygons import envelope_corners
 from cvlnet.town.streams import chance, stream
 from cvlnet.town.style import Style
 
-# largest short and long side of a cell before it is divided (between centrelines)
+# longest short and long side of a cell that is not divided, between centrelines
 CELL_M: dict[Zone, tuple[float, float]] = {
     Zone.CENTRE: (88.0, 130.0),
     Zone.SUBURB: (86.0, 190.0),
@@ -31,16 +31,16 @@ CELL_M: dict[Zone, tuple[float, float]] = {
     Zone.INDUSTRY: (175.0, 260.0),
     Zone.FIELDS: (230.0, 420.0),
 }
-MARGIN_M = 90.0  # streets run on so far beyond the square
+MARGIN_M = 90.0  # streets continue this far beyond the square
 MAIN_SPACING_M = (230.0, 340.0)
-SNAP_M = 24.0  # ends of chords nearer than this meet
-APART_M = 34.0  # and others keep this distance
+SNAP_M = 24.0  # ends of chords closer than this are joined
+APART_M = 34.0  # and others keep at least this distance
 DEAD_END_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Chord:
-    """A straight street before it is bent."""
+    """A street before warping."""
 
     start: Xy
     end: Xy
@@ -48,7 +48,7 @@ class Chord:
     zone: Zone
 
     def place(self, point: Xy) -> tuple[float, float]:
-        """Way along the chord, and distance from it, of a point."""
+        """Position of a point along the chord, and its distance from it."""
         direction = self.end - self.start
         length = float(np.hypot(*direction))
         along, across = direction / length, np.array([-direction[1], direction[0]]) / length
@@ -56,7 +56,7 @@ class Chord:
 
 
 def make_network(seed: int, size_m: float, style: Style, zone_at: Callable[[Xy], Zone]) -> Network:
-    """The streets of a town; they run out of the square on all sides."""
+    """The streets of a town, which leave the square on all sides."""
     rng = stream(seed, "streets")
     chords, joints = _divide_square(rng, size_m, style, zone_at)
     return _bend(chords, joints, rng, style, size_m)
@@ -92,7 +92,7 @@ def _divide_square(
 
 
 def _main_offsets(rng: np.random.Generator, size_m: float) -> list[float]:
-    """Distances of the main streets of one direction from the town's centre; the first runs near it."""
+    """Offsets of the parallel main streets from the town's centre; the first passes near it."""
     offsets = [float(rng.uniform(-8, 8))]
     for sign in (-1, 1):
         offset_m = offsets[0]
@@ -103,7 +103,7 @@ def _main_offsets(rng: np.random.Generator, size_m: float) -> list[float]:
 
 
 def _split(cell: Points, through: Xy, along: Xy) -> tuple[Points, Points, tuple[Xy, Xy]] | None:
-    """Both parts of a convex cell and the ends of the chord through a point, or None if the line misses the cell."""
+    """Both parts of a convex cell divided by a line, and the ends of the chord; None if the line misses the cell."""
     side = (cell - through) @ np.array([-along[1], along[0]])
     left: list[Xy] = []
     right: list[Xy] = []
@@ -127,7 +127,7 @@ def _divide_cell(
     rng: np.random.Generator,
     zone_at: Callable[[Xy], Zone],
 ) -> None:
-    """Divide a cell if it is too large for its zone: its parts join ``cells``, the street between them ``chords``."""
+    """Divide a cell that is too large for its zone; adds the parts to ``cells`` and the street to ``chords``."""
     zone = zone_at(cell.mean(axis=0))
     short_limit, long_limit = CELL_M[zone]
     box = envelope_corners(Polygon(cell))
@@ -136,7 +136,7 @@ def _divide_cell(
     long_axis = sides[int(np.argmax(lengths))] / lengths.max()
     short_axis = np.array([-long_axis[1], long_axis[0]])
     short_m, long_m = lengths.min(), lengths.max()
-    if short_m > short_limit:  # a street along the cell
+    if short_m > short_limit:  # a street along the cell's long side
         along, extent, across = long_axis, short_m, short_axis
     elif long_m > long_limit:
         along, extent, across = short_axis, long_m, long_axis
@@ -162,7 +162,7 @@ def _divide_cell(
 
 
 def _snapped_chord(cell: Points, through: Xy, along: Xy, joints: list[Xy]) -> tuple[Xy, Xy] | None:
-    """The chord's ends, moved onto joints nearby; None where an end would lie too near to a joint or a corner."""
+    """Ends of a chord, snapped to joints nearby; None if an end is too close to a joint or corner to be used."""
     part = _split(cell, through, along)
     if part is None:
         return None
@@ -222,7 +222,7 @@ def _bend(chords: list[Chord], joints: list[Xy], rng: np.random.Generator, style
 
 
 def _make_nodes(places: list[Xy], roads: list[Road], rng: np.random.Generator, size_m: float) -> tuple[Node, ...]:
-    """Nodes with their roads; one large junction in a town or so becomes a roundabout."""
+    """Nodes with their roads; about one junction per town becomes a roundabout."""
     meeting: list[list[int]] = [[] for _ in places]
     for i, road in enumerate(roads):
         meeting[road.start].append(i)
@@ -241,7 +241,7 @@ def _make_nodes(places: list[Xy], roads: list[Road], rng: np.random.Generator, s
 
 
 def _warp_field(rng: np.random.Generator, amplitude_m: float) -> Callable[[Points], Points]:
-    """A smooth displacement of the plane that leaves the origin in place."""
+    """A smooth warp of the plane that leaves the origin fixed."""
     count = 6
     wavelength_m = rng.uniform(170, 520, count)
     angle, phase = rng.uniform(0, 2 * np.pi, (2, count))

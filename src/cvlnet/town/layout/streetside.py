@@ -1,4 +1,4 @@
-"""Along the streets: standing cars, bays, trees, lamps, signs, signals, bus stops."""
+"""Items along the streets: parked cars, bays, trees, lamps, signs, traffic lights, bus stops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from shapely.geometry import Point, Polygon
 
 from cvlnet.town.arrays import Points
-from cvlnet.town.curves import at_way, cut, length_m, offset, ribbon, yaws_rad
+from cvlnet.town.curves import cut, length_m, offset, points_at, ribbon, yaws_rad
 from cvlnet.town.layout.greenery import plant
 from cvlnet.town.layout.junctions import Ends, between_junctions, from_node
 from cvlnet.town.plan import SIDES, CarKind, Item, Marking, Network, Patch, Prop, Rgb, Road, Side, Spot, Surface
@@ -17,7 +17,7 @@ from cvlnet.town.streams import chance, object_seed
 from cvlnet.town.style import Style, varied
 
 SPOT_M = 5.9  # along the kerb
-FREE_M = 6.0  # kept free of standing cars after a junction
+FREE_M = 6.0  # without parked cars, next to a junction
 KERB_KINDS: tuple[CarKind, ...] = ("car",) * 30 + ("van", "van", "trailer")
 POLE: Rgb = (112, 118, 116)
 MAST: Rgb = (92, 96, 92)
@@ -26,7 +26,7 @@ BOLLARD: Rgb = (64, 66, 68)
 
 
 def street_side(network: Network, ends: Ends, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Everything beside the lanes of all roads, then at the junctions."""
+    """Items beside the lanes of all roads, and at the junctions."""
     occupied: dict[int, float] = {}
     for i, road in enumerate(network.roads):
         xy = between_junctions(network, ends, i)
@@ -51,7 +51,7 @@ def street_side(network: Network, ends: Ends, style: Style, rng: np.random.Gener
 def _line_at(
     xy: Float64[np.ndarray, "points 2"], sign: int, out_m: float
 ) -> tuple[Float64[np.ndarray, "points 2"], Float64[np.ndarray, " points"]]:
-    """The parallel line on one side, and its directions (as the cars of that side drive)."""
+    """A line parallel to the road on one side, with the driving direction of that side at its points."""
     line = offset(xy, sign * out_m)
     return line, yaws_rad(line) + (np.pi if sign > 0 else 0.0)
 
@@ -59,7 +59,7 @@ def _line_at(
 def _at(
     line: Float64[np.ndarray, "points 2"], yaws: Float64[np.ndarray, " points"], s: float
 ) -> tuple[tuple[float, float], float]:
-    place = at_way(line, s)
+    place = points_at(line, s)
     nearest = int(np.argmin(np.hypot(*(line - place).T)))
     return (float(place[0]), float(place[1])), float(yaws[nearest])
 
@@ -68,7 +68,7 @@ def _standing(
     strip: Points, road: Road, sign: int, side: Side, parking_m: float, share: float, style: Style,
     rng: np.random.Generator,
 ) -> Iterator[Item]:  # fmt: skip
-    """Cars along the kerb; bays are paved apart and have trees between them."""
+    """Spots along the kerb; bays have their own paving, and trees between them."""
     middle = road.profile.kerb_m(side) - parking_m / 2
     line, yaws = _line_at(strip, sign, middle)
     length = length_m(line)
@@ -97,7 +97,7 @@ def _standing(
 
 
 def _trees(xy: Points, road: Road, sign: int, side: Side, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """An avenue in the verge, or in pits of the pavement."""
+    """A row of trees on the verge, or in pits of the pavement."""
     p = road.profile
     out = p.kerb_m(side) + (p.verge_m / 2 if p.verge_m > 0 else 0.8)
     if p.verge_m == 0 and p.pavement_m < 2.0:
@@ -121,7 +121,7 @@ def _furniture(xy: Points, road: Road, sign: int, side: Side, rng: np.random.Gen
     p = road.profile
     line, yaws = _line_at(xy, sign, p.kerb_m(side) + 0.45)
     length = length_m(line)
-    to_road = -sign * np.pi / 2 if sign < 0 else np.pi / 2  # from the drivers' direction to the carriageway's middle
+    to_road = -sign * np.pi / 2 if sign < 0 else np.pi / 2  # from the driving direction to the road's centre
     lamps = sign > 0 if p.kind in ("residential", "lane") else True
     if lamps:
         name = "lamp" if p.kind in ("main", "collector") else "short_lamp"
@@ -169,19 +169,19 @@ def _median(xy: Points, road: Road, style: Style, rng: np.random.Generator) -> I
     if road.profile.tram or not road.profile.trees:
         return
     for s in np.arange(6.0, length_m(xy) - 5, rng.uniform(9, 15)):
-        x, y = at_way(xy, s)
+        x, y = points_at(xy, s)
         yield plant(
             rng, (float(x), float(y)), "broadleaf" if road.profile.median_m > 2.8 else "bush", style.avenue, 0.8
         )
 
 
 def _at_junction(network: Network, ends: Ends, r: int, n: int, rng: np.random.Generator) -> Iterator[Item]:
-    """Signals, and signs of who gives way, at the right of the arriving cars."""
+    """Traffic lights and give-way signs, to the right of approaching cars."""
     end, road = ends[r, n], network.roads[r]
     if end.control == "none" or len(network.nodes[n].roads) < 3 or length_m(road.xy_m) < end.trim_m + 8:
         return
     leaving = from_node(network, r, n)
-    side: Side = "left" if road.start == n else "right"  # arriving cars' right, in the road's sense
+    side: Side = "left" if road.start == n else "right"  # the right of approaching cars, seen along the road
     line = offset(leaving, road.profile.kerb_m(side) + 0.6)
     yaws = yaws_rad(leaving)
     for name, share, colour in (("signal", 1.0, (70, 90, 80)), ("sign", 0.8, SIGN)):

@@ -1,4 +1,4 @@
-"""Terraces: rows of equal houses wall to wall, each with its strip of garden."""
+"""Terraced houses: rows of equal, adjoining houses with strips of garden."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOUSE_M, DEPTH_M, SETBACK_M = (6.2, 8.2), (9.0, 11.0), (3.0, 5.0)
 
 
 def fill_terraces(block: Block, style: Style, rng: np.random.Generator) -> Iterator[Item]:
-    """Rows of four to eight equal houses, each with its strip of garden."""
+    """Rows of equal houses, each with its strip of garden."""
     roof: RoofKind = pick(rng, ROOFS)  # type: ignore[assignment]
     yield Patch(block.polygon, Surface.LAWN, varied(rng, style.lawn, 6.0, 3.0))
     setback, depth = rng.uniform(*SETBACK_M), rng.uniform(*DEPTH_M)
@@ -45,7 +45,7 @@ def fill_terraces(block: Block, style: Style, rng: np.random.Generator) -> Itera
 
 
 def _terrace_front(plot: Plot, x0: float, x1: float, setback_m: float, depth_m: float) -> float | None:
-    """The setback, the wanted one or more, at which a house of a row fits."""
+    """The smallest setback, from ``setback_m`` on, at which a house of the row fits; None if there is none."""
     for front in (setback_m, setback_m + 1.5, setback_m + 3.0, setback_m + 5.0):
         if fits(plot.polygon, plot.frame.rectangle(x0, x1, front, front + depth_m), 0.2):
             return front
@@ -55,7 +55,7 @@ def _terrace_front(plot: Plot, x0: float, x1: float, setback_m: float, depth_m: 
 def _terrace_house(
     corners: Corners, roof: RoofKind, colours: tuple[Rgb, Rgb], style: Style, rng: np.random.Generator
 ) -> Building:
-    """A house of a row: the row's roof, mostly the row's walls."""
+    """A house of a row, with the row's roof and usually the row's wall colour."""
     model = house(corners, 2.2, roof, style, rng, party=True)
     wall = colours[0] if chance(rng, 0.6) else model.wall_rgb
     if roof == "flat":

@@ -1,4 +1,4 @@
-"""Which character the quarters of a town have: every place takes that of the nearest of a few centres."""
+"""Quarters of a town: every point belongs to the zone of the nearest of a few centres."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CENTRES_PER_KM2 = 7.0
 
 
 def make_zones(seed: int, size_m: float, style: Style) -> Callable[[Xy], Zone]:
-    """The zone at a place (x, y)."""
+    """Make the function that gives the zone at a point."""
     rng = stream(seed, "zones")
     count = max(3, round(CENTRES_PER_KM2 * (size_m / 1000) ** 2))
     centres = rng.uniform(-0.6 * size_m, 0.6 * size_m, (count, 2))

@@ -1,1 +1,1 @@
-"""Triangles of what stands in the town: buildings, barriers, vehicles, plants, street furniture."""
+"""Everything above the ground as triangles: buildings, barriers, vehicles, plants, street furniture."""

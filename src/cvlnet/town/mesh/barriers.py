@@ -1,4 +1,4 @@
-"""Hedges, fences and garden walls as triangles along lines, standing on the ground."""
+"""Hedges, fences and garden walls as triangles along lines on the ground."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cvlnet.town.mesh.solids import quads
 from cvlnet.town.plan import Barrier
 from cvlnet.town.scene import Material, Mesh
 
-STEP_M = 5.0  # the ground is followed so closely
+STEP_M = 5.0  # spacing of the points that follow the ground
 BELOW_M = 0.3
 MATERIALS = {
     "hedge": Material.HEDGE,
@@ -25,7 +25,7 @@ MATERIALS = {
 
 
 def barrier_mesh(barrier: Barrier, height_at: Callable[[Points], Float64[np.ndarray, " _"]]) -> Mesh:
-    """The barrier where it stands; ``height_at`` gives the ground's height at places [N, 2]."""
+    """Mesh of a barrier in the world; ``height_at`` gives the height of the ground at points."""
     material = MATERIALS[barrier.kind]
     line = resample(barrier.xy_m, STEP_M)
     ground = height_at(line)
@@ -50,7 +50,7 @@ def _sheet(
     ground_m: Float64[np.ndarray, " points"],
     height_m: float | Float64[np.ndarray, " points"],
 ) -> Float64[np.ndarray, "points-1 4 3"]:
-    """Upright rectangles along a line, [N - 1, 4, 3], seen from its right."""
+    """Upright rectangles along a line, facing its right side."""
     low = np.concatenate([line, ground_m[:, None] - BELOW_M], axis=1)
     high = np.concatenate([line, (ground_m + height_m)[:, None]], axis=1)
     return np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)

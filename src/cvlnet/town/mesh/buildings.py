@@ -1,4 +1,4 @@
-"""Buildings as triangles: walls, roof, and what stands on roofs and hangs on fronts."""
+"""Buildings as triangles: walls, roofs, roof structures, balconies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cvlnet.town.plan import Building, Rgb
 from cvlnet.town.scene import Material, Mesh
 from cvlnet.town.streams import chance
 
-FOUNDATION_M = 0.7  # walls reach so far below the ground
+FOUNDATION_M = 0.7  # walls continue this far below the ground
 FLOOR_M = 2.9
 BRICK: Rgb = (128, 84, 70)
 PANEL: Rgb = (34, 42, 66)
@@ -24,7 +24,7 @@ MACHINE: Rgb = (176, 178, 178)
 
 
 def building_mesh(b: Building, ground_m: float) -> Mesh:
-    """The building where it stands, on ground of this height."""
+    """Mesh of a building in the world, on ground of the given height."""
     rng = np.random.default_rng(b.seed)
     roof = make_roof(b)
     parts = [*_walls(b), roof.mesh, *_on_roof(b, roof, rng), *_balconies(b)]
@@ -53,7 +53,7 @@ def _on_roof(b: Building, roof: Roof, rng: np.random.Generator) -> Iterator[Mesh
 
 
 def _on_face(face: Float64[np.ndarray, "4 3"], s: float, t: float, lift_m: float) -> Float64[np.ndarray, " 3"]:
-    """The point at shares ``s`` along and ``t`` up a roof face, lifted off it."""
+    """The point at the fractions ``s`` along and ``t`` up a roof face, raised above it by ``lift_m``."""
     low, high = face[0] + (face[1] - face[0]) * s, face[3] + (face[2] - face[3]) * s
     normal = np.cross(face[1] - face[0], face[3] - face[0])
     return np.asarray(low + (high - low) * t + normal / max(float(np.linalg.norm(normal)), 1e-9) * lift_m)
@@ -80,7 +80,7 @@ def _chimneys(b: Building, roof: Roof, rng: np.random.Generator) -> Iterator[Mes
 
 
 def _openings(b: Building, roof: Roof, rng: np.random.Generator) -> Iterator[Mesh]:
-    """Solar panels, dormers or roof windows, face by face."""
+    """Solar panels, dormers or roof windows on the main faces of a roof."""
     for face in roof.faces[:2]:
         length = float(np.linalg.norm(face[1] - face[0]))
         slope = float(np.linalg.norm(face[3] - face[0]))
@@ -121,7 +121,7 @@ def _dormer(b: Building, face: Float64[np.ndarray, "4 3"], s: float, length_m: f
 
 
 def _machines(b: Building, roof: Roof, rng: np.random.Generator, area_m2: float) -> Iterator[Mesh]:
-    """On flat roofs: skylights in rows, ventilation, lift houses, solar fields."""
+    """Structures on a flat roof: rows of skylights, ventilation units, a lift house, solar panels."""
     deck = roof.faces[0]
     frame = (deck[1] - deck[0])[:2], (deck[3] - deck[0])[:2]
     size = float(np.hypot(*frame[0])), float(np.hypot(*frame[1]))
@@ -153,7 +153,7 @@ def _machines(b: Building, roof: Roof, rng: np.random.Generator, area_m2: float)
 
 
 def _balconies(b: Building) -> Iterator[Mesh]:
-    """Slabs and railings along the back, one column under another."""
+    """Columns of balconies along the back."""
     if b.balconies == 0:
         return
     a, c = b.corners_m[2], b.corners_m[3]

@@ -1,4 +1,4 @@
-"""Street furniture and garden things as triangles. Origin on the ground, front along +x."""
+"""Street and garden furniture as triangles. The origin is on the ground, the front faces +x."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GLAZING: Rgb = (120, 134, 140)
 
 
 def prop_mesh(prop: Prop) -> Mesh:
-    """A thing at the origin."""
+    """Mesh of a prop at the origin."""
     return MAKERS[prop.name](prop, np.random.default_rng(prop.seed))
 
 
@@ -95,7 +95,7 @@ def _bench(p: Prop, _rng: np.random.Generator) -> Mesh:
 
 
 def _shelter(p: Prop, _rng: np.random.Generator) -> Mesh:
-    """A bus shelter: open along +x."""
+    """A bus shelter, open towards +x."""
     w, d, h = 4.0, 1.5, 2.4
     panes = np.array(
         [
@@ -130,7 +130,7 @@ def _column(p: Prop, _rng: np.random.Generator) -> Mesh:
 
 
 def _mast(p: Prop, _rng: np.random.Generator) -> Mesh:
-    """A wooden power pole, or the mast of a tram's wires."""
+    """A wooden power pole, or a mast of the tram's overhead line."""
     return Mesh.join(
         [
             pole(0.13, -0.3, 8.5, Material.METAL, p.rgb, p.seed, 6),
@@ -263,7 +263,7 @@ def _goal(p: Prop, _rng: np.random.Generator) -> Mesh:
 
 
 def _racks(p: Prop, rng: np.random.Generator) -> Mesh:
-    """Stacked goods, pallets."""
+    """A stack of goods."""
     return block(tuple(rng.uniform((1.2, 1.0, 0.6), (5.0, 2.4, 2.4))), (0.0, 0.0), 0.0, Material.PLAIN, p.rgb, p.seed)
 
 

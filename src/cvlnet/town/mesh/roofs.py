@@ -1,4 +1,4 @@
-"""Roofs over four corners. All heights are above the building's own ground."""
+"""Roofs on four corners. Heights are above the building's ground."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from cvlnet.town.plan import Building
 from cvlnet.town.scene import Material, Mesh
 
 PARAPET_M = 0.35
-RIM_M = 0.3  # width of a parapet seen from above
+RIM_M = 0.3  # width of the parapet
 MANSARD_INSET_M = 1.0
 TOOTH_M = 7.0  # of a sawtooth roof
 
 
 @dataclass(frozen=True)
 class Roof:
-    """faces: plane quadrilaterals, [F, 4, 3], the first side along the eaves. mesh: everything, gables included."""
+    """A roof.
+
+    faces: its plane faces, with the first side along the eaves. mesh: all its triangles, including gables.
+    """
 
     faces: Float64[np.ndarray, "faces 4 3"]
     mesh: Mesh
 
 
 def make_roof(b: Building) -> Roof:
-    """The roof of a building; ``corners_m`` may be given in any frame."""
+    """Make the roof of a building."""
     corners = b.corners_m if b.ridge_along_front else np.roll(b.corners_m, -1, axis=0)
     makers = {
         "gable": _gable, "hip": _hip, "flat": _flat, "shed": _shed, "mansard": _mansard, "sawtooth": _sawtooth,
@@ -36,12 +39,12 @@ def make_roof(b: Building) -> Roof:
 
 
 def lifted(xy_m: Float64[np.ndarray, "*places 2"], z_m: float) -> Float64[np.ndarray, "*places 3"]:
-    """Points [..., 2] at one height, [..., 3]."""
+    """Points in the plane, at a height."""
     return np.concatenate([xy_m, np.full((*xy_m.shape[:-1], 1), z_m)], axis=-1)
 
 
 def _ridge(corners: Corners) -> tuple[Xy, Xy, float, Xy]:
-    """Left and right end of the ridge, half the span, and the unit direction of the ridge."""
+    """Left and right end of the ridge, half the span, unit direction of the ridge."""
     left, right = (corners[0] + corners[3]) / 2, (corners[1] + corners[2]) / 2
     half = float(np.hypot(*(corners[0] - corners[3])) + np.hypot(*(corners[1] - corners[2]))) / 4
     return left, right, half, (right - left) / max(float(np.hypot(*(right - left))), 1e-6)
@@ -81,7 +84,7 @@ def _gable(b: Building, c: Corners) -> Roof:
 
 
 def _outward(a: Xy, across: Xy) -> Xy:
-    """Unit direction from ``across`` to ``a``."""
+    """Unit vector from ``across`` to ``a``."""
     return np.asarray((a - across) / max(float(np.hypot(*(a - across))), 1e-6))
 
 
@@ -98,7 +101,7 @@ def _hip(b: Building, c: Corners) -> Roof:
 
 
 def _grown(c: Corners, by_m: float) -> Corners:
-    """The corners moved outwards by about ``by_m`` along both sides."""
+    """The corners moved outwards by ``by_m`` along both of their sides."""
     before, after = np.roll(c, 1, axis=0), np.roll(c, -1, axis=0)
     out = [_outward(c[i], before[i]) + _outward(c[i], after[i]) for i in range(4)]
     return c + np.array(out) * by_m

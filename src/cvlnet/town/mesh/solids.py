@@ -1,4 +1,4 @@
-"""Triangles of simple bodies. Surface coordinates count metres: u along, v up from the lower edge."""
+"""Meshes of simple solids. Surface coordinates are metres: u along the lower edge, v up from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def triangles(
     rgb: Rgb,
     seed: int,
 ) -> Mesh:
-    """A mesh of corners [T, 3, 3] and surface coordinates [T, 3, 2] in one material."""
+    """A mesh of one material and colour."""
     count = len(xyz_m)
     return Mesh(
         np.asarray(xyz_m, dtype=np.float32).reshape(count, 3, 3),
@@ -38,7 +38,7 @@ def quads(
     u0_m: float = 0.0,
     v0_m: float = 0.0,
 ) -> Mesh:
-    """Plane quadrilaterals [Q, 4, 3]: the first side is the lower edge, along which u grows from ``u0_m``."""
+    """Plane quadrilaterals. The first side is the lower edge: u starts at ``u0_m`` along it, v at ``v0_m``."""
     c = np.asarray(corners_m, dtype=np.float64).reshape(-1, 4, 3)
     along = c[:, 1] - c[:, 0]
     along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -52,7 +52,7 @@ def quads(
 
 
 def wall(a: Xy, b: Xy, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int) -> Mesh:
-    """An upright rectangle over the line from ``a`` to ``b`` (x, y), seen from its right; v is the height."""
+    """An upright rectangle on the line from ``a`` to ``b``, facing its right side; v is the height."""
     corner = np.array([[*a, low_m], [*b, low_m], [*b, high_m], [*a, high_m]])
     return quads(corner[None], material, rgb, seed, v0_m=low_m)
 
@@ -61,7 +61,7 @@ def prism(
     outline_m: Points, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int,
     *, top: Material | None = None, top_rgb: Rgb | None = None,
 ) -> Mesh:  # fmt: skip
-    """Walls around a convex outline [N, 2] (counter-clockwise) and its flat top, which may have its own material."""
+    """Walls on a convex, counter-clockwise outline, with a flat top that may have its own material."""
     n = len(outline_m)
     following = np.roll(outline_m, -1, axis=0)
     sides = np.empty((n, 4, 3))
@@ -82,13 +82,13 @@ def block(
     size_m: tuple[float, float, float], center_m: tuple[float, float], low_m: float,
     material: Material, rgb: Rgb, seed: int,
 ) -> Mesh:  # fmt: skip
-    """A box (length along x, width, height) that stands at the height ``low_m``."""
+    """A box of a given length (along x), width and height, whose lower face is at ``low_m``."""
     outline = rectangle(size_m[0], size_m[1], center_m)
     return prism(outline, low_m, low_m + size_m[2], material, rgb, seed)
 
 
 def pole(radius_m: float, low_m: float, high_m: float, material: Material, rgb: Rgb, seed: int, sides: int = 5) -> Mesh:
-    """An upright pole at the origin, without lids."""
+    """An upright pole at the origin, open at both ends."""
     angle = np.arange(sides) / sides * 2 * np.pi
     ring = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * radius_m
     following = np.roll(ring, -1, axis=0)
@@ -99,13 +99,13 @@ def pole(radius_m: float, low_m: float, high_m: float, material: Material, rgb: 
 
 
 def disc(radius_m: float, sides: int) -> Points:
-    """Corners of a regular polygon, [N, 2], counter-clockwise."""
+    """Corners of a regular polygon, counter-clockwise."""
     angle = np.arange(sides) / sides * 2 * np.pi
     return np.stack([np.cos(angle), np.sin(angle)], axis=-1) * radius_m
 
 
 def ball(level: int) -> Float64[np.ndarray, "triangles 3 3"]:
-    """Triangles [T, 3, 3] of a unit ball: 20 (level 0) or 80 (level 1)."""
+    """Triangles of a unit sphere: an icosahedron, subdivided ``level`` times."""
     g = (1 + 5**0.5) / 2
     v = np.array(
         [[-1, g, 0], [1, g, 0], [-1, -g, 0], [1, -g, 0], [0, -1, g], [0, 1, g],

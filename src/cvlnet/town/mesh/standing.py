@@ -1,4 +1,4 @@
-"""What stands in a town as triangles: the items of a plan, and the cars on its spots at two times."""
+"""Meshes of all standing objects: the items of a plan, and the parked cars at two times."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cvlnet.town.plan import Plan, Spot
 from cvlnet.town.scene import Ground, Mesh
 from cvlnet.town.streams import chance, stream
 
-SAME_AFTER_YEARS = 0.2  # share of the spots that look the same at strength 1
+SAME_AFTER_YEARS = 0.2  # share of the spots that are not redrawn at strength 1
 
 
 def plan_mesh(plan: Plan, ground: Ground) -> Mesh:
-    """Buildings, barriers, trees and props of a plan as triangles on the ground."""
+    """Mesh of the buildings, barriers, trees and props of a plan, on the ground."""
     meshes = [building_mesh(b, float(ground.height_at(b.corners_m.mean(axis=0)))) for b in plan.buildings]
     meshes += [barrier_mesh(b, ground.height_at) for b in plan.barriers]
     meshes += [tree_mesh(t).moved((*t.xy_m, float(ground.height_at(np.array(t.xy_m)))), 0.0) for t in plan.trees]
@@ -26,7 +26,7 @@ def plan_mesh(plan: Plan, ground: Ground) -> Mesh:
 
 
 def standing_cars(spots: tuple[Spot, ...], seed: int, changes: float, ground: Ground) -> tuple[Mesh, Mesh]:
-    """Cars on the spots at the flight and at the drive; ``changes`` 0 makes the two alike, 1 redraws most spots."""
+    """Parked cars at the flight and at the drives; with ``changes`` 0 they are the same, with 1 most differ."""
     redrawn = 1 - SAME_AFTER_YEARS**changes
     at_flight, at_drive = [], []
     for i, spot in enumerate(spots):

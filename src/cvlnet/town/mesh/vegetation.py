@@ -1,4 +1,4 @@
-"""Trees, bushes and hedges as triangles. Crowns are clumps of displaced balls, so that no two look alike."""
+"""Trees and bushes as triangles. Crowns are clumps of randomly deformed spheres."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cvlnet.town.plan import Rgb, Tree
 from cvlnet.town.scene import Material, Mesh
 
 BARK: tuple[Rgb, ...] = ((84, 70, 58), (98, 86, 74), (70, 60, 52), (120, 112, 104))
-HEADROOM_M = 2.7  # streets are kept clear of branches
-LARGE_CROWN_M = 4.5  # from here on a crown is worth finer triangles
+HEADROOM_M = 2.7  # streets are clear of branches up to this height
+LARGE_CROWN_M = 4.5  # larger crowns get finer triangles
 
 
 def tree_mesh(tree: Tree) -> Mesh:
-    """A tree at the origin, on the ground."""
+    """Mesh of a tree at the origin."""
     rng = np.random.default_rng(tree.seed)
     make = {"broadleaf": _broadleaf, "young": _broadleaf, "conifer": _conifer, "poplar": _poplar, "bush": _bush}
     return make[tree.kind](tree, rng)
@@ -83,7 +83,7 @@ def _trunk(tree: Tree, height_m: float, rng: np.random.Generator) -> Mesh:
 
 @lru_cache(maxsize=2)
 def _ball(level: int) -> tuple[Float64[np.ndarray, "triangles 3 3"], Int64[np.ndarray, "triangles 3"], int]:
-    """Triangles of a ball, the number of each corner's place, and the count of places."""
+    """Triangles of a sphere, the vertex index of each corner, and the number of vertices."""
     corners = ball(level)
     places, number = np.unique(np.round(corners.reshape(-1, 3), 6), axis=0, return_inverse=True)
     return corners, np.asarray(number).reshape(corners.shape[:2]), len(places)

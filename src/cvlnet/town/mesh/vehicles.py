@@ -1,4 +1,4 @@
-"""Cars, vans, trucks, buses and cyclists, low in triangles. Origin on the ground under the middle, nose along +x."""
+"""Cars, vans, trucks, buses and cyclists of few triangles. The origin is on the ground at the centre, +x ahead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cvlnet.town.scene import Material, Mesh
 from cvlnet.town.streams import object_seed, pick
 from cvlnet.town.style import one_of
 
-# as cars are registered in Germany: grey, black, white, blue, red, the rest
+# weighted below as cars are registered in Germany
 PAINTS: dict[str, tuple[Rgb, ...]] = {
     "grey": ((150, 152, 156), (110, 112, 116), (178, 180, 182), (84, 86, 90)),
     "black": ((26, 26, 28), (36, 36, 40), (22, 24, 30)),
@@ -37,14 +37,14 @@ LAMP, TAIL = (214, 214, 206), (120, 20, 18)
 
 @dataclass(frozen=True)
 class Shape:
-    """Side view of a car: half length and width, then heights and stations (from the middle, forward positive)."""
+    """Shape of a car: half length and width, then heights and positions along x in the side view."""
 
     half_length_m: float
     half_width_m: float
     hood_m: float  # height of the bonnet
-    belt_m: float  # lower edge of the windows
+    belt_m: float  # height of the windows' lower edge
     roof_m: float
-    screen_foot_m: float  # stations of the windscreen and the rear window
+    screen_foot_m: float  # x of the lower and upper ends of the windscreen and the rear window
     screen_top_m: float
     rear_top_m: float
     rear_foot_m: float
@@ -65,7 +65,7 @@ BIG_VAN = Shape(3.0, 1.0, 1.25, 1.45, 2.55, 2.45, 1.75, -2.96, -3.0, 0.36)
 
 
 def vehicle_mesh(kind: str, rng: np.random.Generator) -> Mesh:
-    """A random vehicle: ``car``, ``van``, ``truck``, ``trailer``, ``bus`` or ``cyclist``."""
+    """Draw a vehicle: ``car``, ``van``, ``truck``, ``trailer``, ``bus`` or ``cyclist``."""
     makers: dict[str, Callable[[np.random.Generator], Mesh]] = {
         "car": lambda r: _car(SHAPES[pick(r, SHAPE_SHARES)], _paint(r), r, glazed=True),
         "van": _van,
@@ -82,7 +82,7 @@ def _paint(rng: np.random.Generator) -> Rgb:
 
 
 def _car(shape: Shape, paint: Rgb, rng: np.random.Generator, *, glazed: bool) -> Mesh:
-    """A car in its colour; ``glazed``: windows also at the sides and the back."""
+    """A painted car. glazed: with side and rear windows."""
     model, seed = _unpainted(shape, glazed), object_seed(rng)
     painted = (model.material == Material.CAR_PAINT)[:, None]
     rgb = np.where(painted, np.array(paint, np.uint8), model.rgb)
@@ -117,13 +117,13 @@ def _unpainted(shape: Shape, glazed: bool) -> Mesh:
 
 
 def _across(back_m: float, front_m: float, half_width_m: float) -> Corners:
-    """A rectangle [4, 2] over the car's width, counter-clockwise from the back right."""
+    """A rectangle over the car's width, counter-clockwise from the back right."""
     x, y = (back_m, front_m), half_width_m
     return np.array([[x[0], -y], [x[1], -y], [x[1], y], [x[0], y]])
 
 
 def _windows(cabin: Float64[np.ndarray, "4 4 3"]) -> Float64[np.ndarray, "6 4 3"]:
-    """Panes [6, 4, 3] a little before the cabin's sides: windscreen, rear window, two on each side."""
+    """Panes just outside the cabin's sides: windscreen, rear window, two on each side."""
     right, front, left, back = cabin
     cuts = [(front, 0.05, 0.95), (back, 0.08, 0.92)]
     cuts += [(wall, low, high) for wall in (right, left) for low, high in ((0.07, 0.49), (0.54, 0.93))]
@@ -139,7 +139,7 @@ def _windows(cabin: Float64[np.ndarray, "4 4 3"]) -> Float64[np.ndarray, "6 4 3"
 
 
 def _extruded(profile: Points, half_width_m: float, half_length_m: float, rgb: Rgb, seed: int) -> Mesh:
-    """A side view (x, z), counter-clockwise from the right, drawn out to both sides; nose and tail are narrower."""
+    """A side view (x, z), counter-clockwise seen from the right, extruded to both sides; narrower at both ends."""
     n = len(profile)
     ends = np.clip(np.abs(profile[:, 0]) / half_length_m - 0.8, 0, 0.2) / 0.2
     width = half_width_m * (1 - 0.13 * ends) * np.where(profile[:, 1] > 0.6, 0.97, 1.0)
@@ -153,7 +153,7 @@ def _extruded(profile: Points, half_width_m: float, half_length_m: float, rgb: R
 
 
 def _frustum(foot: Corners, low_m: float, head: Corners, high_m: float) -> Float64[np.ndarray, "4 4 3"]:
-    """The four sides, [4, 4, 3], between two horizontal quadrilaterals: right, front, left, back."""
+    """The four sides between two horizontal quadrilaterals: right, front, left, back."""
     a = np.concatenate([foot, np.full((4, 1), low_m)], axis=1)
     b = np.concatenate([head, np.full((4, 1), high_m)], axis=1)
     return np.stack([a, np.roll(a, -1, axis=0), np.roll(b, -1, axis=0), b], axis=1)
@@ -218,7 +218,7 @@ def _truck(rng: np.random.Generator) -> Mesh:
 
 
 def _trailer(rng: np.random.Generator) -> Mesh:
-    """A caravan or a car trailer under its tarpaulin."""
+    """A caravan, or a trailer with a tarpaulin."""
     seed = object_seed(rng)
     caravan = rng.random() < 0.5
     size = (5.2, 2.2, 2.1) if caravan else (2.4, 1.4, rng.uniform(0.5, 1.2))

@@ -1,1 +1,1 @@
-"""Light, sky and the z-buffer: the frames of the camera and the overhead image."""
+"""Rendering: light, sky and z-buffer, the camera's frames, the overhead image."""

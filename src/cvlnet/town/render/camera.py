@@ -1,4 +1,4 @@
-"""The camera's frames in linear light: choose what is near, draw it, light it. `photo` adds a real camera's faults."""
+"""The camera's frames in linear light: culling, z-buffer, shading. `photo` adds what a real camera does."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cvlnet.town.render.stage import Stage
 from cvlnet.town.render.view import View, perspective
 from cvlnet.town.scene import Mesh, MovingObject
 
-FARTHEST_M = 260.0  # nothing beyond is drawn; the skyline stands there
+FARTHEST_M = 260.0  # farther triangles are not drawn; the skyline replaces them
 
 
 def seen_by(stage: Stage, view: View) -> Mesh:
-    """The triangles of all buckets that reach into a perspective view, nearest bucket first."""
+    """Triangles of all buckets that reach into a perspective view, nearest bucket first."""
     sides = np.stack([stage.low_m, stage.high_m]).astype(np.float64)  # [2, B, 3]
     boxes = np.stack([sides[corner, :, range(3)].T for corner in product((0, 1), repeat=3)])  # [8, B, 3]
     x, y, w = np.moveaxis(boxes @ view.matrix[:3, :3].T + view.matrix[:3, 3], -1, 0)
@@ -35,9 +35,9 @@ def seen_by(stage: Stage, view: View) -> Mesh:
 def render_camera(
     stage: Stage, camera: Camera, world_from_cam: Pose, moving: Sequence[Mesh] = ()
 ) -> tuple[Float32[np.ndarray, "height width 3"], Float32[np.ndarray, "height width"]]:
-    """Linear RGB radiance [height, width, 3] and depth in metres [height, width] (inf: sky) of a frame.
+    """Linear RGB radiance and depth in metres (inf where there is no triangle) of a frame.
 
-    moving: what stands elsewhere in the next frame, in its present place; it casts shadows, too.
+    moving: meshes of moving objects at their present positions; they cast shadows, too.
     """
     view = perspective(camera, world_from_cam)
     nearness, triangle = empty_picture(view)
@@ -54,7 +54,7 @@ def render_camera(
 def _cast(
     view: View, nearness: Float32[np.ndarray, "height width"], moving: Sequence[Mesh]
 ) -> list[tuple[tuple[slice, slice], Float32[np.ndarray, "_ _"]]]:
-    """Draw moving things into the sun map; return the windows they changed with what was there before."""
+    """Draw moving objects into the sun map; returns the windows changed, with their previous contents."""
     undo = []
     for mesh in moving:
         corners = mesh.xyz_m.reshape(-1, 3).astype(np.float64)
@@ -76,9 +76,9 @@ def _cast(
 
 
 def present_mesh(thing: MovingObject, time_s: float, height_m: Float64[np.ndarray, " times"]) -> Mesh | None:
-    """A moving object where it is at a time, or None before its first and after its last moment.
+    """Mesh of a moving object at a time, or None outside its time span.
 
-    height_m: of the ground under each of its places, [N].
+    height_m: of the ground at each point of its trajectory.
     """
     if not thing.time_s[0] <= time_s <= thing.time_s[-1]:
         return None

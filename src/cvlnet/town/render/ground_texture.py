@@ -1,4 +1,4 @@
-"""The painted ground: its triangles, its albedo at several resolutions, and its look close up."""
+"""The ground as rendered: its triangles, its albedo as a mipmap, and procedural detail close up."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cvlnet.town.compiled import F64, U8, kernel, noise2, ramp
 from cvlnet.town.render.materials import GROUND
 from cvlnet.town.scene import Ground, Mesh
 
-LEVELS = 7  # of halved resolution, from the albedo's own cells on
-TRIANGLE_M = 4.0  # edge of the ground's triangles where it is not flat
-FLAT_TRIANGLE_M = 32.0  # and where it is
-MOST_SAMPLES = 6  # of the albedo along a long pixel
+LEVELS = 7  # of the mipmap, from the albedo's own resolution on
+TRIANGLE_M = 4.0  # edge of the triangles of uneven ground
+FLAT_TRIANGLE_M = 32.0  # and of flat ground
+MOST_SAMPLES = 6  # of the albedo along the long side of a pixel's footprint
 
 
 class Texels(NamedTuple):
-    """The albedo, level after level of half resolution, one behind the other in ``rgb`` [N, 3].
+    """The albedo's mipmap, with all levels in one array ``rgb`` [N, 3].
 
-    table: for every level its first texel, rows and columns, [LEVELS, 3]. corner_m: the west and north border.
+    table: first texel, rows and columns of every level, [LEVELS, 3]. corner_m: west and north border.
     """
 
     rgb: U8
@@ -32,7 +32,7 @@ class Texels(NamedTuple):
 
 
 def ground_texels(ground: Ground) -> Texels:
-    """The albedo of a ground, averaged to its levels of detail."""
+    """Make the mipmap of a ground's albedo."""
     grid, image = ground.albedo_grid, ground.albedo
     levels, table, first = [], [], 0
     for _ in range(LEVELS):
@@ -48,7 +48,7 @@ def ground_texels(ground: Ground) -> Texels:
 
 
 def ground_mesh(ground: Ground) -> Mesh:
-    """Triangles of the ground over the whole painted square."""
+    """Triangles of the ground over the whole square."""
     flat = float(np.ptp(ground.height_m)) < 1e-3
     width_m, height_m = ground.albedo_grid.size_m
     step_m = FLAT_TRIANGLE_M if flat else TRIANGLE_M
@@ -74,7 +74,7 @@ def ground_mesh(ground: Ground) -> Mesh:
 
 @kernel
 def _texel(texels: Texels, level: int, x: float, y: float, out: F64) -> None:
-    """Add the albedo at (x, y), bilinear on one level, 0 to 255, to ``out``."""
+    """Add the albedo at (x, y), 0 to 255, bilinear on one level, to ``out``."""
     first, rows, cols = texels.table[level, 0], texels.table[level, 1], texels.table[level, 2]
     size_m = texels.cell_m * 2.0**level
     col, row = (x - texels.corner_m[0]) / size_m - 0.5, (texels.corner_m[1] - y) / size_m - 0.5
@@ -91,9 +91,9 @@ def _texel(texels: Texels, level: int, x: float, y: float, out: F64) -> None:
 
 @kernel
 def sample_ground(texels: Texels, place: F64, along_x: float, along_y: float, soft: float, colour: F64) -> None:
-    """Ground colour (sRGB, 0 to 1) at a place, averaged over a pixel.
+    """Ground colour (sRGB, 0 to 1) at a point, averaged over a pixel's footprint.
 
-    The pixel is ``soft`` metres wide and reaches over the vector (along_x, along_y), metres.
+    The footprint is ``soft`` metres wide and extends over the vector (along_x, along_y), metres.
     """
     x, y, cell_m = place[0], place[1], texels.cell_m
     long_m = sqrt(along_x * along_x + along_y * along_y)
@@ -112,7 +112,7 @@ def sample_ground(texels: Texels, place: F64, along_x: float, along_y: float, so
 
 @kernel
 def _close_up(x: float, y: float, pixel_m: float, colour: F64) -> None:
-    """What is finer than the albedo's cells: the grain of asphalt, the blades of grass."""
+    """Detail finer than the albedo's cells: grain of asphalt, blades of grass."""
     green = ramp(colour[1] - 0.5 * (colour[0] + colour[2]), 0.01, 0.06)
     fine = min(1.0, 0.016 / pixel_m) * (noise2(x / 0.013, y / 0.013, 3) - 0.5)
     middle = min(1.0, 0.06 / pixel_m) * (noise2(x / 0.04, y / 0.04, 5) - 0.5)

@@ -1,4 +1,4 @@
-"""Sun and sky: what lights the town at one time, where the sun does not reach, and how much sky a place sees."""
+"""Light of a drive or flight: sun, sky and season; the shadow map of the sun, and the visible share of the sky."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cvlnet.town.scene import Mesh
 
 LinearRgb = tuple[float, float, float]
 
-BARE_FLIGHTS_SHARE, BARE_DRIVES_SHARE = 0.3, 0.12  # in which trees stand without leaves
+BARE_FLIGHTS_SHARE, BARE_DRIVES_SHARE = 0.3, 0.12  # of the flights and drives have bare trees, at strength 1
 
 
 @dataclass(frozen=True)
 class Light:
-    """The weather of one drive or flight. Radiances are linear; a white surface in full sun and sky is about 1.
+    """Light and weather of one drive or flight. Radiance is linear; a white surface in full sun and sky is about 1.
 
-    toward_sun: unit vector. sun, sky: what a white surface facing the sun, or upwards, returns. zenith, horizon: the
-    sky's own look. cloud: share of the sky with clouds. wetness: of the roads. haze_m: distance at which haze has
-    replaced 63 % of the view. leaf_tint, grass_tint: factors on green crowns and green ground (season). leafless: share
-    of the trees without leaves.
+    toward_sun: unit vector. sun, sky: radiance of a white surface that faces the sun, or upwards. zenith, horizon:
+    radiance of the sky. cloud: share of the sky with clouds. wetness: of the roads. haze_m: distance at which haze has
+    replaced 63 % of the radiance. leaf_tint, grass_tint: factors on green crowns and green ground. leafless: share of
+    the trees without leaves.
     """
 
     toward_sun: Float64[np.ndarray, " 3"]
@@ -47,13 +47,13 @@ NEUTRAL_TINT: LinearRgb = (1.0, 1.0, 1.0)
 
 
 def sun_direction(azimuth_rad: float, elevation_rad: float) -> Float64[np.ndarray, " 3"]:
-    """Unit vector towards the sun; azimuth counter-clockwise from east."""
+    """Unit vector towards the sun; the azimuth is counter-clockwise from east."""
     flat = cos(elevation_rad)
     return np.array([flat * cos(azimuth_rad), flat * sin(azimuth_rad), sin(elevation_rad)])
 
 
 def drive_light(rng: np.random.Generator, strength: float, shadow_strength: float, leafless: float) -> Light:
-    """The weather of a drive: from fair noon (strength 0) to low sun, overcast or wet roads."""
+    """Draw the light of a drive: clear noon at strength 0, otherwise also low sun, clouds or wet roads."""
     overcast = min(1.0, strength * float(rng.choice([0.0, 0.0, 0.25, 0.6, 1.0])))
     azimuth = -pi / 2 + strength * rng.uniform(-1.3, 1.3)
     elevation = np.clip(0.85 + strength * rng.uniform(-0.5, 0.2), 0.25, 1.2)
@@ -84,7 +84,7 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
 def flight_light(
     rng: np.random.Generator, strength: float, shadow_strength: float, season: float, leafless: float
 ) -> Light:
-    """The weather of an overhead flight: always fair, with a sun and a season of its own."""
+    """Draw the light of an overhead flight: always clear, with its own sun and season."""
     azimuth = -pi / 2 + strength * rng.uniform(-0.9, 0.9)
     elevation = float(np.clip(0.85 + strength * rng.uniform(-0.3, 0.25), 0.4, 1.2))
     dry, spring = season * rng.uniform(0.0, 1.0), season * rng.uniform(-1.0, 1.0)
@@ -106,7 +106,7 @@ def flight_light(
 
 
 def _leafless(rng: np.random.Generator, strength: float, often: float) -> float:
-    """Share of the trees without leaves: none in most weathers, many in some."""
+    """Draw the share of trees without leaves: mostly none, sometimes many."""
     cold, share = rng.uniform(0.0, 1.0), rng.uniform(0.3, 1.0)
     return float(share) if cold < often * strength else 0.0
 
@@ -118,14 +118,14 @@ def _rgb(values: Float64[np.ndarray, " 3"]) -> LinearRgb:
 
 @dataclass(frozen=True)
 class SunMap:
-    """The town as the sun sees it: ``nearness`` [height, width] of the first surface that the light meets."""
+    """Shadow map: ``nearness`` of the first surface that the sun's rays hit."""
 
     view: View
     nearness: Float32[np.ndarray, "height width"]
 
 
 def sun_map(mesh: Mesh, toward_sun: Float64[np.ndarray, " 3"], cell_m: float, leafless: float) -> SunMap:
-    """Draw everything that casts shadows from the sun's side, in cells of ``cell_m``."""
+    """Draw the shadow map of a mesh, in cells of ``cell_m``."""
     corners = mesh.xyz_m.reshape(-1, 3).astype(np.float64)
     low, high = (corners.min(0), corners.max(0)) if len(corners) else (np.zeros(3), np.ones(3))
     view = from_sun(toward_sun, low, high, cell_m)
@@ -136,7 +136,7 @@ def sun_map(mesh: Mesh, toward_sun: Float64[np.ndarray, " 3"], cell_m: float, le
 
 @dataclass(frozen=True)
 class SkyMap:
-    """How much of the sky the topmost surface sees, 0 to 1, and its height in metres, both on ``grid``."""
+    """Share of the sky that is visible from the topmost surface, 0 to 1, and that surface's height, on ``grid``."""
 
     grid: Grid
     visible: Float32[np.ndarray, "rows cols"]
@@ -144,7 +144,7 @@ class SkyMap:
 
 
 def sky_map(mesh: Mesh, size_m: float, cell_m: float, leafless: float) -> SkyMap:
-    """Share of the sky above the local horizon in eight directions, for every cell of the square town."""
+    """Estimate the visible share of the sky from the horizon in eight directions, for every cell of the town."""
     cells = max(int(np.ceil(size_m / cell_m)), 1)
     grid = Grid(cells, cells, cell_m)
     view = from_above(grid)
@@ -163,7 +163,7 @@ def sky_map(mesh: Mesh, size_m: float, cell_m: float, leafless: float) -> SkyMap
 
 
 def _shifted(image: Float32[np.ndarray, "rows cols"], down: int, right: int) -> Float32[np.ndarray, "rows cols"]:
-    """The image moved by whole cells, its border repeated."""
+    """The image shifted by whole cells, with its border replicated."""
     rows = np.clip(np.arange(image.shape[0]) - down, 0, image.shape[0] - 1)
     cols = np.clip(np.arange(image.shape[1]) - right, 0, image.shape[1] - 1)
     return np.asarray(image[rows][:, cols])

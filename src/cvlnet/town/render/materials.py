@@ -1,7 +1,7 @@
-"""What surfaces look like close up: every material's pattern, painted from uv (metres) and the object's seed.
+"""Procedural materials, from surface coordinates in metres and the object's seed.
 
-Each painter changes ``colour`` (sRGB, 0 to 1, [3]) in place and returns how much the surface mirrors the sky, 0 to 1.
-``soft`` is the size of a pixel on the surface in metres: patterns fade into their mean where they are smaller.
+The functions change ``colour`` (sRGB, 0 to 1, [3]) in place and return the surface's reflectivity, 0 to 1. ``soft`` is
+the size of a pixel on the surface in metres: finer patterns fade into their mean.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from math import floor
 from cvlnet.town.compiled import F64, band, hash01, kernel, leaf_noise, noise2, noise3, ramp
 from cvlnet.town.scene import Material
 
-LEAF_M = 0.09  # size of a leaf, or of a few
-GROUND = 255  # the painted ground, drawn from its albedo
+LEAF_M = 0.09  # size of a leaf or a few of them
+GROUND = 255  # the ground, which is drawn from its albedo
 
 _PLAIN, _SIGN = int(Material.PLAIN), int(Material.SIGN)
 _PLASTER, _BRICK, _SHOP = int(Material.PLASTER_FACADE), int(Material.BRICK_FACADE), int(Material.SHOP_FACADE)
@@ -40,20 +40,20 @@ def _scale(colour: F64, factor: float) -> None:
 
 @kernel
 def _between(seed: int, which: int, low: float, high: float) -> float:
-    """The object's own value of its property number ``which``."""
+    """The object's value of its property number ``which``."""
     return low + (high - low) * hash01(which, 31, seed)
 
 
 @kernel
 def _grain(u: float, v: float, seed: int, size_m: float, strength: float, soft: float) -> float:
-    """Factor around 1: noise of one size that fades where pixels are larger."""
+    """A factor around 1: noise of one scale, which fades where pixels are larger."""
     visible = min(1.0, size_m / max(soft, 1e-6))
     return 1.0 + strength * visible * (2.0 * noise2(u / size_m, v / size_m, seed) - 1.0)
 
 
 @kernel
 def _masonry(u: float, v: float, seed: int, width: float, height: float, colour: F64, soft: float) -> None:
-    """Courses of bricks or stones in mortar."""
+    """Courses of bricks or stones with mortar joints."""
     course = floor(v / height)
     shifted = u / width + 0.5 * (course % 2)
     brick = floor(shifted)
@@ -65,7 +65,7 @@ def _masonry(u: float, v: float, seed: int, width: float, height: float, colour:
 
 @kernel
 def _window(s: float, t: float, w: float, h: float, i: int, j: int, seed: int, colour: F64, soft: float) -> float:
-    """A window whose lower left corner is at s = t = 0: frame, panes, curtain or blind, sill."""
+    """A window with its lower left corner at s = t = 0: frame, panes, curtain or blind, sill."""
     inside = band(s, 0.0, w, soft) * band(t, 0.0, h, soft)
     sill = band(s, -0.08, w + 0.08, soft) * band(t, -0.09, 0.0, soft)
     _mix(colour, 0.66, 0.65, 0.63, 0.8 * sill)
@@ -89,10 +89,10 @@ def _window(s: float, t: float, w: float, h: float, i: int, j: int, seed: int, c
 
 @kernel
 def _storeys(u: float, v: float, seed: int, ground_m: float, colour: F64, soft: float) -> float:
-    """Rows of windows above ``ground_m``, with cornices; the object's seed chooses their measures."""
+    """Rows of windows above ``ground_m``, with cornices; their dimensions follow from the object's seed."""
     storey_m, pitch_m = _between(seed, 1, 2.7, 3.5), _between(seed, 2, 2.1, 3.6)
     w, h = _between(seed, 3, 0.9, 1.35), _between(seed, 4, 1.25, 1.75)
-    if hash01(12, 3, seed) < 0.18:  # bands of windows, as offices and schools have them
+    if hash01(12, 3, seed) < 0.18:  # ribbon windows, as on offices and schools
         w = pitch_m - 0.12
     j, i = floor((v - ground_m) / storey_m), floor(u / pitch_m)
     t, s = v - ground_m - j * storey_m - 0.85, u - i * pitch_m - 0.5 * (pitch_m - w)
@@ -101,11 +101,11 @@ def _storeys(u: float, v: float, seed: int, ground_m: float, colour: F64, soft: 
     if hash01(5, 2, seed) < 0.35:
         cornice = band(v - ground_m - j * storey_m, 0.0, 0.16, soft)
         _scale(colour, 1.0 + 0.12 * cornice)
-    if hash01(6, 2, seed) < 0.4:  # stone around the windows
+    if hash01(6, 2, seed) < 0.4:  # stone surrounds
         around = band(s, -0.14, w + 0.14, soft) * band(t, -0.14, h + 0.16, soft)
         tone = _between(seed, 7, 0.45, 0.85)
         _mix(colour, tone, tone * 0.95, tone * 0.88, 0.8 * around)
-    if hash01(8, 2, seed) < 0.2:  # wooden shutters beside them
+    if hash01(8, 2, seed) < 0.2:  # wooden shutters
         beside = band(s, -0.5 * w, 1.5 * w, soft) * band(t, 0.0, h, soft)
         _mix(colour, _between(seed, 9, 0.1, 0.5), _between(seed, 10, 0.2, 0.4), _between(seed, 11, 0.12, 0.3), beside)
     return _window(s, t, w, h, int(i), int(j), seed, colour, soft)
@@ -113,7 +113,7 @@ def _storeys(u: float, v: float, seed: int, ground_m: float, colour: F64, soft: 
 
 @kernel
 def _entrance(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
-    """A door every ten to sixteen metres, with a light above it, and a plinth."""
+    """A glazed door every nine to sixteen metres, and a plinth."""
     pitch_m = _between(seed, 20, 9.0, 16.0)
     s = u - floor(u / pitch_m) * pitch_m - _between(seed, 21, 1.0, 5.0)
     plinth_m = _between(seed, 22, 0.25, 0.8)
@@ -130,7 +130,7 @@ def _entrance(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
 
 @kernel
 def _weathered(u: float, v: float, seed: int, colour: F64, soft: float) -> None:
-    """Stains that run down, dirt near the ground, unevenness of the coat."""
+    """Streaks, dirt near the ground, uneven plaster."""
     streaks = ramp(noise2(u * 1.7, v * 0.12, seed), 0.55, 0.95)
     _scale(colour, 1.0 - 0.13 * streaks - 0.15 * ramp(0.5 - v, 0.0, 0.5))
     _scale(colour, _grain(u, v, seed + 1, 1.9, 0.06, soft) * _grain(u, v, seed + 2, 0.05, 0.05, soft))
@@ -149,7 +149,7 @@ def _house_wall(material: int, u: float, v: float, seed: int, colour: F64, soft:
 
 @kernel
 def _shop(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
-    """Panes between pillars, the sign above them, storeys of windows above that."""
+    """Shop windows between pillars, a sign above them, storeys of windows above that."""
     sign_low, sign_high = 2.7, 3.4
     sign = band(v, sign_low, sign_high, soft)
     which = floor(u / 8.0)
@@ -170,7 +170,7 @@ def _shop(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
 
 @kernel
 def _industrial(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
-    """Corrugated sheets in panels, a strip of high windows, gates at the ground."""
+    """Panels of corrugated sheet, a strip of high windows, gates."""
     horizontal = hash01(40, 1, seed) < 0.4
     along = v if horizontal else u
     wave = along / 0.25 - floor(along / 0.25)
@@ -228,7 +228,7 @@ def _solar(u: float, v: float, colour: F64, soft: float) -> float:
 
 @kernel
 def _leaves(material: int, place: F64, seed: int, colour: F64, soft: float) -> float:
-    """Clumps of leaves in the light and hollows between them, by the place in space."""
+    """Lit clumps of leaves and dark hollows between them, by position in space."""
     x, y, z = place[0], place[1], place[2]
     clumps = noise3(x * 1.5, y * 1.5, z * 1.5, seed)
     leaf = leaf_noise(x, y, z, max(LEAF_M, soft), seed)
@@ -240,7 +240,7 @@ def _leaves(material: int, place: F64, seed: int, colour: F64, soft: float) -> f
 
 @kernel
 def _sign(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
-    """A light or coloured plate with a rim and a figure or lines of writing. uv run over the plate in metres."""
+    """A plate with lines of writing."""
     lines = ramp(noise2(u * 14.0, floor(v * 7.0), seed), 0.45, 0.55) * band(
         v * 7.0 - floor(v * 7.0), 0.2, 0.75, soft * 7.0
     )
@@ -251,7 +251,7 @@ def _sign(u: float, v: float, seed: int, colour: F64, soft: float) -> float:
 
 @kernel
 def paint_material(material: int, u: float, v: float, place: F64, seed: int, colour: F64, soft: float) -> float:
-    """Paint any material but the ground at (u, v) metres; ``place`` is the point in the world, metres, [3]."""
+    """Paint any material except the ground at (u, v) metres; ``place``: the point in the world, [3]."""
     if material in (_PLASTER, _BRICK, _SHOP):
         return _house_wall(material, u, v, seed, colour, soft)
     if material in (_FOLIAGE, _HEDGE, _NEEDLES):

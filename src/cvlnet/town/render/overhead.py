@@ -1,4 +1,4 @@
-"""The overhead picture of a town: drawn in chunks with the flight's own sun, then spoilt as real imagery is."""
+"""The overhead image: rendered in chunks with the light of the flight, then degraded like real imagery."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from cvlnet.town.scene import Mesh, Scene
 CHUNK_PX = 512
 SUPERSAMPLING = 2  # in each direction
 MISREGISTRATION_M = 1.5
-UPRIGHT, OBLIQUE = 0.06, 0.25  # largest metres by which a metre of height leans, in most flights and in some
-OBLIQUE_SHARE, COARSE_SHARE, TEXT_SHARE = 0.3, 0.4, 0.2  # of the flights
+UPRIGHT, OBLIQUE = 0.06, 0.25  # largest displacement per metre of height, in usual and in oblique flights
+OBLIQUE_SHARE, COARSE_SHARE, TEXT_SHARE = 0.3, 0.4, 0.2  # of the flights, at strength 1
 WRITING = ("Imagery", "Geodata", "Survey", "Aerial 24", "(c) Maps", "Sample")
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One flight strip: the columns [first, stop) of the picture, its offset in metres (east, north), lean and gain."""
+    """One flight strip: the columns [first, stop) of the image, its offset in metres (east, north), lean and gain."""
 
     first_px: int
     stop_px: int
@@ -40,7 +40,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Flight:
-    """How the overhead picture was taken. coarser: its resolution is so many times poorer. text: written across it."""
+    """How the overhead image was taken. coarser: factor by which its resolution is reduced. text: its watermark."""
 
     strips: tuple[Strip, ...]
     cast: Float64[np.ndarray, " 3"]
@@ -56,7 +56,7 @@ class Flight:
 
 
 def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_m: float) -> Flight:
-    """Draw the strips and the photographic faults of one flight."""
+    """Draw the strips of a flight and the degradations of its image."""
     count = int(rng.integers(1, 4)) if cols * cell_m > 300 else 1
     edges = [0, *sorted(int(cols * (k + rng.uniform(-0.2, 0.2)) / count) for k in range(1, count)), cols]
     strips = []
@@ -88,7 +88,7 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
 def render_overhead(
     scene: Scene, grid: Grid, nuisances: Nuisances, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "rows cols 3"]:
-    """The overhead picture on ``grid``, RGB, [rows, cols, 3]."""
+    """Render the overhead image on ``grid``, RGB."""
     light = flight_light(
         rng, nuisances.overhead_light, nuisances.overhead_shadows, nuisances.season, nuisances.leafless
     )
@@ -106,14 +106,14 @@ def render_overhead(
 
 
 def _window(grid: Grid, top: int, bottom: int, left: int, right: int) -> Grid:
-    """The grid of the rows [top, bottom) and columns [left, right) of a grid."""
+    """The part of a grid with the rows [top, bottom) and columns [left, right)."""
     east_m = grid.center_xy_m[0] + ((left + right) / 2 - grid.cols / 2) * grid.cell_m
     north_m = grid.center_xy_m[1] - ((top + bottom) / 2 - grid.rows / 2) * grid.cell_m
     return Grid(bottom - top, right - left, grid.cell_m, (east_m, north_m))
 
 
 def _draw(stage: Stage, grid: Grid, strip: Strip) -> Float32[np.ndarray, "rows cols 3"]:
-    """Linear radiance of a chunk: drawn finer than asked for, then averaged."""
+    """Linear radiance of a chunk, supersampled."""
     shifted = grid.centered_at((grid.center_xy_m[0] + strip.offset_m[0], grid.center_xy_m[1] + strip.offset_m[1]))
     fine = Grid(grid.rows * SUPERSAMPLING, grid.cols * SUPERSAMPLING, grid.cell_m / SUPERSAMPLING, shifted.center_xy_m)
     view = from_above(fine, strip.lean)
@@ -125,7 +125,7 @@ def _draw(stage: Stage, grid: Grid, strip: Strip) -> Float32[np.ndarray, "rows c
 
 
 def _below(stage: Stage, grid: Grid, lean: tuple[float, float]) -> Mesh:
-    """The triangles of all buckets that may show in a window of the picture."""
+    """Triangles of all buckets that may be visible in a window of the image."""
     reach_m = [abs(lean[axis]) * np.maximum(np.abs(stage.high_m[:, 2]), np.abs(stage.low_m[:, 2])) for axis in (0, 1)]
     near = np.ones(len(stage.low_m), bool)
     for axis in (0, 1):
@@ -149,7 +149,7 @@ def _expose(
 
 
 def _spoil(picture: UInt8[np.ndarray, "rows cols 3"], flight: Flight) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Blur, noise, writing and JPEG, in place of what optics, sensor and archive do."""
+    """Degrade an image by blur, noise, watermark and JPEG compression."""
     if flight.coarser > 1.0:
         picture = _coarsened(picture, flight.coarser)
     if flight.blur_sigma_px > 0.05:
@@ -170,14 +170,14 @@ def _spoil(picture: UInt8[np.ndarray, "rows cols 3"], flight: Flight) -> UInt8[n
 
 
 def _coarsened(picture: UInt8[np.ndarray, "rows cols 3"], times: float) -> UInt8[np.ndarray, "rows cols 3"]:
-    """The picture as if its pixels had been so many times wider."""
+    """The image with its resolution reduced by a factor, at the same size."""
     rows, cols = picture.shape[:2]
     small = cv2.resize(picture, (round(cols / times), round(rows / times)), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (cols, rows), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _inscribed(picture: UInt8[np.ndarray, "rows cols 3"], text: str, seed: int) -> UInt8[np.ndarray, "rows cols 3"]:
-    """The picture with its owner's name again and again, pale and shining through."""
+    """The image with a repeated, translucent watermark."""
     rng = np.random.default_rng(seed)
     letters = np.zeros(picture.shape[:2], np.uint8)
     size, step_px = float(rng.uniform(0.6, 1.6)), int(rng.integers(250, 600))
@@ -185,7 +185,7 @@ def _inscribed(picture: UInt8[np.ndarray, "rows cols 3"], text: str, seed: int) 
         for left in range(-(row % 2) * step_px // 2, picture.shape[1], step_px):
             cv2.putText(letters, text, (left, top), cv2.FONT_HERSHEY_SIMPLEX, size, 255, 2, cv2.LINE_AA)
     opacity = np.float32(rng.uniform(0.15, 0.5) / 255)
-    for top in range(0, len(picture), CHUNK_PX):  # floats of the whole picture would take a gigabyte
+    for top in range(0, len(picture), CHUNK_PX):  # in chunks: the whole image as floats would take a gigabyte
         rows = picture[top : top + CHUNK_PX]
         share = letters[top : top + CHUNK_PX, :, None] * opacity
         rows[:] = (rows + (255 - rows.astype(np.float32)) * share + 0.5).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""What a real camera makes of the light: windscreen, exposure, motion blur, vignetting, noise, a tone curve.
+"""From radiance to an 8-bit picture: windscreen, exposure, motion blur, vignetting, noise, tone curve.
 
-Nothing moves. Every frame's photograph depends on that frame alone and on its drive's plan, so frames may be made in
-any order.
+None of this shifts the picture. A frame's picture depends only on the frame and on the drive's settings, so that frames
+can be drawn in any order.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from cvlnet.town.compiled import F32, F64, U8, hash01, kernel
 from cvlnet.town.presets import Nuisances
 from cvlnet.town.render.windscreen import Windscreen, make_windscreen
 
-TONES = 4096  # entries of the tone curve's table
+TONES = 4096  # number of entries of the tone curve
 BLUR_TAPS = 5
 LENS_SIGMA_PX = 0.45
-BRIGHTEST = 1.6  # a sensor's cell holds no more; keeps blur from spreading the sun
-MIDDLE_RADIANCE = 0.125  # what the automatic exposure takes for the mean of the road and what stands beside it
+BRIGHTEST = 1.6  # saturation of the sensor; keeps blur from spreading the sun
+MIDDLE_RADIANCE = 0.125  # target of the automatic exposure for the mean of the lower two thirds
 
 
 @dataclass(frozen=True)
 class DrivePhoto:
-    """How one drive's camera takes pictures. exposure, [N]: factor of every frame. noise: of a mid-grey, 0 to 1."""
+    """Settings of the camera on one drive. exposure: factor of each frame. noise: of mid-grey, relative to white."""
 
     exposure: Float64[np.ndarray, " frames"]
     automatic: float
@@ -43,7 +43,7 @@ class DrivePhoto:
 def drive_photo(
     rng: np.random.Generator, nuisances: Nuisances, camera: Camera, time_s: Float64[np.ndarray, " frames"]
 ) -> DrivePhoto:
-    """Draw the exposure's course, the colour cast, the noise and the windscreen of one drive."""
+    """Draw exposure, colour cast, noise and windscreen of a drive."""
     phase, period_s = rng.uniform(0, 2 * np.pi, 3), rng.uniform(4.0, 25.0, 3)
     waves = np.sin(2 * np.pi * time_s[:, None] / period_s + phase).sum(1) / 3
     offset, cast = float(rng.normal(0.0, 0.16)), rng.normal(0.0, 0.03, 3) + np.array([-0.01, 0.0, 0.02])
@@ -61,7 +61,7 @@ def drive_photo(
 
 
 def _windscreen(rng: np.random.Generator, nuisances: Nuisances, camera: Camera) -> Windscreen | None:
-    """None if nothing is in the way, so that no picture is spent on it."""
+    """Draw the windscreen; None if it is clear."""
     view = make_windscreen(rng, nuisances.windscreen, camera.height_px, camera.width_px)
     return None if view.is_clear else view
 
@@ -76,9 +76,9 @@ def photograph(
     speed_m_s: float,
     yaw_rate_rad_s: float,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The 8-bit picture, [height, width, 3] RGB, of linear radiance [height, width, 3].
+    """The 8-bit RGB picture of a frame's linear radiance.
 
-    exposure: the frame's own factor; seed: of the frame's noise; speed and rate of turn: for motion blur.
+    exposure: the frame's factor. seed: of the frame's noise. speed_m_s, yaw_rate_rad_s: for motion blur.
     """
     height, width = radiance.shape[:2]
     light = np.minimum(radiance, np.float32(BRIGHTEST))
@@ -100,7 +100,7 @@ def photograph(
 
 
 def tone_curve(contrast: float) -> Float32[np.ndarray, " tones"]:
-    """Display value, 0 to 255, by the square root of radiance, TONES entries: gamma, deep shadows, soft shoulder."""
+    """Display value, 0 to 255, at TONES equal steps of the square root of radiance."""
     root = np.linspace(0.0, 1.0, TONES)
     shaped = root**0.95
     s_curve = shaped * shaped * (3 - 2 * shaped)
@@ -109,7 +109,7 @@ def tone_curve(contrast: float) -> Float32[np.ndarray, " tones"]:
 
 @kernel
 def _blur(light: F32, depth_m: F32, cx: float, cy: float, moved_m: float, turned_px: float, out: F32) -> None:
-    """Average along each pixel's way while the shutter is open; symmetric, so that nothing shifts."""
+    """Average along each pixel's motion while the shutter is open; symmetric in time, so that nothing shifts."""
     height, width = depth_m.shape
     for row in range(height):
         for col in range(width):
@@ -146,7 +146,7 @@ def _develop(light: F32, gain: F64, vignetting: float, curve: F32, noise: float,
                 exposed = max(light[row, col, c] * gain[c] * falloff, 0.0)
                 value = curve[min(int(sqrt(exposed) * (TONES - 1)), TONES - 1)]
                 own = hash01(row, col, seed + 2 + c) + hash01(row, col, seed + 5 + c) - 1.0
-                # two uniform numbers have a variance of 1/6; noise shows most in the lower middle tones
+                # the sum of two uniform numbers has a variance of 1/6; noise is scaled by brightness
                 strength = noise * 255.0 * 2.449 * (0.45 + 0.55 * sqrt(min(exposed, 1.0)))
                 value += strength * (0.6 * shared + 0.8 * own) if value < 254.0 else 0.0
                 out[row, col, c] = int(min(max(value + 0.5, 0.0), 255.0))

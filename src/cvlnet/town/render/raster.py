@@ -1,4 +1,4 @@
-"""Which triangle every pixel sees: a z-buffer for all views, without clipping (homogeneous edge functions).
+"""The z-buffer: which triangle each pixel sees, in any view, without clipping (homogeneous edge functions).
 
 A pixel p = (x, y, 1) sees the point sum(b_i corner_i) / sum(b_i) with b = M^-1 p, where the columns of M are the
 corners (X, Y, W) of the triangle in the view (Olano and Greer, Triangle scan conversion using 2D homogeneous
@@ -19,14 +19,14 @@ from cvlnet.town.scene import Material, Mesh
 
 FOLIAGE, NEEDLES, FENCE = int(Material.FOLIAGE), int(Material.NEEDLES), int(Material.FENCE)
 SPRIG_M = 0.22  # size of the holes in foliage
-TWIGS = 0.42  # of that is there without leaves
-DENSE, THIN = 0.74, 0.3  # share of a crown's surface that is there: seen from the front, and at the outline
-BAR_M, BAR_SHARE = 0.12, 0.45  # spacing of fence bars, and how much of it a bar takes at least
-MESH_M, WIRE_SHARE, POSTS_M = 0.07, 0.28, 2.5  # the same of wire mesh, and the spacing of its posts
+TWIGS = 0.42  # share of a crown's coverage that remains without leaves
+DENSE, THIN = 0.74, 0.3  # share of a crown's surface that is covered, at its centre and at its outline
+BAR_M, BAR_SHARE = 0.12, 0.45  # spacing of fence bars, and the smallest share of it that a bar covers
+MESH_M, WIRE_SHARE, POSTS_M = 0.07, 0.28, 2.5  # the same for wire mesh, and the spacing of its posts
 
 
 class Sight(NamedTuple):
-    """A `View` as compiled code takes it."""
+    """A `View` for compiled code."""
 
     matrix: F64
     eye: F64
@@ -35,7 +35,7 @@ class Sight(NamedTuple):
 
 
 class Surfaces(NamedTuple):
-    """A `Mesh` as compiled code takes it."""
+    """A `Mesh` for compiled code."""
 
     xyz_m: F32
     uv_m: F32
@@ -45,17 +45,17 @@ class Surfaces(NamedTuple):
 
 
 def sight_of(view: View) -> Sight:
-    """What compiled code needs of a view."""
+    """The view for compiled code."""
     return Sight(view.matrix, view.eye, view.m_per_px, view.nearest)
 
 
 def surfaces_of(mesh: Mesh) -> Surfaces:
-    """The arrays of a mesh."""
+    """The mesh for compiled code."""
     return Surfaces(mesh.xyz_m, mesh.uv_m, mesh.material, mesh.rgb, mesh.seed)
 
 
 def empty_picture(view: View) -> tuple[Float32[np.ndarray, "height width"], Int32[np.ndarray, "height width"]]:
-    """Nearness / W and triangle of every pixel (-1: none) before anything is drawn."""
+    """An empty z-buffer: nearness / W, and index of the triangle (-1: none) of every pixel."""
     shape = (view.height_px, view.width_px)
     return np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int32)
 
@@ -67,7 +67,7 @@ def rasterise(
     triangle: Int32[np.ndarray, "height width"],
     leafless: float = 0.0,
 ) -> None:
-    """Draw a mesh into ``nearness`` and ``triangle``, in place.
+    """Draw a mesh into the z-buffer ``nearness`` and ``triangle``, in place.
 
     leafless: share of the trees without leaves.
     """
@@ -76,7 +76,7 @@ def rasterise(
 
 @kernel
 def edge_functions(matrix: F64, xyz_m: F32, corners: F64, inverse: F64) -> float:
-    """Fill ``corners`` (rows X, Y, W, columns corners, [3, 3]) and its ``inverse``; return the determinant."""
+    """Fill ``corners`` [3, 3] (rows X, Y, W of the corners) and its ``inverse``; return the determinant."""
     for c in range(3):
         x, y, z = xyz_m[c, 0], xyz_m[c, 1], xyz_m[c, 2]
         for r in range(3):
@@ -96,7 +96,7 @@ def edge_functions(matrix: F64, xyz_m: F32, corners: F64, inverse: F64) -> float
 
 @kernel
 def _bounds(corners: F64, nearest: float, bounds: F64) -> None:
-    """Smallest and largest pixel coordinates (left, right, top, bottom) of the part with W of ``nearest`` or more."""
+    """Bounds (left, right, top, bottom) in pixels of a triangle's part with W >= ``nearest``."""
     bounds[0], bounds[1], bounds[2], bounds[3] = inf, -inf, inf, -inf
     for c in range(3):
         d = (c + 1) % 3
@@ -116,7 +116,7 @@ def _bounds(corners: F64, nearest: float, bounds: F64) -> None:
 
 @kernel
 def between_leaves(x: float, y: float, z: float, pixel_m: float, cover: float, seed: int) -> bool:
-    """Whether one looks through a crown at a place in the world; ``cover`` of its surface is there."""
+    """Whether there is a gap in a crown at a point in the world; ``cover``: share of its surface with leaves."""
     sprig = leaf_noise(x, y, z, max(SPRIG_M, pixel_m), seed)
     leaf = leaf_noise(x, y, z, max(0.5 * SPRIG_M, pixel_m), seed + 1)
     return 0.6 * sprig + 0.4 * leaf > cover
@@ -124,13 +124,13 @@ def between_leaves(x: float, y: float, z: float, pixel_m: float, cover: float, s
 
 @kernel
 def is_bare(material: int, seed: int, leafless: float) -> bool:
-    """Whether a surface belongs to a tree that has shed its leaves, when a share ``leafless`` of them has."""
+    """Whether a surface belongs to a bare tree, if a share ``leafless`` of the trees is bare."""
     return bool(material == FOLIAGE and hash01(seed, 0, 31) < leafless)
 
 
 @kernel
 def between_bars(u_m: float, v_m: float, seed: int) -> bool:
-    """Whether one looks through a fence; the object's seed tells bars with two rails from wire mesh with posts."""
+    """Whether there is a gap in a fence; by its seed it has bars with two rails, or wire mesh with posts."""
     if seed % 2 == 0:
         bar = u_m / BAR_M - floor(u_m / BAR_M)
         rail = (v_m > 0.15 and v_m < 0.25) or (v_m > 0.75 and v_m < 0.85)
@@ -143,7 +143,7 @@ def between_bars(u_m: float, v_m: float, seed: int) -> bool:
 
 @kernel
 def _cover(xyz_m: F32, eye: F64) -> float:
-    """How dense a crown's triangle is: whole where it faces the viewer, ragged at the crown's outline."""
+    """Coverage of a crown's triangle: dense where it faces the viewer, thin at the crown's outline."""
     ax, ay, az = xyz_m[1, 0] - xyz_m[0, 0], xyz_m[1, 1] - xyz_m[0, 1], xyz_m[1, 2] - xyz_m[0, 2]
     bx, by, bz = xyz_m[2, 0] - xyz_m[0, 0], xyz_m[2, 1] - xyz_m[0, 1], xyz_m[2, 2] - xyz_m[0, 2]
     nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
@@ -154,7 +154,7 @@ def _cover(xyz_m: F32, eye: F64) -> float:
 
 @kernel
 def _span(inverse: F64, py: float, left: float, right: float) -> tuple[float, float]:
-    """Where a row of pixels is inside a triangle: no b_c is negative there. Low is not below high where it is not."""
+    """The interval of a row of pixels within a triangle, where no b_c is negative; empty if low > high."""
     low, high = left, right
     for c in range(3):
         slope, offset = inverse[c, 0], inverse[c, 1] * py + inverse[c, 2]
@@ -169,7 +169,7 @@ def _span(inverse: F64, py: float, left: float, right: float) -> tuple[float, fl
 
 @kernel
 def _looks_through(mesh: Surfaces, t: int, inverse: F64, px: float, py: float, m_per_px: float, cover: float) -> bool:
-    """Whether a pixel falls into a hole of a triangle with holes."""
+    """Whether a pixel of a triangle with holes falls into one."""
     xyz_m, uv_m = mesh.xyz_m[t], mesh.uv_m[t]
     b0 = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
     b1 = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
@@ -221,7 +221,7 @@ def _rasterise(sight: Sight, mesh: Surfaces, leafless: float, nearness: F32, tri
 
 @kernel
 def _nearness_slope(matrix: F64, xyz_m: F32, inverse: F64, slope: F64) -> None:
-    """Coefficients (of x, y and 1) of nearness / W over a triangle's pixels: it is linear, as the b are."""
+    """Coefficients of nearness / W, which is linear in a pixel's x and y like the b."""
     slope[0], slope[1], slope[2] = 0.0, 0.0, 0.0
     for c in range(3):
         x, y, z = xyz_m[c, 0], xyz_m[c, 1], xyz_m[c, 2]

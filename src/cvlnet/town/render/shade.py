@@ -1,4 +1,4 @@
-"""The light that reaches the viewer from every pixel, once the raster pass has said which triangle it sees."""
+"""Shading: the radiance of every pixel, given the triangle that it sees."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from cvlnet.town.scene import Material, Mesh
 
 HEDGE = int(Material.HEDGE)
 TWIG_TINT = (1.06, 0.98, 0.9)
-BOUNCE = 0.05  # of the open ground's light returns from around
+BOUNCE = 0.05  # share of the open ground's radiance that is reflected onto surfaces
 BRIGHTEST_MIRROR = 2.0
 
 
 @dataclass(frozen=True)
 class Lighting:
-    """All that the shading of a scene needs beside its triangles."""
+    """What the shading of a scene needs besides its triangles."""
 
     light: Light
     sun_map: SunMap
@@ -45,9 +45,9 @@ class Lighting:
 
 
 class _Hit(NamedTuple):
-    """What a pixel sees: a place in the world, [3], its surface coordinates, [2], and unit vectors, [3].
+    """What a pixel sees: a point in the world [3], its surface coordinates [2], and unit vectors [3].
 
-    One serves for all pixels: its arrays are filled anew for each.
+    Its arrays are reused for all pixels.
     """
 
     place: F64
@@ -59,9 +59,9 @@ class _Hit(NamedTuple):
 def shade(
     view: View, mesh: Mesh, triangle: Int32[np.ndarray, "height width"], lighting: Lighting
 ) -> Float32[np.ndarray, "height width 3"]:
-    """Linear RGB radiance of every pixel, [height, width, 3]; what no triangle covers shows land and sky.
+    """Linear RGB radiance of every pixel; land and sky where there is no triangle.
 
-    triangle: the mesh's triangle that each pixel sees, or -1, [height, width].
+    triangle: index in the mesh of the triangle that each pixel sees, or -1.
     """
     out = np.empty((view.height_px, view.width_px, 3), np.float32)
     world_from_px = np.linalg.inv(view.matrix).astype(np.float64)
@@ -101,9 +101,9 @@ def _shade(
 
 @kernel
 def _open_view(sight: Sight, inverse: F64, px: float, py: float, now: Weather, direction: F64, out: F64) -> None:
-    """Radiance of a pixel that no triangle covers. inverse: of the sight's matrix."""
+    """Radiance of a pixel without a triangle. inverse: of the view's matrix."""
     eye = sight.eye
-    if eye[3] == 0.0:  # a parallel view from above shows the land at height zero
+    if eye[3] == 0.0:  # parallel projection from above: the land at height zero
         x = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
         y = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
         land(x, y, sight.m_per_px, now, out)
@@ -119,7 +119,7 @@ def _open_view(sight: Sight, inverse: F64, px: float, py: float, now: Weather, d
 
 @kernel
 def _unit_normal(xyz_m: F32, normal: F64) -> None:
-    """Unit normal of a triangle, [3, 3] corners."""
+    """Unit normal of a triangle with the corners [3, 3]."""
     ax, ay, az = xyz_m[1, 0] - xyz_m[0, 0], xyz_m[1, 1] - xyz_m[0, 1], xyz_m[1, 2] - xyz_m[0, 2]
     bx, by, bz = xyz_m[2, 0] - xyz_m[0, 0], xyz_m[2, 1] - xyz_m[0, 1], xyz_m[2, 2] - xyz_m[0, 2]
     x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
@@ -129,7 +129,7 @@ def _unit_normal(xyz_m: F32, normal: F64) -> None:
 
 @kernel
 def _locate(inverse: F64, xyz_m: F32, uv_m: F32, px: float, py: float, hit: _Hit) -> float:
-    """Fill in the place and the surface coordinates of what a pixel sees on a triangle; returns its W in the view."""
+    """Set the hit's point and surface coordinates on a triangle; returns its W in the view."""
     b0 = inverse[0, 0] * px + inverse[0, 1] * py + inverse[0, 2]
     b1 = inverse[1, 0] * px + inverse[1, 1] * py + inverse[1, 2]
     b2 = inverse[2, 0] * px + inverse[2, 1] * py + inverse[2, 2]
@@ -143,7 +143,7 @@ def _locate(inverse: F64, xyz_m: F32, uv_m: F32, px: float, py: float, hit: _Hit
 
 @kernel
 def _face(eye: F64, hit: _Hit) -> tuple[float, float]:
-    """Distance of the eye and cosine of the angle to it; fills in its direction, turns the normal to its side."""
+    """Set the hit's direction to the eye and flip its normal towards it; returns distance and cosine of incidence."""
     place, normal, toward_eye = hit.place, hit.normal, hit.toward_eye
     squared, facing = 0.0, 0.0
     for axis in range(3):
@@ -163,7 +163,7 @@ def _face(eye: F64, hit: _Hit) -> tuple[float, float]:
 def _colour(
     mesh: Surfaces, t: int, hit: _Hit, facing: float, soft: float, now: Weather, texels: Texels, colour: F64
 ) -> float:
-    """The surface's own ``colour`` (sRGB, 0 to 1) in this season and weather; returns how much it mirrors."""
+    """Set the surface's ``colour`` (sRGB, 0 to 1) in this season and weather; returns its reflectivity."""
     if mesh.material[t] == GROUND:
         return _ground_colour(hit, facing, soft, now, texels, colour)
     for c in range(3):
@@ -178,12 +178,12 @@ def _colour(
     elif is_green(mesh.material[t]):
         for c in range(3):
             colour[c] *= now.leaf_tint[c]
-    return mirror * (0.2 + 0.8 * (1.0 - facing) ** 4)  # everything mirrors more at a glance
+    return mirror * (0.2 + 0.8 * (1.0 - facing) ** 4)  # reflectivity grows at grazing angles
 
 
 @kernel
 def is_green(material: int) -> bool:
-    """Whether a surface is of leaves, which let light through."""
+    """Whether a surface consists of leaves, which transmit light."""
     return bool(material in (FOLIAGE, HEDGE, NEEDLES))
 
 
@@ -206,10 +206,10 @@ def _ground_colour(hit: _Hit, facing: float, soft: float, now: Weather, texels: 
 def _light(
     hit: _Hit, facing: float, foliage: bool, mirror: float, now: Weather, known: Maps, spare: F64, colour: F64
 ) -> None:
-    """Turn a surface's own ``colour`` (sRGB) into its radiance under sun and sky."""
+    """Turn a surface's ``colour`` (sRGB) into its radiance under sun and sky."""
     place, normal = hit.place, hit.normal
     toward = normal[0] * now.toward_sun[0] + normal[1] * now.toward_sun[1] + normal[2] * now.toward_sun[2]
-    if foliage:  # leaves scatter the light and let some through
+    if foliage:  # leaves scatter and transmit light
         toward = 0.35 + 0.5 * toward
     direct, share = max(toward, 0.0), 1.0
     if now.shadow_strength > 0.0:
@@ -226,7 +226,7 @@ def _light(
 
 @kernel
 def _mirror(hit: _Hit, facing: float, sunny: bool, now: Weather, mirrored: F64, share: float, colour: F64) -> None:
-    """Add what a smooth surface mirrors: the sky, the houses opposite at the horizon, the sun's glint."""
+    """Add the reflection of a smooth surface: sky, dark buildings near the horizon, glint of the sun."""
     normal, toward_eye = hit.normal, hit.toward_eye
     x, y = 2.0 * facing * normal[0] - toward_eye[0], 2.0 * facing * normal[1] - toward_eye[1]
     z = 2.0 * facing * normal[2] - toward_eye[2]

@@ -1,4 +1,4 @@
-"""How much sun and how much sky reach a place, looked up in the maps that were drawn beforehand."""
+"""Lookup of the sun and sky that reach a point, in the maps of `light`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 from cvlnet.town.compiled import F32, F64, kernel, ramp
 from cvlnet.town.render.light import SkyMap, SunMap
 
-UNDER_COVER = 0.4  # of the sky, seen from below a crown or an eave
-OPEN_AFTER_M = 15.0  # above the topmost surface of its cell a place sees the whole sky
-SHADOW_BIAS_M = 0.25  # along the sun's rays, so that a surface does not shade itself
+UNDER_COVER = 0.4  # visible share of the sky below a crown or an eave
+OPEN_AFTER_M = 15.0  # height above its cell's topmost surface from which a point sees the whole sky
+SHADOW_BIAS_M = 0.25  # along the sun's rays, against self-shadowing
 OFF_SURFACE_M = 0.08  # along the normal, for the same reason
 
 
 class Maps(NamedTuple):
-    """`SunMap` and `SkyMap` as compiled code takes them. sky_frame: the grid's centre (east, north) and cell, m."""
+    """`SunMap` and `SkyMap` for compiled code. sky_frame: centre (east, north) and cell of the sky map, m."""
 
     sun_matrix: F64
     sun_nearness: F32
@@ -25,14 +25,14 @@ class Maps(NamedTuple):
 
 
 def maps(sun: SunMap, sky: SkyMap) -> Maps:
-    """Both maps together."""
+    """Both maps for compiled code."""
     frame = (*sky.grid.center_xy_m, sky.grid.cell_m)
     return Maps(sun.view.matrix, sun.nearness, frame, sky.visible, sky.top_m)
 
 
 @kernel
 def sunlit(place: F64, normal: F64, known: Maps) -> float:
-    """Share of the sun that reaches a place: bilinear between the sun map's cells, so that edges are soft."""
+    """Share of the sun that reaches a point, bilinear between the cells of the map for soft edges."""
     matrix, nearness = known.sun_matrix, known.sun_nearness
     x, y = place[0] + OFF_SURFACE_M * normal[0], place[1] + OFF_SURFACE_M * normal[1]
     z = place[2] + OFF_SURFACE_M * normal[2]
@@ -50,10 +50,10 @@ def sunlit(place: F64, normal: F64, known: Maps) -> float:
 
 @kernel
 def sky_share(place: F64, normal: F64, known: Maps) -> float:
-    """Share of the sky that a place sees: from the map where it is topmost, less under cover, more high up."""
+    """Visible share of the sky at a point: the map's value on the topmost surface, less below it, more above it."""
     frame, visible, top_m = known.sky_frame, known.sky_visible, known.sky_top_m
     rows, cols = visible.shape
-    col = (place[0] + normal[0] - frame[0]) / frame[2] + 0.5 * (cols - 1)  # a metre before a wall
+    col = (place[0] + normal[0] - frame[0]) / frame[2] + 0.5 * (cols - 1)  # a metre in front of a wall
     row = 0.5 * (rows - 1) - (place[1] + normal[1] - frame[1]) / frame[2]
     i, j = floor(row), floor(col)
     if i < 0 or j < 0 or i + 1 >= rows or j + 1 >= cols:

@@ -1,4 +1,4 @@
-"""What is seen where no triangle is: the land beyond the town, trees and roofs on the horizon, and the sky."""
+"""Background: the land around the town, a skyline of trees and roofs, the sky."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from cvlnet.town.render.light import Light
 Triple = tuple[float, float, float]
 
 OVERCAST = 1.15  # radiance of clouds
-BLOCKS_PER_RAD = 28.0  # of the skyline's buildings
+BLOCKS_PER_RAD = 28.0  # buildings of the skyline per radian
 BUILT_SHARE = 0.3
 HIGHEST_SKYLINE = 0.055  # sine of its elevation
 
 
 class Weather(NamedTuple):
-    """A `Light` as compiled code takes it (numbers only: arrays would be counted at every call).
+    """A `Light` for compiled code; tuples of numbers, because arrays would cost reference counting in every call.
 
-    open_ground: what a white, unshaded, level surface returns.
+    open_ground: radiance of a white, level surface without shadow.
     """
 
     toward_sun: Triple
@@ -40,7 +40,7 @@ class Weather(NamedTuple):
 
 
 def weather(light: Light) -> Weather:
-    """The numbers of a light."""
+    """The light for compiled code."""
     x, y, up = (float(v) for v in light.toward_sun)
     red, green, blue = (sky + sun * max(up, 0.0) for sky, sun in zip(light.sky, light.sun, strict=True))
     return Weather(
@@ -63,7 +63,7 @@ def weather(light: Light) -> Weather:
 
 @kernel
 def sky_radiance(x: float, y: float, z: float, now: Weather, clouds: bool, out: F64) -> None:
-    """Radiance of the sky in a direction (unit vector; below the horizon: of the horizon)."""
+    """Radiance of the sky in a direction (unit vector), clamped to the horizon."""
     z = max(z, 0.0)
     up = sqrt(min(z, 1.0))
     facing = max(x * now.toward_sun[0] + y * now.toward_sun[1] + z * now.toward_sun[2], 0.0)
@@ -81,7 +81,7 @@ def sky_radiance(x: float, y: float, z: float, now: Weather, clouds: bool, out: 
 
 @kernel
 def beyond(direction: F64, eye: F64, now: Weather, out: F64) -> None:
-    """Radiance in a direction (unit) where no triangle is: land below the horizon, skyline, sky. eye: metres, [3]."""
+    """Radiance of the background in a direction [3] (unit vector) from the eye: land, skyline or sky."""
     if direction[2] < -0.0005:
         distance = max(eye[2], 0.1) / -direction[2]
         land(eye[0] + distance * direction[0], eye[1] + distance * direction[1], 0.2 + 0.002 * distance, now, out)
@@ -101,7 +101,7 @@ def beyond(direction: F64, eye: F64, now: Weather, out: F64) -> None:
 
 @kernel
 def land(x: float, y: float, pixel_m: float, now: Weather, out: F64) -> None:
-    """Radiance of the open land at a place beyond the town."""
+    """Radiance of the land around the town at a point."""
     sample_land(x, y, pixel_m, out)
     for c in range(3):
         out[c] = out[c] * out[c] * now.open_ground[c] * now.grass_tint[c]
@@ -109,13 +109,13 @@ def land(x: float, y: float, pixel_m: float, now: Weather, out: F64) -> None:
 
 @kernel
 def _distant(tone: float, now: Weather, channel: int) -> float:
-    """Radiance of something grey-green and far away, in the haze."""
+    """Radiance of a distant object of the given tone, in the haze."""
     return float(tone * tone * now.open_ground[channel] + 0.07 * now.horizon[channel])
 
 
 @kernel
 def _skyline(direction: F64, seed: int) -> float:
-    """How much of the direction the horizon's trees and roofs cover, 0 to 1."""
+    """Coverage of a direction by the skyline's trees and roofs, 0 to 1."""
     azimuth = atan2(direction[1], direction[0])
     trees = 0.012 + 0.020 * noise2(azimuth * 9.0, 0.0, seed + 5) + 0.012 * noise2(azimuth * 60.0, 0.0, seed + 6)
     trees += 0.006 * noise2(azimuth * 350.0, 0.0, seed + 7)
@@ -127,7 +127,7 @@ def _skyline(direction: F64, seed: int) -> float:
 
 @kernel
 def _skyline_tone(direction: F64, seed: int) -> float:
-    """Lightness of the skyline: walls with windows, or crowns."""
+    """Tone of the skyline: walls with windows, or crowns."""
     azimuth = atan2(direction[1], direction[0])
     block = floor(azimuth * BLOCKS_PER_RAD)
     if hash01(block, 1, seed) < BUILT_SHARE and direction[2] < 0.018 + 0.02 * hash01(block, 3, seed):

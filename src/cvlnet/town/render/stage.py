@@ -1,4 +1,4 @@
-"""A scene made ready for drawing: triangles in a bucket grid, shadows, ground texture. Done once a drive or flight."""
+"""Preparation of a scene, once for a drive or flight: triangles in a bucket grid, shadow maps, ground texture."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cvlnet.town.render.light import Light, sky_map, sun_map
 from cvlnet.town.render.shade import Lighting
 from cvlnet.town.scene import Ground, Mesh
 
-BUCKET_M = 24.0  # edge of the squares by which far triangles are left out together
+BUCKET_M = 24.0  # edge of the square buckets by which triangles are culled
 SUN_CELL_M = 0.2
 SKY_CELL_M = 1.0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A scene made ready for drawing: triangles sorted by bucket, and the light of one drive or flight.
+    """A scene prepared for rendering: triangles sorted by bucket, and the lighting of a drive or flight.
 
-    first: start of each bucket's triangles in ``mesh``, [B + 1]. low_m, high_m: what each bucket spans, [B, 3].
+    first: index of each bucket's first triangle in ``mesh``, and the end. low_m, high_m: bounding box of each bucket.
     """
 
     mesh: Mesh
@@ -33,7 +33,7 @@ class Stage:
 
 
 def prepare(meshes: Sequence[Mesh], ground: Ground, light: Light) -> Stage:
-    """Everything that stays as it is while a drive or flight is drawn."""
+    """Prepare what all pictures of a drive or flight have in common."""
     mesh, first = _in_buckets(Mesh.join([ground_mesh(ground), *meshes]))
     corners = mesh.xyz_m.reshape(len(mesh), 3, 3)
     low_m = np.minimum.reduceat(corners.min(1), first[:-1])
@@ -49,7 +49,7 @@ def prepare(meshes: Sequence[Mesh], ground: Ground, light: Light) -> Stage:
 
 
 def _in_buckets(mesh: Mesh) -> tuple[Mesh, Int64[np.ndarray, " starts"]]:
-    """The triangles sorted by the bucket of their middle, and where each bucket starts."""
+    """Triangles sorted by the bucket of their centroid, and where each bucket starts."""
     middle = mesh.xyz_m.mean(axis=1)[:, :2]
     east, north = np.floor(middle / BUCKET_M).astype(np.int64).T
     key = (east - east.min()) * (int(np.ptp(north)) + 1) + north - north.min()

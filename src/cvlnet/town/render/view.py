@@ -1,8 +1,8 @@
-"""How a picture looks at the world: one projective map for the camera, the overhead image and the sun.
+"""Views: one kind of projection for the camera, the overhead image and the sun's shadow map.
 
-A view maps a world point to (X, Y, W, nearness) linearly. Its pixel is (X / W, Y / W), from the image's corner.
-Nearness divided by W is linear over a triangle's pixels and grows towards the viewer: 1 / depth in perspective, height
-along the line of sight in parallel views.
+A view maps a world point linearly to (X, Y, W, nearness). Its pixel is (X / W, Y / W), from the image's corner.
+Nearness / W is linear over a triangle's pixels and grows towards the viewer: 1 / depth in perspective, height along the
+line of sight in parallel projection.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from cvlnet.grid import Grid
 
 @dataclass(frozen=True)
 class View:
-    """matrix: rows X, Y, W, nearness of a world point (x, y, z, 1), [4, 4].
+    """A projection.
 
-    eye: the viewer's place (x, y, z, 1), or the direction towards a viewer infinitely far (x, y, z, 0).
-    m_per_px: what a pixel measures, across the line of sight, where W is 1.
-    nearest: what has a W below this is not seen.
+    matrix: rows X, Y, W and nearness, applied to a world point (x, y, z, 1).
+    eye: position of the viewer (x, y, z, 1), or direction towards a viewer at infinity (x, y, z, 0).
+    m_per_px: size of a pixel across the line of sight, where W is 1.
+    nearest: points with a smaller W are not visible.
     """
 
     matrix: Float64[np.ndarray, "4 4"]
@@ -35,7 +36,7 @@ class View:
 
 
 def perspective(camera: Camera, world_from_cam: Pose, nearest_m: float = 0.1) -> View:
-    """What a pinhole camera sees; W is the depth in metres."""
+    """The view of a pinhole camera; W is the depth in metres."""
     cam_from_world = world_from_cam.inverse()
     extrinsic = np.concatenate(
         [cam_from_world.rotation.double().numpy(), cam_from_world.translation_m.double().numpy()[:, None]], axis=1
@@ -48,7 +49,7 @@ def perspective(camera: Camera, world_from_cam: Pose, nearest_m: float = 0.1) ->
 
 
 def from_above(grid: Grid, lean: tuple[float, float] = (0.0, 0.0)) -> View:
-    """The world from above, drawn into the cells of a grid. A point at height z appears moved by ``lean`` x z."""
+    """The view from above onto the cells of a grid; a point at height z is displaced by ``lean`` times z."""
     west_m = grid.center_xy_m[0] - grid.size_m[0] / 2
     north_m = grid.center_xy_m[1] + grid.size_m[1] / 2
     matrix = np.array(
@@ -68,7 +69,7 @@ def from_sun(
     high_xyz_m: Float64[np.ndarray, " 3"],
     cell_m: float,
 ) -> View:
-    """The world as the sun sees it, from ``low_xyz_m`` to ``high_xyz_m``: nearness tells what is in the light."""
+    """The view from the sun of the box from ``low_xyz_m`` to ``high_xyz_m``, for shadow maps."""
     horizontal = max(hypot(toward_sun[0], toward_sun[1]), 1e-9)
     across = np.array([-toward_sun[1], toward_sun[0], 0.0]) / horizontal
     up = np.cross(toward_sun, across)
