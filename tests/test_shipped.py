@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from cvlnet.town.config import TownConfig
-from cvlnet.town.synthesize import write_dataset
 
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.data.clips import ClipSpec
@@ -12,6 +10,8 @@ from cvlnet.evaluate import predict
 from cvlnet.geometry import Camera, Pose
 from cvlnet.metrics import position_errors_m
 from cvlnet.model.match import match
+from cvlnet.town.dataset.synthesize import write_dataset
+from cvlnet.town.presets import TownConfig
 from cvlnet.types import Clip
 
 VEHICLE_M = np.array([3.0, -2.0])  # from the tile's centre, east and north
