@@ -7,7 +7,7 @@
     FOLDER/poses.txt                  TUM instead: one line a frame, timestamp tx ty tz qx qy qz qw
 
 The world has x east, y north, z up; yaw is 0 to the east, counter-clockwise. The heading has to be known to about
-ten degrees: odometry in a world of another direction is turned by ``yaw_offset_deg``. A world in metres may lie
+five degrees: odometry in a world of another direction is turned by ``yaw_offset_deg``. A world in metres may lie
 anywhere: its origin is put at an anchor, and only differences count.
 
 camera.json holds ``width``, ``height``, ``fx``, ``fy``, ``cx``, ``cy`` in pixels; ``pixel_origin``: "center" if cx

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from cvlnet.checkpoint import load_model
+from cvlnet.confidence import for_prior
 from cvlnet.config import WAY_M, Precision
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
@@ -58,15 +59,19 @@ def answer(
     map_files: MapFiles,
     *,
     most: int = MOST_FIXES,
+    share_mapped: float | None = None,
     device: str = "cpu",
     precision: Precision = "float32",
     progress: bool = False,
 ) -> Answer:
     """Localize a clip.
 
+    share_mapped: how probable it is, before the clip is looked at, that its place is on the map; None takes the prior
+    of the weights.
     Raises InputError as the readers and `encode_region` do, and if the clip's true place is known and not searched.
     """
     model, provenance = load_model(weights, precision)
+    confidence = for_prior(provenance.confidence, share_mapped, weights)
     model.to(named_device(device))
     recording = _recording(clip_files)
     newest = _last_frame(recording, clip_files.camera) if clip_files.frame is None else clip_files.frame
@@ -79,7 +84,7 @@ def answer(
     if truth is not None:
         _require_searched(truth, region, image, f"{recording.name}, frame {newest}")
     scores = search(model, clip, region)
-    fixes = distinct(region, scores, model.sharpness.item(), most=most, confidence=provenance.confidence)
+    fixes = distinct(region, scores, model.sharpness.item(), most=most, confidence=confidence)
     return Answer(clip, image, region, scores, fixes, truth)
 
 
