@@ -42,7 +42,7 @@ class PublishedTraining:
     """The published training step on a batch that lies in memory."""
 
     def __init__(self, samples: int, device: torch.device, frames: int = FRAMES) -> None:
-        config = ModelConfig.paper()
+        config = ModelConfig.paper_like()
         self.network = published_network(frames).to(device).train()
         self.clip: Clip = random_clips(config, samples, frames).to(device)
         self.tiles = random_tiles(self.network.tile_grid.rows, samples).to(device)

@@ -10,7 +10,7 @@ from cvlnet.geometry import Camera, Pose
 from cvlnet.types import Clip
 
 FRAMES = 4
-CONFIGURATIONS = {"EfficientNet-Lite0": ModelConfig(), "VGG16 (paper)": ModelConfig.paper()}
+CONFIGURATIONS = {"EfficientNet-Lite0": ModelConfig(), "VGG16 (paper)": ModelConfig.paper_like()}
 
 
 def random_clips(config: ModelConfig, clips: int, frames: int = FRAMES) -> Clip:

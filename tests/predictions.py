@@ -6,20 +6,18 @@ from cvlnet.evaluate import Predictions, Ranking
 from cvlnet.geo import LatLon
 
 
-def predictions_of(
-    true_xy_m, xy_m, yaw_rad=None, similarity=None, covariance_m2=None, splits=("test2",)
-) -> Predictions:
+def predictions_of(true_xy_m, xy_m, yaw_rad=None, score=None, covariance_m2=None, splits=("test2",)) -> Predictions:
     """Of queries at ``true_xy_m`` [q, 2] whose ranked fixes lie at ``xy_m`` [q, ranks, 2]."""
     true_xy_m, xy_m = np.asarray(true_xy_m, dtype=float), np.asarray(xy_m, dtype=float)
     count, ranks = xy_m.shape[:2]
-    if similarity is None:
-        similarity = np.tile(np.linspace(0.9, 0.5, ranks), (count, 1))
+    if score is None:
+        score = np.tile(np.linspace(0.9, 0.5, ranks), (count, 1))
     if covariance_m2 is None:
         covariance_m2 = np.tile(np.eye(2), (count, ranks, 1, 1))
     ranking = Ranking(
         queries=np.arange(count),
         tile=np.tile(np.arange(ranks), (count, 1)),
-        similarity=np.asarray(similarity, dtype=float),
+        score=np.asarray(score, dtype=float),
         xy_m=xy_m,
         covariance_m2=np.asarray(covariance_m2, dtype=float),
         gallery_size=ranks,
@@ -49,6 +47,6 @@ def driven(count=60, seed=0, wrong=0.2) -> Predictions:
     is_wrong = rng.random(count) < wrong
     xy_m[is_wrong, 0] += rng.choice([-1, 1], (is_wrong.sum(), 2)) * rng.uniform(30, 90, (is_wrong.sum(), 2))
     best = np.where(is_wrong, 0.55, 0.7) + rng.normal(0, 0.04, count)
-    similarity = np.maximum(best[:, None] - np.linspace(0, 0.3, 8), 0)
+    score = np.maximum(best[:, None] - np.linspace(0, 0.3, 8), 0)
     covariance_m2 = np.tile(np.array([[3.0, 1.0], [1.0, 2.0]]), (count, 8, 1, 1))
-    return predictions_of(true_xy_m, xy_m, yaw_rad, similarity, covariance_m2, splits=("test1", "test2"))
+    return predictions_of(true_xy_m, xy_m, yaw_rad, score, covariance_m2, splits=("test1", "test2"))

@@ -1,12 +1,12 @@
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 
 from cvlnet import __version__
-from cvlnet.cli import run
+from cvlnet.cli import build_app, run
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.town.presets import Nuisances
@@ -169,3 +169,29 @@ def test_heavy_modules_wait_for_the_command_that_needs_them():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("recipe", [path for path in RECIPES if path.stem not in ("ablation", "varied")], ids=str)
+def test_every_recipe_for_training_is_one(recipe):
+    _, bound, _ = build_app().parse_args(
+        ["train", "data", "--out", "run", "--config", str(recipe)], exit_on_error=False
+    )
+    settings = pytest.importorskip("tomllib").loads(recipe.read_text(encoding="utf-8"))
+    given = {
+        **asdict(bound.arguments.get("model", ModelConfig())),
+        **asdict(bound.arguments.get("training", TrainConfig())),
+    }
+    for name, value in settings.items():
+        expected = tuple(value) if isinstance(value, list) else value
+        assert given[name.replace("-", "_")] == expected
+
+
+def test_the_recipe_of_the_paper_has_the_network_that_is_like_it():
+    path = next(path for path in RECIPES if path.stem == "paper")
+    _, bound, _ = build_app().parse_args(["train", "data", "--out", "run", "--config", str(path)], exit_on_error=False)
+    assert bound.arguments["model"] == ModelConfig.paper_like()
+    training = bound.arguments["training"]
+    assert (training.loss, training.displacement_weight, training.label_weight) == ("soft_margin", 0, 0)

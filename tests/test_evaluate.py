@@ -1,16 +1,20 @@
+import copy
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from cvlnet.confidence import Confidence
 from cvlnet.config import ModelConfig
 from cvlnet.data.clips import ClipSpec
 from cvlnet.errors import InputError
-from cvlnet.evaluate import Predictions, predict, rank
+from cvlnet.evaluate import Predictions, _take_clips, _take_tiles, predict, rank
 from cvlnet.metrics import position_errors_m
 from cvlnet.model.build import build_model
 from cvlnet.types import ClipFeatures, MapFeatures
+from predictions import driven
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
 
@@ -33,7 +37,7 @@ def test_clips_cut_from_tiles_are_found_in_them(model):
     assert ranking.queries.tolist() == [1, 0]
     assert ranking.tile[:, 0].tolist() == [1, 3]
     assert ranking.tile.shape == (2, 4)
-    assert (np.diff(ranking.similarity, axis=1) <= 0).all()
+    assert (np.diff(ranking.score, axis=1) <= 0).all()
     cell_m = model.map_grid.cell_m
     for row, (t, r, c) in enumerate([cuts[1], cuts[0]]):
         expected = tile_xy_m[t] + np.array([c - 2, 2 - r]) * cell_m
@@ -67,7 +71,23 @@ def test_blocks_do_not_change_the_ranking(model, tiny_town, monkeypatch):
     whole = predict(model, tiny_town, spec, splits=("test2",), most_queries=3).rankings["test2"]
     monkeypatch.setattr("cvlnet.evaluate._BLOCK", 2)
     blocked = predict(model, tiny_town, spec, splits=("test2",), most_queries=3).rankings["test2"]
-    np.testing.assert_allclose(blocked.similarity, whole.similarity, atol=1e-5)
+    np.testing.assert_allclose(blocked.score, whole.score, atol=1e-5)
+
+
+def test_predictions_of_earlier_versions_are_read(tmp_path):
+    now = replace(driven(), confidence=Confidence(-1.0, 2.0, 3.0, -0.5, 0.9))
+    now.save(tmp_path / "now.npz")
+    with np.load(tmp_path / "now.npz") as arrays:
+        then = {name.replace("/score", "/similarity"): arrays[name] for name in arrays.files}
+    described = json.loads(str(then["described"]))
+    known = described["confidence"]
+    described["confidence"] = {n: known[n] for n in ("bias", "margin", "log_sigma", "threshold")}
+    described["confidence"]["similarity"] = known["score"]
+    np.savez(tmp_path / "then.npz", **{**then, "described": np.array(json.dumps(described))})
+    read = Predictions.load(tmp_path / "then.npz")
+    assert read.confidence == now.confidence
+    for name, ranking in now.rankings.items():
+        np.testing.assert_array_equal(read.rankings[name].score, ranking.score)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", None])
@@ -91,5 +111,28 @@ def test_order_of_queries_does_not_matter(model):
     clips = ClipFeatures(torch.rand((3, 4, 16, 16), generator=generator), torch.ones(3, 16, 16), model.clip_grid)
     xy = np.zeros((4, 2))
     forth, back = (rank(model, clips, np.array(order), tiles, np.arange(4), xy) for order in ([0, 1, 2], [2, 1, 0]))
-    np.testing.assert_allclose(back.similarity[::-1], forth.similarity, atol=1e-6)
+    np.testing.assert_allclose(back.score[::-1], forth.score, atol=1e-6)
     assert replace(forth, queries=back.queries).queries.tolist() == [2, 1, 0]
+
+
+def test_ranks_are_the_same_on_every_device(model, device):
+    generator = torch.Generator().manual_seed(1)
+    tiles = MapFeatures(torch.rand((4, 4, 20, 20), generator=generator), torch.ones(4, 5, 5), model.map_grid)
+    clips = ClipFeatures(torch.rand((3, 4, 16, 16), generator=generator), torch.ones(3, 16, 16), model.clip_grid)
+    here = rank(model, clips, np.arange(3), tiles, np.arange(4), np.zeros((4, 2)))
+    there = rank(copy.deepcopy(model).to(device), clips, np.arange(3), tiles, np.arange(4), np.zeros((4, 2)))
+    np.testing.assert_array_equal(there.tile, here.tile)
+    np.testing.assert_allclose(there.score, here.score, atol=1e-4)
+    np.testing.assert_allclose(there.xy_m, here.xy_m, atol=1e-2)
+
+
+def test_blocks_are_taken_to_the_device_in_single_precision(model):
+    tiles = MapFeatures(torch.rand(4, 4, 20, 20).half(), torch.ones(4, 5, 5), model.map_grid)
+    clips = ClipFeatures(torch.rand(3, 4, 16, 16).half(), torch.ones(3, 16, 16).half(), model.clip_grid)
+    rows, there = np.array([2, 0]), torch.device("meta")
+    tile, clip = _take_tiles(tiles, rows, there), _take_clips(clips, rows, there)
+    taken = (tile.descriptor, tile.uncertainty, clip.descriptor, clip.weight)
+    assert {tensor.device for tensor in taken} == {there}
+    assert {tensor.dtype for tensor in taken} == {torch.float32}
+    assert {len(tensor) for tensor in taken} == {2}
+    assert torch.equal(_take_clips(clips, rows, model.device).descriptor, clips.descriptor[[2, 0]].float())

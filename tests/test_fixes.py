@@ -15,13 +15,13 @@ def test_errors_ahead_and_to_the_left():
 def test_margin_is_the_lead_over_the_best_fix_elsewhere():
     near, far, farther = [6.0, 0.0], [30.0, 0.0], [60.0, 0.0]
     xy_m = [[[0.0, 0.0], near, far, farther]]
-    fixes = best_fixes(predictions_of([[0.0, 0.0]], xy_m, similarity=[[0.9, 0.85, 0.6, 0.2]]), "test2")
+    fixes = best_fixes(predictions_of([[0.0, 0.0]], xy_m, score=[[0.9, 0.85, 0.6, 0.2]]), "test2")
     assert fixes.margin.tolist() == pytest.approx([0.3])
 
 
 def test_margin_where_all_ranked_fixes_agree_is_the_lead_over_the_last():
     xy_m = [[[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]]
-    fixes = best_fixes(predictions_of([[0.0, 0.0]], xy_m, similarity=[[0.9, 0.8, 0.75]]), "test2")
+    fixes = best_fixes(predictions_of([[0.0, 0.0]], xy_m, score=[[0.9, 0.8, 0.75]]), "test2")
     assert fixes.margin.tolist() == pytest.approx([0.15])
 
 

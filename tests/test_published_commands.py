@@ -24,7 +24,7 @@ def small_network(monkeypatch):
 
 def test_defaults_are_those_of_the_published_code():
     model, training = model_of(Options()), training_of(Options(), 1000)
-    assert model == replace(ModelConfig.paper(), fusion="fuse_Transformer", sequence=4)
+    assert model == replace(ModelConfig.paper_like(), fusion="fuse_Transformer", sequence=4)
     assert (training.steps, training.batch_size, training.frames, training.clip_step) == (5 * 125, 8, 4, 3)
     assert (training.learning_rate, training.backbone_learning_rate, training.loss) == (1e-4, 1e-4, "soft_margin")
     assert training.cameras == (2,)
@@ -48,7 +48,9 @@ def test_defaults_are_those_of_the_published_code():
     ],
 )  # fmt: skip
 def test_every_option_changes_its_part(options, changes):
-    assert model_of(options) == replace(ModelConfig.paper(), **{"fusion": "fuse_Transformer", "sequence": 4} | changes)
+    assert model_of(options) == replace(
+        ModelConfig.paper_like(), **{"fusion": "fuse_Transformer", "sequence": 4} | changes
+    )
 
 
 def test_variants_have_folders_of_their_own():

@@ -74,3 +74,11 @@ def test_intervals_bracket_the_mean_and_respect_groups():
     copies = Redraws.of(np.repeat(np.arange(40), 10)).mean(np.repeat(values[:40], 10))
     naive = Redraws.of(np.arange(400)).mean(np.repeat(values[:40], 10))
     assert copies.high - copies.low > 2 * (naive.high - naive.low)
+
+
+def test_samples_of_twice_the_weight_count_twice():
+    values, groups = np.array([1.0, 4.0, 10.0]), np.array([0, 1, 2])
+    weighted = Redraws.of(groups).mean(values, weight=np.array([1.0, 2.0, 1.0]))
+    assert weighted.value == pytest.approx(19 / 4)
+    chosen = Redraws.of(groups).mean(values, np.array([True, True, False]), np.array([1.0, 2.0, 1.0]))
+    assert (chosen.low, chosen.value, chosen.high) == pytest.approx((1.0, 3.0, 4.0))

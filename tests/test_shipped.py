@@ -93,7 +93,7 @@ def test_a_drawn_scene_has_the_known_answer(network):
     def is_known(value, known):
         torch.testing.assert_close(value, torch.tensor(known), atol=1e-4, rtol=0)
 
-    is_known(found.similarity[0], [1.488754, 1.271936])
+    is_known(found.score[0], [1.488754, 1.271936])
     is_known(found.offset_m[0], [[3.205670, -1.711416], [6.675876, -9.216682]])
     is_known(found.covariance_m2[0, 0], [[2.882810, 0.615785], [0.615785, 1.611869]])
     is_known(volume.scores[0, 0, 3, 5], 0.357950)

@@ -1,4 +1,4 @@
-"""Measure how far fixes can be trusted, on towns that training never saw, and write it into the weights."""
+"""Measure how far fixes can be trusted, on towns that training never saw, and keep it with the weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from cvlnet.checkpoint import load_network, load_tensors, save_tensors
-from cvlnet.confidence import Confidence, fit
+from cvlnet.confidence import Confidence, JudgedFixes, fit
+from cvlnet.config import SHARE_MAPPED
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import refuse_test_data
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.evaluate import Predictions, predict
-from cvlnet.figures import FOUND_M
-from cvlnet.fixes import BestFixes, best_fixes, unmapped_fixes
+from cvlnet.figures import FOUND_M, stretch_of_road
+from cvlnet.fixes import best_fixes, unmapped_fixes
+from cvlnet.train import fingerprint
 
 
 def calibrate(
@@ -25,20 +27,27 @@ def calibrate(
     out: Path,
     *,
     frames: int = 4,
+    share_mapped: float = SHARE_MAPPED,
     most_queries: int | None = None,
     cache: Path | None = None,
     workers: int = 0,
     device: str = "cpu",
     progress: bool = True,
 ) -> Confidence:
-    """Ask the network for the queries of some data sets, with their places on the map and without, and fit.
+    """Locate the queries of some data sets, with their places on the map and without, and fit the confidence to them.
 
-    ``out`` gets the weights with the confidence; it may be the same file. Raises InputError for data that is for tests,
-    as the readers do, or if the network finds all of the queries or none.
+    ``out`` gets the weights with the confidence; it may be the same file. share_mapped: the prior that it is for.
+    Warns of data that the weights were trained on. Raises InputError for data that is for tests, as the readers do, or
+    if the network finds all of the queries or none.
     """
     for root in data:
         refuse_test_data(root)
-    network, _ = load_network(weights)
+    network, provenance = load_network(weights)
+    digests = {trained_on.get("sha256") for trained_on in provenance.all_data}
+    for root in data:
+        if fingerprint(root)["sha256"] in digests:
+            fault, remedy = "the weights were trained on this, their confidence will be too high", "use other data"
+            warn(fault, where=root, remedy=remedy)
     network.to(device)
     spec, pictures = ClipSpec(network.image_spec, frames), ImageCache(cache) if cache else None
     found = [
@@ -55,22 +64,32 @@ def calibrate(
         for root in data
     ]
     try:
-        confidence = fit_to(found)
+        confidence = fit_to(found, share_mapped)
     except ValueError as error:
         raise InputError(str(error), where=weights, remedy="give more data, or train for longer") from error
-    tensors, provenance = load_tensors(weights)
+    tensors, _ = load_tensors(weights)
     save_tensors(out, tensors, replace(provenance, confidence=confidence))
     return confidence
 
 
-def fit_to(predictions: Sequence[Predictions]) -> Confidence:
+def fit_to(predictions: Sequence[Predictions], share_mapped: float = SHARE_MAPPED) -> Confidence:
     """The confidence that fits the Test-2 rankings, each query once with its place on the map and once without."""
-    fixes: list[BestFixes] = []
-    for of_data in predictions:
-        unmapped = unmapped_fixes(of_data, "test2")
-        fixes += [best_fixes(of_data, "test2"), *([unmapped] if unmapped is not None else [])]
-    similarity, margin, sigma_m, error_m = (
+    return fit(JudgedFixes.joined([judged_fixes(of_data, "test2") for of_data in predictions]), share_mapped)
+
+
+def judged_fixes(predictions: Predictions, split: str) -> JudgedFixes:
+    """The best fixes of a split, and those that are the best where the map ends before each query's place."""
+    mapped, unmapped = best_fixes(predictions, split), unmapped_fixes(predictions, split)
+    fixes = [mapped] if unmapped is None else [mapped, unmapped]
+    score, margin, sigma_m, error_m, true_xy_m = (
         np.concatenate([getattr(part, name) for part in fixes])
-        for name in ("similarity", "margin", "sigma_m", "error_m")
+        for name in ("score", "margin", "sigma_m", "error_m", "true_xy_m")
     )
-    return fit(similarity, margin, sigma_m, error_m <= FOUND_M)
+    return JudgedFixes(
+        score=score,
+        margin=margin,
+        sigma_m=sigma_m,
+        right=error_m <= FOUND_M,
+        mapped=np.arange(len(score)) < len(mapped),
+        stretch=stretch_of_road(true_xy_m),
+    )

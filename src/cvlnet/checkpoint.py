@@ -81,7 +81,7 @@ def convert(published: Path, name: str, out: Path) -> None:
     """
     variant = _variant(name, published)
     network = published_network(variant, read_published(published), published)
-    save_tensors(out, network.state_dict(), Provenance(ModelConfig.paper(), published=variant.name))
+    save_tensors(out, network.state_dict(), Provenance(ModelConfig.paper_like(), published=variant.name))
 
 
 def average(paths: Sequence[Path], out: Path) -> None:

@@ -17,7 +17,7 @@ from cyclopts.types import File
 from cyclopts.validators import Number
 
 from cvlnet import __version__
-from cvlnet.config import WAY_M, ModelConfig, Precision, TrainConfig
+from cvlnet.config import SHARE_MAPPED, WAY_M, ModelConfig, Precision, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.options import options_of, settings_file
 from cvlnet.town.presets import Nuisances, Preset
@@ -32,6 +32,7 @@ ABLATION = TrainConfig(steps=500, average_decay=0.99, neighbours=4)
 AtLeastOne = Parameter(validator=Number(gte=1))
 NotNegative = Parameter(validator=Number(gte=0))
 Positive = Parameter(validator=Number(gt=0, lt=inf))
+Share = Parameter(validator=Number(gt=0, lt=1))
 FramesOfClip = Parameter(validator=Number(gte=1, lte=16))
 
 
@@ -131,6 +132,7 @@ def localize(
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     radius_m: Annotated[float, NotNegative] = 100.0,
     most: Annotated[int, AtLeastOne] = 10,
+    share_mapped: Annotated[float | None, Share] = None,
     crs: str | None = None,
     bands: tuple[int, ...] | None = None,
     value_range: tuple[float, float] | None = None,
@@ -165,6 +167,7 @@ def localize(
         near: Latitude and longitude; only places around them are searched.
         radius_m: How far around.
         most: Print at most so many places.
+        share_mapped: Probability that the place is on the map at all, before looking; the weights assume 0.5.
         crs: Coordinate reference system of an image that has coordinates but does not name it, such as EPSG:25832.
         bands: Numbers of the red, green and blue bands, where the image does not say which they are.
         value_range: The values of black and white in an image of more than 8 bits.
@@ -182,7 +185,7 @@ def localize(
 
     clip_files = ClipFiles(drive, folder, frame, frames, way_m, camera, step)
     map_files = MapFiles(map, _place(near), radius_m, region, _hints(crs, bands, value_range, nodata))
-    localizer = Localizer(weights, device=device, precision=precision)
+    localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
     found = answer(localizer, clip_files, map_files, most=most, progress=sys.stderr.isatty())
     print(to_table(found))
     print(verdict(found))
@@ -201,6 +204,7 @@ def evaluate(
     step: Annotated[int | None, AtLeastOne] = None,
     cameras: tuple[int, ...] = (2,),
     most_queries: Annotated[int | None, AtLeastOne] = None,
+    share_mapped: Annotated[float | None, Share] = None,
     cache: Path | None = None,
     workers: Annotated[int, NotNegative] = 1,
     published_decoding: Annotated[bool, Parameter(negative="")] = False,
@@ -223,6 +227,7 @@ def evaluate(
         step: Take every so-many-th frame instead.
         cameras: Whose frames make a clip: 2 is the left one, 3 the right one, 2 3 both.
         most_queries: Take so many queries of each split, spread evenly.
+        share_mapped: Share of queries whose place is on the map, the prior of the confidence; the weights assume 0.5.
         cache: Keep decoded pictures in this folder.
         workers: Processes that read pictures.
         published_decoding: Tell beside the true figures those by the offsets that the published code would give.
@@ -239,6 +244,7 @@ def evaluate(
         weights or shipped_weights(),
         out,
         most_queries=most_queries,
+        share_mapped=share_mapped,
         frames=frames,
         way_m=way_m,
         step=step,
@@ -273,7 +279,7 @@ def train(  # noqa: D417
     For example:
 
         cvlnet train data/town-1 data/town-2 --validation data/town-3 --out runs/first --steps 4000
-        cvlnet train KITTI-CVL --out runs/paper --config paper.toml --device cuda
+        cvlnet train KITTI-CVL --out runs/paper --config recipes/paper.toml --device cuda
         torchrun --standalone --nproc-per-node 4 -m cvlnet train data/town-1 --out runs/first --device cuda
 
     Args:
@@ -343,6 +349,7 @@ def calibrate(
     weights: Path,
     out: File,
     frames: Annotated[int, FramesOfClip] = 4,
+    share_mapped: Annotated[float, Share] = SHARE_MAPPED,
     most_queries: Annotated[int | None, AtLeastOne] = None,
     cache: Path | None = None,
     workers: Annotated[int, NotNegative] = 1,
@@ -351,7 +358,7 @@ def calibrate(
     """Measure how far fixes can be trusted, on towns that training never saw, and write it into the weights.
 
     Afterwards every fix comes with a confidence, and evaluation tells how many queries are answered at the threshold
-    that gives 99 % precision. For example:
+    from which 99 % of the answers are right. It takes some hundreds of queries to prove a threshold. For example:
 
         cvlnet calibrate data/validation --weights runs/first/best.safetensors --out weights.safetensors
 
@@ -360,6 +367,7 @@ def calibrate(
         weights: A file of weights.
         out: The file to write; it may be the same one.
         frames: So many frames make a clip.
+        share_mapped: Share of queries whose place is on the map where the weights will be used.
         most_queries: Take so many queries, spread evenly.
         cache: Keep decoded pictures in this folder.
         workers: Processes that read pictures.
@@ -367,6 +375,7 @@ def calibrate(
 
     """
     from cvlnet.calibrate import calibrate
+    from cvlnet.confidence import described
     from cvlnet.device import named_device
 
     confidence = calibrate(
@@ -374,13 +383,14 @@ def calibrate(
         data,
         out,
         frames=frames,
+        share_mapped=share_mapped,
         most_queries=most_queries,
         cache=cache,
         workers=workers,
         device=str(named_device(device)),
         progress=sys.stderr.isatty(),
     )
-    print(f"{out}: 99 % of the fixes were right from a confidence of {confidence.threshold:.3f} on")
+    print(f"{out}: {described(confidence)}")
 
 
 def ablate(  # noqa: D417

@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 Precision = Literal["float32", "bfloat16"]
 
+SHARE_MAPPED = 0.5  # of queries whose place is on the map, where nothing else is known
 WAY_M = 36.0  # that a clip's frames are spread over: with it most of the validation towns' clips are found
 
 Fusion = Literal[
@@ -97,8 +98,12 @@ class ModelConfig:
         return self.clip_cells + 2 * self.window_cells
 
     @staticmethod
-    def paper() -> ModelConfig:
-        """CVLNet as published: VGG16, 3.13 m a cell, +-3 cells."""
+    def paper_like() -> ModelConfig:
+        """The paper's choices: VGG16, vis_LSTM, one plane, cells of 3.13 m, +-3 cells, descriptors of 4 channels.
+
+        The published network itself, which differs in its conventions, is `cvlnet.model.reference`; docs/variants.md
+        lists the differences.
+        """
         return ModelConfig(
             backbone="vgg16",
             image_width_px=1024,

@@ -34,7 +34,7 @@ I64 = npt.NDArray[np.int64]
 RANKS = 100
 SPLITS: tuple[SplitName, ...] = ("test1", "test2")
 _BLOCK = 128  # clips and tiles matched at once: bounds the memory of the match to about 1 GiB
-_RANKING_ARRAYS = ("queries", "tile", "similarity", "xy_m", "covariance_m2")
+_RANKING_ARRAYS = ("queries", "tile", "score", "xy_m", "covariance_m2")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Ranking:
 
     queries: I64  # [q], into the predictions' queries
     tile: I64  # [q, ranks], into the predictions' tiles
-    similarity: F64  # [q, ranks]
+    score: F64  # [q, ranks]
     xy_m: F64  # [q, ranks, 2]
     covariance_m2: F64  # [q, ranks, 2, 2]
     gallery_size: int
@@ -90,7 +90,7 @@ class Predictions:
             with np.load(path, allow_pickle=False) as arrays:
                 described = json.loads(str(arrays["described"]))
                 rankings = {
-                    name: Ranking(**{f: arrays[f"{name}/{f}"] for f in _RANKING_ARRAYS}, gallery_size=size)
+                    name: Ranking(**{f: _array(arrays, name, f) for f in _RANKING_ARRAYS}, gallery_size=size)
                     for name, size in described["gallery_size"].items()
                 }
                 confidence = described.get("confidence")
@@ -102,9 +102,9 @@ class Predictions:
                     tile_ids=tuple(described["tile_ids"]),
                     tile_xy_m=arrays["tile_xy_m"],
                     rankings=rankings,
-                    confidence=None if confidence is None else Confidence(**confidence),
+                    confidence=None if confidence is None else Confidence.of_json(confidence),
                 )
-        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, BadZipFile) as error:
             remedy = "give the predictions file that cvlnet evaluate wrote"
             raise InputError(f"no predictions inside ({error})", where=path, remedy=remedy) from error
 
@@ -159,6 +159,12 @@ def predict(
     return Predictions(anchor, tuple(queries), true_xy_m, yaw_rad, tuple(tiles), tile_xy_m, rankings)
 
 
+def _array(arrays: Any, ranking: str, field: str) -> Any:
+    """One of a ranking's arrays; files of earlier versions call the scores similarities."""
+    earlier = f"{ranking}/similarity"
+    return arrays[earlier if field == "score" and earlier in arrays else f"{ranking}/{field}"]
+
+
 def _require_pictures(model: MatchingNetwork, clip_spec: ClipSpec) -> None:
     pictures = clip_spec.frames * len(clip_spec.camera_ids)
     if pictures < model.least_pictures:
@@ -205,19 +211,19 @@ def rank(
     decode: Callable[[ScoreVolume, float], Decoded] = ScoreVolume.decode,
     progress: bool = False,
 ) -> Ranking:
-    """Match the chosen clips against the chosen tiles and keep the best of each.
+    """Match the chosen clips with the chosen tiles, block by block on the model's device, and keep the best of each.
 
-    queries and gallery: indices into the clips and the tiles. tile_xy_m: centres of all tiles, [tiles, 2]. decode: how
-    scores are read, by the model's sharpness.
+    queries and gallery: indices into the clips and the tiles. tile_xy_m: centres of all tiles, [tiles, 2]. decode:
+    reads a score volume, given the model's sharpness.
     """
     ranks = min(RANKS, len(gallery))
     blocks = tqdm(list(_blocks(queries)), "matching", unit="block", disable=not progress)
     with torch.inference_mode():
-        parts = [_best(model, _take_clips(clips, rows), tiles, gallery, ranks, decode) for rows in blocks]
-    place, similarity, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
+        parts = [_best(model, _take_clips(clips, rows, model.device), tiles, gallery, ranks, decode) for rows in blocks]
+    place, score, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
     tile = gallery[place]
     xy_m = tile_xy_m[tile] + offset_m
-    return Ranking(queries, tile, similarity.astype(float), xy_m, covariance_m2.astype(float), len(gallery))
+    return Ranking(queries, tile, score.astype(float), xy_m, covariance_m2.astype(float), len(gallery))
 
 
 def _best(
@@ -228,15 +234,16 @@ def _best(
     ranks: int,
     decode: Callable[[ScoreVolume, float], Decoded],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of each clip the best places in the gallery, their similarity, offset and covariance."""
+    """Of each clip the best places in the gallery, their score, offset and covariance."""
     sharpness = float(model.sharpness)
-    decoded = [decode(match(clips, _take_tiles(tiles, rows)), sharpness) for rows in _blocks(gallery)]
-    similarity = torch.cat([part.similarity for part in decoded], dim=1)
+    blocks = (_take_tiles(tiles, rows, model.device) for rows in _blocks(gallery))
+    decoded = [decode(match(clips, block), sharpness) for block in blocks]
+    score = torch.cat([part.score for part in decoded], dim=1)
     offset_m = torch.cat([part.offset_m for part in decoded], dim=1)
     covariance_m2 = torch.cat([part.covariance_m2 for part in decoded], dim=1)
-    best, place = similarity.topk(ranks, dim=1)
-    row = torch.arange(len(place)).unsqueeze(1)
-    return place, best, offset_m[row, place], covariance_m2[row, place]
+    best, place = score.topk(ranks, dim=1)
+    row = torch.arange(len(place), device=place.device).unsqueeze(1)
+    return place.cpu(), best.cpu(), offset_m[row, place].cpu(), covariance_m2[row, place].cpu()
 
 
 def _samples(split: Split, clip_spec: ClipSpec, model: MatchingNetwork, cache: ImageCache | None) -> ClipTileSamples:
@@ -273,14 +280,15 @@ def _blocks(indices: I64) -> Iterator[I64]:
         yield indices[start : start + _BLOCK]
 
 
-def _take_clips(clips: ClipFeatures, rows: I64) -> ClipFeatures:
+def _take_clips(clips: ClipFeatures, rows: I64, device: torch.device) -> ClipFeatures:
     index = torch.from_numpy(rows)
-    return ClipFeatures(clips.descriptor[index].float(), clips.weight[index].float(), clips.grid)
+    descriptor, weight = (tensor[index].to(device).float() for tensor in (clips.descriptor, clips.weight))
+    return ClipFeatures(descriptor, weight, clips.grid)
 
 
-def _take_tiles(tiles: MapFeatures, rows: I64) -> MapFeatures:
+def _take_tiles(tiles: MapFeatures, rows: I64, device: torch.device) -> MapFeatures:
     index = torch.from_numpy(rows)
-    return MapFeatures(tiles.descriptor[index].float(), tiles.uncertainty[index], tiles.grid)
+    return MapFeatures(tiles.descriptor[index].to(device).float(), tiles.uncertainty[index].to(device), tiles.grid)
 
 
 def _degrees(tile: Tile) -> tuple[float, float]:

@@ -101,7 +101,7 @@ class MatchGraph(nn.Module):
     ) -> tuple[Tensor]:
         """Scores of every clip against every tile at every displacement."""
         clips = ClipSpectra.of(clip_descriptor, clip_weight, self.correlation)
-        return (clips.similarity(tile_descriptor) / tile_uncertainty,)
+        return (clips.correlation(tile_descriptor) / tile_uncertainty,)
 
 
 def export(weights: Path, out: Path, *, frames: int = 4) -> Mapping[str, float]:

@@ -56,16 +56,20 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Trusted:
-    """What is left if fixes below a confidence are not given.
+    """What is left if only fixes with at least the confidence ``threshold`` are given as answers.
 
-    coverage: share of the queries that are answered; precision: of the answers, how many are right to 10 m.
-    unmapped: of queries whose place is not on the map, how many would be answered all the same.
+    coverage: share of the queries that are answered; precision: share of these answers that are right to 10 m.
+    unmapped: share of the queries that are answered if their place is not on the map. overall: share of all answers
+    that are right if ``share_mapped`` of the queries have their place on the map, which the threshold is to keep at
+    99 %. The latter two are None where the gallery has no tiles 50 m away from a query.
     """
 
     threshold: float
+    share_mapped: float
     coverage: Interval
     precision: Interval
     unmapped: Interval | None
+    overall: Interval | None
 
 
 @dataclass(frozen=True)
@@ -155,13 +159,24 @@ def _trusted(predictions: Predictions, name: str, fixes: BestFixes, redraws: Red
     confidence = predictions.confidence
     if confidence is None:
         return None
-    unmapped = unmapped_fixes(predictions, name)
-    answered = fixes.confidence(confidence) >= confidence.threshold
+    answered, right = fixes.confidence(confidence) >= confidence.threshold, fixes.error_m <= FOUND_M
+    unmapped, elsewhere, overall = unmapped_fixes(predictions, name), None, None
+    if unmapped is not None:
+        answered_elsewhere = unmapped.confidence(confidence) >= confidence.threshold
+        elsewhere = Redraws.of(stretch_of_road(unmapped.true_xy_m)).mean(answered_elsewhere)
+        shares = confidence.share_mapped / len(fixes), (1 - confidence.share_mapped) / len(unmapped)
+        overall = Redraws.of(stretch_of_road(np.concatenate([fixes.true_xy_m, unmapped.true_xy_m]))).mean(
+            np.concatenate([right, np.zeros(len(unmapped), dtype=bool)]),
+            np.concatenate([answered, answered_elsewhere]),
+            np.repeat(shares, [len(fixes), len(unmapped)]),
+        )
     return Trusted(
         threshold=confidence.threshold,
+        share_mapped=confidence.share_mapped,
         coverage=redraws.mean(answered),
-        precision=redraws.mean(fixes.error_m <= FOUND_M, answered),
-        unmapped=None if unmapped is None else redraws.mean(unmapped.confidence(confidence) >= confidence.threshold),
+        precision=redraws.mean(right, answered),
+        unmapped=elsewhere,
+        overall=overall,
     )
 
 

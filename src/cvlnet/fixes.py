@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cvlnet.confidence import Confidence
 from cvlnet.evaluate import Predictions, Ranking
-from cvlnet.metrics import F64, longitudinal_lateral_m, position_errors_m, sigma_m
+from cvlnet.metrics import F64, Bools, longitudinal_lateral_m, position_errors_m, sigma_m
 
 I64 = npt.NDArray[np.int64]
 
@@ -22,7 +22,7 @@ class BestFixes:
     """The first-ranked fixes, one a query; places in metres (east, north) around the predictions' anchor.
 
     query: index into the predictions' queries; tile: into their tiles. ahead_left_m: the error along and across the
-    heading. similarity: the score; margin: its lead over the best fix that lies elsewhere.
+    heading. margin: the score's lead over the best fix that lies elsewhere.
     """
 
     query: I64  # [q]
@@ -33,7 +33,7 @@ class BestFixes:
     covariance_m2: F64  # [q, 2, 2]
     error_m: F64  # [q]
     ahead_left_m: F64  # [q, 2]
-    similarity: F64  # [q]
+    score: F64  # [q]
     margin: F64  # [q]
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class BestFixes:
 
     def confidence(self, of: Confidence) -> F64:
         """How likely each is right, [q]."""
-        return of.of(self.similarity, self.margin, self.sigma_m)
+        return of.of(self.score, self.margin, self.sigma_m)
 
     @property
     def mahalanobis(self) -> F64:
@@ -57,51 +57,53 @@ class BestFixes:
 
 
 def best_fixes(predictions: Predictions, split: str) -> BestFixes:
-    """Rank one of a split, in the order of its queries."""
-    return _first_ranked(predictions, predictions.rankings[split])
+    """The first-ranked fix of every query of a split."""
+    ranking = predictions.rankings[split]
+    return _best(predictions, ranking, np.ones(ranking.tile.shape, dtype=bool))
 
 
 def unmapped_fixes(predictions: Predictions, split: str) -> BestFixes | None:
-    """What would be said if the map ended 50 m before each query's place: all of it is wrong.
+    """The fixes if the map ended 50 m before each query's place: all of them are wrong.
 
-    Only ranked tiles are left to choose from. None if some query has fewer than two of them.
+    The ranked tiles that far away are left to choose from; queries with fewer than two of them are left out. None if
+    all are.
     """
     ranking = predictions.rankings[split]
     true_xy_m = predictions.true_xy_m[ranking.queries]
-    away_m = np.linalg.norm(predictions.tile_xy_m[ranking.tile] - true_xy_m[:, None], axis=-1)
-    mapped = away_m < UNMAPPED_M
-    left = int((~mapped).sum(axis=1).min())
-    if left < 2:
-        return None
-    order = np.argsort(mapped, axis=1, kind="stable")[:, :left]
-    row = np.arange(len(order))[:, None]
-    names = ("tile", "similarity", "xy_m", "covariance_m2")
-    return _first_ranked(predictions, replace(ranking, **{name: getattr(ranking, name)[row, order] for name in names}))
+    away = np.linalg.norm(predictions.tile_xy_m[ranking.tile] - true_xy_m[:, None], axis=-1) >= UNMAPPED_M
+    asked = np.flatnonzero(away.sum(axis=1) >= 2)
+    names = ("queries", "tile", "score", "xy_m", "covariance_m2")
+    chosen = replace(ranking, **{name: getattr(ranking, name)[asked] for name in names})
+    return _best(predictions, chosen, away[asked]) if len(asked) else None
 
 
-def _first_ranked(predictions: Predictions, ranking: Ranking) -> BestFixes:
+def _best(predictions: Predictions, ranking: Ranking, on_map: Bools) -> BestFixes:
+    """Of each query the first of the ranked fixes whose tile is on the map, [q, ranks]."""
+    row, first = np.arange(len(on_map)), on_map.argmax(axis=1)
     true_xy_m, yaw_rad = predictions.true_xy_m[ranking.queries], predictions.yaw_rad[ranking.queries]
-    xy_m = ranking.xy_m[:, 0]
+    xy_m = ranking.xy_m[row, first]
     return BestFixes(
         query=ranking.queries,
-        tile=ranking.tile[:, 0],
+        tile=ranking.tile[row, first],
         true_xy_m=true_xy_m,
         yaw_rad=yaw_rad,
         xy_m=xy_m,
-        covariance_m2=ranking.covariance_m2[:, 0],
-        error_m=position_errors_m(ranking.xy_m[:, :1], true_xy_m)[:, 0],
+        covariance_m2=ranking.covariance_m2[row, first],
+        error_m=position_errors_m(xy_m[:, None], true_xy_m)[:, 0],
         ahead_left_m=longitudinal_lateral_m(xy_m - true_xy_m, yaw_rad),
-        similarity=ranking.similarity[:, 0],
-        margin=margins(ranking),
+        score=ranking.score[row, first],
+        margin=_margins(ranking, on_map),
     )
 
 
-def margins(ranking: Ranking) -> F64:
-    """Lead of each query's best fix over the best that lies elsewhere, [q].
+def _margins(ranking: Ranking, on_map: Bools) -> F64:
+    """Lead of each query's best fix over the best that lies elsewhere, [q], among the fixes on the map.
 
-    Where all ranked fixes name one place, the lead over the last of them: the others are lower still.
+    Where all of them name one place, the lead over the last of them: what is not ranked scores lower still.
     """
-    apart_m = np.linalg.norm(ranking.xy_m - ranking.xy_m[:, :1], axis=-1)
-    elsewhere = apart_m > ELSEWHERE_M
-    rival = np.where(elsewhere.any(axis=1), elsewhere.argmax(axis=1), ranking.similarity.shape[1] - 1)
-    return np.asarray(ranking.similarity[:, 0] - ranking.similarity[np.arange(len(rival)), rival])
+    row, first = np.arange(len(on_map)), on_map.argmax(axis=1)
+    last = on_map.shape[1] - 1 - on_map[:, ::-1].argmax(axis=1)
+    apart_m = np.linalg.norm(ranking.xy_m - ranking.xy_m[row, first][:, None], axis=-1)
+    elsewhere = on_map & (apart_m > ELSEWHERE_M)
+    rival = np.where(elsewhere.any(axis=1), elsewhere.argmax(axis=1), last)
+    return np.asarray(ranking.score[row, first] - ranking.score[row, rival])

@@ -114,7 +114,7 @@ class Provenance:
             data=tuple(header["data"]),
             step=int(header["step"]),
             figures=header["figures"],
-            confidence=None if header.get("confidence") is None else Confidence(**header["confidence"]),
+            confidence=None if header.get("confidence") is None else Confidence.of_json(header["confidence"]),
             published=header.get("published"),
             ancestors=tuple(_ancestor(values) for values in header.get("ancestors", ())),
             parents=_parts(header.get("parents", ())),

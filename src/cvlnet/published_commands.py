@@ -19,7 +19,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 
 Flag = Literal[0, 1]
 STEP = 3  # the published loaders skip two frames between the frames of a clip
-_CELL_M = ModelConfig.paper().overhead_m_per_px * 16  # VGG16's stride
+_CELL_M = ModelConfig.paper_like().overhead_m_per_px * 16  # VGG16's stride
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def model_of(options: Options) -> ModelConfig:
     if options.polar_sat:
         projection = "polar"
     return replace(
-        ModelConfig.paper(),
+        ModelConfig.paper_like(),
         fusion=options.fuse_method,
         projection=projection,
         window_cells=options.shift_range,

@@ -39,12 +39,13 @@ class Redraws:
         times = np.bincount((drawn + count * np.arange(repetitions)[:, None]).ravel(), minlength=repetitions * count)
         return Redraws(group.astype(np.int64), times.reshape(repetitions, count).astype(np.int64))
 
-    def mean(self, values: F64 | Bools, chosen: Bools | None = None) -> Interval:
-        """Mean of the (chosen) samples; NaN where none is chosen."""
+    def mean(self, values: F64 | Bools, chosen: Bools | None = None, weight: F64 | None = None) -> Interval:
+        """Mean of the (chosen) samples, which may have weights; NaN where none is chosen."""
         kept = np.ones(len(values), dtype=bool) if chosen is None else chosen
+        weights = np.ones(len(values))[kept] if weight is None else weight[kept]
         groups = self.times.shape[1]
-        total = np.bincount(self.group[kept], values[kept].astype(float), minlength=groups)
-        number = np.bincount(self.group[kept], minlength=groups)
+        total = np.bincount(self.group[kept], values[kept] * weights, minlength=groups)
+        number = np.bincount(self.group[kept], weights, minlength=groups)
         with np.errstate(invalid="ignore", divide="ignore"):
             drawn = (self.times @ total) / (self.times @ number)
             return _interval(float(total.sum() / number.sum()), drawn)

@@ -75,16 +75,16 @@ class Fix:
     """Where a clip was taken, by the best displacement within one tile.
 
     offset_m: vehicle relative to the tile's centre, (east, north). covariance_m2: of the offset.
-    similarity: the score; margin: its lead over the best fix that lies elsewhere. confidence: how likely it is right to
-    10 m, 0 to 1; None if that has not been measured for the network. known_share: how much of what the clip sees is on
-    the map there, 0 to 1; None if that was not asked.
+    score: normalised correlation over uncertainty; it may exceed 1. margin: its lead over the best fix elsewhere.
+    confidence: probability that the fix is right to 10 m; None if the network's has not been calibrated.
+    known_share: how much of what the clip sees is on the map there, 0 to 1; None if that was not asked.
     """
 
     position: LatLon
     tile: str
     offset_m: tuple[float, float]
     covariance_m2: tuple[tuple[float, float], tuple[float, float]]
-    similarity: float
+    score: float
     margin: float
     confidence: float | None = None
     known_share: float | None = None

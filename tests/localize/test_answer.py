@@ -57,7 +57,7 @@ def test_json_tells_every_field_of_the_fixes(answer, tmp_path):
     best, fix = told["fixes"][0], answer.fixes[0]
     assert [f["rank"] for f in told["fixes"]] == [1, 2, 3]
     assert (best["latitude_deg"], best["longitude_deg"]) == (fix.position.latitude_deg, fix.position.longitude_deg)
-    assert (best["tile"], best["similarity"], best["margin"]) == (fix.tile, fix.similarity, fix.margin)
+    assert (best["tile"], best["score"], best["margin"]) == (fix.tile, fix.score, fix.margin)
     assert best["offset_m"] == list(fix.offset_m)
     assert best["covariance_m2"] == [list(row) for row in fix.covariance_m2]
     assert best["error_m"] < 1

@@ -117,7 +117,7 @@ def test_a_clip_is_not_found_in_a_hole(seeing_model, image, clip, place_m):
     best = localize(seeing_model, clip, replace(image, valid=valid))[0]
     apart_m = np.linalg.norm(LocalFrame(image.center).xy_world_m(best.position.degrees) - place_m)
     assert apart_m > 5
-    assert best.similarity < 0.9
+    assert best.score < 0.9
 
 
 def test_an_image_without_anything_is_refused(seeing_model, image):

@@ -47,7 +47,7 @@ def at_m(row, col):
 def test_clip_is_found_where_it_was_taken(seeing_model, image, clip, place_m, middle):
     fixes = localize(seeing_model, clip, image)
     assert np.abs(LocalFrame(middle).xy_world_m(fixes[0].position.degrees) - place_m).max() < 1
-    assert fixes[0].similarity == pytest.approx(1, abs=0.05)
+    assert fixes[0].score == pytest.approx(1, abs=0.05)
     assert fixes[0].margin > 0.2
 
 
@@ -58,7 +58,7 @@ def test_clip_is_found_at_the_edge_of_the_map(seeing_model, image, clip, place_m
     part = OverheadImage(image.pixels[:, :cols], MetricRaster(LatLon(*west), cols, 120, 0.5), image.source)
     fixes = localize(seeing_model, clip, part)
     assert np.abs(LocalFrame(middle).xy_world_m(fixes[0].position.degrees) - place_m).max() < 1
-    assert 0.5 < fixes[0].similarity < 0.97  # what is beyond the edge counts as unlike
+    assert 0.5 < fixes[0].score < 0.97  # what is beyond the edge counts as unlike
 
 
 def test_scores_are_those_of_each_tile_alone(seeing_model, image, clip):
@@ -81,7 +81,7 @@ def test_places_that_are_not_searched_have_no_score(seeing_model, image, clip):
 
 def test_peaks_are_told_once_and_ranked_with_their_lead(field):
     fixes = distinct(field, scores_with((2, 3, 0.5), (7, 7, 0.9), (12, 10, 0.7)), 1000.0, most=3)
-    assert [fix.similarity for fix in fixes] == pytest.approx([0.9, 0.7, 0.5])
+    assert [fix.score for fix in fixes] == pytest.approx([0.9, 0.7, 0.5])
     assert [fix.margin for fix in fixes] == pytest.approx([0.2, -0.2, -0.4])
     places_m = [field.frame.xy_world_m(fix.position.degrees) for fix in fixes]
     np.testing.assert_allclose(places_m, [at_m(7, 7), at_m(12, 10), at_m(2, 3)], atol=1e-3)
@@ -107,7 +107,7 @@ def test_covariance_is_that_of_the_own_peak(field):
 
 def test_fixes_of_one_place_are_merged(field):
     fixes = distinct(field, scores_with((7, 7, 0.9), (7, 10, 0.7)), 1000.0, most=None, elsewhere_m=100.0)
-    assert [fix.similarity for fix in fixes] == pytest.approx([0.9])
+    assert [fix.score for fix in fixes] == pytest.approx([0.9])
     assert fixes[0].margin == pytest.approx(0.8)  # the lead over the lowest, where none lies elsewhere
 
 

@@ -92,7 +92,7 @@ def test_frames_of_any_number(make_clip):
 
 
 def test_paper_configuration():
-    model = build_model(ModelConfig.paper())
+    model = build_model(ModelConfig.paper_like())
     assert model.map_grid.cell_m == pytest.approx(3.133, abs=1e-3)
     assert model.map_grid.center_xy_m == (0.0, 0.0)
     assert (model.clip_grid.rows, model.window_cells) == (32, 3)

@@ -124,7 +124,7 @@ def test_decoding_by_hand():
     scores[2, 5] = 1.0  # one row north, two columns east
     sure = ScoreVolume(scores, 2.0).decode(1000.0)
     torch.testing.assert_close(sure.offset_m, torch.tensor([4.0, 2.0]))
-    assert float(sure.similarity) == 1.0
+    assert float(sure.score) == 1.0
     torch.testing.assert_close(sure.covariance_m2, torch.eye(2) * 4 / 12)
     scores[2, 6] = 1.0  # between two columns
     torch.testing.assert_close(ScoreVolume(scores, 2.0).decode(1000.0).offset_m, torch.tensor([5.0, 2.0]))

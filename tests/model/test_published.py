@@ -88,7 +88,7 @@ def test_the_offset_is_decoded_on_the_true_grid():
     true, published = volume.decode(1e4), decode_as_published(volume, 1e4)
     torch.testing.assert_close(true.offset_m[0, 0], torch.tensor([1.5, -0.5]) * cell_m, atol=1e-3, rtol=0)
     torch.testing.assert_close(published.offset_m[0, 0], torch.tensor([0.5, 0.5]) * cell_m * 32 / 38, atol=1e-3, rtol=0)
-    assert torch.equal(true.similarity, published.similarity)
+    assert torch.equal(true.score, published.score)
     assert math.isclose(network.sharpness.item(), 20.0, rel_tol=1e-5)
 
 

@@ -22,7 +22,7 @@ def test_recall_rises_to_the_shares_of_the_figures(theme):
 
 def test_precision_ends_at_the_share_of_right_fixes_and_starts_with_the_surest():
     xy_m = [[[1.0, 0.0], [50.0, 0.0]], [[60.0, 0.0], [2.0, 0.0]]]
-    predictions = predictions_of(np.zeros((2, 2)), xy_m, similarity=[[0.9, 0.1], [0.6, 0.5]])
+    predictions = predictions_of(np.zeros((2, 2)), xy_m, score=[[0.9, 0.1], [0.6, 0.5]])
     (axes,) = precision_over_answered(predictions, "test2", DAY).axes
     answered, right = axes.get_lines()[0].get_data()
     assert answered.tolist() == [0.5, 1.0]

@@ -114,7 +114,7 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
     """Read a split of a KITTI-CVL folder or a town; ``lists`` is the folder of the lists if that is not ``root``.
 
     The gallery holds the tiles of the queries, and for "test2" the distractors. Queries whose drive or tile is not on
-    disk are left out and told in ``left_out``.
+    disk are left out and reported in ``left_out``.
     Raises InputError as `read_split_list` does, if nothing is left, or for the training split of a town made for tests.
     """
     if name == "train":

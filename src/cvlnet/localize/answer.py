@@ -88,12 +88,12 @@ def ellipse_xy_m(covariance_m2: Points, confidence: float = CONFIDENCE) -> Array
 
 def to_table(answer: Answer) -> str:
     """The fixes as a Markdown table, a line each."""
-    lines = ["| rank | latitude | longitude | sigma m | similarity | margin | confidence |"]
+    lines = ["| rank | latitude | longitude | sigma m |      score | margin | confidence |"]
     lines += ["|-----:|---------:|----------:|--------:|-----------:|-------:|-----------:|"]
     for rank, fix in enumerate(answer.fixes, 1):
         place = f"{fix.position.latitude_deg:8.6f} | {fix.position.longitude_deg:9.6f}"
         trust = "-" if fix.confidence is None else f"{fix.confidence:.3f}"
-        score = f"{fix.similarity:10.4f} | {fix.margin:+6.4f} | {trust:>10}"
+        score = f"{fix.score:10.4f} | {fix.margin:+6.4f} | {trust:>10}"
         lines.append(f"| {rank:4} | {place} | {float(sigma_m(np.array(fix.covariance_m2))):7.1f} | {score} |")
     if answer.errors_m is not None:
         lines = [lines[0] + " error m |", lines[1] + "--------:|"] + [
@@ -173,7 +173,7 @@ def _properties(answer: Answer, index: int) -> dict[str, Any]:
         "tile": fix.tile,
         "offset_m": list(fix.offset_m),
         "covariance_m2": [list(row) for row in fix.covariance_m2],
-        "similarity": fix.similarity,
+        "score": fix.score,
         "margin": fix.margin,
     }
     if fix.confidence is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cvlnet.checkpoint import load_model, shipped_weights
+from cvlnet.confidence import for_prior
 from cvlnet.config import WAY_M, Precision
 from cvlnet.data.imagery import Imagery
 from cvlnet.device import named_device
@@ -26,14 +27,23 @@ class Localizer:
         print(answer.best.position, answer.best.confidence, answer.is_sure)
 
     weights: a file of weights; without it the package's own. device: "cpu", "cuda", "cuda:1". precision: in which the
-    network encodes.
+    network encodes. share_mapped: how probable it is, before a clip is looked at, that its place is on the map; without
+    it the prior of the weights.
     Raises InputError if the weights cannot be read, or there is no such device.
     """
 
-    def __init__(self, weights: Path | None = None, *, device: str = "cpu", precision: Precision = "float32") -> None:
-        self.model, provenance = load_model(weights or shipped_weights(), precision)
+    def __init__(
+        self,
+        weights: Path | None = None,
+        *,
+        device: str = "cpu",
+        precision: Precision = "float32",
+        share_mapped: float | None = None,
+    ) -> None:
+        path = weights or shipped_weights()
+        self.model, provenance = load_model(path, precision)
         self.model.to(named_device(device))
-        self.confidence = provenance.confidence
+        self.confidence = for_prior(provenance.confidence, share_mapped, path)
 
     def read_clip(
         self,

@@ -1,4 +1,4 @@
-"""The picture of an answer: the frames, and on the overhead image the fixes, how similar every place is, a close-up."""
+"""The picture of an answer: the frames, and on the overhead image the fixes, the score of every place, a close-up."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def draw(answer: Answer, path: Path) -> None:
     fixes, heat, close = maps_row.subplots(1, 3)
     overhead = _Overhead(answer)
     _draw_fixes(fixes, answer, overhead)
-    _draw_similarity(maps_row, heat, answer, overhead)
+    _draw_scores(maps_row, heat, answer, overhead)
     _draw_close(close, answer, overhead)
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=110)
@@ -134,7 +134,7 @@ def _draw_searched(axes: Any, answer: Answer, overhead: _Overhead) -> None:
     )
 
 
-def _draw_similarity(figure: Any, axes: Any, answer: Answer, overhead: _Overhead) -> None:
+def _draw_scores(figure: Any, axes: Any, answer: Answer, overhead: _Overhead) -> None:
     overhead.show(axes, overhead.left, overhead.top, overhead.right, overhead.bottom, dimmed=True)
     corners_px = overhead.xy_px(_cell_corners_m(answer.region.places))
     values = np.where(answer.region.searched.numpy(), answer.scores.numpy(), np.nan)
@@ -154,7 +154,7 @@ def _draw_similarity(figure: Any, axes: Any, answer: Answer, overhead: _Overhead
     best = overhead.place_px(answer.fixes[0].position)
     axes.scatter(*best, s=160, facecolor="none", edgecolor=_BEST, linewidth=2)
     _draw_truth(axes, answer, overhead)
-    axes.set_title(f"similarity of every place ({len(answer.region):,} places)", fontsize=11)
+    axes.set_title(f"score of every place ({len(answer.region):,} places)", fontsize=11)
 
 
 def _draw_close(axes: Any, answer: Answer, overhead: _Overhead) -> None:

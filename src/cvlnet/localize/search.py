@@ -127,15 +127,15 @@ def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float, confidenc
     latitude_deg, longitude_deg = region.frame.latlon_deg(center_m.numpy()).tolist()
     east_m, north_m = (xy_m - center_m).tolist()
     first, second = decoded.covariance_m2.tolist()
-    similarity = float(decoded.similarity)
-    margin, spread_m = similarity - rival, sigma_m(decoded.covariance_m2.numpy())
-    trust = None if confidence is None else float(confidence.of(np.array(similarity), np.array(margin), spread_m))
+    score = float(decoded.score)
+    margin, spread_m = score - rival, sigma_m(decoded.covariance_m2.numpy())
+    trust = None if confidence is None else float(confidence.of(np.array(score), np.array(margin), spread_m))
     return Fix(
         position=LatLon(*region.frame.latlon_deg(xy_m.numpy()).tolist()),
         tile=f"{latitude_deg:.6f}_{longitude_deg:.6f}",
         offset_m=(east_m, north_m),
         covariance_m2=((first[0], first[1]), (second[0], second[1])),
-        similarity=similarity,
+        score=score,
         margin=margin,
         confidence=trust,
     )

@@ -25,7 +25,7 @@ _CLIPS, _PAIRS, _NUMBERS = 128, 8192, 2**20  # of a block, at most; numbers: tha
 class Decoded:
     """What a score volume says. offset_m: vehicle from the tile's centre, (east, north); covariance_m2: of it."""
 
-    similarity: Float[Tensor, "*batch"]
+    score: Float[Tensor, "*batch"]
     offset_m: Float[Tensor, "*batch 2"]
     covariance_m2: Float[Tensor, "*batch 2 2"]
 
@@ -55,7 +55,7 @@ class ScoreVolume:
         """
         steps = self.scores.shape[-1]
         flat = self.scores.flatten(-2)
-        similarity, best = flat.max(dim=-1)
+        score, best = flat.max(dim=-1)
         places_m = self.grid.cell_centers_xy_m(flat.dtype).to(flat.device).reshape(-1, 2)
         row, col = best // steps, best % steps
         index = torch.arange(steps, device=flat.device)
@@ -68,7 +68,7 @@ class ScoreVolume:
         spread_m = places_m - offset_m.unsqueeze(-2)
         covariance_m2 = (spread_m * logits.softmax(dim=-1).unsqueeze(-1)).mT @ spread_m
         quantization_m2 = self.cell_m**2 / 12 * torch.eye(2, dtype=flat.dtype, device=flat.device)
-        return Decoded(similarity, offset_m, covariance_m2 + quantization_m2)
+        return Decoded(score, offset_m, covariance_m2 + quantization_m2)
 
 
 def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
@@ -87,7 +87,7 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
         for some in _blocks(clips, _CLIPS):
             asked = ClipSpectra.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
             for block in _blocks(len(tiles.descriptor), most_tiles):
-                scores[some, block] = asked.similarity(tiles.descriptor[block].float()) / tiles.uncertainty[block]
+                scores[some, block] = asked.correlation(tiles.descriptor[block].float()) / tiles.uncertainty[block]
     (tile_east_m, tile_north_m), (clip_east_m, clip_north_m) = tiles.grid.center_xy_m, clip.grid.center_xy_m
     return ScoreVolume(scores, clip.grid.cell_m, (tile_east_m - clip_east_m, tile_north_m - clip_north_m))
 
@@ -119,15 +119,15 @@ class ClipSpectra:
             (weighted * descriptor).sum(dim=(1, 2, 3)),
         )
 
-    def similarity(
+    def correlation(
         self, descriptor: Float[Tensor, "tiles channels rows cols"]
     ) -> Float[Tensor, "clips tiles steps steps"]:
-        """Correlation over the norms of both sides, within the cells that a clip sees."""
-        correlation = self.of_descriptors.correlate(self.weighted, self.of_descriptors.of_maps(descriptor))
+        """Normalised correlation at every displacement, over the cells that a clip sees; from -1 to 1."""
+        products = self.of_descriptors.correlate(self.weighted, self.of_descriptors.of_maps(descriptor))
         of_cells = self.of_weights.of_maps(descriptor.square().sum(dim=1, keepdim=True))
         energy = self.of_weights.correlate(self.weight, of_cells) * self.energy[:, None, None]
-        similarity = correlation / energy.clamp(min=_LEAST_ENERGY).sqrt()
-        return torch.where(energy > _LEAST_ENERGY, similarity, 0.0).permute(1, 2, 0, 3)
+        correlation = products / energy.clamp(min=_LEAST_ENERGY).sqrt()
+        return torch.where(energy > _LEAST_ENERGY, correlation, 0.0).permute(1, 2, 0, 3)
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:

@@ -177,7 +177,7 @@ def published_shift_m(volume: Float[Tensor, "*batch steps steps"], step_m: float
 
 
 def decode_as_published(volume: ScoreVolume, sharpness: float) -> Decoded:
-    """What the published code would make of scores, for comparison: the similarity is the same, the offset is not."""
+    """What the published code would make of scores, for comparison: the score is the same, the offset is not."""
     step_m = volume.cell_m * CELLS / (CELLS + 2 * WINDOW)
     offset_m = published_shift_m(volume.scores, step_m).flip(-1)
     return replace(volume.decode(sharpness), offset_m=offset_m)

@@ -45,7 +45,7 @@ class TileView:
     feature_grid: Grid
     scores: F32  # [steps, steps]
     score_grid: Grid
-    similarity: float
+    score: float
     true_m: tuple[float, float]
     found_m: tuple[float, float]
     covariance_m2: F64  # [2, 2]
@@ -160,7 +160,7 @@ def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64,
             feature_grid=tiles.grid,
             scores=volume.scores[0, i].cpu().numpy(),
             score_grid=volume.grid,
-            similarity=float(decoded.similarity[0, i]),
+            score=float(decoded.score[0, i]),
             true_m=_pair(true_m[i]),
             found_m=_pair(decoded.offset_m[0, i].double().cpu().numpy()),
             covariance_m2=decoded.covariance_m2[0, i].double().cpu().numpy(),

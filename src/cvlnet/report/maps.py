@@ -110,7 +110,7 @@ def mark(fixes: BestFixes, row: int, query_id: str, grid: Grid, thumbnails: Mapp
         "left_m": round(left_m, 1),
         "half_axes_m": [round(float(half), 2) for half in half_axes_m],
         "turn_deg": round(turn_deg, 1),
-        "similarity": round(float(fixes.similarity[row]), 3),
+        "score": round(float(fixes.score[row]), 3),
         "margin": round(float(fixes.margin[row]), 3),
     }
 

@@ -27,7 +27,7 @@ def case_sheet(case: Case, theme: Theme) -> Figure:
     """Frames at the left, newest first; then labels, features, the tile at the true place and the tile found."""
     columns = 3 if case.labels is None else 4
     figure = theme.figure(3.3 * (1 + columns), 6.5)
-    said = f"similarity {case.best.similarity:.3f}, margin {case.margin:.3f}"
+    said = f"score {case.best.score:.3f}, margin {case.margin:.3f}"
     title = f"Off by {case.error_m:.1f} m  ({said})    {case.query_id}"
     figure.suptitle(title, x=0.012, ha="left", color=theme.ink, fontsize=12, fontweight="bold")
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1.0, 0.54 * columns), facecolor=theme.paper))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
+from cvlnet.confidence import PRECISION
 from cvlnet.figures import FOUND_M, RADII_M, RANKS, STRETCH_M, AxisErrors, Figures, SplitFigures
 from cvlnet.metrics import Interval
 from cvlnet.resampling import CONFIDENCE
@@ -137,10 +138,15 @@ def _trusted(figures: Figures) -> Table:
         interval = None if split.trusted is None else getattr(split.trusted, name)
         return "none to count" if interval is None else percent(interval)
 
+    prior = next(split.trusted.share_mapped for split in figures.splits.values() if split.trusted)
     rows: list[tuple[str, Callable[[SplitFigures], str]]] = [
         ("queries answered", lambda s: show(s, "coverage")),
         (f"of the answers right to {FOUND_M:.0f} m", lambda s: show(s, "precision")),
         ("answered though the place is not on the map", lambda s: show(s, "unmapped")),
+        (f"of all answers right, if {100 * prior:.0f} % of the places are on the map", lambda s: show(s, "overall")),
     ]
-    note = "Answers are fixes whose confidence reaches the threshold that gave 99 % precision where it was measured."
+    note = (
+        f"Answers are fixes whose confidence reaches the threshold from which at least {100 * PRECISION:.0f} % of all "
+        "answers are right, by the calibration."
+    )
     return _table("Does it know when it does not know?", figures, rows, note)

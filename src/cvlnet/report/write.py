@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 import cvlnet
 from cvlnet.checkpoint import load_network
+from cvlnet.confidence import for_prior
 from cvlnet.config import WAY_M, Precision
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
@@ -82,6 +83,7 @@ def evaluate_and_report(
     cache: Path | None = None,
     cases: int = 3,
     published_decoding: bool = False,
+    share_mapped: float | None = None,
     progress: bool = True,
     wording: Wording | None = None,
 ) -> Report:
@@ -89,10 +91,12 @@ def evaluate_and_report(
 
     ``out`` gets predictions.npz, figures.json, figures.md, plots/, cases/, map/ and index.html. most_queries: so many
     of each split. cache: a folder for decoded pictures. cases: so many of the best and of the worst are drawn.
-    published_decoding: as `predict` has it.
+    published_decoding: as `predict` has it. share_mapped: share of queries whose place is taken to be on the map, the
+    prior of the confidence; None takes that of the weights.
     Raises InputError for weights or data that cannot be used.
     """
     model, provenance = load_network(weights, precision)
+    confidence = for_prior(provenance.confidence, share_mapped, weights)
     model.to(device)
     pictures = ImageCache(cache) if cache else None
     clip_spec = ClipSpec(model.image_spec, frames, way_m, cameras, step)
@@ -100,7 +104,7 @@ def evaluate_and_report(
         model, root, clip_spec, splits=splits, most_queries=most_queries, cache=pictures, workers=workers,
         published_decoding=published_decoding, progress=progress,
     )  # fmt: skip
-    predictions = replace(predictions, confidence=provenance.confidence)
+    predictions = replace(predictions, confidence=confidence)
     predictions.save(out / "predictions.npz")
     evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, pictures)
     return write_report(out, evaluated, wording or _evaluation(root, weights), cases=cases, progress=progress)
