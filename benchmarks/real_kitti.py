@@ -1,6 +1,6 @@
 """Real frames over real imagery: KITTI clips, each sought on a whole overhead image of 250 m.
 
-The frames and images lie outside the repository (``--shared``, in the layout that docs/benchmarks.md tells); without
+The frames and images lie outside the repository (``--shared``, in the layout of docs/results/real-streets.md); without
 them there is nothing to measure. Candidates are all peaks of the score that stand 10 m apart.
 """
 
