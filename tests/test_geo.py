@@ -88,3 +88,29 @@ def test_the_published_resolution() -> None:
 def test_no_place_on_earth(latitude: float, longitude: float) -> None:
     with pytest.raises(ValueError, match="is not within"):
         LatLon(latitude, longitude)
+
+
+def test_places_of_any_shape_are_converted_each_by_itself():
+    """[2, 3] places, as an array and as whole numbers in lists."""
+    frame, center = LocalFrame(LatLon(49.0, 8.4)), LatLon(49.0, 8.4)
+    latlon_deg = np.array([49.0, 8.4]) + np.arange(12.0).reshape(2, 3, 2) * 1e-3
+    mercator = MercatorRaster.around(center, 100, 80, 0.5)
+    metric = MetricRaster(center, 100, 80, 0.5)
+    for convert in (frame.xy_world_m, mercator.xy_px, metric.xy_px, earth_centred_m):
+        each = np.stack([np.stack([convert(place) for place in row]) for row in latlon_deg])
+        np.testing.assert_allclose(convert(latlon_deg), each, rtol=0, atol=1e-6)
+        assert convert([[49, 8], [50, 9]]).shape[0] == 2
+    xy = np.arange(12.0).reshape(2, 3, 2)
+    for convert in (frame.latlon_deg, mercator.latlon_deg, metric.latlon_deg):
+        each = np.stack([np.stack([convert(place) for place in row]) for row in xy])
+        np.testing.assert_allclose(convert(xy), each, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(convert([[1, 2], [3, 4]]), convert([[1.0, 2.0], [3.0, 4.0]]))
+
+
+@pytest.mark.parametrize(("latitude_deg", "longitude_deg"), [(90.0, 180.0), (-90.0, -180.0)])
+def test_poles_and_the_date_line_are_on_earth(latitude_deg, longitude_deg):
+    assert LatLon(latitude_deg, longitude_deg).degrees == (latitude_deg, longitude_deg)
+    with pytest.raises(ValueError, match="latitude"):
+        LatLon(latitude_deg * 1.001, 0.0)
+    with pytest.raises(ValueError, match="longitude"):
+        LatLon(0.0, longitude_deg * 1.001)

@@ -121,3 +121,70 @@ def test_cameras_of_two_sizes_do_not_stack() -> None:
         Camera.stack([camera, camera.resize(32, 16)])
     with pytest.raises(ValueError, match="at least one pixel"):
         camera.resize(0, 16)
+
+
+def test_a_pose_turns_and_then_moves() -> None:
+    """A vehicle at (10, 20, 1) that heads north: 2 m ahead of it and 1 m to its left."""
+    world_from_body = pose((0.0, 0.0, pi / 2, 10.0, 20.0, 1.0))
+    xyz_m = world_from_body.transform(torch.tensor([[2.0, 1.0, 0.5]], dtype=torch.float64))
+    assert torch.allclose(xyz_m, torch.tensor([[9.0, 22.0, 1.5]], dtype=torch.float64))
+
+
+def test_points_of_many_poses_and_cameras_at_once() -> None:
+    """[2 clips, 3 frames] of 4 points each are what each pose and camera alone makes of them."""
+    generator = torch.Generator().manual_seed(0)
+
+    def rand(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    poses = Pose.from_euler(rand(2, 3), rand(2, 3), rand(2, 3), rand(2, 3, 3))
+    cameras = Camera(20 + rand(2, 3, 2), 10 + rand(2, 3, 2), 32, 24)
+    xyz_m, depth_m = rand(2, 3, 4, 3) + 0.2, rand(2, 3, 4) + 1
+    moved, (xy_px, seen) = poses.transform(xyz_m), cameras.project(xyz_m)
+    rays = cameras.unproject(xy_px, depth_m)
+    for clip in range(2):
+        of_clip, camera_of_clip = poses[clip], cameras[clip : clip + 1]
+        for frame in range(3):
+            alone = of_clip[frame]
+            camera = Camera(camera_of_clip.focal_px[0, frame], camera_of_clip.principal_point_px[0, frame], 32, 24)
+            assert torch.allclose(moved[clip, frame], alone.transform(xyz_m[clip, frame]))
+            pixels, inside = camera.project(xyz_m[clip, frame])
+            assert torch.allclose(xy_px[clip, frame], pixels)
+            assert torch.equal(seen[clip, frame], inside)
+            assert torch.allclose(rays[clip, frame], camera.unproject(pixels, depth_m[clip, frame]))
+            assert torch.allclose(rays[clip, frame, :, 2], depth_m[clip, frame])
+
+
+def test_a_pixel_s_ray_by_hand() -> None:
+    camera = Camera(torch.tensor([20.0, 40.0]), torch.tensor([30.0, 10.0]), 64, 32)
+    xyz_m = camera.unproject(torch.tensor([[50.0, 30.0]]), torch.tensor([4.0]))
+    assert xyz_m.tolist() == [[4.0, 2.0, 4.0]]
+    assert camera.project(xyz_m)[0].tolist() == [[50.0, 30.0]]
+
+
+def test_the_edge_of_the_image_is_inside() -> None:
+    camera = Camera(torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0]), 64, 32)
+    xy = [(0.0, 0.0), (64.0, 32.0), (-0.01, 5.0), (5.0, -0.01), (64.01, 5.0), (5.0, 32.01)]
+    _, seen = camera.project(torch.tensor([[x, y, 1.0] for x, y in xy]))
+    assert seen.tolist() == [True, True, False, False, False, False]
+
+
+def test_what_is_nearer_than_a_millimetre_is_not_in_front() -> None:
+    camera = Camera(torch.tensor([1.0, 1.0]), torch.tensor([5.0, 5.0]), 10, 10)
+    _, seen = camera.project(torch.tensor([[0.0, 0.0, z] for z in (0.0011, 0.0009, 0.0, -1.0)]))
+    assert seen.tolist() == [True, False, False, False]
+
+
+def test_poses_and_cameras_change_their_precision_as_a_whole() -> None:
+    camera = Camera(torch.ones(2), torch.ones(2), 4, 4).to(torch.float64)
+    assert (camera.focal_px.dtype, camera.principal_point_px.dtype) == (torch.float64, torch.float64)
+    whole = Pose.identity().to(torch.float32)
+    assert (whole.rotation.dtype, whole.translation_m.dtype) == (torch.float32, torch.float32)
+
+
+def test_the_camera_of_a_calibration_shares_no_memory_with_it() -> None:
+    k = torch.tensor([[700.0, 0.0, 600.0], [0.0, 710.0, 170.0], [0.0, 0.0, 1.0]])
+    camera = Camera.from_matrix(k, 1242, 375)
+    k.zero_()
+    assert camera.focal_px.tolist() == [700.0, 710.0]
+    assert camera.principal_point_px.tolist() == [600.5, 170.5]

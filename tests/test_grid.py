@@ -78,3 +78,19 @@ def test_a_grid_without_cells_is_refused(rows: int, cols: int, cell_m: float) ->
 def test_cells_that_do_not_divide_are_not_joined() -> None:
     with pytest.raises(ValueError, match="10 x 9 cells cannot be joined in groups of 2 x 2"):
         Grid(10, 9, 1.0).resampled(2)
+
+
+def test_indices_and_metres_of_batches() -> None:
+    grid = Grid(7, 5, 0.5, (2.0, -1.0))
+    index = torch.rand(4, 3, 2, dtype=torch.float64) * 9
+    each = torch.stack([torch.stack([grid.xy_m(place) for place in row]) for row in index])
+    assert torch.equal(grid.xy_m(index), each)
+    assert torch.allclose(grid.row_col(each), index)
+    moved = torch.stack([torch.stack([grid.displacement_m(step) for step in row]) for row in index])
+    assert torch.equal(grid.displacement_m(index), moved)
+
+
+def test_a_grid_lies_around_the_origin_unless_it_is_told_another_centre() -> None:
+    assert Grid(2, 4, 1.5).center_xy_m == (0.0, 0.0)
+    assert Grid(2, 4, 1.5).size_m == (6.0, 3.0)
+    assert Grid(2, 4, 1.5).cell_centers_xy_m()[1, 0].tolist() == [-2.25, -0.75]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cvlnet.metrics import found, longitudinal_lateral_m, position_errors_m
+from cvlnet.metrics import found, longitudinal_lateral_m, position_errors_m, sigma_m
 
 
 def test_errors_are_distances_of_ranked_predictions():
@@ -29,3 +29,10 @@ def test_found_within_rank_and_radius():
 )
 def test_axes_of_the_error(yaw_rad, error, expected):
     np.testing.assert_allclose(longitudinal_lateral_m(np.array([error]), np.array([yaw_rad])), [expected], atol=1e-12)
+
+
+def test_sigma_is_the_longer_half_axis():
+    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    covariance_m2 = np.stack([np.diag([9.0, 4.0]), turn @ np.diag([1.0, 25.0]) @ turn.T, np.diag([0.25, 0.25])])
+    np.testing.assert_allclose(sigma_m(covariance_m2), [3.0, 5.0, 0.5])
+    np.testing.assert_allclose(sigma_m(covariance_m2.reshape(3, 1, 2, 2)), [[3.0], [5.0], [0.5]])

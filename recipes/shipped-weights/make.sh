@@ -22,6 +22,11 @@ synth routes-9000 9000 routes --config "$recipes/../varied.toml"
 synth validation 100000 streets --towns 1
 synth validation-varied 101000 streets --towns 1 --config "$recipes/../varied.toml"
 
+for seed in 102000 104000 106000; do synth "calibration-$seed" "$seed" streets --towns 1; done
+for seed in 103000 105000 107000; do
+    synth "calibration-$seed" "$seed" streets --towns 1 --config "$recipes/../varied.toml"
+done
+
 plain=("$data"/streets-{3000,4000,5000,6000})
 varied=("$data"/streets-{7000,8000})
 both=("$data"/validation "$data"/validation-varied)
@@ -49,5 +54,5 @@ cvlnet average "$(best 2)" "$(best 4)" "$(best 6)" "$(best 7)" --out "$out/mean-
 train 8 8-routes "$out/mean-of-four.safetensors" "$data/routes-9000"
 train 9 8-routes "$(best 8)" "$data/routes-9000" --seed 9 --steps 556
 cvlnet average "$out/mean-of-four.safetensors" "$(best 9)" --out "$out/average.safetensors"
-cvlnet calibrate "${both[@]}" --weights "$out/average.safetensors" --out "$out/cvlnet-lite0.safetensors" --most-queries 300
+cvlnet calibrate "${both[@]}" "$data"/calibration-* --weights "$out/average.safetensors" --out "$out/cvlnet-lite0.safetensors"
 echo "$out/cvlnet-lite0.safetensors"

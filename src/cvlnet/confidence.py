@@ -26,20 +26,31 @@ from cvlnet.metrics import F64, Bools
 I64 = npt.NDArray[np.int64]
 
 PRECISION = 0.99  # of the answers, from the threshold on
-SURENESS = 0.95  # of the statement that the precision is at least that
+SURENESS = 0.95  # of each bound for the share of wrong answers
 FOLDS = 5
-_SUREST = float(np.nextafter(1.0, 0.0))  # no fix reaches a threshold of 1
-_LEAST_WRONG = 10  # that the design effect is estimated from
 _RIDGE = 1e-3  # keeps the weights finite where right and wrong fixes are separable
-_LADDER = expit(logit(PRECISION) + 0.2 * np.arange(-24, 13))  # of precisions, from 45 to 99.9 %
+_SUREST = float(np.nextafter(1.0, 0.0))  # no fix reaches a threshold of 1
+_LEAST_EVENTS = 10  # for an estimate of the design effect
+_THRESHOLDS = expit(np.arange(-3.0, 8.01, 0.2))
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Of the answers with at least the confidence ``threshold``, at least ``precision`` are right (95 % sure)."""
+    """The outcome of giving only fixes with at least the confidence ``threshold`` as answers.
+
+    right, wrong: shares of the queries on the map that are answered rightly and wrongly. misled: share of the queries
+    off the map that are answered. wrong and misled are upper bounds, each 95 % sure.
+    """
 
     threshold: float
-    precision: float
+    right: float
+    wrong: float
+    misled: float
+
+    def precision(self, share_mapped: float) -> float:
+        """Lower bound of the share of right answers, where ``share_mapped`` of the queries are on the map."""
+        wrong = share_mapped * self.wrong + (1 - share_mapped) * self.misled
+        return share_mapped * self.right / (share_mapped * self.right + wrong)
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Confidence:
 
     share_mapped: the prior, the share of queries whose place is on the map. share_found: the share of those whose best
     fix is right. threshold: of the answers from this confidence on, 99 % are right; 1, no answer, where there is no
-    evidence for any such threshold. points: what other thresholds give, in rising order.
+    evidence for any such threshold. points: the evidence, by rising threshold.
     Raises ValueError for weights that are not finite, a threshold outside [0, 1] or shares outside (0, 1).
     """
 
@@ -76,18 +87,22 @@ class Confidence:
     def with_prior(self, share_mapped: float) -> Confidence:
         """The confidence where another share of the queries has its place on the map.
 
-        The prior odds of a right fix change, and all posterior odds with them, those of the answers, too (Saerens et
-        al. 2002, "Adjusting the outputs of a classifier to new a priori probabilities"). That right fixes look the same
-        under any prior is certain, that wrong ones do, wherever their place is, is assumed.
-        Raises ValueError if the share is not between 0 and 1.
+        The threshold follows from the points, which were measured on and off the map. The log-odds shift by those of
+        the prior of a right fix (Saerens et al. 2002, "Adjusting the outputs of a classifier to new a priori
+        probabilities"); this assumes that wrong fixes look the same whether the query is on the map or off it.
+        Without points, as in weights of earlier versions, the same fixes are answered under a more favourable prior and
+        none under a less favourable one. Raises ValueError if the share is not between 0 and 1.
         """
         changed = replace(self, share_mapped=share_mapped)
-        shift = logit(share_mapped * self.share_found) - logit(self.share_mapped * self.share_found)
-        points = tuple(
-            OperatingPoint(float(expit(logit(at.threshold) + shift)), float(expit(logit(at.precision) + shift)))
-            for at in self.points or (OperatingPoint(self.threshold, PRECISION),)
-        )
-        return replace(changed, bias=self.bias + float(shift), points=points, threshold=threshold_of(points))
+        shift = float(logit(share_mapped * self.share_found) - logit(self.share_mapped * self.share_found))
+
+        def shifted(threshold: float) -> float:
+            return float(expit(logit(threshold) + shift))
+
+        points = tuple(replace(point, threshold=shifted(point.threshold)) for point in self.points)
+        unknown = shifted(self.threshold) if shift >= 0 else 1.0
+        threshold = threshold_of(points, share_mapped) if points else unknown
+        return replace(changed, bias=self.bias + shift, points=points, threshold=threshold)
 
     @staticmethod
     def of_json(values: Mapping[str, Any]) -> Confidence:
@@ -147,7 +162,7 @@ def for_prior(confidence: Confidence | None, share_mapped: float | None, weights
 
 def described(confidence: Confidence) -> str:
     """The threshold and what it is for, in one line."""
-    prior = f"if {100 * confidence.share_mapped:.3g} % of the queries have their place on the map"
+    prior = f"if {100 * confidence.share_mapped:.3g} % of the queries are on the map"
     if confidence.threshold == 1:
         return f"no confidence is proven to give {100 * PRECISION:.0f} % right answers, {prior}; calibrate on more data"
     return (
@@ -156,21 +171,22 @@ def described(confidence: Confidence) -> str:
 
 
 def fit(fixes: JudgedFixes, share_mapped: float = SHARE_MAPPED) -> Confidence:
-    """The most likely weights, and the thresholds that are safe by fixes which these were not fitted to.
+    """The most likely weights, and the outcome of thresholds by cross-validation over stretches of road.
 
-    Raises ValueError if all fixes are right, or none is, or if all have their place on the map, or none has.
+    Raises ValueError if all fixes are right, or none is; if all queries are on the map, or none is; or if they stand on
+    fewer stretches than there are folds.
     """
     if fixes.right.all() or not fixes.right.any():
         raise ValueError("confidence is learned from fixes of which some are right and some are not")
     if fixes.mapped.all() or not fixes.mapped.any():
-        raise ValueError("confidence is learned from queries with their place on the map and from queries without")
-    points = operating_points(held_out_confidence(fixes), fixes.right, fixes.stretch)
+        raise ValueError("confidence is learned from queries on the map and from queries off it")
+    if len(np.unique(fixes.stretch)) < FOLDS:
+        raise ValueError(f"confidence is learned from fixes on at least {FOLDS} stretches of road")
     fitted = replace(
         _regression(fixes),
-        threshold=threshold_of(points),
         share_mapped=float(fixes.mapped.mean()),
         share_found=float(fixes.right[fixes.mapped].mean()),
-        points=points,
+        points=operating_points(held_out_confidence(fixes), fixes),
     )
     return fitted.with_prior(share_mapped)
 
@@ -186,57 +202,54 @@ def held_out_confidence(fixes: JudgedFixes) -> F64:
     return confidence
 
 
-def operating_points(confidence: F64, right: Bools, stretch: I64) -> tuple[OperatingPoint, ...]:
-    """The lowest threshold for each of a ladder of precisions, for those that the fixes are evidence of.
-
-    A level is reached where `precision_bounds` is above it, at this threshold and at all higher ones down from the one
-    with the highest bound: the first failure ends the search, or else the best of many thresholds would be chosen.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    bound = precision_bounds(right[order], stretch[order])
-    best = int(bound.argmax())
-    holds = np.minimum.accumulate(bound[best:])
-    lowest = [
-        (confidence[order[best + np.flatnonzero(holds >= level)[-1]]], level) for level in _LADDER if level <= holds[0]
-    ]
-    return tuple(OperatingPoint(float(threshold), float(level)) for threshold, level in lowest)
+def operating_points(confidence: F64, fixes: JudgedFixes) -> tuple[OperatingPoint, ...]:
+    """The outcome for a ladder of thresholds. confidence: of the fixes, by weights that were not fitted to them."""
+    wrong, misled = (
+        upper_bounds(confidence[chosen], ~fixes.right[chosen], fixes.stretch[chosen])
+        for chosen in (fixes.mapped, ~fixes.mapped)
+    )
+    right = [float((fixes.right & (confidence >= threshold))[fixes.mapped].mean()) for threshold in _THRESHOLDS]
+    return tuple(
+        OperatingPoint(float(threshold), *shares)
+        for threshold, *shares in zip(_THRESHOLDS, right, wrong, misled, strict=True)
+    )
 
 
-def precision_bounds(right: Bools, stretch: I64) -> F64:
-    """One-sided lower bounds (95 %) for the share of right ones among the first fix, the first two, and so on, [n].
+def upper_bounds(confidence: F64, counted: Bools, stretch: I64) -> list[float]:
+    """For each threshold a one-sided upper bound (95 %) for the share of queries that are counted and reach it.
 
-    Exact binomial bounds (Clopper and Pearson 1934) for the effective number of fixes, which is smaller than their
-    number by the design effect of the stretches (Korn and Graubard 1998): the more the wrong ones are neighbours, the
-    less do the others prove. Fewer than ten wrong ones say little of the design effect: it is then at least that of the
-    first fixes among which there are ten.
+    The bounds are the exact binomial ones (Clopper and Pearson 1934) for the effective number of queries: their number
+    over the design effect of the stretches (Korn and Graubard 1998), since neighbouring queries fail together. The
+    design effect cannot be estimated from fewer than ten events; it is then at least that of the highest threshold
+    which ten reach.
     """
     _, group = np.unique(stretch, return_inverse=True)
-    wrong = (~right).astype(float)
-    count = np.arange(1, len(right) + 1)
-    share = wrong.cumsum() / count
-    in_group = np.zeros((2, group.max() + 1))  # numbers of answers and of wrong ones
-    squares = np.zeros((len(right), 3))  # sums over the stretches of answers^2, answers * wrong, wrong^2
-    total = np.zeros(3)
-    for i, own in enumerate(group):
-        answers, errors = in_group[:, own]
-        total += (2 * answers + 1, errors + wrong[i] * (answers + 1), wrong[i] * (2 * errors + 1))
-        in_group[:, own] += (1, wrong[i])
-        squares[i] = total
-    between = squares[:, 2] - 2 * share * squares[:, 1] + share**2 * squares[:, 0]
-    mixed = (share > 0) & (share < 1)
-    effect = np.divide(between, count * share * (1 - share), out=np.ones(len(count)), where=mixed).clip(min=1.0)
-    enough = min(int(wrong.cumsum().searchsorted(_LEAST_WRONG)), len(effect) - 1)
-    effect[:enough] = effect[:enough].clip(min=effect[enough])
-    effective = count / effect
-    known = share < 1
-    bound = np.zeros(len(count))
-    bound[known] = beta.ppf(1 - SURENESS, ((1 - share) * effective)[known], (share * effective + 1)[known])
-    return bound
+    count, of_group = len(counted), np.bincount(group)
+    bounds, at_least = [], 1.0
+    for threshold in _THRESHOLDS:
+        event = counted & (confidence >= threshold)
+        share = float(event.mean())
+        between = float(((np.bincount(group, event) - share * of_group) ** 2).sum())
+        effect = max(between / (count * share * (1 - share)), 1.0) if 0 < share < 1 else 1.0
+        if event.sum() >= _LEAST_EVENTS:
+            at_least = effect
+        effective = count / max(effect, at_least)
+        bound = beta.ppf(SURENESS, share * effective + 1, (1 - share) * effective) if share < 1 else 1.0
+        bounds.append(float(bound))
+    return bounds
 
 
-def threshold_of(points: Sequence[OperatingPoint], precision: float = PRECISION) -> float:
-    """The lowest threshold that gives the precision; 1 if none does."""
-    return min((point.threshold for point in points if point.precision >= precision - 1e-9), default=1.0)
+def threshold_of(points: Sequence[OperatingPoint], share_mapped: float, precision: float = PRECISION) -> float:
+    """The lowest threshold that gives the precision; 1 if none does.
+
+    The search goes down from the threshold of the highest precision and ends at the first that fails: the lowest of all
+    that pass may pass by chance.
+    """
+    precisions = np.array([point.precision(share_mapped) for point in points])
+    best = int(precisions.argmax())
+    failing = np.flatnonzero(precisions[: best + 1] < precision)
+    lowest = int(failing[-1]) + 1 if len(failing) else 0
+    return points[lowest].threshold if lowest <= best else 1.0
 
 
 def _regression(fixes: JudgedFixes) -> Confidence:

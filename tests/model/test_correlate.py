@@ -35,3 +35,18 @@ def test_correlation_can_be_learned_through(channels):
     kernels.grad, maps.grad = None, None
     functional.conv2d(maps, kernels).square().sum().backward()
     torch.testing.assert_close(found, (kernels.grad, maps.grad), atol=1e-2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 5, 20])
+@pytest.mark.parametrize(("rows", "cols", "steps"), [(12, 12, 5), (9, 14, 2), (8, 8, 1)])
+def test_it_says_how_many_numbers_the_transforms_of_a_map_hold(channels, rows, cols, steps):
+    correlation = Correlation(channels, rows, cols, steps)
+    assert correlation.of_maps(seeded(3, channels, rows, cols)).numel() == 3 * correlation.numbers_a_map
+
+
+@pytest.mark.parametrize(("channels", "parts"), [(1, 4), (3, 4), (4, 2), (15, 2), (16, 1), (40, 1)])
+def test_kernels_of_few_channels_are_cut_into_parts(channels, parts):
+    """Kernels of 8 x 16: four parts each way are whole, of 10 x 15 one is."""
+    maps = Correlation(channels, 12, 20, 5).of_maps(seeded(1, channels, 12, 20))
+    assert maps.shape[2] == 2 * channels * parts**2
+    assert Correlation(channels, 14, 19, 5).of_maps(seeded(1, channels, 14, 19)).shape[2] == 2 * channels

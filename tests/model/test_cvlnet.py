@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from typing import get_args
 
@@ -7,8 +8,9 @@ import torch
 from cvlnet.config import Fusion, ModelConfig
 from cvlnet.grid import Grid
 from cvlnet.model.build import build_model
-from cvlnet.model.cvlnet import feature_grid
+from cvlnet.model.cvlnet import bounded, feature_grid
 from cvlnet.model.encoder import PaperEncoder, Pyramid
+from formulas import by_formula, bytes_of, waves
 
 SMALL = ModelConfig(image_width_px=128, image_height_px=64, clip_cells=16, window_cells=2, channels=8)
 PAPER = ModelConfig(
@@ -130,3 +132,130 @@ def test_without_uncertainty_scores_are_correlations(make_clip):
     with torch.no_grad():
         assert (model.encode_map(tiles).uncertainty == 1).all()
         assert model(make_clip([0.1]), tiles).scores.abs().max() <= 1 + 1e-5
+
+
+def test_the_network_s_answers_are_the_known_ones(make_clip):
+    """Of weights and pictures that follow from formulas: descriptors, weights, uncertainty, labels, scores."""
+    model = by_formula(build_model(replace(SMALL, descriptor_channels=4)))
+    clip, tiles = make_clip([0.1, 2.0]), bytes_of(waves(2, 3, 80, 80))
+    clip = replace(clip, images=bytes_of(waves(2, 4, 3, 64, 128, seed=7)))
+    with torch.no_grad():
+        ground, seen = model.clip_features(clip)
+        overhead = model.overhead_features(tiles)
+        clips, maps = model.describe_clips(ground, seen), model.describe_tiles(overhead)
+        volume = model(clip, tiles)
+        found = {
+            "clip": clips.descriptor[0, :, 5, 12],
+            "weight": clips.weight[0, 4:7, 12],
+            "map": maps.descriptor[1, :, 7, 3],
+            "uncertainty": maps.uncertainty[1, 1, :3],
+            "ground labels": model.ground_labels(ground)[0, ::3, 5, 12],
+            "overhead labels": model.overhead_labels(overhead)[1, ::3, 7, 3],
+            "scores": volume.scores[:, :, 1, 3].flatten(),
+        }
+    for name, value in found.items():
+        known = torch.tensor(KNOWN[name])
+        torch.testing.assert_close(
+            value, known, atol=3e-5 * float(known.abs().max()), rtol=0, msg=lambda m, n=name: f"{n}: {m}"
+        )
+    assert int(seen.sum()) == pytest.approx(KNOWN_SEEN, abs=2)  # cells at the edge of a frame
+
+
+KNOWN = {
+    "clip": [0.00838277, -0.0315242, -0.0988203, -0.0401095],
+    "weight": [0.505053, 0.495198, 0.500909],
+    "map": [-0.0746163, -0.197504, -0.0228895, -0.14953],
+    "uncertainty": [0.9459, 0.95598, 0.991647],
+    "ground labels": [-0.00112675, -0.108113, -0.0169398],
+    "overhead labels": [-0.121544, 0.140878, -0.170953],
+    "scores": [-0.243825, -0.123199, -0.268794, -0.125255],
+}
+KNOWN_SEEN = 189
+
+
+def test_descriptors_are_shorter_than_one():
+    descriptor = bounded(torch.tensor([[[[3.0]], [[4.0]]], [[[0.0]], [[0.0]]]]))
+    torch.testing.assert_close(descriptor[0, :, 0, 0], torch.tensor([3.0, 4.0]) / math.sqrt(26))
+    assert not descriptor[1].any()
+
+
+def test_uncertainty_is_where_four_cells_meet_and_from_a_half_to_two(make_clip):
+    model = build_model(SMALL).eval()
+    features = torch.zeros(1, 8, 20, 20)
+    first, _, last = model.uncertainty_head
+    with torch.no_grad():
+        for conv in (first, last):
+            conv.weight.zero_()
+            conv.bias.zero_()
+        last.weight[0, 0, 1, 1] = first.weight[0, 0, 1, 1] = 1.0
+        assert torch.equal(model.describe_overhead(features)[1], torch.ones(1, 19, 19))
+        features[0, 0, 6, 9] = 2.0  # a quarter of it at each corner of the cell
+        _, corners = model.describe_overhead(features)
+        expected = torch.ones(19, 19)
+        expected[5:7, 8:10] = math.exp(math.log(2) * math.tanh(0.5))
+        torch.testing.assert_close(corners[0], expected)
+        last.bias.fill_(-100.0)
+        torch.testing.assert_close(model.describe_overhead(features)[1], torch.full((1, 19, 19), 0.5))
+        last.bias.fill_(100.0)
+        torch.testing.assert_close(model.describe_overhead(features)[1], torch.full((1, 19, 19), 2.0))
+
+
+def test_the_window_s_uncertainty_is_that_of_its_displacements():
+    """The middle one is that of the tile's centre, where the four cells in its middle meet."""
+    model = build_model(SMALL).eval()
+    corners = torch.arange(19 * 19.0).reshape(1, 19, 19)
+    window = model._of_tiles(torch.zeros(1, 16, 20, 20), corners).uncertainty[0]
+    assert window.shape == (5, 5)
+    assert window[2, 2] == corners[0, 9, 9]
+    assert window[0, 4] == corners[0, 7, 11]
+
+
+def test_unseen_cells_are_described_by_nothing(make_clip):
+    model = build_model(SMALL).eval()
+    with torch.no_grad():
+        ground, seen = model.clip_features(make_clip([0.3]))
+        clips = model.describe_clips(ground, seen)
+    assert 0 < seen.float().mean() < 1
+    assert not clips.descriptor[~seen.unsqueeze(1).expand_as(clips.descriptor)].any()
+    assert not clips.weight[~seen].any()
+    assert (clips.weight[seen] > 0).all()
+    assert (clips.weight <= 1).all()
+
+
+def test_bytes_become_shares_laid_out_channels_last():
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(1, 3, 1, 1).expand(1, 3, 4, 4)
+    shares = build_model(SMALL).normalize(images)
+    torch.testing.assert_close(shares[0, :, 2, 2], torch.tensor([0.0, 0.2, 1.0]))
+    assert shares.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_frames_are_encoded_once_for_any_clip(make_clip):
+    """Frame by frame, of any batch shape, and fused afterwards: the same as a clip at once."""
+    model, clip = build_model(SMALL).eval(), make_clip([0.1, 2.0])
+    with torch.no_grad():
+        encoded = model.encode_frames(clip.images)
+        each = torch.stack(
+            [torch.cat([model.encode_frames(frame[None]) for frame in frames]) for frames in clip.images]
+        )
+        torch.testing.assert_close(encoded, each, atol=1e-5, rtol=1e-4)
+        features, seen = model.fuse_frames(encoded, clip.camera, clip.ground_from_cam)
+        whole, whole_seen = model.clip_features(clip)
+    torch.testing.assert_close(features, whole)
+    assert torch.equal(seen, whole_seen)
+
+
+def test_polar_networks_are_not_metric():
+    assert build_model(SMALL).is_metric
+    polar = build_model(replace(PLAIN, projection="polar", window_cells=0, uncertainty=False))
+    assert not polar.is_metric
+    assert polar.map_grid == polar.clip_grid == Grid(8, 64, 1.6)
+
+
+@pytest.mark.parametrize("encode", ["encode_map", "encode_clip"])
+def test_descriptors_are_in_single_precision_under_autocast(encode, make_clip):
+    model = build_model(SMALL).eval()
+    asked = make_clip([0.1]) if encode == "encode_clip" else torch.zeros(1, 3, 80, 80, dtype=torch.uint8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        features = getattr(model, encode)(asked)
+    assert features.descriptor.dtype == torch.float32
+    assert (features.weight if encode == "encode_clip" else features.uncertainty).dtype == torch.float32

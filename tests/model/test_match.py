@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 
 from cvlnet.grid import Grid
-from cvlnet.model.match import ScoreVolume, match
+from cvlnet.model.correlate import Correlation
+from cvlnet.model.match import ClipSpectra, ScoreVolume, match
 from cvlnet.types import ClipFeatures, MapFeatures
 
 CLIP, TILE = Grid(10, 10, 1.5, (0.3, -0.3)), Grid(16, 16, 1.5, (0.3, -0.3))
@@ -155,3 +158,105 @@ def test_what_inference_has_matched_can_be_learned_from():
     match(ClipFeatures(learned, torch.ones(1, 9, 9), grid), tiles).scores.sum().backward()
     assert learned.grad is not None
     assert learned.grad.abs().sum() > 0
+
+
+def test_many_volumes_are_decoded_each_by_itself():
+    scores = torch.randn(2, 3, 7, 7, generator=torch.Generator().manual_seed(0))
+    whole = ScoreVolume(scores, 1.5, (0.4, -0.2)).decode(3.0)
+    for clip in range(2):
+        for tile in range(3):
+            alone = ScoreVolume(scores[clip, tile], 1.5, (0.4, -0.2)).decode(3.0)
+            for name in ("score", "offset_m", "covariance_m2"):
+                torch.testing.assert_close(getattr(whole, name)[clip, tile], getattr(alone, name))
+
+
+def test_the_offset_is_the_mean_of_the_cells_around_the_best():
+    """Weighted by exp(sharpness score); cells two away, however good, do not count, and neither do rows and columns."""
+    scores = torch.zeros(7, 7)
+    scores[3, 3], scores[2, 4], scores[3, 5], scores[1, 3], scores[4, 2] = 1.0, 0.8, 0.95, 0.9, 0.5
+    near = {(3, 3): 1.0, (2, 4): 0.8, (4, 2): 0.5}
+    weight = {(row, col): math.exp(4 * near.get((row, col), 0.0)) for row in (2, 3, 4) for col in (2, 3, 4)}
+    total = sum(weight.values())
+    east_m = sum(w * (col - 3) * 2.0 for (_, col), w in weight.items()) / total
+    north_m = sum(w * (3 - row) * 2.0 for (row, _), w in weight.items()) / total
+    found = ScoreVolume(scores, 2.0, (0.5, 0.25)).decode(4.0)
+    torch.testing.assert_close(found.offset_m, torch.tensor([east_m + 0.5, north_m + 0.25]))
+
+
+def test_the_covariance_is_that_of_the_whole_volume_about_the_offset():
+    scores = torch.randn(5, 5, generator=torch.Generator().manual_seed(1))
+    found = ScoreVolume(scores, 2.0).decode(1.5)
+    weight = (1.5 * scores).flatten().softmax(dim=0)
+    spread_m = Grid(5, 5, 2.0).cell_centers_xy_m(torch.float32).reshape(-1, 2) - found.offset_m
+    expected_m2 = sum(w * torch.outer(d, d) for w, d in zip(weight, spread_m, strict=True)) + torch.eye(2) * 4 / 12
+    torch.testing.assert_close(found.covariance_m2, expected_m2)
+
+
+def test_cells_of_clip_and_tile_beside_each_other_shift_all_displacements():
+    """The offset is that of the vehicle in the tile: the tile's cells lie 1 m east of the clip's."""
+    clip, tiles = features()
+    east = MapFeatures(tiles.descriptor, tiles.uncertainty, Grid(16, 16, 1.5, (1.3, -0.8)))
+    volume = match(clip, east)
+    assert volume.center_xy_m == pytest.approx((1.0, -0.5))
+    torch.testing.assert_close(volume.scores, match(clip, tiles).scores)
+    moved_m = volume.decode(5.0).offset_m - match(clip, tiles).decode(5.0).offset_m
+    torch.testing.assert_close(moved_m, torch.tensor([1.0, -0.5]).expand(2, 3, 2))
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(15, 15), (16, 18), (16, 14), (9, 9), (8, 8)])
+def test_a_window_is_square_odd_and_not_negative(rows, cols):
+    clip, tiles = features()
+    with pytest.raises(ValueError, match="no window"):
+        match(clip, MapFeatures(tiles.descriptor, tiles.uncertainty, Grid(rows, cols, 1.5, (0.3, -0.3))))
+
+
+def test_a_window_of_one_displacement():
+    clip, tiles = features()
+    whole = MapFeatures(
+        tiles.descriptor[..., 3:13, 3:13], tiles.uncertainty[:, 3:4, 3:4], Grid(10, 10, 1.5, (0.3, -0.3))
+    )
+    torch.testing.assert_close(match(clip, whole).scores, match(clip, tiles).scores[..., 3:4, 3:4])
+
+
+def test_blocks_hold_no_more_than_they_may(monkeypatch):
+    """Of pairs, and of the numbers that the transforms of a block's tiles take."""
+    clip, tiles = features(clips=5, tiles=7)
+    blocks = []
+    plain = ClipSpectra.correlation
+    monkeypatch.setattr(
+        ClipSpectra, "correlation", lambda own, tile: blocks.append((len(own.energy), len(tile))) or plain(own, tile)
+    )
+    expected = match(clip, tiles).scores
+    assert blocks == [(5, 7)]
+    numbers_a_map = Correlation(4, 16, 16, 7).numbers_a_map
+    for name, most, sizes in (
+        ("_CLIPS", 2, [(2, 7), (2, 7), (1, 7)]),
+        ("_PAIRS", 10, [(5, 2)] * 3 + [(5, 1)]),
+        ("_NUMBERS", 3 * numbers_a_map, [(5, 3), (5, 3), (5, 1)]),
+        ("_NUMBERS", 1, [(5, 1)] * 7),
+    ):
+        blocks.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"cvlnet.model.match.{name}", most)
+            torch.testing.assert_close(match(clip, tiles).scores, expected)
+        assert blocks == sizes
+
+
+def test_weights_in_half_precision_are_multiplied_in_single():
+    clip, tiles = features()
+    half = ClipFeatures(clip.descriptor.half(), clip.weight.half(), CLIP)
+    scores = match(half, tiles).scores
+    again = match(ClipFeatures(half.descriptor.float(), half.weight.float(), CLIP), tiles).scores
+    assert scores.dtype == torch.float32
+    assert torch.equal(scores, again)
+
+
+def test_where_nothing_is_seen_nothing_is_learned_and_no_gradient_breaks():
+    clip, tiles = features()
+    descriptor = clip.descriptor.clone().requires_grad_()
+    weight = clip.weight.clone()
+    weight[0] = 0
+    match(ClipFeatures(descriptor, weight, CLIP), tiles).scores.sum().backward()
+    assert descriptor.grad.isfinite().all()
+    assert not descriptor.grad[0].any()
+    assert descriptor.grad[1].any()

@@ -92,3 +92,42 @@ def test_autocast_moves_no_place(make_clip):
         rounded = project_to_ground(features, clip.camera, clip.ground_from_cam, grid, 4, 2.0)
     assert torch.equal(rounded.features, exact.features)
     assert torch.equal(rounded.visible, exact.visible)
+
+
+def test_features_of_the_border_reach_to_the_edge_of_the_image(make_clip):
+    """Between the outermost centres and the image's edge the outermost features are taken, and never anything else."""
+    clip = make_clip([0.3])
+    rows, cols = clip.camera.height_px // STRIDE, clip.camera.width_px // STRIDE
+    features = torch.zeros(1, 4, 1, rows, cols)
+    features[..., -1, :], features[..., 0, :], features[..., :, 0], features[..., :, -1] = 7.0, 7.0, 7.0, 7.0
+    grid = Grid(24, 24, 1.0)
+    projected = project_to_ground(features, clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX)
+    xy_m = grid.cell_centers_xy_m(torch.float32).reshape(-1, 2)
+    xyz_m = torch.cat([xy_m, torch.zeros(len(xy_m), 1)], dim=1).expand(1, 4, -1, 3)
+    xy_px, visible = clip.camera.project(clip.ground_from_cam.inverse().transform(xyz_m))
+    x, y = xy_px.unbind(-1)
+    at_edge = visible & ((x < 3.5) | (x > 127.5) | (y < 3.5) | (y > 63.5))
+    assert at_edge.sum() > 5
+    sampled = projected.features.flatten(-2)[:, :, 0]
+    assert torch.equal(sampled[at_edge], torch.full((int(at_edge.sum()),), 7.0))
+
+
+def test_features_in_half_precision_are_sampled_in_single(make_clip):
+    clip, grid = make_clip([0.3]), Grid(16, 16, 1.5)
+    features = torch.rand(1, 4, 2, 16, 32).bfloat16()
+    sampled = project_to_ground(features, clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX)
+    again = project_to_ground(features.float(), clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX)
+    assert sampled.features.dtype == torch.float32
+    assert torch.equal(sampled.features, again.features)
+
+
+def test_rays_go_from_the_camera_s_foot_to_the_cell(make_clip):
+    clip, grid = make_clip([0.3, 2.0]), Grid(6, 8, 1.5, (0.2, 0.1))
+    projected = project_to_ground(
+        torch.rand(2, 4, 1, 16, 32), clip.camera, clip.ground_from_cam, grid, STRIDE, FIRST_PX
+    )
+    foot_m = clip.ground_from_cam.translation_m[..., :2]
+    cells_m = grid.cell_centers_xy_m(torch.float32)
+    for clip_number, frame, row, col in ((0, 0, 0, 0), (1, 2, 5, 3), (1, 3, 2, 7)):
+        expected_m = cells_m[row, col] - foot_m[clip_number, frame]
+        torch.testing.assert_close(projected.ray_m[clip_number, frame, :, row, col], expected_m)
