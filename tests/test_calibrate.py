@@ -13,62 +13,12 @@ from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.evaluate import Predictions
 from cvlnet.figures import figures_of
-from cvlnet.fixes import best_fixes, unmapped_fixes
 from cvlnet.model.build import build_model
 from cvlnet.provenance import Provenance
 from cvlnet.train import fingerprint
-from predictions import driven, predictions_of
+from predictions import driven, spread
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
-
-
-def spread(predictions):
-    """Predictions whose tiles lie where their fixes do, three of eight near the truth, so that a map can end there."""
-    ranking = predictions.rankings["test2"]
-    near = np.arange(8) < 3
-    xy_m = np.where(near[:, None], ranking.xy_m[:, :1], ranking.xy_m + 500)
-    count = len(xy_m)
-    tile = np.arange(count * 8).reshape(count, 8)
-    changed = replace(ranking, xy_m=xy_m, tile=tile)
-    return replace(
-        predictions, rankings={"test2": changed}, tile_xy_m=xy_m.reshape(-1, 2), tile_ids=tuple(map(str, tile.ravel()))
-    )
-
-
-def test_without_their_places_all_queries_are_wrong():
-    predictions = spread(driven(wrong=0.0))
-    fixes, unmapped = best_fixes(predictions, "test2"), unmapped_fixes(predictions, "test2")
-    assert unmapped is not None
-    assert (fixes.error_m < 10).all()
-    assert (unmapped.error_m > 50).all()
-    assert (unmapped.score < fixes.score).all()
-
-
-def test_no_map_is_left_where_all_tiles_are_near():
-    predictions = driven()
-    here = replace(predictions, tile_xy_m=np.zeros((8, 2)), true_xy_m=np.zeros((60, 2)))
-    assert unmapped_fixes(here, "test2") is None
-
-
-def test_a_map_ends_for_each_query_by_itself():
-    """Three queries of four ranked tiles, one of them with none near it, one with one left, one with two left."""
-    tile_xy_m = np.array([[0.0, 0.0], [60.0, 0.0], [120.0, 0.0], [180.0, 0.0]])
-    tile = np.array([[0, 1, 2, 3], [1, 0, 2, 3], [0, 1, 2, 3]])
-    xy_m = tile_xy_m[tile] + np.array([1.0, 0.0])
-    predictions = predictions_of([[500.0, 0.0], [60.0, 0.0], [30.0, 0.0]], xy_m, score=[[0.9, 0.7, 0.6, 0.2]] * 3)
-    ranking = replace(predictions.rankings["test2"], tile=tile)
-    mapped = replace(predictions, tile_xy_m=tile_xy_m, rankings={"test2": ranking})
-    unmapped = unmapped_fixes(mapped, "test2")
-    assert unmapped.query.tolist() == [0, 1, 2]
-    assert unmapped.tile.tolist() == [0, 0, 2]  # 500 m away all are left; of 60 m the others; of 30 m the far ones
-    assert unmapped.score.tolist() == [0.9, 0.7, 0.6]
-    np.testing.assert_allclose(unmapped.margin, [0.2, 0.1, 0.4])
-    np.testing.assert_allclose(unmapped.xy_m[:, 0], [1.0, 1.0, 121.0])
-    closer = replace(mapped, true_xy_m=np.array([[500.0, 0.0], [60.0, 0.0], [90.0, 0.0]]))
-    assert unmapped_fixes(closer, "test2").query.tolist() == [0, 1, 2]
-    none_left = replace(mapped, true_xy_m=np.array([[500.0, 0.0], [60.0, 0.0], [90.0, 0.0]]))
-    few = replace(none_left, tile_xy_m=np.array([[0.0, 0.0], [60.0, 0.0], [95.0, 0.0], [99.0, 0.0]]))
-    assert unmapped_fixes(few, "test2").query.tolist() == [0]
 
 
 def test_a_fitted_confidence_is_told_by_the_figures(tmp_path):

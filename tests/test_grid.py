@@ -57,13 +57,6 @@ def test_rows_run_south_and_columns_east() -> None:
     assert grid.row_col(torch.tensor([12.0, 18.0])).tolist() == [2.0, 2.0]
 
 
-def test_no_displacement_is_exactly_zero_metres() -> None:
-    grid = Grid(32, 32, 3.13, (5.0, 5.0))
-    still = grid.displacement_m(torch.zeros(2))
-    assert str(still.tolist()) == "[0.0, 0.0]"  # not even -0.0
-    assert grid.displacement_m(torch.tensor([1.0, 2.0], dtype=torch.float64)).tolist() == [6.26, -3.13]
-
-
 def test_a_moved_grid_keeps_its_cells() -> None:
     moved = Grid(4, 6, 0.5).centered_at((3.0, -2.0))
     assert (moved.rows, moved.cols, moved.cell_m, moved.center_xy_m) == (4, 6, 0.5, (3.0, -2.0))
@@ -86,8 +79,6 @@ def test_indices_and_metres_of_batches() -> None:
     each = torch.stack([torch.stack([grid.xy_m(place) for place in row]) for row in index])
     assert torch.equal(grid.xy_m(index), each)
     assert torch.allclose(grid.row_col(each), index)
-    moved = torch.stack([torch.stack([grid.displacement_m(step) for step in row]) for row in index])
-    assert torch.equal(grid.displacement_m(index), moved)
 
 
 def test_a_grid_lies_around_the_origin_unless_it_is_told_another_centre() -> None:

@@ -1,7 +1,7 @@
-"""The paper's tables: variants trained and evaluated under one budget, several seeds each, resumable at any step.
+"""The paper's ablations: variants trained and evaluated with the same budget and several seeds, resumable at any step.
 
-A table's folder gets ``<variant>/<seed>/`` with the training, its averaged weights and predictions, and beside them the
-table itself as Markdown, CSV, JSON and a plot.
+The folder of a table holds ``<variant>/<seed>/`` with the training, its averaged weights and predictions, and the table
+as Markdown, CSV, JSON and a plot.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WEIGHTS = "weights.safetensors"
 
 @dataclass(frozen=True)
 class Variant:
-    """One row: what is trained, and with clips of how many frames it is evaluated."""
+    """One configuration, and the clip lengths that it is evaluated with."""
 
     name: str
     model: ModelConfig
@@ -50,9 +50,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Row:
-    """How a variant fared with clips of ``frames`` frames; shares of queries, pooled over the seeds.
+    """Results of a variant with clips of ``frames`` frames, pooled over the seeds.
 
-    by_seed: recall within 10 m in Test-2 of each seed.
+    test1_10m and so on: recall@1 by split and radius. by_seed: recall@1 within 10 m in Test-2 of each seed.
     """
 
     variant: str
@@ -67,9 +67,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all variants of an ablation share. data: trained on; tests: evaluated on, the mean of all their queries.
+    """What all variants of an ablation have in common.
 
-    init: weights of which every variant takes what fits it.
+    data, tests: data sets to train and to evaluate on, all queries of the latter pooled. init: weights from which every
+    variant starts, as far as they fit it.
     """
 
     data: Sequence[Path]
@@ -84,7 +85,7 @@ class Setting:
 
 
 def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tuple[Variant, ...]:
-    """The rows of a table: all that is not compared in it is as ``model`` and ``training`` have it."""
+    """The variants of a table, which differ from ``model`` and ``training`` only in what the table compares."""
     own, pictures = (training.frames,), training.frames * len(training.cameras)
 
     def variant(name: str, **changes: object) -> Variant:
@@ -108,7 +109,7 @@ def variants(table: TableName, model: ModelConfig, training: TrainConfig) -> tup
 
 
 def _of_length(frames: int, model: ModelConfig, training: TrainConfig) -> Variant:
-    """Trained with clips of ``frames`` frames, evaluated with every length that the fusion takes."""
+    """Trained with clips of ``frames`` frames, evaluated with every length that the fusion accepts."""
     shortest = frames if model.fusion == "fuse_Conv3D" else 1
     lengths = tuple(length for length in LENGTHS if length >= shortest)
     made_for = replace(model, sequence=frames * len(training.cameras))
@@ -118,7 +119,7 @@ def _of_length(frames: int, model: ModelConfig, training: TrainConfig) -> Varian
 def write_table(name: str, compared: Sequence[Variant], setting: Setting) -> Table:
     """Train and evaluate all variants of a table, and write it into a folder of its name.
 
-    Raises InputError as `train` and `predict` do, and if the folder holds the table of other settings or other data.
+    Raises InputError as `train` and `predict` do, and if the folder holds a table of other settings or data.
     """
     for root in setting.tests:  # before hours of training
         for split in SPLITS:
@@ -135,7 +136,7 @@ def write_table(name: str, compared: Sequence[Variant], setting: Setting) -> Tab
 
 
 def _train(variant: Variant, seed: int, out: Path, setting: Setting) -> None:
-    """Train a variant to the end, unless it has been, and keep the averaged weights."""
+    """Train a variant to the end, unless that is done already, and keep the averaged weights."""
     folder, training = out / variant.name / str(seed), replace(variant.training, seed=seed)
     run = Run(
         setting.data, (), folder, setting.init, setting.cache, setting.workers, setting.device, takes_what_fits=True
@@ -152,7 +153,7 @@ def _train(variant: Variant, seed: int, out: Path, setting: Setting) -> None:
 
 
 def _predictions(variant: Variant, seed: int, frames: int, out: Path, setting: Setting) -> tuple[Predictions, ...]:
-    """Of every data set that is tested on, from disk if they are there."""
+    """The predictions for each test data set, read from disk if they exist."""
     folder, found = out / variant.name / str(seed), []
     for root in setting.tests:
         asked = f"{frames}-frames-{setting.most_queries}-queries-{fingerprint(root)['sha256'][:12]}"
@@ -174,7 +175,7 @@ def _predictions(variant: Variant, seed: int, frames: int, out: Path, setting: S
 
 
 def row_of(name: str, frames: int, found: Sequence[Sequence[Predictions]]) -> Row:
-    """The figures of one variant, from the predictions of every seed [seeds][data sets]."""
+    """The results of one variant, from its predictions by seed and data set."""
     errors_m = {split: np.array([_errors_m(of_seed, split) for of_seed in found]) for split in ("test1", "test2")}
     redraws = {split: Redraws.of(_stretches(found, split)) for split in errors_m}
     flat = {split: errors.ravel() for split, errors in errors_m.items()}
@@ -196,7 +197,7 @@ def _errors_m(found: Sequence[Predictions], split: str) -> F64:
 
 
 def _stretches(found: Sequence[Sequence[Predictions]], split: str) -> I64:
-    """The stretch of road of every query: the same numbers for all seeds, others for every data set."""
+    """Number of the stretch of road of each query, the same for all seeds and distinct between data sets."""
     numbers: list[I64] = []
     for predictions in found[0]:
         before = int(numbers[-1].max()) + 1 if numbers else 0
@@ -205,7 +206,7 @@ def _stretches(found: Sequence[Sequence[Predictions]], split: str) -> I64:
 
 
 def table_of(name: str, rows: Sequence[Row]) -> Table:
-    """The rows as text."""
+    """The rows as a table."""
     header = ("variant", "frames", "Test-1, 10 m", "Test-2, 10 m", "Test-2, 5 m", "median", "seeds, Test-2, 10 m")
     cells = tuple(
         (
@@ -219,7 +220,7 @@ def table_of(name: str, rows: Sequence[Row]) -> Table:
         )
         for row in rows
     )
-    note = "Recall@1. In brackets: 95 % interval, from redrawing whole stretches of road, of all seeds together."
+    note = "Recall@1. In brackets: 95 % interval from resampling whole stretches of road, all seeds together."
     return Table(f"Variants of {name}", header, cells, note)
 
 
@@ -231,19 +232,19 @@ def _write(name: str, rows: Sequence[Row], out: Path) -> None:
     for row in rows:
         figures: list[Interval] = [getattr(row, interval) for interval in intervals]
         writer.writerow([row.variant, row.frames, row.seeds, *(v for f in figures for v in (f.value, f.low, f.high))])
-    told: Mapping[str, str] = {
+    contents: Mapping[str, str] = {
         "md": table_of(name, rows).markdown(),
         "csv": text.getvalue(),
         "json": json.dumps([asdict(row) for row in rows], indent=1) + "\n",
     }
-    for ending, content in told.items():
+    for ending, content in contents.items():
         with written_whole(out / f"{name}.{ending}") as temporary:
             temporary.write_text(content, encoding="utf-8")
     _draw(name, rows, out / f"{name}.png")
 
 
 def _draw(name: str, rows: Sequence[Row], path: Path) -> None:
-    """Recall in Test-2 with its interval, a bar for each row, and a dot for each seed."""
+    """A bar for each row: recall in Test-2 with its interval, and a dot for each seed."""
     figure = DAY.figure(9.0, 1.2 + 0.42 * len(rows))
     axes = figure.subplots()
     for place, row in enumerate(rows):

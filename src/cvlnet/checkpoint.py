@@ -33,24 +33,24 @@ _REMEDY = "give a .safetensors file that training wrote"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], provenance: Provenance) -> None:
-    """Write tensors and where they come from; the file is there whole or not at all."""
+    """Write tensors with their provenance; the file appears whole or not at all."""
     write_tensors(path, tensors, _KEY, {"format": FORMAT, **asdict(provenance)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], Provenance]:
-    """What `save_tensors` wrote. Raises InputError if the file is none of ours, damaged, or too large."""
+    """Read what `save_tensors` wrote. Raises InputError if the file is not such a one, damaged, or too large."""
     tensors, header = read_tensors(path, _KEY, largest_bytes=_LARGEST_BYTES, remedy=_REMEDY)
     return tensors, _provenance(header, path)
 
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file of weights. Raises InputError as `load_tensors`."""
-    load_tensors(path)  # so that no other file is read as a whole
+    load_tensors(path)  # refuses other files before they are read as a whole
     return sha256(path.read_bytes()).hexdigest()
 
 
 def load_network(path: Path, precision: Precision = "float32") -> tuple[MatchingNetwork, Provenance]:
-    """A network with the weights of a file, in evaluation mode, that encodes in ``precision``.
+    """The network of a file with its weights, in evaluation mode, encoding in ``precision``.
 
     Raises InputError as `load_tensors` and `fill`.
     """
@@ -66,18 +66,18 @@ def load_network(path: Path, precision: Precision = "float32") -> tuple[Matching
 
 
 def load_model(path: Path, precision: Precision = "float32") -> tuple[CVLNet, Provenance]:
-    """A network of ours, which can encode whole regions. Raises InputError as `load_network`, or if it is another."""
+    """A `CVLNet`, which can encode whole regions. Raises InputError as `load_network`, or if it is a published one."""
     network, provenance = load_network(path, precision)
     if not isinstance(network, CVLNet):
-        remedy = "ask it by cvlnet evaluate, or give weights that training wrote"
-        raise InputError("a published network sees single tiles only", where=path, remedy=remedy)
+        remedy = "use cvlnet evaluate, or give weights that cvlnet train wrote"
+        raise InputError("a published network encodes single tiles only", where=path, remedy=remedy)
     return network, provenance
 
 
 def convert(published: Path, name: str, out: Path) -> None:
-    """Write published weights, of the variant with that name, as a file of ours.
+    """Convert the published weights of the variant of that name.
 
-    Raises InputError if the name is none, or as `read_published` and `published_network` do.
+    Raises InputError for an unknown name, and as `read_published` and `published_network` do.
     """
     variant = _variant(name, published)
     network = published_network(variant, read_published(published), published)
@@ -108,15 +108,15 @@ def average(paths: Sequence[Path], out: Path) -> None:
 
 
 def shipped_weights() -> Path:
-    """The weights that come with the package. Raises InputError where they were left out of it."""
+    """The weights that come with the package. Raises InputError where an installation lacks them."""
     path = Path(str(files("cvlnet") / "weights" / "cvlnet-lite0.safetensors"))
     if not path.is_file():
-        raise InputError("the package's own weights are not there", where=path, remedy="name a file of weights instead")
+        raise InputError("the package's weights are missing", where=path, remedy="name a file of weights")
     return path
 
 
 def fill(model: MatchingNetwork, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Put tensors into a model. Raises InputError that lists names which are missing, unknown or of another shape."""
+    """Load tensors into a model. Raises InputError with the names that are missing, unknown or of another shape."""
     wrong = misfits(model.state_dict(), tensors)
     if wrong:
         remedy = "give weights of this model's configuration"

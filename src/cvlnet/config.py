@@ -1,4 +1,4 @@
-"""What a model and a training are asked to be: frozen, checked on construction, saved with every checkpoint."""
+"""Configurations of models and trainings: frozen, checked on construction, saved with every checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 Precision = Literal["float32", "bfloat16"]
 
 SHARE_MAPPED = 0.5  # of queries whose place is on the map, where nothing else is known
-WAY_M = 36.0  # that a clip's frames are spread over: with it most of the validation towns' clips are found
+WAY_M = 36.0  # length of way that a clip's frames are spread over: best on the validation towns
 
 Fusion = Literal[
     "visibility",
@@ -31,24 +31,25 @@ class ModelConfig:
 
     Attributes:
         backbone: EfficientNet-Lite0 with a pyramid to stride 4, or the paper's VGG16 at stride 16.
-        image_width_px: Frames are scaled to this width.
-        image_height_px: Of the frames as the network sees them.
-        image_fit: "horizon" keeps the rows around the horizon, "whole" squeezes the frame into the height, as the paper
-            does.
-        overhead_m_per_px: Overhead images are resampled to this; a cell is as wide as the backbone's stride in pixels.
-        clip_cells: Side of the clip's grid.
-        window_cells: The score covers displacements of +- so many cells.
-        projection: From frames to the overhead grid: "features" by geometry (GVP), "images" by geometry before they are
-            encoded, or learned without geometry, by a "unet" or by a mere "reshape"; "polar" draws the map as a
-            panorama instead.
-        heights_m: Features are sampled on these planes over the road; the first is the road, 0.
-        fusion: Of the frames' maps: "visibility" is ours; the others are the paper's variants, and plain mean and max.
-        consistency: The paper's fusions are given the frames' photo-consistency, too.
-        sequence: fuse_Conv3D is made for so many pictures a clip; the other fusions take any number.
-        ground_trunk: What follows the fusion: a "unet" sees far around a cell, one "convolution" is the paper's.
-        uncertainty: Scores are divided by how unlikely a vehicle is at a place, which is learned.
-        channels: Of the projected features.
-        descriptor_channels: Of what is compared.
+        image_width_px: Width that frames are scaled to.
+        image_height_px: Height of the network's input; see image_fit.
+        image_fit: How a frame is brought to that height: "horizon" keeps the rows around the horizon, "whole" squeezes
+            the frame, as the paper does.
+        overhead_m_per_px: Resolution that overhead images are resampled to; a cell is as wide as the backbone's stride.
+        clip_cells: Side of the clip's grid, in cells.
+        window_cells: Largest displacement in the matching window, in cells.
+        projection: From frames to the overhead grid: "features" by geometry (GVP); "images" by geometry before they are
+            encoded; "unet" and "reshape" learned, without geometry; "polar" draws the map as a panorama instead.
+        heights_m: Heights above the road of the planes on which features are sampled; the first one is the road, 0.
+        fusion: Fusion of the frames' maps: "visibility" is this package's, the others are the paper's variants, and
+            plain mean and max.
+        consistency: Gives the paper's fusions the photo-consistency of the frames as further input.
+        sequence: Number of pictures in a clip that fuse_Conv3D is built for; other fusions take any number.
+        ground_trunk: Layers after the fusion: a "unet" with a wide receptive field, or one "convolution", as in the
+            paper.
+        uncertainty: Divides scores by a learned uncertainty of a vehicle being at a place.
+        channels: Number of channels of the projected features.
+        descriptor_channels: Number of channels of the descriptors that are compared.
 
     """
 
@@ -94,7 +95,7 @@ class ModelConfig:
 
     @property
     def tile_cells(self) -> int:
-        """Side of a tile's grid: the clip's grid fits at every displacement of the window."""
+        """Side of a tile's grid, in which the clip's grid fits at every displacement of the window."""
         return self.clip_cells + 2 * self.window_cells
 
     @staticmethod
@@ -125,41 +126,41 @@ class TrainConfig:
     """How the network is trained.
 
     Attributes:
-        steps: Updates of the weights.
-        batch_size: Clips a step, each with its tile.
-        frames: Of a clip, 1 to 16.
-        way_m: The last metres of the way that the frames of a clip are spread over.
-        clip_step: Take every so-many-th frame of the video instead (3: every third), however far the vehicle went.
-        cameras: Whose frames make a clip: 2 is KITTI's left one, 3 the right one.
-        learning_rate: At its highest, for all but the backbones.
-        backbone_learning_rate: At its highest, for the backbones.
-        weight_decay: Of AdamW, for kernels only.
-        warmup_steps: The learning rates rise over so many steps, and then fall to zero as half a cosine.
-        freeze_early: The backbones' first layers stay as ImageNet made them.
-        freeze_norms: The backbones normalise by the statistics that they start with.
-        clip_gradient_norm: Gradients are shortened to this.
-        loss: "infonce" over all tiles, or "soft_margin", the paper's.
-        margin_scale: Of the soft margin.
-        displacement_weight: Of the loss for the displacement within the right tile.
-        label_weight: Of the loss for what the cells are, where the data tells it (synthetic towns do).
-        neighbours: So many clips of a batch stand together in the same streets, as hard negatives for each other.
-        neighbourhood_m: Together is within so many metres of one of them.
-        batch_radius_m: A batch stands within so many metres of its first clip: one town's tiles are hard negatives.
-        min_distance_m: No two clips of a batch are nearer to each other.
-        heading_error_deg: Clips are turned by up to so much, as if the compass were wrong.
-        pitch_error_deg: Cameras look up to so much farther down or up than their calibration says.
-        height_error_m: They stand up to so much higher or lower.
-        focal_error_percent: Their focal length is up to so much longer or shorter.
-        rotate_world: Clip and tile are turned together by any angle.
-        mirror_world: Clip and tile of every other batch are mirrored, on average.
-        photometric: Strength of the changes of light and colour.
-        amp: Compute in bfloat16 where that is safe, on a device that has it; on others in float32.
-        encode_at_once: So many samples of a batch are encoded at a time, and once more for their gradients, so that
-            memory does not grow with the batch; 0 encodes all at once.
-        average_decay: Of the running average of the weights, which is what validates and is kept as the best.
-        validate_every: Steps from one validation and checkpoint to the next.
-        validate_queries: So many queries of each data set, spread evenly, are validated on.
-        seed: Of everything random.
+        steps: Number of optimizer steps.
+        batch_size: Number of clips in a step, each with its tile.
+        frames: Number of frames of a clip, 1 to 16.
+        way_m: Distance along the way that the frames of a clip are spread over.
+        clip_step: Takes every n-th frame of the video instead (3: every third), however far the vehicle went.
+        cameras: Cameras whose frames make up a clip: 2 is KITTI's left one, 3 the right one.
+        learning_rate: Peak learning rate of all layers but the backbones.
+        backbone_learning_rate: Peak learning rate of the backbones.
+        weight_decay: Weight decay of AdamW, applied to kernels only.
+        warmup_steps: Steps of linear warm-up, after which the learning rates decay to zero as half a cosine.
+        freeze_early: Keeps the early layers of the backbones as they start.
+        freeze_norms: Keeps the batch normalisation statistics of the backbones as they start.
+        clip_gradient_norm: Largest norm of the gradient.
+        loss: Retrieval loss: "infonce" over all placements in the batch, or "soft_margin", the paper's.
+        margin_scale: Scale of the soft margin.
+        displacement_weight: Weight of the loss for the displacement within the right tile.
+        label_weight: Weight of the loss for the labels of cells, where the data has labels (synthetic towns do).
+        neighbours: Size of the groups of clips in a batch that stand in the same streets, as hard negatives.
+        neighbourhood_m: Radius of such a group around its first clip.
+        batch_radius_m: Radius of a batch around its first clip: the tiles of one town are hard negatives.
+        min_distance_m: Least distance between two clips of a batch.
+        heading_error_deg: Largest error of the heading that clips are described with, as of a compass.
+        pitch_error_deg: Largest error of the cameras' pitch.
+        height_error_m: Largest error of the cameras' height.
+        focal_error_percent: Largest error of the focal length.
+        rotate_world: Rotates clip and tile together by a random angle.
+        mirror_world: Mirrors clip and tile of every other batch, on average.
+        photometric: Strength of the photometric augmentation.
+        amp: Computes in bfloat16 where that is safe and the device supports it, otherwise in float32.
+        encode_at_once: Number of samples that are encoded at a time, and once more for their gradients, so that memory
+            does not grow with the batch; 0 encodes all at once.
+        average_decay: Decay of the running average of the weights, which is validated and kept as the best.
+        validate_every: Number of steps between validations.
+        validate_queries: Number of queries of each data set to validate on, evenly spaced.
+        seed: Seed of all random numbers.
 
     """
 
@@ -220,7 +221,7 @@ class TrainConfig:
 
 
 def _check_choices(config: object) -> None:
-    """Raise ValueError if a field is none of its choices: a file may say anything."""
+    """Raise ValueError if a field has none of its allowed values, as it may have in a file."""
     for name, hint in get_type_hints(type(config)).items():
         choices = get_args(hint)
         if get_origin(hint) is Literal:

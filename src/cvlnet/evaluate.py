@@ -1,4 +1,4 @@
-"""Predict and save: the ranked fixes of every query of a data set, in one file from which all figures are made."""
+"""Predictions: the ranked fixes of every query of a data set, saved in one file for all metrics and reports."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ I64 = npt.NDArray[np.int64]
 
 RANKS = 100
 SPLITS: tuple[SplitName, ...] = ("test1", "test2")
-_BLOCK = 128  # clips and tiles matched at once: bounds the memory of the match to about 1 GiB
+_BLOCK = 128  # clips and tiles matched at a time, which limits the memory of a match to about 1 GiB
 _RANKING_ARRAYS = ("queries", "tile", "score", "xy_m", "covariance_m2")
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best tiles of each query of one gallery, best first.
+    """The best tiles for each query of one gallery, best first.
 
-    xy_m: of the vehicle, by tile and displacement. The metres' frame is that of the predictions.
+    xy_m: the vehicle's position by tile and displacement, in the frame of the predictions.
     """
 
     queries: I64  # [q], into the predictions' queries
@@ -54,7 +54,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Everything that figures need; places in metres (east, north) around ``anchor``."""
+    """Ranked fixes and ground truth; positions in metres (east, north) around ``anchor``."""
 
     anchor: LatLon
     query_ids: tuple[str, ...]
@@ -63,10 +63,10 @@ class Predictions:
     tile_ids: tuple[str, ...]
     tile_xy_m: F64  # [tiles, 2]
     rankings: Mapping[str, Ranking]  # by split
-    confidence: Confidence | None = None  # of the network that ranked
+    confidence: Confidence | None = None  # that of the network
 
     def save(self, path: Path) -> None:
-        """Write everything into one .npz file, whole or not at all."""
+        """Write one .npz file, whole or not at all."""
         described = {
             "anchor": [self.anchor.latitude_deg, self.anchor.longitude_deg],
             "query_ids": self.query_ids,
@@ -85,7 +85,7 @@ class Predictions:
 
     @staticmethod
     def load(path: Path) -> Predictions:
-        """What `save` wrote. Raises InputError if the file is missing or none of ours."""
+        """Read what `save` wrote. Raises InputError if the file is missing or is none."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 described = json.loads(str(arrays["described"]))
@@ -121,12 +121,11 @@ def predict(
     published_decoding: bool = False,
     progress: bool = False,
 ) -> Predictions:
-    """Locate every query of a data set's splits in their galleries.
+    """Locate the queries of a data set's splits in their galleries.
 
-    ``most_queries`` takes so many of each split, spread evenly. Clips and tiles that splits share are encoded once.
-    published_decoding: beside each split's ranking stands another, with the offsets that the published code would
-    give, under the split's name and ``_published``.
-    Raises InputError as the readers do.
+    most_queries: at most this number of each split, evenly spaced. Clips and tiles that occur in several splits are
+    encoded once. published_decoding: adds a ranking ``SPLIT_published`` with the offsets of the published decoding.
+    Raises InputError as the readers do, or if the clips have too few frames for the network.
     """
     _require_pictures(model, clip_spec)
     parts = [_samples(read_split(root, name), clip_spec, model, cache) for name in splits]
@@ -168,14 +167,14 @@ def _array(arrays: Any, ranking: str, field: str) -> Any:
 def _require_pictures(model: MatchingNetwork, clip_spec: ClipSpec) -> None:
     pictures = clip_spec.frames * len(clip_spec.camera_ids)
     if pictures < model.least_pictures:
-        told = f"this network fuses {model.least_pictures} pictures or more"
-        raise InputError(told, where=f"clips of {pictures}", remedy="ask for clips of more frames")
+        needs = f"this network fuses {model.least_pictures} pictures or more"
+        raise InputError(needs, where=f"clips of {pictures}", remedy="choose clips of more frames")
 
 
 def encode_tiles(
     model: MatchingNetwork, crops: Dataset[Any], *, workers: int = 0, batch_size: int = 16, progress: bool = False
 ) -> MapFeatures:
-    """Features of overhead crops; descriptors are kept in half precision."""
+    """Features of overhead crops, on the CPU; descriptors in half precision."""
     loader: DataLoader[Any] = DataLoader(crops, batch_size, num_workers=workers)
     with torch.inference_mode():
         parts = [
@@ -189,7 +188,7 @@ def encode_tiles(
 def encode_clips(
     model: MatchingNetwork, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
 ) -> ClipFeatures:
-    """Features of samples' clips, kept in half precision."""
+    """Features of samples' clips, on the CPU, in half precision."""
     loader: DataLoader[Any] = DataLoader(samples, batch_size, num_workers=workers, collate_fn=collate)
     descriptors, weights = [], []
     with torch.inference_mode():
@@ -234,7 +233,7 @@ def _best(
     ranks: int,
     decode: Callable[[ScoreVolume, float], Decoded],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of each clip the best places in the gallery, their score, offset and covariance."""
+    """The best places in the gallery for each clip, with their scores, offsets and covariances."""
     sharpness = float(model.sharpness)
     blocks = (_take_tiles(tiles, rows, model.device) for rows in _blocks(gallery))
     decoded = [decode(match(clips, block), sharpness) for block in blocks]
@@ -258,7 +257,7 @@ def _chosen_samples(
 
 
 def _truth(queries: Iterable[tuple[ClipTileSamples, int]], anchor: LatLon) -> tuple[F64, F64]:
-    """True places (east, north) and headings of queries."""
+    """True positions (east, north) and headings of queries."""
     latlon_deg, yaw_rad = [], []
     for part, i in queries:
         query = part.queries[i]

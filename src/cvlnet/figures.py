@@ -1,6 +1,6 @@
-"""The figures of an evaluation, from a file of predictions alone: recall, errors, calibration, each with an interval.
+"""Metrics of an evaluation, from predictions alone: recall, errors, calibration, each with a confidence interval.
 
-Neighbouring frames are not independent: the intervals come from redrawing whole stretches of road.
+The intervals come from resampling whole stretches of road, because neighbouring frames are not independent.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from cvlnet.resampling import CONFIDENCE, I64, Redraws
 FORMAT = 1
 RANKS = (1, 5, 10, 100)
 RADII_M = (5.0, 10.0, 25.0)
-FOUND_M = 10.0  # a fix nearer than this has found the place; what remains is its accuracy
+FOUND_M = 10.0  # a fix within this distance has found the place
 STRETCH_M = 50.0
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Share of queries with one of the best ``rank`` fixes, each after its displacement, within the radius."""
+    """Share of queries for which one of the best ``rank`` fixes lies within the radius."""
 
     rank: int
     radius_m: float
@@ -38,7 +38,7 @@ class Recall:
 
 @dataclass(frozen=True)
 class AxisErrors:
-    """Absolute error along one axis: its median, and the share of queries below 1, 3 and 5 metres."""
+    """Absolute error along one axis: its median, and the shares of queries within 1, 3 and 5 metres."""
 
     median_m: Interval
     within_1m: Interval
@@ -74,11 +74,11 @@ class Trusted:
 
 @dataclass(frozen=True)
 class SplitFigures:
-    """Figures of one gallery. Intervals hold NaN where nothing is there to count, as when no query is found.
+    """Metrics of one gallery. Intervals are NaN where they have no samples, for example if no query is found.
 
-    found: share of queries whose best fix is right to 10 m, the base of accuracy_found and of the calibration:
-    within_1_sigma and within_2_sigma are shares of errors inside the fix's own ellipse (39 % and 86 % when it is true).
-    trusted: None for weights without a measured confidence.
+    found: share of queries whose best fix is right to 10 m. accuracy_found, within_1_sigma and within_2_sigma are those
+    of the found queries; the latter are the shares of errors inside the fix's own ellipse, 39 % and 86 % if it is well
+    calibrated. trusted: None for weights whose confidence has not been calibrated.
     """
 
     queries: int
@@ -96,7 +96,7 @@ class SplitFigures:
     trusted: Trusted | None = None
 
     def recall_at(self, rank: int, radius_m: float) -> Interval:
-        """The share within a radius among so many best fixes. Raises KeyError if it was not computed."""
+        """Recall at a rank within a radius. Raises KeyError if it was not computed."""
         for recall in self.recall:
             if (recall.rank, recall.radius_m) == (rank, radius_m):
                 return recall.share
@@ -105,12 +105,12 @@ class SplitFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of every gallery, by split."""
+    """The metrics of every gallery, by split."""
 
     splits: Mapping[str, SplitFigures]
 
     def to_json(self) -> str:
-        """Plain JSON; undefined values are null."""
+        """JSON; undefined values are null."""
         described = {"format": FORMAT, "confidence": CONFIDENCE, "stretch_m": STRETCH_M, "found_m": FOUND_M}
         splits = {name: asdict(split) for name, split in self.splits.items()}
         return json.dumps(_finite(described | {"splits": splits}), indent=2, allow_nan=False) + "\n"
@@ -122,12 +122,12 @@ class Figures:
 
 
 def figures_of(predictions: Predictions) -> Figures:
-    """All figures of all galleries of the predictions."""
+    """The metrics of all galleries of the predictions."""
     return Figures({name: _split_figures(predictions, name) for name in predictions.rankings})
 
 
 def stretch_of_road(xy_m: F64) -> I64:
-    """Number of the 50 m square of the map that holds each place, [q]: one stretch, however often it is driven."""
+    """Number of the 50 m square that contains each position, [q]; repeated passes are the same stretch."""
     squares = np.floor(xy_m / STRETCH_M).astype(np.int64)
     return np.unique(squares, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
@@ -192,7 +192,7 @@ def _axis(error_m: F64, chosen: Bools, redraws: Redraws) -> AxisErrors:
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
+    """The value with null for NaN and infinity, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

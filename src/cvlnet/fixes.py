@@ -1,4 +1,4 @@
-"""The best fix of every query of one gallery, beside the truth: what maps, histograms and figures are made of."""
+"""The best fix of every query in a gallery, with the ground truth: the input of maps, histograms and metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cvlnet.metrics import F64, Bools, longitudinal_lateral_m, position_errors_m
 
 I64 = npt.NDArray[np.int64]
 
-ELSEWHERE_M = 10.0  # fixes farther apart than this name two places
-UNMAPPED_M = 50.0  # a tile so far away shows next to nothing of what a query sees
+ELSEWHERE_M = 10.0  # fixes farther apart than this are different places
+UNMAPPED_M = 50.0  # a tile this far away shows next to nothing of what a query sees
 
 
 @dataclass(frozen=True)
 class BestFixes:
-    """The first-ranked fixes, one a query; places in metres (east, north) around the predictions' anchor.
+    """The first-ranked fix of each query; positions in metres (east, north) around the predictions' anchor.
 
     query: index into the predictions' queries; tile: into their tiles. ahead_left_m: the error along and across the
     heading. margin: the score's lead over the best fix that lies elsewhere.
@@ -45,12 +45,12 @@ class BestFixes:
         return sigma_m(self.covariance_m2)
 
     def confidence(self, of: Confidence) -> F64:
-        """How likely each is right, [q]."""
+        """Probability that each is right, [q]."""
         return of.of(self.score, self.margin, self.sigma_m)
 
     @property
     def mahalanobis(self) -> F64:
-        """The error in units of its own standard deviation, [q]: up to 1 lies within the one-sigma ellipse."""
+        """Mahalanobis distance of the error, [q]: at most 1 inside the one-sigma ellipse."""
         error_xy_m = (self.xy_m - self.true_xy_m)[..., None]
         squared = np.swapaxes(error_xy_m, 1, 2) @ np.linalg.solve(self.covariance_m2, error_xy_m)
         return np.asarray(np.sqrt(squared[:, 0, 0]))

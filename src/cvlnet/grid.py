@@ -59,11 +59,6 @@ class Grid:
         cols = torch.arange(self.cols, dtype=dtype)
         return self.xy_m(torch.stack(torch.meshgrid(rows, cols, indexing="ij"), dim=-1))
 
-    def displacement_m(self, row_col_steps: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
-        """Metres (east, north) of a move by so many cells (rows, columns); zero cells are exactly zero metres."""
-        rows, cols = row_col_steps.unbind(-1)
-        return torch.stack([cols * self.cell_m, 0.0 - rows * self.cell_m], dim=-1)
-
     def centered_at(self, xy_m: tuple[float, float]) -> Grid:
         """The same cells around another centre."""
         return replace(self, center_xy_m=xy_m)

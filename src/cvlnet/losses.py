@@ -1,4 +1,4 @@
-"""What training minimises: the right tile scores best, at the right displacement."""
+"""Training losses: the right tile is to score best, at the right displacement."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch.nn import functional
 
 from cvlnet.grid import Grid
 
-RIGHT_M = 5.0  # a fix as near as this is right, whatever the misregistration of the imagery
+RIGHT_M = 5.0  # displacements this near the truth count as right: imagery is misregistered by metres
 
 
 def info_nce(
     log_scores: Float[Tensor, "clips tiles steps steps"], right: Bool[Tensor, "clips tiles steps steps"]
 ) -> Float[Tensor, ""]:
-    """How surely each clip is told its right places among all of the batch, and each tile its right clips.
+    """Symmetric InfoNCE over all placements in the batch (van den Oord et al. 2018).
 
-    A cross-entropy (van den Oord et al. 2018) whose classes are places: every displacement on every tile. The right
-    ones (see `right_places`) count together.
+    The classes of a clip are all displacements on all tiles, those of a tile all displacements of all clips. Several
+    may be right (`right_places`); their probabilities add up. Mean of both directions.
     """
     hits = log_scores.masked_fill(~right, -inf)
     missed = [
@@ -37,7 +37,8 @@ def soft_margin(
 ) -> Float[Tensor, ""]:
     """Soft-margin triplet loss over all negatives in both directions (paper, section 3.4); tile i belongs to clip i.
 
-    A pair's similarity is its best score; distances are 2 - 2 similarity. Negative are tiles without a right place.
+    The distance of a pair is 2 - 2 s with s its best score. A pair is negative if the tile holds no right placement of
+    the clip.
     """
     distance = 2 - 2 * scores.flatten(-2).amax(dim=-1)
     positive = distance.diagonal()
@@ -50,10 +51,10 @@ def soft_margin(
 def right_places(
     offset_m: Float[Tensor, "clips 2"], xy_m: Float[Tensor, "clips 2"], grid: Grid, radius_m: float = RIGHT_M
 ) -> Bool[Tensor, "clips clips steps steps"]:
-    """Which displacements (the cells of ``grid``) on which tiles are where a clip stands, to ``radius_m``.
+    """The placements, displacement by tile, that lie within ``radius_m`` of where each clip really stands.
 
-    Clip i stands on tile i, ``offset_m`` from its centre, and at ``xy_m`` in a frame that all share. On its own tile
-    the displacements around the offset are right, however far.
+    Clip i stands on tile i, ``offset_m`` from its centre, and at ``xy_m`` in a frame common to the batch. The cells of
+    ``grid`` are the displacements; those around a clip's offset on its own tile are right in any case.
     """
     center_xy_m = xy_m - offset_m
     place_xy_m = center_xy_m[:, None, None] + grid.cell_centers_xy_m().to(xy_m)
@@ -66,9 +67,9 @@ def right_places(
 def displacement(
     log_scores: Float[Tensor, "clips steps steps"], offset_m: Float[Tensor, "clips 2"], grid: Grid
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the true displacement (east, north), shared bilinearly by the four cells of ``grid`` around it.
+    """Cross-entropy of the true displacement (east, north), distributed bilinearly over the four nearest cells.
 
-    Offsets outside the window count as at its edge.
+    Offsets outside the window are clamped to its edge.
     """
     target = bilinear_target(offset_m, grid)
     return -(target * log_scores.flatten(-2).log_softmax(dim=-1)).sum(dim=-1).mean()
@@ -79,13 +80,13 @@ def label_shares(
     shares: UInt8[Tensor, "n labels rows cols"],
     seen: Bool[Tensor, "n rows cols"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of every label's share of a cell (255: all of it), over the cells that are seen."""
+    """Cross-entropy of each label's share of a cell (255 is all of it), mean of the visible cells."""
     entropy = functional.binary_cross_entropy_with_logits(logits.float(), shares / 255, reduction="none").sum(dim=1)
     return entropy.mean() if seen is None else entropy[seen].mean()
 
 
 def bilinear_target(offset_m: Float[Tensor, "clips 2"], grid: Grid) -> Float[Tensor, "clips cells"]:
-    """Weights on the grid's cells, of sum one, whose mean is the offset."""
+    """Bilinear weights of the grid's cells: they sum to one, and their mean position is the offset."""
     row, col = grid.row_col(offset_m).unbind(-1)
     rows = _shares(row, grid.rows)
     cols = _shares(col, grid.cols)
@@ -93,6 +94,6 @@ def bilinear_target(offset_m: Float[Tensor, "clips 2"], grid: Grid) -> Float[Ten
 
 
 def _shares(index: Tensor, size: int) -> Tensor:
-    """Linear weights [n, size] of fractional indices on integers."""
+    """Linear interpolation weights [n, size] of fractional indices, clamped to the range."""
     inside = index.clamp(0, size - 1).unsqueeze(-1)
     return (1 - (torch.arange(size, device=index.device, dtype=index.dtype) - inside).abs()).clamp(min=0)

@@ -1,4 +1,4 @@
-"""Figures from predictions: pure functions on arrays, no model, no files."""
+"""Metrics of predictions: pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the bounds within which a repetition of the experiment would fall."""
+    """An estimate with its confidence interval."""
 
     value: float
     low: float
@@ -21,7 +21,7 @@ class Interval:
 
 
 def position_errors_m(predicted_xy_m: F64, true_xy_m: F64) -> F64:
-    """Distances [Q, K] of ranked predictions [Q, K, 2] from the true places [Q, 2]; NaN is infinitely far."""
+    """Distances [Q, K] of ranked predictions [Q, K, 2] from the true positions [Q, 2]; infinite where one is NaN."""
     distance_m = np.linalg.norm(predicted_xy_m - true_xy_m[:, None], axis=-1)
     return np.where(np.isnan(distance_m), np.inf, distance_m)
 
@@ -37,7 +37,7 @@ def sigma_m(covariance_m2: F64) -> F64:
 
 
 def longitudinal_lateral_m(error_xy_m: F64, yaw_rad: F64) -> F64:
-    """Errors (east, north), [Q, 2], as (ahead, to the left) of vehicles with the given headings, [Q, 2]."""
+    """Errors (east, north), [Q, 2], along and across the vehicles' headings (ahead, to the left), [Q, 2]."""
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
     east_m, north_m = error_xy_m[:, 0], error_xy_m[:, 1]
     return np.stack([east_m * cos + north_m * sin, -east_m * sin + north_m * cos], axis=-1)

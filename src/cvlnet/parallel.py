@@ -1,6 +1,6 @@
-"""Several processes that train as one: each encodes its part of a batch, and all see the negatives of all.
+"""Data-parallel training: each process encodes its part of a batch, and all share their negatives.
 
-PyTorch's ``torchrun`` starts the processes and tells each of them its rank; where nothing does, there is one.
+PyTorch's ``torchrun`` starts the processes and sets their ranks; without it there is a single one.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_gather
 from torch.nn.parallel import DistributedDataParallel
 
-_PATIENCE = timedelta(hours=4)  # while the first process validates, the others wait
+_PATIENCE = timedelta(hours=4)  # the other processes wait while the first one validates
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of one training, of which this is one."""
+    """The processes of one training, seen from one of them."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def is_first(self) -> bool:
-        """The first process writes, validates and shows the progress for all."""
+        """Whether this is the process that writes, validates and shows the progress."""
         return self.rank == 0
 
     def part(self, count: int) -> slice:
-        """Which of ``count`` samples are this process' own; all have equally many."""
+        """The process' share of ``count`` samples, of the same size for all."""
         own = count // self.size
         return slice(self.rank * own, (self.rank + 1) * own)
 
     def gather(self, own: Tensor) -> Tensor:
-        """The tensors of all processes, one after the other along the first dimension; gradients flow back to each."""
+        """The tensors of all processes, concatenated along the first dimension; differentiable."""
         if self.size == 1:
             return own
         if own.is_floating_point():
@@ -52,13 +52,13 @@ class World:
         return bool(self.gather(torch.tensor([holds])).all())
 
     def together(self, module: nn.Module) -> nn.Module:
-        """The module, such that a backward pass leaves the mean of all processes' gradients."""
+        """The module with gradients averaged over all processes."""
         return module if self.size == 1 else DistributedDataParallel(module, find_unused_parameters=True)
 
 
 @contextmanager
 def joined_world(device: torch.device) -> Iterator[World]:
-    """The processes that torchrun has started, for as long as the block runs."""
+    """The process group that torchrun set up, for the duration of the block."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World()
@@ -71,6 +71,6 @@ def joined_world(device: torch.device) -> Iterator[World]:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Of several processes on a machine with several GPUs each takes its own."""
+    """The GPU of this process' local rank, where torchrun sets one; otherwise the device as given."""
     local_rank = os.environ.get("LOCAL_RANK")
     return torch.device("cuda", int(local_rank)) if device.type == "cuda" and local_rank else device

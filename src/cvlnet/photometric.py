@@ -1,4 +1,4 @@
-"""Random light, colour and sharpness: two views of a place never agree on them, and training must not learn them."""
+"""Random light, colour and sharpness, which differ between any two views of a place and must not be learned."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch.nn import functional
 def vary(
     images: UInt8[Tensor, "n frames 3 height width"], strength: float, generator: Generator
 ) -> UInt8[Tensor, "n frames 3 height width"]:
-    """Images as another sensor would have taken them on another day; the frames of one sample are varied alike.
+    """Images as another sensor might have taken them on another day; all frames of a sample change alike.
 
-    Channel mixing, gamma, gain, offset and contrast, uneven light, blur or sharpening, and noise. Strength 0 returns
-    the images as they are. The generator is of the images' device.
+    Channel mixing, gamma, gain, offset and contrast, vignetting, blur or sharpening, and noise. Strength 0 returns the
+    images unchanged. The generator must be on the images' device.
     """
     if strength == 0:
         return images
@@ -36,7 +36,7 @@ def _uniform(x: Tensor, generator: Generator) -> Tensor:
 
 
 def _mix_channels(x: Images, strength: float, generator: Generator) -> Images:
-    """Another white balance and saturation: each channel takes a little of the others; sometimes nearly grey."""
+    """White balance and saturation: each channel takes a little of the others, up to almost grey."""
     n = x.shape[0]
     mixing = torch.eye(3, device=x.device) + 0.12 * strength * _normal(x, (n, 3, 3), generator)
     mixing = mixing / mixing.sum(dim=-1, keepdim=True).clamp(min=0.3)
@@ -46,7 +46,7 @@ def _mix_channels(x: Images, strength: float, generator: Generator) -> Images:
 
 
 def _bend(x: Images, strength: float, generator: Generator) -> Images:
-    """Another gamma, exposure and contrast."""
+    """Gamma, exposure and contrast."""
     gamma, gain, offset, contrast = (_normal(x, (x.shape[0], 1, 1, 1, 1), generator) for _ in range(4))
     bent = x.clamp(min=1e-3) ** (0.3 * strength * gamma).exp()
     bent = bent * (0.25 * strength * gain).exp() + 0.06 * strength * offset
@@ -55,20 +55,20 @@ def _bend(x: Images, strength: float, generator: Generator) -> Images:
 
 
 def _light_unevenly(x: Images, strength: float, generator: Generator) -> Images:
-    """Light that falls off across the picture, as clouds, haze and lenses make it."""
+    """Uneven illumination, as from clouds, haze and vignetting."""
     field = 0.2 * strength * _normal(x, (x.shape[0], 1, 3, 4), generator)
     smooth = functional.interpolate(field, x.shape[-2:], mode="bilinear", align_corners=True)
     return x * smooth.exp().unsqueeze(1)
 
 
 def _focus(x: Images, strength: float, generator: Generator) -> Images:
-    """Other optics and processing: the finest detail is lost, or up to two and a half times as strong."""
+    """Blur or sharpening: the finest detail is lost, or amplified up to 2.5 times."""
     detail = strength * (2.5 * _uniform(x, generator) - 1)
     smooth = functional.avg_pool2d(x.flatten(0, 1), 3, stride=1, padding=1, count_include_pad=False)
     return x + detail.clamp(min=-1) * (x - smooth.view_as(x))
 
 
 def _add_noise(x: Images, strength: float, generator: Generator) -> Images:
-    """Sensor noise of a random strength."""
+    """Sensor noise of random strength."""
     sigma = 0.03 * strength * _uniform(x, generator)
     return x + sigma * _normal(x, tuple(x.shape), generator)

@@ -1,6 +1,6 @@
-"""Percentile bootstrap of many figures at once: groups are drawn anew, once, and weigh every figure.
+"""Cluster bootstrap: percentile intervals from resampling groups, the same draws for every metric.
 
-Neighbouring frames of one drive are no independent samples; a group is a stretch of road.
+Neighbouring frames of a drive are not independent samples, so that the groups are stretches of road.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ REPETITIONS = 1000
 
 @dataclass(frozen=True)
 class Redraws:
-    """How often each group of samples is drawn in each repetition.
+    """Bootstrap draws of groups of samples.
 
-    group: of each sample, [samples]. times: [repetitions, groups].
+    group: group number of each sample, [samples]. times: how often each group was drawn, [repetitions, groups].
     """
 
     group: I64
@@ -30,7 +30,7 @@ class Redraws:
 
     @staticmethod
     def of(groups: npt.NDArray[np.generic], *, repetitions: int = REPETITIONS, seed: int = 0) -> Redraws:
-        """Draw as many groups as there are, with replacement. Raises ValueError if there is no sample."""
+        """Draw the groups with replacement, as many as exist. Raises ValueError if there is no sample."""
         if len(groups) == 0:
             raise ValueError("no samples to draw from")
         names, group = np.unique(groups, return_inverse=True)
@@ -40,7 +40,7 @@ class Redraws:
         return Redraws(group.astype(np.int64), times.reshape(repetitions, count).astype(np.int64))
 
     def mean(self, values: F64 | Bools, chosen: Bools | None = None, weight: F64 | None = None) -> Interval:
-        """Mean of the (chosen) samples, which may have weights; NaN where none is chosen."""
+        """Weighted mean of the chosen samples (default: all, equally); NaN if none is chosen."""
         kept = np.ones(len(values), dtype=bool) if chosen is None else chosen
         weights = np.ones(len(values))[kept] if weight is None else weight[kept]
         groups = self.times.shape[1]
@@ -51,7 +51,7 @@ class Redraws:
             return _interval(float(total.sum() / number.sum()), drawn)
 
     def quantiles(self, values: F64, levels: tuple[float, ...], chosen: Bools | None = None) -> tuple[Interval, ...]:
-        """Quantiles (linear between samples, as `numpy.quantile`) of the (chosen) samples; NaN where none is chosen."""
+        """Quantiles (linear, as `numpy.quantile`) of the chosen samples (default: all); NaN if none is chosen."""
         kept = np.flatnonzero(np.ones(len(values), dtype=bool) if chosen is None else chosen)
         if len(kept) == 0:
             return tuple(_interval(np.nan, np.array([])) for _ in levels)
@@ -65,7 +65,7 @@ class Redraws:
 
 
 def _quantile(rising: F64, drawn_up_to: npt.NDArray[np.int32], level: float) -> F64:
-    """Quantile of repeated samples, [repetitions]: of sample i and all before, so many were drawn; NaN of none."""
+    """Quantile in each repetition, from the cumulative number of draws up to each sample; NaN if none was drawn."""
     place = level * np.maximum(drawn_up_to[:, -1] - 1, 0)
     before = np.floor(place).astype(np.int32)
     after = np.minimum(before + 1, np.maximum(drawn_up_to[:, -1] - 1, 0))
@@ -76,13 +76,13 @@ def _quantile(rising: F64, drawn_up_to: npt.NDArray[np.int32], level: float) -> 
 
 
 def _first_above(drawn_up_to: npt.NDArray[np.int32], rank: npt.NDArray[np.int32]) -> I64:
-    """Index of the sample that stands at ``rank`` (from 0) when every sample is repeated as drawn."""
+    """Index of the sample at ``rank`` (from 0) once every sample is repeated as often as it was drawn."""
     index = (drawn_up_to <= rank[:, None]).sum(axis=1)
     return np.asarray(np.minimum(index, drawn_up_to.shape[1] - 1), dtype=np.int64)
 
 
 def _interval(value: float, drawn: F64) -> Interval:
-    """Percentile interval; repetitions in which the figure is undefined do not count."""
+    """Percentile interval over the repetitions in which the metric is defined."""
     defined = drawn[~np.isnan(drawn)]
     if len(defined) == 0:
         return Interval(value, np.nan, np.nan)

@@ -1,8 +1,8 @@
-"""Training: the same code on CPU and GPU, resumable at any step with the same losses as an uninterrupted run.
+"""Training, on CPU or GPU, resumable at any step with the losses of an uninterrupted run.
 
-A run's folder holds ``last.safetensors`` (model, averaged model and optimizer: what `resume` continues from),
-``best.safetensors`` (the averaged model that did best in validation, or the last one where nothing validates),
-``log.jsonl`` and TensorBoard's event files.
+A run's folder holds ``last.safetensors`` (model, averaged model and optimizer, from which a run resumes),
+``best.safetensors`` (the averaged model with the best validation score, or the last one where nothing
+validates), ``log.jsonl`` and TensorBoard's event files.
 """
 
 from __future__ import annotations
@@ -42,15 +42,16 @@ from cvlnet.provenance import Provenance, made_from
 from cvlnet.trainer import Trainer
 
 LAST, BEST = "last.safetensors", "best.safetensors"
-SAVE_EVERY_S = 120.0  # what an interruption costs at most, besides a validation
+SAVE_EVERY_S = 120.0  # the work that an interruption may lose, besides a validation
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a training is given besides its configuration. validation: data sets whose held-out queries choose the best.
+    """Input and output of a training.
 
-    init: weights to start from; None starts from ImageNet's (or from noise for VGG16). takes_what_fits: of these
-    weights, and starts the rest as without them; else they have to fit the model as a whole.
+    data, validation: data sets to train on, and to choose the best weights by. init: weights to start from; None starts
+    from those of ImageNet (VGG16: from random ones). takes_what_fits: uses the tensors of ``init`` that fit the model
+    and starts the others as without it; otherwise all have to fit. overfit_batch: trains on the first batch only.
     """
 
     data: Sequence[Path]
@@ -65,17 +66,17 @@ class Run:
 
 
 def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[str, float] | None:
-    """Train to ``config.steps``, from the last checkpoint if the folder has one; returns the best validation figures.
+    """Train to ``config.steps``, resuming if the folder has a checkpoint; returns the best validation metrics.
 
-    Where torchrun has started several processes they share every batch, and all but the first return None.
-    Raises InputError for unusable data, or if the folder holds a training of another configuration or other data.
+    Processes that torchrun started share every batch, and all but the first return None. Raises InputError for unusable
+    data, or if the folder holds a training with another configuration or other data.
     """
     for root in run.validation:
         refuse_test_data(root)
     with joined_world(torch.device(run.device)) as world:
         if config.batch_size % world.size:
             raise InputError(
-                f"{config.batch_size} clips are not as many for each of {world.size} processes",
+                f"{config.batch_size} clips cannot be divided among {world.size} processes",
                 where="--batch-size",
                 remedy=f"choose a multiple of {world.size}",
             )
@@ -131,7 +132,7 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
 
 
 def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamples:
-    """The training queries of all data sets, with geometric augmentation over the model's window."""
+    """The training queries of all data sets, with the vehicle anywhere in the model's window."""
     augmentation = Augmentation(
         max_shift_m=model.window_cells * model.map_grid.cell_m,
         turn_world=config.rotate_world,
@@ -166,10 +167,7 @@ def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamp
 def batches(
     samples: JoinedSamples, config: TrainConfig, run: Run, step: int, world: World
 ) -> Generator[Batch, None, None]:
-    """The process' part of the batches from ``step`` to the end, epoch after epoch.
-
-    With ``overfit_batch`` the first one again and again.
-    """
+    """The process' share of the batches from ``step`` to the end; with ``overfit_batch`` always the first batch."""
     own = world.part(config.batch_size)
     if run.overfit_batch:
         sampler = SpacedBatchSampler(
@@ -203,7 +201,7 @@ def batches(
 
 
 def validate(trainer: Trainer, run: Run) -> dict[str, float]:
-    """Recall@1 of the averaged weights among tiles and distractors of the held-out drives, mean of the data sets."""
+    """Recall@1 and median error of the averaged weights in Test-2 of the validation data, averaged over data sets."""
     model, config = trainer.averaged_model, trainer.config
     clip_spec = clip_spec_of(model, config)
     cache = ImageCache(run.cache) if run.cache else None
@@ -233,7 +231,7 @@ def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
 
 
 def fingerprint(root: Path) -> dict[str, Any]:
-    """What tells a data set from others: a digest of its description and its training list; its name; has it labels."""
+    """Identity of a data set: its name, a digest of its description and training list, and whether it has labels."""
     digest = sha256()
     for name in ("dataset.json", "train_files_with_sat_GPS.txt"):
         if (root / name).is_file():
@@ -246,7 +244,7 @@ def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> Da
 
 
 def _initialize(model: CVLNet, run: Run) -> None:
-    """Weights to start from: given ones, or ImageNet's where they can be had, or the ones over the others."""
+    """Load the weights to start from: the given ones, those of ImageNet, or the former over the latter."""
     if (run.init is None or run.takes_what_fits) and isinstance(model.ground_encoder, Pyramid):
         load_pretrained_backbone(model)
     if run.init is None:
@@ -259,7 +257,7 @@ def _initialize(model: CVLNet, run: Run) -> None:
 
 
 def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> Provenance:
-    """Where the weights of a training will come from, before its first step."""
+    """The provenance of a training's weights, before its first step."""
     init = [] if run.init is None else [(1.0, digest_of(run.init), load_tensors(run.init)[1])]
     ancestors, parents = made_from(init)
     data = tuple(fingerprint(path) for path in run.data)
@@ -267,7 +265,7 @@ def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> P
 
 
 def require_same(now: Provenance, saved: Provenance, out: Path) -> None:
-    """Raise InputError if what was saved comes from other settings or other data."""
+    """Raise InputError if the saved training has other settings or other data."""
     for title, a, b in (
         ("model configuration", now.model, saved.model),
         ("training configuration", now.train, saved.train),

@@ -1,4 +1,4 @@
-"""One step of training: a batch through the network to its losses, and what the optimizer makes of them."""
+"""A training step: from a batch to its losses and the update of the weights."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
 class Encoded(NamedTuple):
-    """What the loss needs of a batch: features of its clips and tiles, and what both are taken for.
+    """Network outputs for a batch: what is matched, and the logits of the labels of both views.
 
-    seen: the cells that a frame sees. sharpness: the same for all, [1].
+    seen: cells that are visible in some frame. sharpness: the network's, [1].
     """
 
     clip_descriptor: Tensor
@@ -47,9 +47,10 @@ class Encoded(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """Where the clips of a batch stand, and what there is to see; clip i stands on tile i.
+    """Ground truth of a batch; clip i stands on tile i.
 
-    offset_m: from the tile's centre, [clips, 2]. xy_m: in a world that is turned by crop_from_world, [clips, 2].
+    offset_m: the vehicle from the tile's centre, [clips, 2]. xy_m: the vehicle in the world as turned by
+    crop_from_world, [clips, 2].
     """
 
     offset_m: Tensor
@@ -59,10 +60,10 @@ class Truth(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """The part of a step in which no sample knows of another.
+    """The part of a step that is independent for each sample.
 
-    at_once: so many samples are encoded at a time, and again when their gradients are computed (Gao et al. 2021,
-    "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"); 0 encodes all together, once.
+    at_once: number of samples that are encoded at a time, and once more for their gradients, to limit memory (Gao et
+    al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"); 0 encodes all at once.
     """
 
     def __init__(self, model: CVLNet, at_once: int = 0) -> None:
@@ -109,7 +110,7 @@ class Trainer:
         self._encoder = world.together(Encoder(model, config.encode_at_once))
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One optimizer step on this process' part of a batch; returns the losses of the whole batch by name."""
+        """One optimizer step on the process' share of a batch; returns the losses of the whole batch by name."""
         self.model.train()
         for layer in self._as_they_are:
             layer.eval()  # keeps the statistics of batch normalisation
@@ -125,7 +126,7 @@ class Trainer:
         return {name: float(term.detach()) for name, term in terms.items()} | {"gradient_norm": float(norm)}
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Of all processes' samples: each has encoded its own, and computes the same loss of all."""
+        """Losses of the whole batch, which every process computes from the gathered encodings."""
         device = self.model.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.config.amp and computes_bfloat16(device)):
             own: Encoded = self._encoder(batch.clip, batch.tiles)
@@ -134,7 +135,7 @@ class Trainer:
             return batch_losses(self.model, encoded, self._truth(batch), self.config)
 
     def _truth(self, batch: Batch) -> Truth:
-        """Of all processes' samples."""
+        """Ground truth of the whole batch, gathered from all processes."""
         gather = self.world.gather
         offset_m, latlon_deg, crop_from_world = map(gather, (batch.offset_m, batch.latlon_deg, batch.crop_from_world))
         labels = None
@@ -151,7 +152,7 @@ class Trainer:
         return averaged
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything a resumed training needs, by name."""
+        """The complete state, by name."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.averaged_model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -159,7 +160,7 @@ class Trainer:
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor], step: int, where: Path) -> None:
-        """Take up what `tensors` gave. Raises InputError if it does not fit the model."""
+        """Restore a state from `tensors`. Raises InputError if it does not fit the model."""
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
@@ -177,19 +178,19 @@ class Trainer:
 
 
 def early_layers(model: CVLNet) -> list[nn.Module]:
-    """The first layers of both backbones."""
+    """The early layers of both backbones."""
     return [layer for backbone in model.backbones for layer in backbone.early_layers()]
 
 
 def norms_of_backbones(model: CVLNet) -> list[nn.Module]:
-    """The batch normalisations of both backbones."""
+    """The batch normalisation layers of both backbones."""
     return [layer for backbone in model.backbones for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
 
 
 def turned_xy_m(
     latlon_deg: Float[Tensor, "places 2"], crop_from_world: Float[Tensor, "places 2 2"]
 ) -> Float[Tensor, "places 2"]:
-    """Metres (east, north) from the first place, around which the world is turned."""
+    """Positions in metres (east, north) from the first one, in the turned world."""
     degrees = latlon_deg.cpu().numpy()
     xy_world_m = LocalFrame(LatLon(*degrees[0].tolist())).xy_world_m(degrees)
     turned: Tensor = crop_from_world @ torch.from_numpy(xy_world_m).to(crop_from_world).unsqueeze(-1)
@@ -197,7 +198,7 @@ def turned_xy_m(
 
 
 def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainConfig) -> dict[str, Tensor]:
-    """The terms of the loss, weighted, by name."""
+    """The weighted terms of the loss, by name."""
     clips = ClipFeatures(encoded.clip_descriptor, encoded.clip_weight, model.clip_grid)
     volume = match(clips, MapFeatures(encoded.tile_descriptor, encoded.tile_uncertainty, model.map_grid))
     log_scores = volume.scores * encoded.sharpness
@@ -219,7 +220,7 @@ def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainCon
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then half a cosine to zero."""
+    """Linear warm-up, then cosine decay to zero."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
@@ -229,14 +230,14 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
 def step_seed(seed: int, step: int, rank: int) -> int:
     """Seed of PyTorch's generators, on every device, for one step of one process.
 
-    Dropout draws from them. Because its numbers depend on nothing that happened before, neither on earlier steps nor on
-    what validation or data loading drew, a resumed training repeats them without a saved state.
+    Dropout draws from them. Its masks thus depend on the step alone, and neither on earlier steps nor on the draws of
+    validation or data loading: a resumed training repeats them without a saved state.
     """
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
 
 
 def _varied(batch: Batch, step: int, config: TrainConfig, world: World) -> Batch:
-    """The batch with light and colour drawn anew, independently for each sample and the two views of it."""
+    """The batch with photometric augmentation, independent for each sample and for its two views."""
     images: list[Tensor] = []
     tiles: list[Tensor] = []
     for place in range(config.batch_size)[world.part(config.batch_size)]:
@@ -249,7 +250,7 @@ def _varied(batch: Batch, step: int, config: TrainConfig, world: World) -> Batch
 
 
 def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]]:
-    """Backbones learn at their own rate; biases, norms and the sharpness do not decay."""
+    """Backbones have their own learning rate; biases, norms and the sharpness have no weight decay."""
     groups = []
     for in_backbone, rate in ((True, config.backbone_learning_rate), (False, config.learning_rate)):
         learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -261,13 +262,13 @@ def _parameter_groups(model: CVLNet, config: TrainConfig) -> list[dict[str, Any]
 
 
 def _schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, step: int) -> LambdaLR:
-    """The learning rates from a step on."""
+    """The learning rate schedule from a step on."""
     return LambdaLR(optimizer, partial(learning_rate_factor, config=config), last_epoch=step - 1)
 
 
 @torch.no_grad()
 def _average(decay: float, averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
-    """Exponential average, in place, that forgets the early steps sooner; counters are copied."""
+    """Exponential moving average, in place, with a shorter memory in the early steps; counters are copied."""
     if averages[0].is_floating_point():
         weight = 1 - min(decay, (int(updates) + 1) / (int(updates) + 11))
         torch._foreach_lerp_(averages, values, weight)

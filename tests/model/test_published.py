@@ -138,5 +138,5 @@ def test_the_reach_over_time_is_read_from_the_kernels():
 
 def test_a_published_network_searches_no_region(checkpoint, tmp_path):
     convert(checkpoint[0], NAME, tmp_path / "ours.safetensors")
-    with pytest.raises(InputError, match="sees single tiles only"):
+    with pytest.raises(InputError, match="encodes single tiles only"):
         load_model(tmp_path / "ours.safetensors")

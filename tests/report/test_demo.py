@@ -42,7 +42,7 @@ def test_seeds_of_training_and_validation_are_refused(seed, made, weights, tmp_p
 
 def test_shipped_weights_that_are_not_there_get_one_line(made, monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint, "files", lambda package: tmp_path)
-    with pytest.raises(InputError, match=r"cvlnet-lite0\.safetensors: the package's own weights are not there"):
+    with pytest.raises(InputError, match=r"cvlnet-lite0\.safetensors: the package's weights are missing"):
         shipped_weights()
     with pytest.raises(InputError, match="not there"):
         demo.run_demo(tmp_path / "demo", progress=False)

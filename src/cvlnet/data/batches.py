@@ -57,11 +57,6 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         for number, batch in enumerate(self._batches[self.start :], self.start):
             yield [Draw(int(index), self.epoch, number) for index in batch[self.own]]
 
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Plan another epoch."""
-        self.epoch, self.start = epoch, start
-        self._batches = self._plan()
-
     def _plan(self) -> list[Indices]:
         rng = np.random.default_rng((self.seed, self.epoch))
         waiting = rng.permutation(len(self._xyz_m))

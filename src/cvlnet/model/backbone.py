@@ -18,7 +18,7 @@ from cvlnet.model.depthwise import depthwise
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 to stride 16 (Tan and Le 2019; Lite: no squeeze-excitation, ReLU6).
 
-    Gives features at strides 4, 8 and 16. Parameter names follow the public ImageNet checkpoint.
+    Returns features at strides 4, 8 and 16. Parameter names are those of the public ImageNet checkpoint.
     """
 
     strides = (4, 8, 16)
@@ -50,12 +50,12 @@ class EfficientNetLite0(nn.Module):
         return stride - 0.5
 
     def early_layers(self) -> list[nn.Module]:
-        """The layers up to stride 4, which training may leave as ImageNet made them."""
+        """The layers up to stride 4, which training may freeze."""
         return [self._conv_stem, self._bn0, *self._blocks[:2]]
 
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
         """Features at strides 4, 8, 16 of RGB images in [0, 1] whose sides are multiples of 16."""
-        x = images * (255 / 128) - 127 / 128  # as the checkpoint was trained
+        x = images * (255 / 128) - 127 / 128  # the checkpoint's input range
         x = functional.relu6(_normed(x, self._conv_stem, self._bn0), inplace=True)
         features = []
         for index, block in enumerate(self._blocks):
@@ -66,9 +66,9 @@ class EfficientNetLite0(nn.Module):
 
 
 class Vgg16(nn.Module):
-    """VGG16 up to and with the pooling after conv4_3, the paper's encoder: 512 channels at stride 16.
+    """VGG16 including the pooling after conv4_3, the paper's encoder: 512 channels at stride 16.
 
-    ``features`` is numbered as torchvision numbers it, so that its ImageNet weights load by name.
+    ``features`` is numbered as in torchvision, whose ImageNet weights load by name.
     """
 
     strides = (16,)
@@ -93,7 +93,7 @@ class Vgg16(nn.Module):
         return stride / 2
 
     def early_layers(self) -> list[nn.Module]:
-        """The first ten layers, which the paper's training leaves as ImageNet made them."""
+        """The first ten layers, which the paper's training freezes."""
         return list(self.features)[:10]
 
     def forward(self, images: Float[Tensor, "n 3 height width"]) -> list[Tensor]:
@@ -123,9 +123,9 @@ class _InvertedBottleneck(nn.Module):
 
 
 def _normed(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
-    """A convolution, padded as TensorFlow pads "SAME", and its batch normalisation.
+    """A convolution with TensorFlow's "SAME" padding, and its batch normalisation.
 
-    The latter is part of the kernel as long as its statistics stay as they are.
+    The normalisation is folded into the kernel while its statistics are frozen.
     """
     if norm.training:
         return torch.as_tensor(norm(_conv_same(x, conv, conv.weight, None)))
@@ -136,7 +136,7 @@ def _normed(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
 
 
 def _conv_same(x: Tensor, conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """For sides that are multiples of the stride; of an odd padding the last pixel comes last."""
+    """For sides that are multiples of the stride; an odd padding has its extra pixel at the end."""
     stride, total = conv.stride[0], conv.kernel_size[0] - conv.stride[0]
     padding = total // 2
     if total % 2:

@@ -1,4 +1,4 @@
-"""From a configuration to a network; nothing else reads the model's configuration."""
+"""Networks from configurations; no other module of the network reads them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0":
 
 
 def build_model(config: ModelConfig) -> CVLNet:
-    """Our network of a configuration, with random weights."""
+    """The network of a configuration, with random weights."""
     encoder = ENCODERS[config.backbone]
     channels = config.channels
     side = config.tile_cells * encoder.stride
@@ -63,7 +63,7 @@ def build_model(config: ModelConfig) -> CVLNet:
 
 
 def load_pretrained_backbone(model: CVLNet) -> None:
-    """ImageNet weights of EfficientNet-Lite0 into both encoders; they lie in a package of the ``train`` extra.
+    """Load ImageNet weights of EfficientNet-Lite0, from a package of the ``train`` extra, into both encoders.
 
     Raises InputError where the package is missing.
     """

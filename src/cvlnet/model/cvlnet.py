@@ -24,10 +24,10 @@ from cvlnet.types import Clip, ClipFeatures, MapFeatures
 class CVLNet(MatchingNetwork):
     """The whole network: two encoders, GVP, PCSF and SSM.
 
-    The trunks give ``channels`` features of every cell, from which descriptors and labels follow.
-    image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre.
-    clip_cells: side of the clip's grid, in cells of the encoder's stride. uncertainty: scores are divided by it.
-    A polar projection compares panoramas of half as many rows and four times as many columns.
+    Descriptors and labels are computed from the ``channels`` features that the trunks return for every cell.
+    image_spec: size of the frames. tile_grid: pixels of the overhead image around the tile's centre. clip_cells: side
+    of the clip's grid, in cells of the encoder's stride. uncertainty: whether scores are divided by a learned one.
+    With a polar projection, panoramas with half as many rows and four times as many columns are compared.
     """
 
     def __init__(
@@ -71,24 +71,24 @@ class CVLNet(MatchingNetwork):
 
     @property
     def is_metric(self) -> bool:
-        """Whether cells lie evenly over the ground, so that a larger map is encoded as a tile is."""
+        """Whether cells form a metric grid on the ground, so that whole regions can be encoded like a tile."""
         return not isinstance(self.projection, PolarProjection)
 
     @property
     def backbones(self) -> tuple[EfficientNetLite0 | Vgg16, ...]:
-        """Of the ground and of the overhead encoder."""
+        """The backbones of the ground and the overhead encoder."""
         return self.ground_encoder.backbone, self.overhead_encoder.backbone
 
     @in_its_precision
     def overhead_features(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n channels rows cols"]:
-        """What the cells of overhead images are, RGB, north up; sides are multiples of 16 pixels."""
+        """Features of overhead images, RGB, north up, whose sides are multiples of 16 pixels."""
         return torch.as_tensor(self.overhead_trunk(self.overhead_encoder(self.overhead_view(self.normalize(images)))))
 
     @in_its_precision
     def describe_overhead(
         self, features: Float[Tensor, "n channels rows cols"]
     ) -> tuple[Float[Tensor, "n descriptor rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
-        """Descriptors of `overhead_features`, and the uncertainty of a vehicle where four cells meet."""
+        """Descriptors from `overhead_features`, and the uncertainty of a vehicle at the cells' inner corners."""
         descriptor = bounded(self.overhead_head(features).float())
         if self.uncertainty_head is None:
             rows, cols = features.shape[-2:]
@@ -99,25 +99,25 @@ class CVLNet(MatchingNetwork):
     def encode_overhead(
         self, images: UInt8[Tensor, "n 3 height width"]
     ) -> tuple[Float[Tensor, "n descriptor rows cols"], Float[Tensor, "n corner_rows corner_cols"]]:
-        """Descriptors and uncertainty of overhead images with the pixels of ``tile_grid``, of any size."""
+        """Descriptors and uncertainty of overhead images of any size, at the resolution of ``tile_grid``."""
         return self.describe_overhead(self.overhead_features(images))
 
     def describe_tiles(self, features: Float[Tensor, "tiles channels rows cols"]) -> MapFeatures:
-        """What is compared, of the `overhead_features` of tiles drawn on ``tile_grid``."""
+        """Map features from the `overhead_features` of tiles on ``tile_grid``."""
         return self._of_tiles(*self.describe_overhead(features))
 
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
-        """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
+        """Map features of overhead images on ``tile_grid``, RGB, north up."""
         return self._of_tiles(*self.encode_overhead(tiles))
 
     def _of_tiles(self, descriptor: Tensor, uncertainty: Tensor) -> MapFeatures:
-        """With the uncertainty of the displacements of the window alone."""
+        """Map features with the uncertainty cropped to the displacements of the window."""
         row, col = self.clip_grid.rows // 2 - 1, self.clip_grid.cols // 2 - 1
         return MapFeatures(descriptor, uncertainty[:, row:-row, col:-col], self.map_grid)
 
     @in_its_precision
     def encode_frames(self, images: UInt8[Tensor, "*batch 3 height width"]) -> Float[Tensor, "*batch channels h w"]:
-        """What of frames does not depend on where they were taken; `fuse_frames` takes it up."""
+        """The part of the encoding that does not depend on poses, the input of `fuse_frames`."""
         flat = self.projection.encode(self.ground_encoder, self.normalize(images.flatten(0, -4)))
         return flat.reshape(*images.shape[:-3], *flat.shape[1:])
 
@@ -125,21 +125,21 @@ class CVLNet(MatchingNetwork):
     def fuse_frames(
         self, encoded: Float[Tensor, "clips frames channels h w"], camera: Camera, ground_from_cam: Pose
     ) -> tuple[Float[Tensor, "clips channels2 rows cols"], Bool[Tensor, "clips rows cols"]]:
-        """What the cells of the overhead grid around the vehicle are, and which of them a frame sees."""
+        """Fused features on the overhead grid around the vehicle, and the cells visible in some frame."""
         projected = self.projection(self.ground_encoder, encoded, camera, ground_from_cam, self.clip_grid)
         return self.ground_trunk(self.fusion(projected)), projected.visible.any(dim=1)
 
     def clip_features(
         self, clip: Clip
     ) -> tuple[Float[Tensor, "clips channels rows cols"], Bool[Tensor, "clips rows cols"]]:
-        """`fuse_frames` of a clip's frames."""
+        """`encode_frames` and `fuse_frames` of clips."""
         return self.fuse_frames(self.encode_frames(clip.images), clip.camera, clip.ground_from_cam)
 
     @in_its_precision
     def describe_clips(
         self, features: Float[Tensor, "clips channels rows cols"], seen: Bool[Tensor, "clips rows cols"]
     ) -> ClipFeatures:
-        """What is compared, of `clip_features`; the last channel described says how much a cell counts."""
+        """Descriptors and weights from `clip_features`; the head's last channel is the weight's logit."""
         described = self.ground_head(features).float()
         weight = described[:, -1].sigmoid() * seen
         return ClipFeatures(bounded(described[:, :-1]) * seen.unsqueeze(1), weight, self.clip_grid)
@@ -149,17 +149,17 @@ class CVLNet(MatchingNetwork):
         return self.describe_clips(*self.clip_features(clip))
 
     def normalize(self, images: UInt8[Tensor, "n 3 height width"]) -> Float[Tensor, "n 3 height width"]:
-        """RGB bytes to [0, 1], laid out channels last."""
+        """RGB bytes scaled to [0, 1], in channels-last layout."""
         return (images.to(self.log_sharpness.dtype) / 255).contiguous(memory_format=torch.channels_last)
 
 
 def bounded(descriptor: Float[Tensor, "n channels rows cols"]) -> Float[Tensor, "n channels rows cols"]:
-    """Each cell's descriptor, shortened to less than one: how long it is says how much the cell counts."""
+    """Each cell's descriptor, scaled to a length below one, which is the cell's influence on the correlation."""
     return descriptor / (1 + descriptor.square().sum(dim=1, keepdim=True)).sqrt()
 
 
 def feature_grid(pixels: Grid, stride: int, first_center_px: float) -> Grid:
-    """Where the features of an image with these pixels lie: true centres, so not always around the image's own."""
+    """The grid of an image's features by their true centres, which may be offset from the image's centre."""
     cells = pixels.resampled(stride)
     shift_m = (first_center_px - stride / 2) * pixels.cell_m
     east_m, north_m = pixels.center_xy_m

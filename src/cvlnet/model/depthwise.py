@@ -1,8 +1,8 @@
 """Depthwise convolution with gradients that are fast on a CPU in bfloat16.
 
-There, oneDNN is quick with the gradients of 3 x 3 kernels, but many times slower with those of 5 x 5 kernels, and with
-the input's gradient at stride 2. So the first is put together from 3 x 3 ones, and the second computed in single
-precision. The result is the same but for rounding; benchmarks/training.py measures what it gains.
+There, oneDNN's gradients are fast for 3 x 3 kernels, but many times slower for 5 x 5 kernels, and for the input at
+stride 2. The gradient of a 5 x 5 kernel is therefore assembled from 3 x 3 ones, and that of the input at stride 2 is
+computed in float32. The result differs by rounding only; benchmarks/training.py measures the gain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def depthwise(
     stride: int,
     padding: int = 0,
 ) -> Float[Tensor, "n channels rows2 cols2"]:
-    """Each channel convolved with its own kernel, with zeros all around."""
+    """Convolution of each channel with its own kernel, zero-padded."""
     slow = weight.shape[-1] == 5 or stride > 1
     weight = weight.to(x.dtype)
     bias = None if bias is None else bias.to(x.dtype)

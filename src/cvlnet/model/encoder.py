@@ -1,4 +1,4 @@
-"""From an image to one feature map: a backbone and the layers that bring its features to one stride."""
+"""Image encoders: a backbone, and layers that merge its features into one map."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def upsample_by_two(x: Float[Tensor, "n c rows cols"]) -> Float[Tensor, "n c row
     There, coarse index i coincides with fine index 2 i + 1; the fine index 2 i lies midway between i - 1 and i.
     """
     rows, cols = x.shape[-2:]
-    wider = torch.cat([x[..., :1], x], dim=-1)  # repeats the edge; faster to learn through than padding
+    wider = torch.cat([x[..., :1], x], dim=-1)  # repeats the edge; its gradient is faster than that of padding
     padded = torch.cat([wider[..., :1, :], wider], dim=-2)
     fine = functional.interpolate(padded, (2 * rows + 1, 2 * cols + 1), mode="bilinear", align_corners=True)
     return fine[..., 1:, 1:]

@@ -1,8 +1,8 @@
-"""PCSF, photo-consistency constrained sequence fusion: one map of the features of all frames (section 3.2).
+"""PCSF, photo-consistency constrained sequence fusion: one map from the features of all frames (section 3.2).
 
-What lies on the road plane looks alike from every frame; what stands on it or moves does not. Each cell's frames are
-weighted by a visibility that is learned from the features, from their agreement with the other frames, and from the
-direction and distance of the view.
+What lies on the road plane looks the same in every frame; what stands on it or moves does not. In each cell the frames
+are weighted by a visibility, learned from their features, their agreement with the other frames, and the direction and
+distance of view.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from cvlnet.model.layers import convolutions
 from cvlnet.model.project import ProjectedFrames
 
 _RANGE_SCALE_M = 20.0  # brings distances to the order of one
-_SHORTEST = 1e-12  # a feature has a direction if it is longer
+_SHORTEST = 1e-12  # shorter features have no direction
 
 
 class VisibilityFusion(nn.Module):
-    """Weighted mean over frames; the weights are a softmax over the frames that see the cell.
+    """Weighted mean over frames, with weights from a softmax over the frames that see the cell.
 
-    projected: channels of the frames' features, of all heights; channels: of the fused map.
+    projected: number of channels of the frames' features at all heights. channels: those of the fused map.
     """
 
     def __init__(self, projected: int, channels: int) -> None:
@@ -44,9 +44,9 @@ class VisibilityFusion(nn.Module):
 
 
 class SequenceFusion(nn.Module):
-    """One of the fusions of `cvlnet.model.sequences` on the frames' features alone, as the paper has it.
+    """One of the fusions of `cvlnet.model.sequences`, on the frames' features, as in the paper.
 
-    consistency: their photo-consistency stands beside them in two more channels, each frame's own and its mean.
+    consistency: adds their photo-consistency as two channels, each frame's own and the mean over frames.
     """
 
     def __init__(self, fusion: nn.Module, *, consistency: bool) -> None:
@@ -65,7 +65,7 @@ class SequenceFusion(nn.Module):
 def photo_consistency(
     features: Float[Tensor, "clips frames channels rows cols"], visible: Bool[Tensor, "clips frames rows cols"]
 ) -> Float[Tensor, "clips frames rows cols"]:
-    """Mean cosine of each frame's feature with those of the other frames that see the cell; 0 where there is none."""
+    """Mean cosine of each frame's feature with those of the other frames that see the cell; 0 if none does."""
     clips, frames, _, rows, cols = features.shape
     at_cells = features.float().permute(0, 3, 4, 1, 2).flatten(0, 2)
     seen = visible.permute(0, 2, 3, 1).flatten(0, 2)
@@ -82,12 +82,12 @@ def photo_consistency(
 def visible_softmax(
     logit: Float[Tensor, "clips frames rows cols"], visible: Bool[Tensor, "clips frames rows cols"]
 ) -> Float[Tensor, "clips frames rows cols"]:
-    """Softmax over the frames that see a cell; all zero where none does."""
+    """Softmax over the frames that see a cell; zero where none does."""
     masked = logit.masked_fill(~visible, torch.finfo(logit.dtype).min)
     return masked.softmax(dim=1) * visible
 
 
 def view_encoding(ray_m: Float[Tensor, "clips frames 2 rows cols"]) -> Float[Tensor, "clips frames 3 rows cols"]:
-    """Direction of the view (east, north) and the logarithm of its distance, each of order one."""
+    """Direction of view (east, north) and logarithm of its distance, each of order one."""
     distance_m = ray_m.norm(dim=2, keepdim=True).clamp(min=1e-3)
     return torch.cat([ray_m / distance_m, (distance_m / _RANGE_SCALE_M).log().clamp(min=-3.0)], dim=2)

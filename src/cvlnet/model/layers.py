@@ -1,4 +1,4 @@
-"""What the parts of the network are built of."""
+"""Layers shared by the parts of the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def convolutions(*channels: int, bias: bool = True) -> nn.Sequential:
-    """3 x 3 convolutions from each number of channels to the next, with ReLU between."""
+    """3 x 3 convolutions between the given numbers of channels, with ReLU between them."""
     layers: list[nn.Module] = []
     for size, out in pairwise(channels):
         layers += [nn.Conv2d(size, out, 3, padding=1, bias=bias), nn.ReLU()]
@@ -19,9 +19,9 @@ def convolutions(*channels: int, bias: bool = True) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Convolutions at three scales: what a cell is made of follows from what lies around it (Ronneberger et al. 2015).
+    """U-Net of three scales, for context around a cell (Ronneberger et al. 2015).
 
-    Sides of any size from 4; ``channels`` in and out, twice as many at each coarser scale.
+    Maps of at least 4 x 4 cells; ``channels`` in and out, doubled at each coarser scale.
     """
 
     def __init__(self, channels: int) -> None:
@@ -31,7 +31,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(_two(coarse + fine, fine) for coarse, fine in pairwise(widths[::-1]))
 
     def forward(self, x: Float[Tensor, "n channels rows cols"]) -> Float[Tensor, "n channels rows cols"]:
-        """Features of the same grid."""
+        """Features on the same grid."""
         scales = [self.down[0](x)]
         for layer in list(self.down)[1:]:
             scales.append(layer(functional.max_pool2d(scales[-1], 2, ceil_mode=True)))

@@ -1,7 +1,7 @@
 """SSM, scene-prior driven similarity matching: the clip's map slides over the tile's (section 3.3).
 
-The score of a displacement is the normalised correlation of the two descriptor maps over the cells that the clip sees,
-divided by the tile's learned uncertainty of a vehicle being there.
+The score of a displacement is the normalised correlation of both descriptor maps over the cells that the clip sees,
+divided by the learned uncertainty of a vehicle at that place of the tile.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from cvlnet.grid import Grid
 from cvlnet.model.correlate import Correlation
 from cvlnet.types import ClipFeatures, MapFeatures
 
-_LEAST_ENERGY = 1e-12  # of both windows, multiplied: below, nothing is seen and the correlation is zero
-_CLIPS, _PAIRS, _NUMBERS = 128, 8192, 2**20  # of a block, at most; numbers: that the transforms of its tiles hold
+_LEAST_ENERGY = 1e-12  # product of both windows' energies, below which the correlation is zero
+_CLIPS, _PAIRS, _NUMBERS = 128, 8192, 2**20  # limits of a block; numbers: in the transforms of its tiles
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a score volume says. offset_m: vehicle from the tile's centre, (east, north); covariance_m2: of it."""
+    """A decoded score volume. offset_m: the vehicle from the tile's centre, (east, north), with its covariance."""
 
     score: Float[Tensor, "*batch"]
     offset_m: Float[Tensor, "*batch 2"]
@@ -32,9 +32,9 @@ class Decoded:
 
 @dataclass(frozen=True)
 class ScoreVolume:
-    """Scores over displacements, ``cell_m`` a step: rows southward, columns eastward.
+    """Scores over displacements in steps of ``cell_m``: rows southward, columns eastward.
 
-    center_xy_m: (east, north) of the one in the middle, none unless the cells of clip and tile lie beside each other.
+    center_xy_m: the displacement (east, north) in the middle; zero unless the cells of clip and tile are offset.
     """
 
     scores: Float[Tensor, "*batch steps steps"]
@@ -50,8 +50,8 @@ class ScoreVolume:
     def decode(self, sharpness: float) -> Decoded:
         """Best score, its sub-cell displacement and the covariance.
 
-        ``sharpness`` turns scores into log-probabilities (the model's learned one). The displacement is the mean of
-        the 3 x 3 cells about the best, the covariance that of the whole volume about it, with the cell's own extent.
+        sharpness: factor from scores to log-probabilities, learned by the model. The displacement is the mean over the
+        3 x 3 cells around the best one. The covariance is that of the whole volume about it, plus that of a cell.
         """
         steps = self.scores.shape[-1]
         flat = self.scores.flatten(-2)
@@ -74,27 +74,27 @@ class ScoreVolume:
 def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
     """Scores of every clip against every tile, [clips, tiles, steps, steps].
 
-    Both grids share the cell size, and the clip's has whole cells less on every side. Raises ValueError if not.
-    Besides the scores it takes the memory of one block of pairs, however many there are. Features may be kept in
-    bfloat16; they are multiplied in float32, under autocast, too.
+    The grids must have the same cell size, and the tile's must exceed the clip's by the same whole number of cells on
+    every side; raises ValueError otherwise. Memory besides the scores is that of one block of pairs. Features may be in
+    half precision; the match is computed in float32, even under autocast.
     """
     steps = _steps(clip.grid, tiles.grid)
     clips, channels = clip.descriptor.shape[:2]
     of_descriptors = Correlation(channels, tiles.grid.rows, tiles.grid.cols, steps)
     scores = torch.empty(clips, len(tiles.descriptor), steps, steps, device=tiles.descriptor.device)
     most_tiles = min(_PAIRS // max(min(clips, _CLIPS), 1), max(_NUMBERS // of_descriptors.numbers_a_map, 1))
-    with torch.autocast(scores.device.type, enabled=False):  # rounded transforms would not cancel as they should
+    with torch.autocast(scores.device.type, enabled=False):  # rounded transforms would not cancel
         for some in _blocks(clips, _CLIPS):
-            asked = ClipSpectra.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
+            spectra = ClipSpectra.of(clip.descriptor[some].float(), clip.weight[some].float(), of_descriptors)
             for block in _blocks(len(tiles.descriptor), most_tiles):
-                scores[some, block] = asked.correlation(tiles.descriptor[block].float()) / tiles.uncertainty[block]
+                scores[some, block] = spectra.correlation(tiles.descriptor[block].float()) / tiles.uncertainty[block]
     (tile_east_m, tile_north_m), (clip_east_m, clip_north_m) = tiles.grid.center_xy_m, clip.grid.center_xy_m
     return ScoreVolume(scores, clip.grid.cell_m, (tile_east_m - clip_east_m, tile_north_m - clip_north_m))
 
 
 @dataclass(frozen=True)
 class ClipSpectra:
-    """The clips' side of the match: transforms of their weighted descriptors and weights, and the former's energy."""
+    """Clips, prepared for matching: transforms of weighted descriptors and of weights, and the descriptors' energy."""
 
     of_descriptors: Correlation
     of_weights: Correlation
@@ -108,7 +108,7 @@ class ClipSpectra:
         weight: Float[Tensor, "clips rows cols"],
         of_descriptors: Correlation,
     ) -> ClipSpectra:
-        """Of clips that are correlated with tiles as ``of_descriptors`` says."""
+        """Of clips that are to be correlated with tiles by ``of_descriptors``."""
         weighted = descriptor * weight.unsqueeze(1)
         of_weights = replace(of_descriptors, channels=1)
         return ClipSpectra(

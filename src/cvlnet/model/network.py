@@ -1,4 +1,4 @@
-"""What every network that finds clips on tiles has in common; evaluation and reports know no more of it."""
+"""The interface of networks that match clips with tiles, on which evaluation and reports rely."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is a device's own; where it is emulated it is many times slower than float32."""
+    """Whether a device supports bfloat16 natively; emulation is many times slower than float32."""
     match device.type:
         case "cpu":
             return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -34,9 +34,9 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def in_its_precision(encode: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A method of a network that computes in the network's precision; in float32 autocast stays as it is.
+    """Decorator for methods of a network that compute in its precision.
 
-    On a device without bfloat16 of its own that is float32, too.
+    With bfloat16, autocast is enabled on devices that support it natively; otherwise it is left as it is.
     """
 
     @wraps(encode)
@@ -51,9 +51,9 @@ def in_its_precision(encode: Callable[Concatenate[Any, P], R]) -> Callable[Conca
 class MatchingNetwork(nn.Module, ABC):
     """Encodes clips and tiles so that `match` can compare them.
 
-    image_spec: size of the frames. tile_grid: the overhead image's pixels around the tile's centre. map_grid,
-    clip_grid: the cells of their features. log_sharpness: of the factor from scores to log-probabilities. precision: in
-    which it encodes; places and scores are computed in float32 in any case.
+    image_spec: size of the frames. tile_grid: pixels of the overhead image around the tile's centre. map_grid,
+    clip_grid: cells of the features. log_sharpness: logarithm of the factor from scores to log-probabilities.
+    precision: of the encoders; positions and scores are always computed in float32.
     """
 
     precision: Precision = "float32"
@@ -71,27 +71,27 @@ class MatchingNetwork(nn.Module, ABC):
 
     @property
     def window_cells(self) -> int:
-        """The score covers displacements of +- so many cells."""
+        """Largest displacement in the window, in cells."""
         return (self.map_grid.rows - self.clip_grid.rows) // 2
 
     @property
     def steps(self) -> int:
-        """Displacements along each side of the window."""
+        """Number of displacements along each side of the window."""
         return 2 * self.window_cells + 1
 
     @property
     def least_pictures(self) -> int:
-        """A clip has so many pictures at least."""
+        """Least number of pictures in a clip."""
         return max((part.least_pictures for part in self.modules() if isinstance(part, FuseConv3d)), default=1)
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters lie."""
+        """The device of the parameters."""
         return self.log_sharpness.device
 
     @abstractmethod
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
-        """Features of overhead images, RGB, north up, drawn on ``tile_grid``."""
+        """Features of overhead images on ``tile_grid``, RGB, north up."""
 
     @abstractmethod
     def encode_clip(self, clip: Clip) -> ClipFeatures:

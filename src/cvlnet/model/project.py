@@ -1,8 +1,8 @@
-"""GVP, geometry-driven view projection: the features of frames, carried onto the overhead grid (section 3.1).
+"""GVP, geometry-driven view projection: the features of frames on the overhead grid (section 3.1).
 
 Every cell of the grid is a point of the road plane (z = 0 of the clip's ground frame). It is projected into each frame
-through the frames' poses and the camera, and the frame's features are sampled there, bilinearly. Beyond the paper, the
-points above the cell, at further heights, are sampled in the same way: what stands on the ground shows there.
+by pose and camera, and the frame's features are sampled there bilinearly. Beyond the paper, points above the cell are
+sampled in the same way, where objects that stand on the ground appear.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from cvlnet.grid import Grid
 class ProjectedFrames:
     """Features of every frame on the overhead grid.
 
-    features: those of all heights, one after the other, each zero where its point is not in the image.
-    visible: the cell's ground point lies in the image.
-    ray_m: from the camera's foot to the cell, (east, north).
+    features: concatenated over the heights, zero where the point is outside the image.
+    visible: whether the cell's ground point lies in the image.
+    ray_m: from the point below the camera to the cell, (east, north).
     """
 
     features: Float[Tensor, "clips frames channels rows cols"]
@@ -45,12 +45,12 @@ def project_to_ground(
     """Sample features at the ground points of a grid, and at those above them.
 
     camera: of the images that were encoded, [clips, frames]; the feature at index i of a row is centred at pixel
-    coordinate ``stride * i + first_center_px``. Where a point lies between the image's edge and the outermost centres
-    the outermost features are taken. heights_m: over the road plane; the first is the ground's own, 0.
+    coordinate ``stride * i + first_center_px``. Between the outermost centres and the image's edge the outermost
+    features are used. heights_m: of the sampled planes above the road; the first one is the road, 0.
     """
     clips, frames, channels = features.shape[:3]
     like = ground_from_cam.translation_m
-    with torch.autocast(like.device.type, enabled=False):  # places are not to be rounded
+    with torch.autocast(like.device.type, enabled=False):  # positions must not be rounded
         xy_m = grid.cell_centers_xy_m(like.dtype).to(like.device).reshape(-1, 2)
         xyz_m = torch.cat([functional.pad(xy_m, (0, 1), value=height_m) for height_m in heights_m])
         xyz_cam_m = ground_from_cam.inverse().transform(xyz_m.expand(clips, frames, -1, 3))

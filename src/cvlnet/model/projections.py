@@ -1,7 +1,8 @@
-"""From the frames of a clip to features on the overhead grid: GVP, and what the paper compares it with (section 5.2).
+"""Projections of frames to the overhead grid: GVP, and the alternatives that the paper compares (section 5.2).
 
-Each does once for every frame what does not depend on poses (``encode``, of images in [0, 1]), and then gives features
-on a grid around the vehicle, by the frames' cameras and poses. A running sequence need not encode a frame twice.
+``encode`` does the part that does not depend on poses, once for each frame, from images in [0, 1]; ``forward`` computes
+features on a grid around the vehicle from the frames' cameras and poses. In a running sequence, a frame is thus encoded
+once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Encoder = Pyramid | PaperEncoder
 
 
 class FrameProjection(nn.Module):
-    """A projection that begins with the frames' features, wherever they were taken."""
+    """A projection that starts from the frames' features."""
 
     def encode(self, encoder: Encoder, images: Images) -> Float[Tensor, "n channels rows cols"]:
         """The frames' features."""
@@ -45,10 +46,10 @@ class FeatureProjection(FrameProjection):
 
 
 class ImageProjection(nn.Module):
-    """Geometry on the images: sample them on the ground, finer than the grid, then encode what that looks like."""
+    """Projection of the images: sample them on the ground, at a resolution finer than the grid, then encode."""
 
     def encode(self, _encoder: Encoder, images: Images) -> Images:
-        """The images themselves: what is encoded depends on where they were taken."""
+        """The images themselves, because their projection depends on poses."""
         return images
 
     def forward(
@@ -62,9 +63,9 @@ class ImageProjection(nn.Module):
 
 
 class LearnedProjection(FrameProjection):
-    """Without geometry: ``warp`` makes of a frame's features a map, far rows first, that is then turned north.
+    """Learned, without geometry: ``warp`` turns a frame's features into a map, far rows first, which is rotated north.
 
-    Poses count for nothing but the heading, and every cell counts as seen.
+    Of the poses only the heading is used, and every cell is visible.
     """
 
     def __init__(self, warp: nn.Module) -> None:
@@ -89,8 +90,9 @@ class LearnedProjection(FrameProjection):
 
 
 class PolarProjection(FrameProjection):
-    """No projection: a frame's columns stand at their azimuths, north in the first column, clockwise, and its rows as
-    they are. The map is drawn in the same way instead, by `PolarView`. Where a frame was taken counts for nothing.
+    """No projection: the frame's columns are resampled to azimuths, clockwise from north, its rows to the grid's.
+
+    The map is drawn as a panorama instead, by `PolarView`. The positions of frames are not used.
     """
 
     def forward(
@@ -101,7 +103,7 @@ class PolarProjection(FrameProjection):
         east_north = polar_directions(grid.cols).to(encoded.device)
         ahead = ground_from_cam.rotation[..., :2, 2].float()
         right = torch.stack([ahead[..., 1], -ahead[..., 0]], dim=-1)
-        with torch.autocast(encoded.device.type, enabled=False):  # places are not to be rounded
+        with torch.autocast(encoded.device.type, enabled=False):  # positions must not be rounded
             depth, aside = ahead @ east_north, right @ east_north  # [clips, frames, cols]
         x_px = aside / depth.clamp(min=1e-3) * camera.focal_px[..., :1] + camera.principal_point_px[..., :1]
         visible = (depth > 0) & (x_px >= 0) & (x_px <= camera.width_px)
@@ -123,9 +125,9 @@ class PolarProjection(FrameProjection):
 
 
 class PolarView(nn.Module):
-    """An overhead image around the vehicle as a panorama: azimuths from north clockwise, far rows first.
+    """An overhead image as a panorama around its centre: azimuths clockwise from north, far rows first.
 
-    Square images of ``pixels``; the panorama has ``rows`` x ``cols`` pixels, and its uppermost lie ``radius_m`` away.
+    Square images on the grid ``pixels``; the panorama has ``rows`` x ``cols`` pixels, the upper edge at ``radius_m``.
     """
 
     places: Tensor
@@ -145,7 +147,7 @@ class PolarView(nn.Module):
 class UnetWarp(nn.Module):
     """The published U-Net from a wide picture, [n, c, side / 2, 2 side], to a square map, [n, c, side, side].
 
-    In its middle the picture is read as a map in the order of memory. side: a multiple of 8.
+    At its coarsest scale the picture is reinterpreted as a map in memory order. side: a multiple of 8.
     """
 
     def __init__(self, channels: int) -> None:
@@ -165,7 +167,7 @@ class UnetWarp(nn.Module):
 
 
 class ReshapeWarp(nn.Module):
-    """A wide picture, [n, c, side / 2, 2 side], read as a square map in the order of memory."""
+    """A wide picture, [n, c, side / 2, 2 side], reinterpreted as a square map in memory order."""
 
     def forward(self, picture: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels rows cols"]:
         """The map."""
@@ -174,13 +176,13 @@ class ReshapeWarp(nn.Module):
 
 
 def polar_directions(cols: int) -> Float[Tensor, "2 cols"]:
-    """Unit vectors (east, north) of a panorama's columns: azimuths from north clockwise."""
+    """Unit vectors (east, north) of a panorama's columns: azimuths clockwise from north."""
     azimuth_rad = 2 * torch.pi * (torch.arange(cols) + 0.5) / cols
     return torch.stack([azimuth_rad.sin(), azimuth_rad.cos()])
 
 
 def pixels_below(grid: Grid, encoder: Encoder) -> Grid:
-    """The pixels of an overhead picture whose features, by an encoder, lie at the cells of ``grid``."""
+    """The pixel grid of an overhead picture whose features, by this encoder, lie at the cells of ``grid``."""
     stride = encoder.stride
     pixel_m = grid.cell_m / stride
     shift_m = (encoder.first_center_px - stride / 2) * pixel_m
@@ -191,7 +193,7 @@ def pixels_below(grid: Grid, encoder: Encoder) -> Grid:
 def turn_north(
     maps: Float[Tensor, "n channels rows cols"], yaw_rad: Float[Tensor, " n"]
 ) -> Float[Tensor, "n channels rows cols"]:
-    """Maps whose first row lies ahead of a vehicle in their middle, with north in the first row; zero beyond."""
+    """Rotate maps whose first row lies ahead of the vehicle in their middle to north up; zero outside."""
     sin, cos = yaw_rad.sin(), yaw_rad.cos()
     zero = torch.zeros_like(sin)
     # a cell to the east and north of the middle lies to the right and ahead of it, as grid_sample counts (x, y)

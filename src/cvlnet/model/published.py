@@ -1,7 +1,7 @@
-"""The authors' trained weights: read without executing code, checked name by name, and run as any other network.
+"""The authors' trained weights: read without executing code, checked by name, and used like any other network.
 
-Their conventions are those of `cvlnet.model.reference`. Two of them move every fix by half a cell: the clip's cells lie
-at their north-west corners, the overhead image's at their centres. Here the grids say so, and the offset is true.
+Their conventions are those of `cvlnet.model.reference`. The clip's cells are located at their north-west corners and
+those of the overhead image at their centres, half a cell apart. The grids express that, so that offsets are true.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REMEDY = "give the state dict that the published code saved (model_*.pth)"
 
 
 class PublishedNetwork(MatchingNetwork):
-    """A `ReferenceNetwork` that takes clips and tiles as all networks here do."""
+    """A `ReferenceNetwork` with the interface of `MatchingNetwork`."""
 
     def __init__(self, variant: Variant, lengths: tuple[int, int, int] | None = None) -> None:
         super().__init__()
@@ -46,13 +46,13 @@ class PublishedNetwork(MatchingNetwork):
 
     @in_its_precision
     def encode_map(self, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> MapFeatures:
-        """Features of overhead images, RGB, north up, with zeros around them."""
+        """Features of overhead images, RGB, north up, padded with zeros."""
         descriptor, uncertainty = self.network.encode_overhead(tiles.to(self.log_sharpness.dtype) / 255)
         return MapFeatures(functional.pad(descriptor, (WINDOW,) * 4), uncertainty, self.map_grid)
 
     @in_its_precision
     def encode_clip(self, clip: Clip) -> ClipFeatures:
-        """Features of clips: every cell counts, whether a frame sees it or not. Roll, pitch and height do not count."""
+        """Features of clips; all cells have weight 1, visible or not. Roll, pitch and height are ignored."""
         pose, camera = clip.ground_from_cam, clip.camera
         k = torch.diag_embed(functional.pad(camera.focal_px, (0, 1), value=1.0))
         k[..., :2, 2] = camera.principal_point_px
@@ -64,7 +64,7 @@ class PublishedNetwork(MatchingNetwork):
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """The tensors of a PyTorch state dict. Raises InputError if the file is missing, too large or none."""
+    """The tensors of a PyTorch state dict. Raises InputError if the file is missing, too large or not one."""
     try:
         size = path.stat().st_size
         if is_zipfile(path):
@@ -99,7 +99,7 @@ def published_network(variant: Variant, published: Mapping[str, Tensor], where: 
 
 
 def lengths_over_time(tensors: Mapping[str, Tensor]) -> tuple[int, int, int] | None:
-    """How far each kernel of fuse_Conv3D reaches over time, by published names or ours; None for other fusions."""
+    """Temporal kernel sizes of fuse_Conv3D, by published names or ours; None for other fusions."""
     lengths = []
     for layer in (0, 2, 4):
         ends = (f"Conv3D.{layer}.weight", f"over_time.{layer}.weight")

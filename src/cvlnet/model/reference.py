@@ -1,8 +1,8 @@
-"""The authors' network, for their trained weights: its features and scores are those of the published code.
+"""The authors' network, for their trained weights, with the features and scores of the published code.
 
-It differs from the network of `cvlnet.model.cvlnet` by the published conventions, which hold here only: a cell lies at
-its north-west corner, features are zero outside the image, all frames count in every cell, the overhead image ends
-where the clip's grid does (zeros lie beyond), and the offset is decoded on a grid that is not the true one.
+It follows the published conventions, which apply in this module only: a cell is located at its north-west corner,
+features are zero outside the image, all frames contribute to every cell, the overhead image covers the clip's grid only
+and is padded with zeros, and the offset is decoded on a grid with the wrong cell size.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the published networks. frames: of each camera."""
+    """One of the published networks. frames: number of frames of each camera."""
 
     fusion: str
     projection: str
@@ -62,17 +62,17 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """What `parse` reads."""
+        """The name that `parse` reads."""
         return f"{self.fusion}-{self.projection}-sim0-stereo{int(self.stereo)}-s{self.frames}"
 
     @property
     def pictures(self) -> int:
-        """Length of the sequence: with two cameras twice the frames."""
+        """Length of the sequence: the frames of all cameras."""
         return self.frames * (2 if self.stereo else 1)
 
 
 class UncertaintyNet(nn.Module):
-    """The scene prior as published: from the descriptor with zeros around to a value in (0, 1) a displacement."""
+    """The published scene prior: from the zero-padded descriptor to a value in (0, 1) for each displacement."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,12 +82,12 @@ class UncertaintyNet(nn.Module):
         self.convs = nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(DESCRIPTOR_CHANNELS, 1, 4), nn.Sigmoid())
 
     def forward(self, padded: Float[Tensor, "tiles channels rows cols"]) -> Float[Tensor, "tiles steps steps"]:
-        """One value for each displacement."""
+        """The uncertainty of each displacement."""
         return torch.as_tensor(self.convs(padded)[:, 0])
 
 
 class ReferenceNetwork(nn.Module):
-    """The published network of a variant. lengths: how far fuse_Conv3D reaches over time, if not as usual."""
+    """The published network of a variant. lengths: temporal kernel sizes of fuse_Conv3D, if not the usual ones."""
 
     def __init__(self, variant: Variant, lengths: tuple[int, int, int] | None = None) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class ReferenceNetwork(nn.Module):
         yaw_rad: Float[Tensor, "clips pictures"],
         cell_m: float,
     ) -> Float[Tensor, "clips channels rows cols"]:
-        """The fused descriptor. xy_m and yaw_rad: of the cameras, (east, north) of the first one, heading."""
+        """The fused descriptor. xy_m, yaw_rad: positions of the cameras (east, north) from the first, and headings."""
         features = self.ground_encoder(images.flatten(0, 1))
         if self.variant.projection == "Geometry":
             scale = intrinsics_px.new_tensor(
@@ -137,7 +137,7 @@ def project(
     yaw_rad: Float[Tensor, " n"],
     cell_m: float,
 ) -> Float[Tensor, "n channels rows cols"]:
-    """Features at the cells' north-west corners on the ground; k: of the features."""
+    """Features at the cells' north-west corners on the ground; k: intrinsics, in feature pixels."""
     index = torch.arange(CELLS, dtype=features.dtype, device=features.device) - CELLS // 2
     north, east = torch.meshgrid(-index * cell_m, index * cell_m, indexing="ij")
     ahead_east, ahead_north = yaw_rad.cos()[:, None, None], yaw_rad.sin()[:, None, None]
@@ -166,9 +166,9 @@ def scores(
 
 
 def published_shift_m(volume: Float[Tensor, "*batch steps steps"], step_m: float) -> Float[Tensor, "*batch 2"]:
-    """The offset (north, east) as the published code decodes it, on a grid that is not the true one.
+    """The offset (north, east) as the published code decodes it, with the wrong cell size and centre.
 
-    step_m: of that grid, the tile's width by the cells of the padded tile.
+    step_m: its cell size, the tile's width over the number of cells of the padded tile.
     """
     steps = volume.shape[-1]
     best = volume.flatten(-2).argmax(dim=-1)
@@ -177,7 +177,7 @@ def published_shift_m(volume: Float[Tensor, "*batch steps steps"], step_m: float
 
 
 def decode_as_published(volume: ScoreVolume, sharpness: float) -> Decoded:
-    """What the published code would make of scores, for comparison: the score is the same, the offset is not."""
+    """Decode scores as the published code does, for comparison: the same score, another offset."""
     step_m = volume.cell_m * CELLS / (CELLS + 2 * WINDOW)
     offset_m = published_shift_m(volume.scores, step_m).flip(-1)
     return replace(volume.decode(sharpness), offset_m=offset_m)
@@ -205,7 +205,7 @@ _RENAMED = (
 
 
 def our_name(published: str, variant: Variant) -> str:
-    """What a parameter of the published network is called here."""
+    """The name here of a parameter of the published network."""
     name = published
     for pattern, replacement in _RENAMED:
         name = re.sub(pattern, replacement, name)
@@ -217,7 +217,7 @@ def our_name(published: str, variant: Variant) -> str:
 
 
 def _projection(variant: Variant) -> nn.Module:
-    """What reads a frame's features as a map; geometry has no parameters."""
+    """The layers of the projection; geometry has none."""
     match variant.projection:
         case "Unet":
             return UnetWarp(CHANNELS)

@@ -1,8 +1,8 @@
-"""The paper's sequence encoders and fusions: one overhead map of the feature maps of all frames (section 3.2, table 3).
+"""The paper's sequence encoders and fusions, from the maps of all frames to one (section 3.2, table 3).
 
-Names follow the paper's variants: ``vis_X`` weighs every frame's features by a visibility that the sequence encoder X
-finds, ``fuse_X`` computes the fused map from the encoder's output. Frames come newest first. The first channels of the
-frames are the features, of which the fused map has as many; further ones are evidence, such as photo-consistency.
+Names are those of the paper's variants: ``vis_X`` weights each frame's features by a visibility from the sequence
+encoder X, ``fuse_X`` computes the fused map from the encoder's output. Frames are ordered newest first. Their first
+channels are features, as many as the fused map has; further channels are evidence, such as photo-consistency.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cvlnet.model.fuse import visible_softmax
 from cvlnet.model.layers import convolutions
 
 HIDDEN = 8
-HEADS, LAYERS = 2, 2  # of the attention
+HEADS, LAYERS = 2, 2  # of fuse_Transformer
 
 Frames = Float[Tensor, "clips frames inputs rows cols"]
 Encoded = Float[Tensor, "clips frames hidden rows cols"]
@@ -27,7 +27,7 @@ Visible = Bool[Tensor, "clips frames rows cols"]
 
 
 class Conv2dSequence(nn.Module):
-    """Every frame by itself: three convolutions."""
+    """Three convolutions of each frame."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Conv2dSequence(nn.Module):
 
 
 class Conv3dSequence(nn.Module):
-    """Frames with their neighbours in time: two 3 x 3 x 3 convolutions."""
+    """Two 3 x 3 x 3 convolutions over time and space."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class LstmCell(nn.Module):
 class LstmSequence(nn.Module):
     """Two stacked LSTM cells over the frames, newest first.
 
-    as_published: hidden state and memory change places from one step to the next, as in the published code.
+    as_published: swaps hidden state and memory between steps, as the published code does.
     """
 
     def __init__(self, channels: int, *, as_published: bool = False) -> None:
@@ -94,7 +94,7 @@ class LstmSequence(nn.Module):
 
 
 class VisibilityWeighted(nn.Module):
-    """vis_X: softmax of a visibility over the frames that see a cell, and the weighted sum of their features."""
+    """vis_X: sum of the frames' features, weighted by the softmax of a visibility over the frames that see a cell."""
 
     def __init__(self, sequence: nn.Module, channels: int) -> None:
         super().__init__()
@@ -122,9 +122,9 @@ class FuseConv2d(nn.Module):
 
 
 class FuseConv3d(nn.Module):
-    """fuse_Conv3D: three convolutions that reach over time, the first slice, then three convolutions.
+    """fuse_Conv3D: three convolutions over time and space, the first slice of the result, then three convolutions.
 
-    lengths: how far each reaches over time; it takes clips of so many frames, or more.
+    lengths: their temporal kernel sizes, which determine the least number of frames of a clip.
     """
 
     def __init__(self, channels: int, lengths: tuple[int, int, int], evidence: int = 0) -> None:
@@ -143,7 +143,7 @@ class FuseConv3d(nn.Module):
 
 
 def conv3d_lengths(frames: int) -> tuple[int, int, int]:
-    """How far fuse_Conv3D reaches over time when it is made for so many frames."""
+    """Temporal kernel sizes of a fuse_Conv3D for clips of this number of frames."""
     return max(frames // 4, 1), max(frames // 2, 1), min(2, frames)
 
 
@@ -161,7 +161,7 @@ class FuseLstm(nn.Module):
 
 
 class FrameAttention(nn.Module):
-    """Attention of every cell over the frames, with two heads; queries, keys and values by 3 x 3 convolutions."""
+    """Two-headed attention over the frames in every cell; queries, keys and values from 3 x 3 convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class FrameAttention(nn.Module):
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, frames: Frames) -> Frames:
-        """Each frame's features mixed with those of all."""
+        """Each frame's features after attention to all frames."""
         clips, count, channels, rows, cols = frames.shape
         encoded = (frames + frame_encoding(count, channels, frames)).flatten(0, 1)
         key, query, value = (
@@ -198,7 +198,7 @@ class FuseTransformer(nn.Module):
 
 
 class FuseMean(nn.Module):
-    """Plain baseline: the mean of the frames that see a cell; it takes no evidence."""
+    """Baseline: the mean of the frames that see a cell, without evidence."""
 
     def forward(self, frames: Frames, visible: Visible) -> Fused:
         """The fused map; zero where no frame sees the ground."""
@@ -207,7 +207,7 @@ class FuseMean(nn.Module):
 
 
 class FuseMax(nn.Module):
-    """Plain baseline: channel by channel the largest value of the frames that see a cell; it takes no evidence."""
+    """Baseline: the maximum in each channel over the frames that see a cell, without evidence."""
 
     def forward(self, frames: Frames, visible: Visible) -> Fused:
         """The fused map; zero where no frame sees the ground."""
