@@ -44,6 +44,6 @@ def test_shipped_weights_that_are_not_there_get_one_line(made, monkeypatch, tmp_
     monkeypatch.setattr(checkpoint, "files", lambda package: tmp_path)
     with pytest.raises(InputError, match=r"cvlnet-lite0\.safetensors: the package's weights are missing"):
         shipped_weights()
-    with pytest.raises(InputError, match="not there"):
+    with pytest.raises(InputError, match="weights are missing"):
         demo.run_demo(tmp_path / "demo", progress=False)
     assert made == []  # nothing is made before it is known that it can be used
