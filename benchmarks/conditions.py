@@ -17,12 +17,12 @@ import numpy as np
 
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.data.clips import ClipSpec
-from cvlnet.evaluate import predict
-from cvlnet.figures import stretch_of_road
-from cvlnet.fixes import best_fixes
-from cvlnet.metrics import Interval
-from cvlnet.report.tables import percent
-from cvlnet.resampling import Redraws
+from cvlnet.evaluation.best_fixes import best_fixes
+from cvlnet.evaluation.bootstrap import Redraws
+from cvlnet.evaluation.metrics import Interval
+from cvlnet.evaluation.predict import predict
+from cvlnet.evaluation.report.tables import percent
+from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.town.dataset.synthesize import synthesize
 from cvlnet.town.presets import Nuisances
 from cvlnet.town.render.light import BARE_FLIGHTS_SHARE

@@ -12,8 +12,8 @@ from time import perf_counter
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.samples import Batch
 from cvlnet.model.build import build_model
-from cvlnet.parallel import World
-from cvlnet.train import Run, batches, training_samples
+from cvlnet.training.distributed import World
+from cvlnet.training.loop import Run, batches, training_samples
 from measure import print_results, run
 
 

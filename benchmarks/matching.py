@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cvlnet.config import ModelConfig
 from cvlnet.model.build import build_model
-from cvlnet.model.match import match
+from cvlnet.model.ssm import match
 from cvlnet.types import ClipFeatures, MapFeatures
 from measure import in_own_process, print_results, seconds_each
 from published import LEAST_ENERGY, match_by_convolution
@@ -41,7 +41,7 @@ def in_bfloat16(clip: ClipFeatures, tiles: MapFeatures) -> tuple[ClipFeatures, M
 
 
 def match_by_fft(clip: ClipFeatures, tiles: MapFeatures) -> Tensor:
-    """The scores of `cvlnet.model.match`, [clips, tiles, steps, steps], by torch.fft and complex products."""
+    """The scores of `cvlnet.model.ssm`, [clips, tiles, steps, steps], by torch.fft and complex products."""
     steps = tiles.grid.rows - clip.grid.rows + 1
     weighted = clip.descriptor * clip.weight.unsqueeze(1)
     clip_energy = (weighted * clip.descriptor).sum(dim=(1, 2, 3))[:, None, None, None]

@@ -21,9 +21,9 @@ from typing import TypeVar
 
 import torch
 
-from cvlnet.device import named_device
 from cvlnet.errors import InputError
-from cvlnet.files import written_whole
+from cvlnet.io.files import written_whole
+from cvlnet.model.device import named_device
 
 Result = TypeVar("Result")
 

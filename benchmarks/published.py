@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvlnet.config import ModelConfig
-from cvlnet.model.published import PublishedNetwork
-from cvlnet.model.reference import Variant
+from cvlnet.model.published.network import Variant
+from cvlnet.model.published.weights import PublishedNetwork
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 from samples import FRAMES, random_clips, random_tiles
 
@@ -27,7 +27,7 @@ def published_network(frames: int = FRAMES) -> PublishedNetwork:
 
 
 def match_by_convolution(clip: ClipFeatures, tiles: MapFeatures) -> Tensor:
-    """The scores of `cvlnet.model.match`, [clips, tiles, steps, steps], by convolutions grouped by clip."""
+    """The scores of `cvlnet.model.ssm`, [clips, tiles, steps, steps], by convolutions grouped by clip."""
     clips = len(clip.descriptor)
     weighted = clip.descriptor * clip.weight.unsqueeze(1)
     correlation = functional.conv2d(tiles.descriptor.repeat(1, clips, 1, 1), weighted, groups=clips)

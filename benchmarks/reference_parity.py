@@ -19,8 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cvlnet.model.published import M_PER_PX, published_network
-from cvlnet.model.reference import CELLS, TILE_PX, WINDOW, Variant, published_shift_m, scores
+from cvlnet.model.published.network import CELLS, TILE_PX, WINDOW, Variant, published_shift_m, scores
+from cvlnet.model.published.weights import M_PER_PX, published_network
 from measure import print_results, run
 
 F32 = npt.NDArray[np.float32]

@@ -26,14 +26,14 @@ from cvlnet.data.clips import ClipErrors, ClipSpec, misdescribed
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops
-from cvlnet.evaluate import encode_clips, encode_tiles, rank
-from cvlnet.figures import stretch_of_road
+from cvlnet.evaluation.bootstrap import Redraws
+from cvlnet.evaluation.metrics import Interval, found, position_errors_m
+from cvlnet.evaluation.predict import encode_clips, encode_tiles, rank
+from cvlnet.evaluation.report.tables import percent
+from cvlnet.evaluation.report.theme import DAY, save_png
+from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.geometry import Camera, Pose
-from cvlnet.metrics import Interval, found, position_errors_m
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.report.tables import percent
-from cvlnet.report.theme import DAY, save_png
-from cvlnet.resampling import Redraws
 from cvlnet.types import Clip, MapFeatures
 from measure import kept, print_results, run, slug
 

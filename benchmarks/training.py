@@ -17,7 +17,7 @@ from torch.nn import functional
 from cvlnet.config import TrainConfig
 from cvlnet.model import backbone
 from cvlnet.model.build import build_model
-from cvlnet.trainer import Trainer
+from cvlnet.training.step import Trainer
 from measure import device_option, in_own_process, print_results, run, seconds_each
 from published import PublishedTraining
 from samples import CONFIGURATIONS, FRAMES, random_batch

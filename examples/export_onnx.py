@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from cvlnet.checkpoint import shipped_weights
-from cvlnet.export import export
+from cvlnet.model.export import export
 from town import DATA
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from cvlnet.checkpoint import load_network, shipped_weights
 from cvlnet.data.clips import ClipSpec
-from cvlnet.evaluate import Predictions, predict
-from cvlnet.figures import figures_of
+from cvlnet.evaluation.predict import Predictions, predict
+from cvlnet.evaluation.summary import figures_of
 from town import DATA, town
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cvlnet.config import ModelConfig, TrainConfig
-from cvlnet.report import evaluate_and_report
+from cvlnet.config import EvaluationConfig, ModelConfig, TrainConfig
+from cvlnet.evaluation.report import evaluate_and_report
 from cvlnet.town.dataset.synthesize import synthesize
-from cvlnet.train import BEST, Run, train
+from cvlnet.training.loop import BEST, Run, train
 from town import DATA
 
 STEPS = 4
@@ -18,7 +18,7 @@ def main() -> None:
     training = TrainConfig(steps=STEPS, batch_size=2, neighbours=2, frames=2, min_distance_m=5.0, validate_every=STEPS)
     out = DATA / "run"
     train(model, training, Run((data,), (), out, workers=0))
-    report = evaluate_and_report(data, out / BEST, out / "report", frames=2, cases=1)
+    report = evaluate_and_report(data, out / BEST, out / "report", EvaluationConfig(frames=2, cases=1))
     print("\n".join(report.lines))
     print(report.page)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cvlnet.evaluate import Predictions, Ranking
+from cvlnet.evaluation.predict import Predictions, Ranking
 from cvlnet.geo import LatLon
 
 

@@ -6,11 +6,11 @@ import torch
 from safetensors.torch import save_file
 
 from cvlnet.checkpoint import average, digest_of, load_model, load_tensors, save_tensors, shipped_weights
-from cvlnet.confidence import Confidence
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
-from cvlnet.provenance import Ancestor, Part, Provenance
+from cvlnet.model.confidence import Confidence
+from cvlnet.model.provenance import Ancestor, Part, Provenance
 
 MODEL = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=2, channels=4)
 KNOWN = Confidence(-1.0, 2.0, 3.0, -0.5, 0.9)

@@ -23,7 +23,7 @@ def trained(monkeypatch):
         calls.append((model, training, run))
         return {"score": 0.5}
 
-    monkeypatch.setattr("cvlnet.train.train", train)
+    monkeypatch.setattr("cvlnet.training.loop.train", train)
     return calls
 
 
@@ -101,7 +101,7 @@ def test_interruption_is_one_line_and_status_130(monkeypatch, capsys, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cvlnet.train.train", interrupted)
+    monkeypatch.setattr("cvlnet.training.loop.train", interrupted)
     assert run(["train", "x", "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -110,7 +110,7 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch, tmp_path):
     def mistaken(*_, **__):
         raise ValueError("a mistake")
 
-    monkeypatch.setattr("cvlnet.train.train", mistaken)
+    monkeypatch.setattr("cvlnet.training.loop.train", mistaken)
     with pytest.raises(ValueError, match="a mistake"):
         run(["train", "x", "--out", str(tmp_path)])
 
@@ -119,7 +119,7 @@ def test_error_of_several_lines_is_told_in_one(monkeypatch, capsys, tmp_path):
     def refused(*_, **__):
         raise InputError("two\n lines", where="here", remedy="do that")
 
-    monkeypatch.setattr("cvlnet.train.train", refused)
+    monkeypatch.setattr("cvlnet.training.loop.train", refused)
     assert run(["train", "x", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "cvlnet: here: two lines; do that\n"
 

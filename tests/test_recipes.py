@@ -15,7 +15,7 @@ TRAININGS = sorted([*(RECIPES / "shipped-weights").glob("*.toml"), RECIPES / "ab
 def asked(monkeypatch):
     """What `train` and `synth` are called with."""
     calls = []
-    monkeypatch.setattr("cvlnet.train.train", lambda *given: calls.append(given))
+    monkeypatch.setattr("cvlnet.training.loop.train", lambda *given: calls.append(given))
     monkeypatch.setattr(
         "cvlnet.town.dataset.synthesize.synthesize", lambda *given, **options: calls.append((given, options))
     )

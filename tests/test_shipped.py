@@ -6,10 +6,10 @@ import torch
 
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.data.clips import ClipSpec
-from cvlnet.evaluate import predict
+from cvlnet.evaluation.metrics import position_errors_m
+from cvlnet.evaluation.predict import predict
 from cvlnet.geometry import Camera, Pose
-from cvlnet.metrics import position_errors_m
-from cvlnet.model.match import match
+from cvlnet.model.ssm import match
 from cvlnet.town.dataset.synthesize import write_dataset
 from cvlnet.town.presets import TownConfig
 from cvlnet.types import Clip

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from cvlnet.config import ModelConfig, Precision
 from cvlnet.errors import InputError
+from cvlnet.io.tensor_file import misfits, read_tensors, write_tensors
 from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.network import MatchingNetwork
-from cvlnet.model.published import PublishedNetwork, lengths_over_time, published_network, read_published
-from cvlnet.model.reference import Variant
-from cvlnet.provenance import Provenance, made_from, union_of
-from cvlnet.tensorfile import misfits, read_tensors, write_tensors
+from cvlnet.model.provenance import Provenance, made_from, union_of
+from cvlnet.model.published.network import Variant
+from cvlnet.model.published.weights import PublishedNetwork, lengths_over_time, published_network, read_published
 
 FORMAT = 1
 _KEY = "cvlnet"

@@ -17,7 +17,7 @@ from cyclopts.types import File
 from cyclopts.validators import Number
 
 from cvlnet import __version__
-from cvlnet.config import SHARE_MAPPED, WAY_M, ModelConfig, Precision, TrainConfig
+from cvlnet.config import SHARE_MAPPED, WAY_M, EvaluationConfig, ModelConfig, Precision, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.options import options_of, settings_file
 from cvlnet.town.presets import Nuisances, Preset
@@ -193,25 +193,17 @@ def localize(
         write_answer(found, out)
 
 
-def evaluate(
+def evaluate(  # noqa: D417
     data: Path,
     /,
     *,
     out: Path,
     weights: Path | None = None,
-    frames: Annotated[int, FramesOfClip] = 4,
-    way_m: Annotated[float, Positive] = WAY_M,
-    step: Annotated[int | None, AtLeastOne] = None,
-    cameras: tuple[int, ...] = (2,),
-    most_queries: Annotated[int | None, AtLeastOne] = None,
-    share_mapped: Annotated[float | None, Share] = None,
-    cache: Path | None = None,
-    workers: Annotated[int, NotNegative] = 1,
-    published_decoding: Annotated[bool, Parameter(negative="")] = False,
-    device: str = "cpu",
-    precision: Precision = "float32",
+    evaluation: Annotated[
+        EvaluationConfig, Parameter(name="*", group=options_of("Evaluation", EvaluationConfig))
+    ] = EvaluationConfig(),  # noqa: B008
 ) -> None:
-    """Find every query of a data set's test splits; write predictions, figures and a page.
+    """Locate the queries of the test splits of a data set; write predictions, metrics and a page.
 
     For example:
 
@@ -222,41 +214,13 @@ def evaluate(
         data: A folder in the layout of KITTI-CVL, such as cvlnet synth writes.
         out: Folder of the report, index.html.
         weights: A file of weights; the package's own if it is not given.
-        frames: So many frames make a clip.
-        way_m: Over so much of the way before the newest one they are spread.
-        step: Take every so-many-th frame instead.
-        cameras: Whose frames make a clip: 2 is the left one, 3 the right one, 2 3 both.
-        most_queries: Take so many queries of each split, spread evenly.
-        share_mapped: Share of queries whose place is on the map, the prior of the confidence; the weights assume 0.5.
-        cache: Keep decoded pictures in this folder.
-        workers: Processes that read pictures.
-        published_decoding: Tell beside the true figures those by the offsets that the published code would give.
-        device: cpu or cuda.
-        precision: In which the network encodes. A device that has bfloat16 is faster in it; others take float32.
 
     """
     from cvlnet.checkpoint import shipped_weights
-    from cvlnet.device import named_device
-    from cvlnet.report import evaluate_and_report
+    from cvlnet.evaluation.report import evaluate_and_report
 
-    report = evaluate_and_report(
-        data,
-        weights or shipped_weights(),
-        out,
-        most_queries=most_queries,
-        share_mapped=share_mapped,
-        frames=frames,
-        way_m=way_m,
-        step=step,
-        cameras=cameras,
-        cache=cache,
-        workers=workers,
-        published_decoding=published_decoding,
-        device=str(named_device(device)),
-        precision=precision,
-        progress=sys.stderr.isatty(),
-    )
-    _print_report(report)
+    weights = weights or shipped_weights()
+    _print_report(evaluate_and_report(data, weights, out, evaluation, progress=sys.stderr.isatty()))
 
 
 def train(  # noqa: D417
@@ -294,8 +258,8 @@ def train(  # noqa: D417
         config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
 
     """
-    from cvlnet.device import named_device
-    from cvlnet.train import Run, train
+    from cvlnet.model.device import named_device
+    from cvlnet.training.loop import Run, train
 
     del config  # has been read with the options
     run = Run(data, validation, out, init, cache, workers, str(named_device(device)), overfit_batch)
@@ -374,9 +338,9 @@ def calibrate(
         device: cpu or cuda.
 
     """
-    from cvlnet.calibrate import calibrate
-    from cvlnet.confidence import described
-    from cvlnet.device import named_device
+    from cvlnet.evaluation.fit_confidence import calibrate
+    from cvlnet.model.confidence import described
+    from cvlnet.model.device import named_device
 
     confidence = calibrate(
         weights,
@@ -431,8 +395,8 @@ def ablate(  # noqa: D417
         config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
 
     """
-    from cvlnet.ablate import TABLES, Setting, variants, write_table
-    from cvlnet.device import named_device
+    from cvlnet.model.device import named_device
+    from cvlnet.training.ablation import TABLES, Setting, variants, write_table
 
     del config  # has been read with the options
     setting = Setting(data, test or data, out, seeds, most_queries, cache, workers, str(named_device(device)), init)
@@ -494,7 +458,7 @@ def export(out: Path, /, *, weights: Path | None = None, frames: Annotated[int, 
 
     """
     from cvlnet.checkpoint import shipped_weights
-    from cvlnet.export import OPSET, export
+    from cvlnet.model.export import OPSET, export
 
     for name, difference in export(weights or shipped_weights(), out, frames=frames).items():
         print(f"{out / name}.onnx: opset {OPSET}, differs from PyTorch by {difference:.1e} at most")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
+from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 Precision = Literal["float32", "bfloat16"]
+SplitName = Literal["train", "test1", "test2"]
 
 SHARE_MAPPED = 0.5  # of queries whose place is on the map, where nothing else is known
 WAY_M = 36.0  # length of way that a clip's frames are spread over: best on the validation towns
@@ -102,8 +104,8 @@ class ModelConfig:
     def paper_like() -> ModelConfig:
         """The paper's choices: VGG16, vis_LSTM, one plane, cells of 3.13 m, +-3 cells, descriptors of 4 channels.
 
-        The published network itself, which differs in its conventions, is `cvlnet.model.reference`; docs/variants.md
-        lists the differences.
+        The published network itself, which differs in its conventions, is `cvlnet.model.published.network`;
+        docs/variants.md lists the differences.
         """
         return ModelConfig(
             backbone="vgg16",
@@ -218,6 +220,53 @@ class TrainConfig:
         _check(self.focal_error_percent < 100, "focal_error_percent", "below 100", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a data set is evaluated.
+
+    Attributes:
+        frames: Number of frames of a clip, 1 to 16.
+        way_m: Distance along the way that the frames of a clip are spread over.
+        step: Takes every n-th frame of the video instead (3: every third), however far the vehicle went.
+        cameras: Cameras whose frames make up a clip: 2 is KITTI's left one, 3 the right one.
+        splits: Test splits to evaluate: test1 without distractor tiles, test2 with them.
+        most_queries: Largest number of queries of each split, evenly spaced; all if it is not given.
+        share_mapped: Share of queries whose place is on the map, the prior of the confidence; that of the weights if it
+            is not given.
+        published_decoding: Reports beside the true figures those by the offsets that the published code decodes.
+        cases: Number of the best and of the worst cases to draw.
+        precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
+        device: Device to compute on: cpu or cuda.
+        workers: Number of processes that read pictures.
+        cache: Folder that keeps decoded pictures.
+
+    """
+
+    frames: int = 4
+    way_m: float = WAY_M
+    step: int | None = None
+    cameras: tuple[int, ...] = (2,)
+    splits: tuple[SplitName, ...] = ("test1", "test2")
+    most_queries: int | None = None
+    share_mapped: float | None = None
+    published_decoding: bool = False
+    cases: int = 3
+    precision: Precision = "float32"
+    device: str = "cpu"
+    workers: int = 1
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.frames <= 16, "frames", "from 1 to 16", self)
+        _check(0 < self.way_m < inf, "way_m", "positive", self)
+        distinct = 1 <= len(self.cameras) == len(set(self.cameras))
+        _check(distinct, "cameras", "one or more different cameras", self)
+        for name, least in (("step", 1), ("most_queries", 1), ("cases", 0), ("workers", 0)):
+            value = getattr(self, name)
+            _check(value is None or value >= least, name, f"at least {least}", self)
+        _check(self.share_mapped is None or 0 < self.share_mapped < 1, "share_mapped", "between 0 and 1", self)
 
 
 def _check_choices(config: object) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cvlnet.checkpoint import shipped_weights
 from cvlnet.errors import InputError
-from cvlnet.report.write import Report, Wording, evaluate_and_report
+from cvlnet.evaluation.report.report import Report, Wording, evaluate_and_report
 from cvlnet.town.dataset.synthesize import synthesize
 from cvlnet.town.presets import role_of_seed
 

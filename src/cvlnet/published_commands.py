@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from cvlnet.cli import run_app
-from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.config import EvaluationConfig, ModelConfig, TrainConfig
 
 Flag = Literal[0, 1]
 STEP = 3  # the published loaders skip two frames between the frames of a clip
@@ -149,7 +149,7 @@ def train_script(  # noqa: D417
 
     """
     from cvlnet.data.kitti_cvl import read_split
-    from cvlnet.train import BEST, Run, train
+    from cvlnet.training.loop import BEST, Run, train
 
     samples = len(read_split(root, "train").queries)
     folder = out / options.name
@@ -186,8 +186,8 @@ def evaluate_script(  # noqa: D417
 
     """
     from cvlnet.checkpoint import load_tensors, shipped_weights
-    from cvlnet.report import evaluate_and_report
-    from cvlnet.train import BEST
+    from cvlnet.evaluation.report import evaluate_and_report
+    from cvlnet.training.loop import BEST
 
     folder = out / options.name
     trained = folder / BEST
@@ -196,10 +196,7 @@ def evaluate_script(  # noqa: D417
         print(f"weights: {weights}")
     _, provenance = load_tensors(weights)
     step = STEP if provenance.train is None else provenance.train.clip_step
-    report = evaluate_and_report(
-        root,
-        weights,
-        folder / "report",
+    config = EvaluationConfig(
         frames=options.sequence,
         step=step,
         cameras=options.cameras,
@@ -207,6 +204,7 @@ def evaluate_script(  # noqa: D417
         workers=workers,
         device=_device(device),
     )
+    report = evaluate_and_report(root, weights, folder / "report", config)
     titles = {"test1": "without distractors", "test2": "with distractors"}
     for name, split in report.figures.splits.items():
         print(f"------------- {titles[name]} -----------------")
@@ -233,6 +231,6 @@ def run(name: str, command: Callable[..., None], tokens: Sequence[str]) -> int:
 def _device(name: str | None) -> str:
     import torch
 
-    from cvlnet.device import named_device
+    from cvlnet.model.device import named_device
 
     return str(named_device(name or ("cuda" if torch.cuda.is_available() else "cpu")))

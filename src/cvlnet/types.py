@@ -71,6 +71,56 @@ class ClipFeatures:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """A decoded score volume. offset_m: the vehicle from the tile's centre, (east, north), with its covariance."""
+
+    score: Float[Tensor, "*batch"]
+    offset_m: Float[Tensor, "*batch 2"]
+    covariance_m2: Float[Tensor, "*batch 2 2"]
+
+
+@dataclass(frozen=True)
+class ScoreVolume:
+    """Scores over displacements in steps of ``cell_m``: rows southward, columns eastward.
+
+    center_xy_m: the displacement (east, north) in the middle; zero unless the cells of clip and tile are offset.
+    """
+
+    scores: Float[Tensor, "*batch steps steps"]
+    cell_m: float
+    center_xy_m: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def grid(self) -> Grid:
+        """The displacements as a grid."""
+        steps = self.scores.shape[-1]
+        return Grid(steps, steps, self.cell_m, self.center_xy_m)
+
+    def decode(self, sharpness: float) -> Decoded:
+        """Best score, its sub-cell displacement and the covariance.
+
+        sharpness: factor from scores to log-probabilities, learned by the model. The displacement is the mean over the
+        3 x 3 cells around the best one. The covariance is that of the whole volume about it, plus that of a cell.
+        """
+        steps = self.scores.shape[-1]
+        flat = self.scores.flatten(-2)
+        score, best = flat.max(dim=-1)
+        places_m = self.grid.cell_centers_xy_m(flat.dtype).to(flat.device).reshape(-1, 2)
+        row, col = best // steps, best % steps
+        index = torch.arange(steps, device=flat.device)
+        near_row = (index - row.unsqueeze(-1)).abs() <= 1
+        near_col = (index - col.unsqueeze(-1)).abs() <= 1
+        near = near_row.unsqueeze(-1) & near_col.unsqueeze(-2)
+        logits = flat * sharpness
+        local = logits.masked_fill(~near.flatten(-2), -torch.inf).softmax(dim=-1)
+        offset_m = local @ places_m
+        spread_m = places_m - offset_m.unsqueeze(-2)
+        covariance_m2 = (spread_m * logits.softmax(dim=-1).unsqueeze(-1)).mT @ spread_m
+        quantization_m2 = self.cell_m**2 / 12 * torch.eye(2, dtype=flat.dtype, device=flat.device)
+        return Decoded(score, offset_m, covariance_m2 + quantization_m2)
+
+
+@dataclass(frozen=True)
 class Fix:
     """Where a clip was taken, by the best displacement within one tile.
 

@@ -20,11 +20,12 @@ from cvlnet.data.clips import (
     turned,
     warn_if_short,
 )
-from cvlnet.data.images import ImageCache, ImageSpec, read_frame
+from cvlnet.data.images import ImageCache, read_frame
 from cvlnet.data.kitti import read_drive
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
+from cvlnet.image_spec import ImageSpec
 from cvlnet.types import Clip
 
 SPEC = ClipSpec(ImageSpec(62, 16), way_m=9.0)

@@ -9,9 +9,9 @@ from video_tree import START, bend, table, write_camera, write_frames, write_tab
 
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
-from cvlnet.data.images import ImageSpec
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.image_spec import ImageSpec
 
 STRAIGHT = bend(4, course_deg=0, turn_deg=0)
 

@@ -12,11 +12,12 @@ from kitti_tree import DATE, shared, write_picture
 from PIL import Image, ImageOps
 from PIL.Image import Exif
 
-from cvlnet.data.images import ImageCache, ImageSpec, Window, horizon_px, read_frame, read_image
+from cvlnet.data.images import ImageCache, read_frame, read_image
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError
 from cvlnet.geometry import Camera, Pose
+from cvlnet.image_spec import ImageSpec, Window, horizon_px
 
 LEVEL = Pose.level_from_cam()
 SPEC = ImageSpec(62, 16)

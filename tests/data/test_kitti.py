@@ -9,12 +9,13 @@ import torch
 from kitti_tree import DATE, DRIVE, NAME, place, shared, write_drive
 
 from cvlnet.data.clips import ClipSpec, clip_frames
-from cvlnet.data.images import ImageSpec, read_image
+from cvlnet.data.images import read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, nominal_body_from_cam, read_calibration, read_drive, read_oxts_file
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Pose
+from cvlnet.image_spec import ImageSpec
 
 
 def oxts(drive_dir: Path, frame: int = 3) -> Path:

@@ -12,11 +12,12 @@ from video_tree import bend, write_camera, write_video
 from cvlnet.data.camera_file import read_camera_file
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
-from cvlnet.data.images import ImageCache, ImageSpec, Window, read_frame
+from cvlnet.data.images import ImageCache, read_frame
 from cvlnet.data.lens import Lens
 from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError
 from cvlnet.geometry import Camera, Pose
+from cvlnet.image_spec import ImageSpec, Window
 
 KITTI_RAW = (-0.37, 0.2, 0.0009, 0.0019, -0.07)  # barrel, as KITTI's cameras before they are rectified
 LENSES = {

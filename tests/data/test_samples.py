@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from cvlnet.data.batches import SpacedBatchSampler
 from cvlnet.data.clips import ClipErrors, ClipSpec
-from cvlnet.data.images import ImageCache, ImageSpec
+from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import open_tile, read_recordings, read_split
 from cvlnet.data.samples import (
     Augmentation,
@@ -25,6 +25,7 @@ from cvlnet.data.samples import (
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.grid import Grid
+from cvlnet.image_spec import ImageSpec
 
 SPEC = ClipSpec(ImageSpec(62, 16))
 GRID = Grid(64, 64, 0.5)

@@ -38,10 +38,10 @@ from video_tree import bend, write_video
 
 from cvlnet.data.clips import ClipSpec, assemble_clip
 from cvlnet.data.folder import read_folder
-from cvlnet.data.images import ImageSpec
 from cvlnet.data.kitti_cvl import read_recording, read_recordings, read_split
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
+from cvlnet.image_spec import ImageSpec
 from cvlnet.types import Clip as ClipOfFrames
 
 SPEC = ClipSpec(ImageSpec(62, 16), way_m=9.0)

@@ -15,7 +15,7 @@ from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.build import build_model
-from cvlnet.provenance import Provenance
+from cvlnet.model.provenance import Provenance
 from cvlnet.types import Clip, ClipFeatures
 
 TINY = ModelConfig(

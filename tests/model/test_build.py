@@ -5,15 +5,15 @@ import torch
 from torch import nn
 
 from cvlnet.config import ModelConfig
-from cvlnet.data.images import ImageSpec
 from cvlnet.errors import InputError
 from cvlnet.grid import Grid
-from cvlnet.model import sequences
+from cvlnet.image_spec import ImageSpec
 from cvlnet.model.build import build_model, load_pretrained_backbone
 from cvlnet.model.encoder import PaperEncoder, Pyramid
-from cvlnet.model.fuse import SequenceFusion, VisibilityFusion
 from cvlnet.model.layers import UNet
-from cvlnet.model.projections import (
+from cvlnet.model.pcsf import SequenceFusion, VisibilityFusion
+from cvlnet.model.variants import sequences
+from cvlnet.model.variants.projections import (
     FeatureProjection,
     ImageProjection,
     LearnedProjection,

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from cvlnet.data.images import ImageSpec
 from cvlnet.grid import Grid
+from cvlnet.image_spec import ImageSpec
 from cvlnet.model.network import MatchingNetwork, computes_bfloat16, in_its_precision
-from cvlnet.model.sequences import FuseConv3d
+from cvlnet.model.variants.sequences import FuseConv3d
 from cvlnet.types import ClipFeatures, MapFeatures
 
 

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from math import inf
 
 import numpy as np
-import numpy.typing as npt
 from torch.utils.data import Sampler
 
+from cvlnet.arrays import I64
 from cvlnet.data.samples import Draw
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, earth_centred_m
-
-Indices = npt.NDArray[np.int64]
 
 
 class SpacedBatchSampler(Sampler[list[Draw]]):
@@ -57,10 +55,10 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         for number, batch in enumerate(self._batches[self.start :], self.start):
             yield [Draw(int(index), self.epoch, number) for index in batch[self.own]]
 
-    def _plan(self) -> list[Indices]:
+    def _plan(self) -> list[I64]:
         rng = np.random.default_rng((self.seed, self.epoch))
         waiting = rng.permutation(len(self._xyz_m))
-        batches: list[Indices] = []
+        batches: list[I64] = []
         while True:
             batch = self._next_batch(self._around_first(waiting))
             if len(batch) < self.batch_size:  # there are no more around it
@@ -78,12 +76,12 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
             )
         return batches
 
-    def _around_first(self, waiting: Indices) -> Indices:
+    def _around_first(self, waiting: I64) -> I64:
         distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[waiting[:1]], axis=1)
-        near: Indices = waiting[distance_m <= self.radius_m]
+        near: I64 = waiting[distance_m <= self.radius_m]
         return near
 
-    def _next_batch(self, waiting: Indices) -> Indices:
+    def _next_batch(self, waiting: I64) -> I64:
         """The first samples of ``waiting`` that keep the distance; fewer than asked for if there are no more."""
         batch: list[int] = []
         for first in waiting:
@@ -96,7 +94,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
                 self._add_neighbours(batch, waiting)
         return np.array(batch, dtype=np.int64)
 
-    def _add_neighbours(self, batch: list[int], waiting: Indices) -> None:
+    def _add_neighbours(self, batch: list[int], waiting: I64) -> None:
         distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[batch[-1]], axis=1)
         wanted = min(len(batch) + self.neighbours - 1, self.batch_size)
         for near in waiting[(distance_m >= self.min_distance_m) & (distance_m <= self.neighbourhood_m)]:

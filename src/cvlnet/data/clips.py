@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvlnet.arrays import F64, U8
 from cvlnet.config import WAY_M
-from cvlnet.data.images import U8, ImageCache, ImageSpec, Window, read_frame
+from cvlnet.data.images import ImageCache, read_frame
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
 from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
-from cvlnet.geo import Array, LocalFrame, earth_centred_m
+from cvlnet.geo import LocalFrame, earth_centred_m
 from cvlnet.geometry import Camera, Pose
+from cvlnet.image_spec import ImageSpec, Window
 from cvlnet.types import Clip
 
 MOST_FRAMES = 16
@@ -93,7 +95,7 @@ def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[Reco
     return tuple(whole[i] for i in spread(np.array(back_m), spec.frames, spec.way_m))
 
 
-def spread(back_m: Array, count: int, way_m: float) -> list[int]:
+def spread(back_m: F64, count: int, way_m: float) -> list[int]:
     """Which ``count`` of the places that lie ``back_m`` along the way, rising from 0, are evenly spread over ``way_m``.
 
     Where the way is shorter, they are spread over all of it; where the vehicle stood, they are the newest; where too

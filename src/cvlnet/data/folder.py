@@ -19,17 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
+from cvlnet.arrays import F64, I64
 from cvlnet.data.camera_file import CameraFile, read_camera_file
 from cvlnet.data.heading import Contradiction, Reading, contradiction
 from cvlnet.data.listing import PICTURES, files_in, times_of_names
-from cvlnet.data.plausibility import Indices, elapsed_s, typical_speed_m_s
+from cvlnet.data.plausibility import elapsed_s, typical_speed_m_s
 from cvlnet.data.poses import PoseReading, Poses
 from cvlnet.data.poses_csv import read_csv
 from cvlnet.data.poses_tum import read_tum
 from cvlnet.data.recording import RecordedFrame, Recording
 from cvlnet.data.screening import Rows, Screened, screen
 from cvlnet.errors import InputError, warn
-from cvlnet.geo import Array, LatLon, LocalFrame, earth_centred_m
+from cvlnet.geo import LatLon, LocalFrame, earth_centred_m
 from cvlnet.geometry import Pose
 
 CAMERA_ID = 2  # as KITTI's left colour camera, which a clip takes by default
@@ -97,7 +98,7 @@ def _poses(folder: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     return read_tum(tum_path, pictures, camera) if tum_path.exists() else read_csv(csv_path, pictures, camera)
 
 
-def _metres(poses: Poses) -> Array:
+def _metres(poses: Poses) -> F64:
     """Positions between which straight distances hold, [rows, 2 or 3]; NaN where place or heading is missing."""
     place = poses.as_read.place
     missing = ~np.isfinite(np.c_[place, poses.as_read.yaw_rad]).all(axis=1)
@@ -105,7 +106,7 @@ def _metres(poses: Poses) -> Array:
     return np.where(missing[:, None], np.nan, places_m)
 
 
-def _require_seconds(places_m: Array, clock_s: Array, path: Path) -> None:
+def _require_seconds(places_m: F64, clock_s: F64, path: Path) -> None:
     """Times in milliseconds would make every vehicle a slow one, and every jump plausible."""
     step_s = float(np.median(np.diff(clock_s))) if len(clock_s) > 1 else 0.0
     moves = np.linalg.norm(places_m[-1] - places_m[0]) > _MOVED_M
@@ -114,7 +115,7 @@ def _require_seconds(places_m: Array, clock_s: Array, path: Path) -> None:
         raise InputError(what, where=path, remedy="give times in seconds")
 
 
-def _positions(poses: Poses, kept: Indices) -> list[LatLon]:
+def _positions(poses: Poses, kept: I64) -> list[LatLon]:
     """Places on earth; a world in metres has its first frame at `NOWHERE`. Raises InputError if it is too wide."""
     place = poses.as_read.place[kept]
     if not poses.geographic:
@@ -128,7 +129,7 @@ def _positions(poses: Poses, kept: Indices) -> list[LatLon]:
     return [LatLon(*latlon_deg) for latlon_deg in place.tolist()]
 
 
-def _check_heading(poses: Poses, clock_s: Array, screened: Screened, camera: CameraFile) -> None:
+def _check_heading(poses: Poses, clock_s: F64, screened: Screened, camera: CameraFile) -> None:
     """Compare the headings with the way: refuse what another reading explains, and warn of what nothing explains."""
     kept = screened.kept
     starts = np.searchsorted(kept, sorted(screened.jumps_m)).tolist()
@@ -146,7 +147,7 @@ def _check_heading(poses: Poses, clock_s: Array, screened: Screened, camera: Cam
     raise InputError(what, where=poses.path, remedy="; ".join([*remedies, right]))
 
 
-def _reading(reading: PoseReading, poses: Poses, kept: Indices) -> Reading:
+def _reading(reading: PoseReading, poses: Poses, kept: I64) -> Reading:
     """The reading in metres east and north."""
     place = reading.place[kept]
     xy_m = LocalFrame(LatLon(*place[0].tolist())).xy_world_m(place) if poses.geographic else place - place[0]

@@ -11,8 +11,7 @@ from math import pi, radians, tau
 
 import numpy as np
 
-from cvlnet.data.plausibility import Indices
-from cvlnet.geo import Array
+from cvlnet.arrays import F64, I64
 
 AGREES_RAD = radians(8)
 CONTRADICTS_RAD = radians(20)
@@ -30,12 +29,12 @@ _TURNS_RAD = radians(30)  # a way whose direction changes less is straight
 class Stretches:
     """Pieces of the way on which the vehicle moves: its first and last position, the direction, and the speed."""
 
-    first: Indices
-    last: Indices
-    direction_rad: Array
-    speed_m_s: Array
+    first: I64
+    last: I64
+    direction_rad: F64
+    speed_m_s: F64
 
-    def off_rad(self, yaw_rad: Array) -> Array:
+    def off_rad(self, yaw_rad: F64) -> F64:
         """How far the vehicle heads to the left of its motion, within half a turn, [stretches].
 
         The direction of a bend is that of its chord, and so is the mean of the headings at its ends.
@@ -50,11 +49,11 @@ class Reading:
 
     how: str
     remedy: str
-    xy_m: Array
-    yaw_rad: Array
+    xy_m: F64
+    yaw_rad: F64
 
 
-def stretches(xy_m: Array, elapsed_s: Array, starts: Sequence[int], noise_m: float) -> Stretches:
+def stretches(xy_m: F64, elapsed_s: F64, starts: Sequence[int], noise_m: float) -> Stretches:
     """The stretches one behind the other. starts: the positions behind a jump, over which no stretch reaches."""
     base_m = max(LEAST_BASE_M, BASE_IN_NOISES * noise_m)
     ends: list[tuple[int, int]] = []
@@ -73,14 +72,14 @@ def stretches(xy_m: Array, elapsed_s: Array, starts: Sequence[int], noise_m: flo
     return Stretches(first_, last_, np.arctan2(north_m, east_m), speed_m_s)
 
 
-def _is_straight(xy_m: Array) -> bool:
+def _is_straight(xy_m: F64) -> bool:
     """Whether the second half goes on in about the direction of the first."""
     halves_m = np.diff(xy_m[[0, len(xy_m) // 2, -1]], axis=0)
     bend_rad = wrapped(np.diff(np.arctan2(halves_m[:, 1], halves_m[:, 0])))
     return len(xy_m) == 2 or bool(abs(bend_rad[0]) <= _MOST_BEND_RAD)
 
 
-def wrapped(angle_rad: Array) -> Array:
+def wrapped(angle_rad: F64) -> F64:
     """The same angles within half a turn either way."""
     return np.asarray(np.remainder(angle_rad + pi, tau) - pi)
 
@@ -99,7 +98,7 @@ class Contradiction:
 
 
 def contradiction(
-    as_read: Reading, others: Sequence[Reading], elapsed_s: Array, starts: Sequence[int], noise_m: float
+    as_read: Reading, others: Sequence[Reading], elapsed_s: F64, starts: Sequence[int], noise_m: float
 ) -> Contradiction | None:
     """Whether the headings contradict the motion decisively, and what explains it; None if they do not.
 
@@ -125,13 +124,13 @@ def contradiction(
     return Contradiction(typical_rad, explained_by, _constant_offset_rad(off_rad, along, agrees_rad))
 
 
-def _typical_rad(off_rad: Array, along: Stretches) -> float:
+def _typical_rad(off_rad: F64, along: Stretches) -> float:
     """The median of how far headings lie beside the motion, where a slow vehicle may drive backwards."""
     backwards = (np.abs(off_rad) > pi / 2) & (along.speed_m_s < FASTEST_BACKWARDS_M_S)
     return float(np.median(np.where(backwards, pi - np.abs(off_rad), np.abs(off_rad))))
 
 
-def _constant_offset_rad(off_rad: Array, along: Stretches, agrees_rad: float) -> float | None:
+def _constant_offset_rad(off_rad: F64, along: Stretches, agrees_rad: float) -> float | None:
     """What makes the headings agree when it is added to all of them.
 
     On a straight way any heading is off by a constant: there only a quarter turn is taken for an explanation.

@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from math import inf
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from cvlnet.arrays import U8
 from cvlnet.data.picture_file import CutShortError, PictureHeader, read_header
 from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError
-from cvlnet.files import written_whole
-from cvlnet.geometry import Camera, Pose
-
-U8 = npt.NDArray[np.uint8]
+from cvlnet.image_spec import Window
+from cvlnet.io.files import written_whole
 
 MOST_PIXELS = 500_000_000  # that are decoded at once: 1.5 GB
-HORIZON = 0.35  # of the model's rows lie above the horizon of a level road
-_STEEPEST = 10.0  # tangent of a camera's pitch, beyond which its horizon is taken for infinitely far away
 _LEAST_16_BIT = 2**14  # some pixel of a 16-bit picture is at least so bright, or fewer bits are used
 _ON_ITS_SIDE = 5  # EXIF's orientations from here on exchange rows and columns
 # whether a picture of each orientation is flipped vertically and horizontally, after rows and columns are exchanged
@@ -77,76 +71,14 @@ def _decode(path: Path, encoded: bytes, header: PictureHeader | None, flags: int
     return np.asarray(image, dtype=np.uint8)
 
 
-@dataclass(frozen=True)
-class Window:
-    """How a frame is scaled, and which part of it is kept: the model's frame, from its top-left corner."""
-
-    scaled_width_px: int
-    scaled_height_px: int
-    left_px: int
-    top_px: int
-    width_px: int
-    height_px: int
-
-    def camera(self, camera: Camera) -> Camera:
-        """The camera of the model's frame."""
-        scaled = camera.resize(self.scaled_width_px, self.scaled_height_px)
-        return scaled.crop(float(self.left_px), float(self.top_px), self.width_px, self.height_px)
-
-    def pixels(self, image: U8) -> U8:
-        """The model's frame of a picture, [height_px, width_px, 3]."""
-        shrinks = self.scaled_width_px < image.shape[1]
-        size = (self.scaled_width_px, self.scaled_height_px)
-        scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        rows, cols = slice(self.top_px, self.top_px + self.height_px), slice(self.left_px, self.left_px + self.width_px)
-        return np.ascontiguousarray(scaled[rows, cols], dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """The size of a frame before the model.
-
-    fit "horizon": scaled evenly until it is as wide and as high, or more. Of a high frame the rows around the horizon
-    of a level road are kept, as far as the frame reaches: what is cut is sky, and the bonnet. Of a wide one (wider than
-    the model's frame) the columns around the principal point are. fit "whole": the whole frame is squeezed into the
-    size, as the paper does.
-    """
-
-    width_px: int
-    height_px: int
-    fit: Literal["horizon", "whole"] = "horizon"
-
-    def __post_init__(self) -> None:
-        if self.width_px < 1 or self.height_px < 1:
-            raise ValueError(f"a frame has at least one pixel, not {self.width_px} x {self.height_px}")
-
-    def window(self, camera: Camera, road_from_cam: Pose) -> Window:
-        """What is kept of the frames of a camera that is mounted so over a level road."""
-        if self.fit == "whole":
-            return Window(self.width_px, self.height_px, 0, 0, self.width_px, self.height_px)
-        scale = max(self.width_px / camera.width_px, self.height_px / camera.height_px)
-        width_px, height_px = round(camera.width_px * scale), round(camera.height_px * scale)
-        above_px = horizon_px(camera, road_from_cam) * scale - HORIZON * self.height_px
-        beside_px = float(camera.principal_point_px[0]) * scale - self.width_px / 2
-        left_px, top_px = _within(beside_px, width_px - self.width_px), _within(above_px, height_px - self.height_px)
-        return Window(width_px, height_px, left_px, top_px, self.width_px, self.height_px)
-
-
-def _within(wanted_px: float, most_px: int) -> int:
-    """The whole pixel that is nearest to the wanted one, from 0 to the last one."""
-    return round(min(max(wanted_px, 0.0), float(most_px)))
-
-
-def horizon_px(camera: Camera, road_from_cam: Pose) -> float:
-    """The row, from the frame's top edge, of a level road's horizon in the frame's middle column.
-
-    Infinite for a camera that looks almost straight up (positive) or down.
-    """
-    up_x, up_y, up_z = road_from_cam.rotation[2].tolist()  # the road's z axis in the camera's frame
-    if -up_y * _STEEPEST <= abs(up_z):
-        return -inf if up_z < 0 else inf
-    (focal_x, focal_y), (center_x, center_y) = camera.focal_px.tolist(), camera.principal_point_px.tolist()
-    return float(center_y - focal_y * (up_x * (camera.width_px / 2 - center_x) / focal_x + up_z) / up_y)
+def pixels(window: Window, image: U8) -> U8:
+    """The model's frame of a camera's picture, [height_px, width_px, 3]."""
+    shrinks = window.scaled_width_px < image.shape[1]
+    size = (window.scaled_width_px, window.scaled_height_px)
+    scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    rows = slice(window.top_px, window.top_px + window.height_px)
+    cols = slice(window.left_px, window.left_px + window.width_px)
+    return np.ascontiguousarray(scaled[rows, cols], dtype=np.uint8)
 
 
 def read_frame(path: Path, mounted: MountedCamera, window: Window) -> U8:
@@ -161,7 +93,7 @@ def read_frame(path: Path, mounted: MountedCamera, window: Window) -> U8:
         _require_size(_turned_size(header, orientation), mounted, path)  # before it is decoded: it may be huge
     image = _turned(_decode(path, encoded, header, cv2.IMREAD_COLOR_RGB), orientation)
     _require_size((image.shape[1], image.shape[0]), mounted, path)
-    return window.pixels(image if mounted.lens is None else mounted.lens.undistorted(image))
+    return pixels(window, image if mounted.lens is None else mounted.lens.undistorted(image))
 
 
 def _require_size(size_px: tuple[int, int], mounted: MountedCamera, path: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvlnet.arrays import F64
 from cvlnet.data.heading import Reading, contradiction
 from cvlnet.data.listing import PICTURES, files_in
 from cvlnet.data.plausibility import elapsed_s
@@ -27,7 +28,7 @@ from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
 from cvlnet.data.screening import Rows, Screened, screen, without_fix
 from cvlnet.data.text import measured, read_text, to_numbers
 from cvlnet.errors import InputError, warn
-from cvlnet.geo import Array, LatLon, LocalFrame, earth_centred_m
+from cvlnet.geo import LatLon, LocalFrame, earth_centred_m
 from cvlnet.geometry import Camera, Pose
 
 OXTS_VALUES = 30
@@ -193,14 +194,14 @@ def _recorded(index: int, time_s: float, oxts: Oxts, images: Mapping[int, Mappin
     return RecordedFrame(index, time_s, oxts.position, oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad, pictures)
 
 
-def _metres(oxts: Sequence[Oxts]) -> Array:
+def _metres(oxts: Sequence[Oxts]) -> F64:
     """Positions in the earth-centred frame, [frames, 3]; NaN where position or heading is missing."""
     whole = [o.position is not None and isfinite(o.yaw_rad) for o in oxts]
     latlon_deg = [o.position.degrees if o.position is not None else (0.0, 0.0) for o in oxts]
     return np.where(np.array(whole)[:, None], earth_centred_m(latlon_deg), np.nan)
 
 
-def _warn_of_headings(oxts: Sequence[Oxts], clock_s: Array, screened: Screened, where: Path) -> None:
+def _warn_of_headings(oxts: Sequence[Oxts], clock_s: F64, screened: Screened, where: Path) -> None:
     """Whether the unit's heading is that of its motion, as far as that can be told."""
     kept = [oxts[row] for row in screened.kept]
     latlon_deg = np.array([o.position.degrees for o in kept if o.position is not None])
@@ -261,7 +262,7 @@ def _cam_from_rect(cam_to_cam: _CalibrationFile, camera_id: int) -> Pose:
     return Pose(torch.eye(3, dtype=torch.float64), translation_m)
 
 
-def _times_s(path: Path, numbers: list[int]) -> Array:
+def _times_s(path: Path, numbers: list[int]) -> F64:
     """Seconds since 1970 (UTC) of each frame, NaN where there is none.
 
     Line i tells of frame i, and an empty line of a time that is missing. Where empty lines only stand between those of

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import dist
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from cvlnet.config import SplitName
 from cvlnet.data.imagery import OverheadImage
 from cvlnet.data.images import read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, read_drive
@@ -28,8 +29,6 @@ from cvlnet.data.recording import Recording
 from cvlnet.data.text import positive_of, read_json, read_text
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
-
-SplitName = Literal["train", "test1", "test2"]
 
 PUBLISHED_ZOOM = 18
 PUBLISHED_TILE_PX = 512  # scale 2

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.geo import Array
+from cvlnet.arrays import F64
 from cvlnet.geometry import Camera
 
 LensModel = Literal["opencv", "fisheye"]
@@ -62,7 +62,7 @@ class Lens:
         return np.asarray(cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR), dtype=np.uint8)
 
     @cached_property
-    def _principal_px(self) -> Array:
+    def _principal_px(self) -> F64:
         """Counted from the centre of the top-left pixel, as OpenCV does."""
         return np.asarray(self.camera.principal_point_px.numpy() - 0.5, dtype=np.float64)
 
@@ -76,7 +76,7 @@ class Lens:
         map_x, map_y = source_px.reshape(height, width, 2).astype(np.float32).transpose(2, 0, 1)
         return np.ascontiguousarray(map_x), np.ascontiguousarray(map_y)
 
-    def _source_px(self, frame_px: Array, scale: float) -> Array:
+    def _source_px(self, frame_px: F64, scale: float) -> F64:
         """Where in the picture pixels lie of a frame whose focal lengths are ``scale`` times the lens's, [n, 2]."""
         focal_px = self.camera.focal_px.numpy().astype(np.float64)
         rays = (frame_px - self._principal_px) / (focal_px * scale)
@@ -89,13 +89,13 @@ class Lens:
             source_px, _ = cv2.projectPoints(rays[:, None], np.zeros(3), np.zeros(3), matrix, coefficients)
         return np.asarray(source_px, dtype=np.float64).reshape(-1, 2)
 
-    def _holds(self, source_px: Array) -> bool:
+    def _holds(self, source_px: F64) -> bool:
         """Whether the picture holds all of these points."""
         most_px = np.array([self.camera.width_px - 1, self.camera.height_px - 1])
         return bool(((source_px >= -_ROUNDED_PX) & (source_px <= most_px + _ROUNDED_PX)).all())
 
 
-def _border_px(width_px: int, height_px: int) -> Array:
+def _border_px(width_px: int, height_px: int) -> F64:
     """Points all along the border of a frame, counted from the centre of the top-left pixel, [n, 2]."""
     x_px, y_px = np.linspace(0, width_px - 1, _BORDER_POINTS), np.linspace(0, height_px - 1, _BORDER_POINTS)
     top, left = np.zeros_like(x_px), np.zeros_like(y_px)

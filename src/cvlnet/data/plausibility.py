@@ -12,12 +12,8 @@ from itertools import pairwise
 from math import radians
 
 import numpy as np
-import numpy.typing as npt
 
-from cvlnet.geo import Array
-
-Mask = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.int64]
+from cvlnet.arrays import F64, I64, Bools
 
 FASTEST_M_S = 70.0  # 252 km/h: faster than road vehicles drive
 HARDEST_M_S2 = 10.0  # what tyres hold: hard braking, or the sharpest bend
@@ -46,18 +42,18 @@ class Plausibility:
     noise_m: how far a step typically differs from the motion around it.
     """
 
-    stray: Mask
-    stale: Mask
-    starts: Mask
+    stray: Bools
+    stale: Bools
+    starts: Bools
     noise_m: float
 
     @property
-    def kept(self) -> Mask:
+    def kept(self) -> Bools:
         """The positions that can be used."""
         return ~(self.stray | self.stale)
 
 
-def elapsed_s(time_s: Array, number: Indices, frame_s: float) -> Array:
+def elapsed_s(time_s: F64, number: I64, frame_s: float) -> F64:
     """Seconds since the first frame, rising: where times are missing (NaN) or do not rise, frames are counted.
 
     number: of the frames, rising. A frame then takes as long as the others do (the median), or ``frame_s`` where no
@@ -70,7 +66,7 @@ def elapsed_s(time_s: Array, number: Indices, frame_s: float) -> Array:
     return np.concatenate([[0.0], np.cumsum(np.where(good, steps_s, numbers * each_s))])
 
 
-def plausible(xyz_m: Array, elapsed_s: Array) -> Plausibility:
+def plausible(xyz_m: F64, elapsed_s: F64) -> Plausibility:
     """Find the positions that no vehicle can have driven to, [n, d], measured at rising times, [n]."""
     stale = _stale(xyz_m, elapsed_s)
     measured = np.flatnonzero(~stale)
@@ -85,7 +81,7 @@ def plausible(xyz_m: Array, elapsed_s: Array) -> Plausibility:
     return Plausibility(stray, stale, starts, track.noise_m)
 
 
-def spun(yaw_rad: Array, elapsed_s: Array) -> Mask:
+def spun(yaw_rad: F64, elapsed_s: F64) -> Bools:
     """Headings that stand out from those just before and after them, [n]: no vehicle turns away and back so fast.
 
     A heading of 0 where the compass dropped out is one; a fast turn is none.
@@ -102,14 +98,14 @@ def spun(yaw_rad: Array, elapsed_s: Array) -> Mask:
     return result
 
 
-def typical_speed_m_s(xyz_m: Array, elapsed_s: Array) -> float:
+def typical_speed_m_s(xyz_m: F64, elapsed_s: F64) -> float:
     """The median speed of all steps; zero for fewer than two positions."""
     if len(xyz_m) < 2:
         return 0.0
     return float(np.median(np.linalg.norm(np.diff(xyz_m, axis=0), axis=1) / np.diff(elapsed_s)))
 
 
-def _stale(xyz_m: Array, time_s: Array) -> Mask:
+def _stale(xyz_m: F64, time_s: F64) -> Bools:
     """Positions that repeat the one before although the vehicle drives on: one measurement, told several times.
 
     How fast it drives is told by the other positions nearby, by the slowest reading of them. At the end of the drive it
@@ -133,7 +129,7 @@ def _stale(xyz_m: Array, time_s: Array) -> Mask:
 class _Track:
     """Positions that are measured one by one, the steps between them, and which of these are jumps."""
 
-    def __init__(self, xyz_m: Array, time_s: Array) -> None:
+    def __init__(self, xyz_m: F64, time_s: F64) -> None:
         self.xyz_m, self.time_s = xyz_m, time_s
         step_m, step_s = np.diff(xyz_m, axis=0), np.diff(time_s)
         velocity = step_m / step_s[:, None]
@@ -191,13 +187,13 @@ class _Track:
         return max(0, step - each_side), min(len(self.time_s) - 1, step + each_side + 1)
 
 
-def _usual(velocities: Array) -> Array:
+def _usual(velocities: F64) -> F64:
     """The median by component; of two, the slower one."""
     if len(velocities) == 2:
         return np.asarray(velocities[np.linalg.norm(velocities, axis=1).argmin()])
     return np.asarray(np.median(velocities, axis=0))
 
 
-def _slack_m(step_s: Array | float, around_s: Array | float) -> Array | float:
+def _slack_m(step_s: F64 | float, around_s: F64 | float) -> F64 | float:
     """How far acceleration can carry a step from the usual motion of the time around it."""
     return HARDEST_M_S2 * step_s * (step_s + around_s) / 4

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlnet.data.plausibility import Indices
-from cvlnet.geo import Array
+from cvlnet.arrays import F64, I64
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class PoseReading:
 
     how: str
     remedy: str
-    place: Array
-    yaw_rad: Array
+    place: F64
+    yaw_rad: F64
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ class Poses:
     """
 
     path: Path
-    line: Indices
-    frame: Indices
-    time_s: Array
+    line: I64
+    frame: I64
+    time_s: F64
     geographic: bool
     as_read: PoseReading
     others: tuple[PoseReading, ...]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cvlnet.arrays import F64, I64
 from cvlnet.data.camera_file import SEE, TUM_CHOICES, CameraFile
-from cvlnet.data.plausibility import Indices
 from cvlnet.data.poses import PoseReading, Poses
 from cvlnet.data.screening import without_fix
 from cvlnet.data.text import Table, did_you_mean, measured, read_table
 from cvlnet.errors import InputError
-from cvlnet.geo import Array, LatLon
+from cvlnet.geo import LatLon
 
 _DEGREES, _METRES = ("latitude_deg", "longitude_deg"), ("x_m", "y_m")
 _HEADINGS = ("yaw_deg", "yaw_rad")
@@ -68,7 +68,7 @@ def _columns(table: Table) -> tuple[tuple[str, str], str]:
     return place, headings[0]
 
 
-def _values(table: Table, column: str) -> Array:
+def _values(table: Table, column: str) -> F64:
     """A column of numbers, NaN where nothing was measured, or where there is no such column."""
     if column not in table.columns:
         return np.full(len(table.rows), np.nan)
@@ -77,7 +77,7 @@ def _values(table: Table, column: str) -> Array:
     )
 
 
-def _frames(table: Table, pictures: Sequence[Path]) -> Indices:
+def _frames(table: Table, pictures: Sequence[Path]) -> I64:
     """The frame that each line tells of."""
     numbers = {_composed(picture.name): number for number, picture in enumerate(pictures)}
     line_of: dict[int, int] = {}
@@ -100,7 +100,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _require_rising(time_s: Array, line: Indices, path: Path) -> None:
+def _require_rising(time_s: F64, line: I64, path: Path) -> None:
     """Missing and equal times contradict nothing."""
     known = np.flatnonzero(np.isfinite(time_s))
     falls = np.flatnonzero(np.diff(time_s[known]) < 0)
@@ -114,7 +114,7 @@ def _require_rising(time_s: Array, line: Indices, path: Path) -> None:
         )
 
 
-def _require_places(latlon_deg: Array, line: Indices, path: Path) -> None:
+def _require_places(latlon_deg: F64, line: I64, path: Path) -> None:
     measured_rows = np.flatnonzero(np.isfinite(latlon_deg).all(axis=1))
     for row in measured_rows:
         try:
@@ -131,13 +131,13 @@ def _require_places(latlon_deg: Array, line: Indices, path: Path) -> None:
 
 
 def _csv_readings(
-    place: Array, place_columns: tuple[str, str], heading: Array, heading_column: str, camera: CameraFile
+    place: F64, place_columns: tuple[str, str], heading: F64, heading_column: str, camera: CameraFile
 ) -> list[PoseReading]:
     """As the file is read, and the other readings that camera.json leaves open."""
     convention = camera.choices["heading_convention"]
     as_compass = convention == "compass"
 
-    def yaw_rad(angle_rad: Array, compass: bool) -> Array:
+    def yaw_rad(angle_rad: F64, compass: bool) -> F64:
         return (pi / 2 - angle_rad if compass else angle_rad) + camera.heading_offset_rad
 
     angle_rad = np.radians(heading) if heading_column == "yaw_deg" else heading

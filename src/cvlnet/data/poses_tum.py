@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from cvlnet.arrays import F64, I64
 from cvlnet.data.camera_file import SEE, CameraFile
 from cvlnet.data.listing import times_of_names
-from cvlnet.data.plausibility import Indices
 from cvlnet.data.poses import PoseReading, Poses
 from cvlnet.data.text import measured, read_text, to_numbers
 from cvlnet.errors import InputError, warn
-from cvlnet.geo import Array
 from cvlnet.geometry import Pose
 
 _VALUES = 8  # timestamp tx ty tz qx qy qz qw
@@ -60,7 +59,7 @@ def read_tum(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     return Poses(path, line, frame, time_s, False, as_read.reading, tuple(other.reading for other in upright))
 
 
-def _values(path: Path) -> tuple[Indices, Array]:
+def _values(path: Path) -> tuple[I64, F64]:
     """The numbers of the lines that hold poses, and their values, [lines, 8]."""
     line: list[int] = []
     values: list[list[float]] = []
@@ -89,12 +88,12 @@ def _values(path: Path) -> tuple[Indices, Array]:
     return np.array(line), np.array(values)
 
 
-def _seconds(time: Array) -> Array:
+def _seconds(time: F64) -> F64:
     """Times since 1970 in seconds: some files count them in milliseconds, microseconds or nanoseconds."""
     return time / next((unit for unit in (1e9, 1e6, 1e3) if time[0] > _EPOCH_S * unit), 1.0)
 
 
-def _pairs(path: Path, pose_s: Array, pictures: Sequence[Path]) -> tuple[Indices, Indices]:
+def _pairs(path: Path, pose_s: F64, pictures: Sequence[Path]) -> tuple[I64, I64]:
     """Which rows tell of which frames."""
     name_s = np.array(times_of_names(pictures) or [])
     if len(name_s) and name_s[0] <= pose_s[-1] and pose_s[0] <= name_s[-1]:
@@ -127,7 +126,7 @@ class _Reading:
     steepest_rad: float
 
 
-def _readings(xyz_m: Array, quaternion: Array, camera: CameraFile) -> list[_Reading]:
+def _readings(xyz_m: F64, quaternion: F64, camera: CameraFile) -> list[_Reading]:
     """As camera.json says, by default where it leaves something open; then as it might be meant instead."""
     choices = {key: camera.choices[key] for key in _DEFAULT}
     open_values = [(_DEFAULT[key], _OTHER[key]) if choice is None else (choice,) for key, choice in choices.items()]
@@ -154,8 +153,8 @@ def _written(changes: Mapping[str, str]) -> str:
 
 
 def _bodies(
-    xyz_m: Array, quaternion: Array, options: Mapping[str, str], body_from_cam: Pose, *, inverted: bool
-) -> tuple[Array, Array]:
+    xyz_m: F64, quaternion: F64, options: Mapping[str, str], body_from_cam: Pose, *, inverted: bool
+) -> tuple[F64, F64]:
     """Positions and rotations of the body in a world with z up, [rows, 3] and [rows, 3, 3].
 
     A world with y down is the first camera's, which may look up or down: it is turned until the vehicle stands upright
@@ -179,12 +178,12 @@ def _bodies(
     return xyz_m, rotation
 
 
-def _tilt_rad(rotation: Array) -> float:
+def _tilt_rad(rotation: F64) -> float:
     """The median angle between the bodies' z axes and the world's."""
     return float(np.median(np.arccos(np.clip(rotation[:, 2, 2], -1.0, 1.0)))) if len(rotation) else 0.0
 
 
-def _climb_rad(xyz_m: Array) -> float:
+def _climb_rad(xyz_m: F64) -> float:
     """How steeply the way goes up and down, if it goes anywhere."""
     picked = [xyz_m[:1]]
     for point in xyz_m[:, None]:

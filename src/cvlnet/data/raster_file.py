@@ -32,8 +32,8 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from cvlnet.data.imagery import Bools, Imagery, Patch
-from cvlnet.data.images import U8
+from cvlnet.arrays import U8, Bools
+from cvlnet.data.imagery import Imagery, Patch
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
 

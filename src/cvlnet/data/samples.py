@@ -14,14 +14,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cvlnet.arrays import F64, U8
 from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, clip_frames, mirrored, misdescribed, turned
 from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turn_of_world
-from cvlnet.data.images import U8, ImageCache
+from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
-from cvlnet.data.labels import label_shares, read_label_map
+from cvlnet.data.label_maps import label_shares, read_label_map
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
-from cvlnet.geo import Array, LatLon, LocalFrame, MetricRaster
+from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
 from cvlnet.types import Clip
@@ -190,7 +191,7 @@ class ClipTileSamples(Dataset[Sample]):
         )
 
     def _labels(
-        self, query: Query, tile_center: LatLon, tile_from_world: Array, vehicle: LatLon, ground_from_world: Array
+        self, query: Query, tile_center: LatLon, tile_from_world: F64, vehicle: LatLon, ground_from_world: F64
     ) -> LabelShares | None:
         label_map = self._label_maps.get(query.date)
         if label_map is None or self.label_grids is None:
@@ -300,7 +301,7 @@ def _random_crop(
     turn_rad: float,
     mirror: bool,
     rng: np.random.Generator,
-) -> tuple[LatLon, Array, float]:
+) -> tuple[LatLon, F64, float]:
     """Centre of a crop, offset of the vehicle in the turned crop, and the turn.
 
     Offsets cover the window evenly, as far as the tile holds the turned crop. Where it does so nowhere, the crop is the

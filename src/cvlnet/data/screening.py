@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlnet.data.plausibility import FASTEST_M_S, Indices, Mask, plausible, spun, typical_speed_m_s
+from cvlnet.arrays import F64, I64, Bools
+from cvlnet.data.plausibility import FASTEST_M_S, plausible, spun, typical_speed_m_s
 from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
-from cvlnet.geo import Array
 
 _ZERO_DEG = 1e-4  # receivers differ in how exactly they write zero
 # what is wrong with a position: in a warning about several rows, and as the reason why a frame is not used
@@ -30,14 +30,14 @@ class Rows:
 
     where: Path
     unit: str  # "line" or "frame"
-    number: Indices
+    number: I64
 
-    def named(self, rows: Indices) -> str:
+    def named(self, rows: I64) -> str:
         """Some of the rows in words, such as "lines 5 to 8"."""
         return f"{self.unit}{'s' if len(rows) > 1 else ''} {ranges(self.number[rows].tolist())}"
 
 
-def without_fix(latlon_deg: Array) -> Mask:
+def without_fix(latlon_deg: F64) -> Bools:
     """Whether a receiver without a fix has written a place, [rows]: no number, or 0, 0 (which lies in the sea)."""
     return np.asarray(~np.isfinite(latlon_deg).all(axis=-1) | (np.abs(latlon_deg) < _ZERO_DEG).all(axis=-1))
 
@@ -50,13 +50,13 @@ class Screened:
     left out. noise_m: as in `cvlnet.data.plausibility.Plausibility`.
     """
 
-    kept: Indices
+    kept: I64
     jumps_m: Mapping[int, float]
     reasons: Mapping[int, str]
     noise_m: float
 
 
-def screen(rows: Rows, xyz_m: Array, yaw_rad: Array, elapsed_s: Array) -> Screened:
+def screen(rows: Rows, xyz_m: F64, yaw_rad: F64, elapsed_s: F64) -> Screened:
     """Leave out, with a warning, what was not measured, and where no vehicle can have driven or turned to.
 
     xyz_m: positions, [rows, 2 or 3] as `cvlnet.data.plausibility.plausible` takes them, NaN where there is none or no
@@ -92,7 +92,7 @@ def screen(rows: Rows, xyz_m: Array, yaw_rad: Array, elapsed_s: Array) -> Screen
     return Screened(kept[~is_spun], jumps_m, reasons, found.noise_m)
 
 
-def _tell(rows: Rows, faults: Sequence[tuple[str, Indices]], jumps_m: Mapping[int, float]) -> None:
+def _tell(rows: Rows, faults: Sequence[tuple[str, I64]], jumps_m: Mapping[int, float]) -> None:
     """Warn of the rows that are left out, in one line, and of each jump."""
     if faults:
         count = sum(len(at) for _, at in faults)

@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from cvlnet.arrays import F64
 from cvlnet.data.imagery import Imagery
-from cvlnet.files import written_whole
-from cvlnet.geo import Array, LatLon, LocalFrame, Points
+from cvlnet.geo import LatLon, LocalFrame, Points
+from cvlnet.io.files import written_whole
 from cvlnet.localize.region import Region
-from cvlnet.metrics import sigma_m
+from cvlnet.model.confidence import sigma_m
 from cvlnet.types import Clip, Fix
 
 CONFIDENCE = 0.95  # of the ellipses that are written and drawn
@@ -71,7 +72,7 @@ def heading_rad(clip: Clip) -> float:
     return atan2(north, east)
 
 
-def ellipse_xy_m(covariance_m2: Points, confidence: float = CONFIDENCE) -> Array:
+def ellipse_xy_m(covariance_m2: Points, confidence: float = CONFIDENCE) -> F64:
     """The closed curve around zero that holds a normally distributed place so often, counter-clockwise, [n, 2].
 
     covariance_m2: [2, 2].
@@ -160,7 +161,7 @@ def write_json(value: dict[str, Any], path: Path) -> None:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def forward_xy(yaw_rad: float) -> Array:
+def forward_xy(yaw_rad: float) -> F64:
     """Unit vector (east, north) of a heading."""
     return np.array([cos(yaw_rad), sin(yaw_rad)])
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from cvlnet.config import WAY_M
 from cvlnet.data.clips import ClipSpec, assemble_clip, require_cameras, warn_if_short
 from cvlnet.data.folder import read_folder
-from cvlnet.data.images import ImageSpec
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.recording import Recording
 from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon
+from cvlnet.image_spec import ImageSpec
 from cvlnet.types import Clip
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.confidence import for_prior
 from cvlnet.config import WAY_M, Precision
 from cvlnet.data.imagery import Imagery
-from cvlnet.device import named_device
 from cvlnet.geo import LatLon
 from cvlnet.localize.answer import Answer
 from cvlnet.localize.clip_files import files_of, read_clip
 from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.localize.search import MOST_FIXES, distinct, encode_one, search_encoded
+from cvlnet.model.confidence import for_prior
+from cvlnet.model.device import named_device
 from cvlnet.types import Clip
 
 

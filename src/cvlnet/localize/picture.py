@@ -11,9 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cvlnet.files import written_whole
-from cvlnet.geo import Array, LatLon, LocalFrame
+from cvlnet.arrays import F64
+from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
+from cvlnet.io.files import written_whole
 from cvlnet.localize.answer import CONFIDENCE, Answer, ellipse_xy_m, forward_xy, heading_rad
 
 _BEST, _OTHER, _TRUTH = "#ff3b30", "#ffd60a", "#32d74b"
@@ -55,11 +56,11 @@ class _Overhead:
         pixel_m = self.frame.xy_world_m(self.raster.latlon_deg([[middle_x, middle_y], [middle_x + 1, middle_y]]))
         self.m_per_px = float(np.linalg.norm(pixel_m[1] - pixel_m[0]))
 
-    def xy_px(self, xy_m: Array) -> Array:
+    def xy_px(self, xy_m: F64) -> F64:
         """Pixel coordinates of places in the region's frame."""
         return self.raster.xy_px(self.frame.latlon_deg(xy_m))
 
-    def place_px(self, place: LatLon) -> Array:
+    def place_px(self, place: LatLon) -> F64:
         """Pixel coordinates of a place on earth."""
         return self.raster.xy_px(place.degrees)
 
@@ -191,7 +192,7 @@ def _draw_truth(axes: Any, answer: Answer, overhead: _Overhead) -> None:
     axes.scatter(x, y, marker="x", label="true place", **mark)
 
 
-def _cell_corners_m(grid: Grid) -> Array:
+def _cell_corners_m(grid: Grid) -> F64:
     """Corners of a grid's cells, [rows + 1, cols + 1, 2]."""
     corners = Grid(grid.rows + 1, grid.cols + 1, grid.cell_m, grid.center_xy_m)
     return np.asarray(corners.cell_centers_xy_m().numpy())

@@ -19,8 +19,8 @@ from cvlnet.data.imagery import Imagery, OverheadImage, covered, crop_over_edge,
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
+from cvlnet.io.tensor_file import read_tensors, write_tensors
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.tensorfile import read_tensors, write_tensors
 from cvlnet.types import MapFeatures
 
 NEAR_M = 100.0

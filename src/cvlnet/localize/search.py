@@ -10,16 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from cvlnet.confidence import Confidence
 from cvlnet.data.imagery import Imagery
-from cvlnet.fixes import ELSEWHERE_M
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.region import NEAR_M, Region, encode_region
-from cvlnet.metrics import sigma_m
+from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.model.match import Decoded, ScoreVolume, match
-from cvlnet.types import Clip, ClipFeatures, Fix
+from cvlnet.model.ssm import match
+from cvlnet.types import Clip, ClipFeatures, Decoded, Fix, ScoreVolume
 
 MOST_FIXES = 10
 _BLOCK = 128  # tiles matched at once: bounds the memory

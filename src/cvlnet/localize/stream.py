@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from cvlnet.arrays import F64
 from cvlnet.config import WAY_M
 from cvlnet.data.clips import ClipSpec, spread
-from cvlnet.geo import Array
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import ClipFeatures
@@ -69,7 +69,7 @@ class ClipStream:
         if len(self._kept) > MOST_KEPT:
             del self._kept[2 + int(np.diff(back_m[1 : len(self._kept)]).argmin())]
 
-    def _back_m(self) -> Array:
+    def _back_m(self) -> F64:
         """How far the way to each frame leads back, [frames]; see `cvlnet.data.clips.ClipSpec`."""
         xy_m = np.array([kept.xy_m for kept in self._kept])
         return np.maximum.accumulate(np.linalg.norm(xy_m - xy_m[0], axis=1))

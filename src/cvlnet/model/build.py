@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from cvlnet.config import ModelConfig
-from cvlnet.data.images import ImageSpec
 from cvlnet.errors import InputError
 from cvlnet.grid import Grid
+from cvlnet.image_spec import ImageSpec
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import PaperEncoder, Pyramid
-from cvlnet.model.fuse import SequenceFusion, VisibilityFusion
 from cvlnet.model.layers import UNet, convolutions
-from cvlnet.model.projections import (
+from cvlnet.model.pcsf import SequenceFusion, VisibilityFusion
+from cvlnet.model.variants.projections import (
     FeatureProjection,
     ImageProjection,
     LearnedProjection,
@@ -24,7 +24,7 @@ from cvlnet.model.projections import (
     ReshapeWarp,
     UnetWarp,
 )
-from cvlnet.model.sequences import (
+from cvlnet.model.variants.sequences import (
     Conv2dSequence,
     Conv3dSequence,
     FuseConv2d,

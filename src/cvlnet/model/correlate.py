@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-F32 = npt.NDArray[np.float32]
+from cvlnet.arrays import F32
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cvlnet.data.images import ImageSpec
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
+from cvlnet.image_spec import ImageSpec
 from cvlnet.labels import LABELS
 from cvlnet.model.backbone import EfficientNetLite0, Vgg16
 from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.layers import convolutions
 from cvlnet.model.network import MatchingNetwork, in_its_precision
-from cvlnet.model.projections import PolarProjection, PolarView, Projection
+from cvlnet.model.variants.projections import PolarProjection, PolarView, Projection
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 

@@ -13,11 +13,11 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from cvlnet.config import Precision
-from cvlnet.data.images import ImageSpec
 from cvlnet.grid import Grid
-from cvlnet.model.match import ScoreVolume, match
-from cvlnet.model.sequences import FuseConv3d
-from cvlnet.types import Clip, ClipFeatures, MapFeatures
+from cvlnet.image_spec import ImageSpec
+from cvlnet.model.ssm import match
+from cvlnet.model.variants.sequences import FuseConv3d
+from cvlnet.types import Clip, ClipFeatures, MapFeatures, ScoreVolume
 
 P = ParamSpec("P")
 R = TypeVar("R")

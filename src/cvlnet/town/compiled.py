@@ -15,11 +15,7 @@ import numpy.typing as npt
 from numba import boolean, float64, int64, njit
 
 # plain annotations for compiled functions, whose arguments are not checked at run time; docstrings give the shapes
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 Function = TypeVar("Function", bound=Callable[..., object])
 NUMBERS = {"float": float64, "int": int64, "bool": boolean}  # by the name in the annotation

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 from shapely.geometry import Polygon
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 
 
 def arc_length_m(xy_m: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, " points"]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from cvlnet.files import written_whole
+from cvlnet.io.files import written_whole
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Corners, Points
+from cvlnet.arrays import Corners, Points
 from cvlnet.town.scene import Material
 
 Rgb = tuple[int, int, int]  # sRGB

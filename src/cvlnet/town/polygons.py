@@ -7,7 +7,7 @@ import shapely
 from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Corners, Points
+from cvlnet.arrays import Corners, Points
 
 
 def polygons(area: BaseGeometry) -> list[Polygon]:

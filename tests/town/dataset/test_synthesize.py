@@ -15,11 +15,11 @@ import pytest
 
 from cvlnet.cli import run
 from cvlnet.data.clips import ClipSpec, assemble_clip
-from cvlnet.data.images import ImageSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
-from cvlnet.data.labels import read_label_map
+from cvlnet.data.label_maps import read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
+from cvlnet.image_spec import ImageSpec
 from cvlnet.town.dataset import synthesize
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.synthesize import describe, jobs_of, pictures_of, write_dataset

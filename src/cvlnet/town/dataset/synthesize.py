@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from cvlnet.errors import InputError
-from cvlnet.files import remove_unfinished
+from cvlnet.io.files import remove_unfinished
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.tiles import tile_px
 from cvlnet.town.dataset.warmup import compile_kernels

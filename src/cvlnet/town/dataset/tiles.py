@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from cvlnet.arrays import Xy
 from cvlnet.grid import Grid
-from cvlnet.town.arrays import Xy
 from cvlnet.town.curves import arc_length_m, resample
 from cvlnet.town.dataset.survey import Town
 from cvlnet.town.drive.routes import allowed_half_m

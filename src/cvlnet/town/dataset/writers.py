@@ -2,7 +2,7 @@
 
     OUT/raw_data/<date>/calib_*.txt, <date>_drive_NNNN_sync/{oxts,image_02,image_03}/
     OUT/satmap/train_10mgap/<date>/<drive>/<frame>.png        OUT/satmap/test/<drive>/<lat>_<lon>.png
-    OUT/labels/<date>.{png,json}        label map of the town (see `cvlnet.data.labels`)
+    OUT/labels/<date>.{png,json}        label map of the town (see `cvlnet.data.label_maps`)
 
 Existing files are kept, and every file is written whole or not at all, so that an interrupted run can be resumed.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Points, Xy
+from cvlnet.arrays import Points, Xy
 from cvlnet.town.curves import arc_length_m, cut, length_m, offset, resample, tangents
 from cvlnet.town.layout.junctions import Control, Ends
 from cvlnet.town.plan import Network

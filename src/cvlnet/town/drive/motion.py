@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.curves import arc_length_m, offset, resample, yaws_rad
 from cvlnet.town.drive.lanes import STEP_M, Way
 from cvlnet.town.streams import chance

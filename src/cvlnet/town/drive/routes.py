@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.curves import length_m, points_at
 from cvlnet.town.drive.lanes import STEP_M, Leg, Way, make_way
 from cvlnet.town.drive.motion import speeds, tightest_radius_m, timed, without_jerks, wobbly

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.curves import length_m, offset, points_at, yaws_rad
 from cvlnet.town.drive.lanes import STEP_M, Leg, make_way
 from cvlnet.town.drive.routes import Route

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from shapely.geometry.base import BaseGeometry
 
+from cvlnet.arrays import Points
 from cvlnet.grid import Grid
-from cvlnet.town.arrays import Points
 from cvlnet.town.curves import ribbon
 from cvlnet.town.ground.coverage import paint_polygon
 from cvlnet.town.plan import Marking, Rgb, Surface

@@ -10,8 +10,8 @@ from math import floor
 import numpy as np
 from jaxtyping import UInt8
 
-from cvlnet.town.arrays import Points
-from cvlnet.town.compiled import F64, U8, kernel
+from cvlnet.arrays import F64, U8, Points
+from cvlnet.town.compiled import kernel
 
 SCANS = 8  # scan lines per row; along a scan line the coverage is exact
 

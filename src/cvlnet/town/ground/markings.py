@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Points, Xy
+from cvlnet.arrays import Points, Xy
 from cvlnet.town.curves import cut, dashes, length_m, offset, points_at, resample
 from cvlnet.town.layout.junctions import Ends, between_junctions
 from cvlnet.town.plan import Marking, Network, Profile, Surface

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from shapely.geometry import Point, Polygon
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.curves import arc_length_m, cut, length_m, offset, points_at, resample, ribbon, tangents
 from cvlnet.town.ground.canvas import Canvas
 from cvlnet.town.layout.junctions import RANK, Ends, between_junctions

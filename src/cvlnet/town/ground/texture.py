@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cvlnet.town.compiled import F64, U8, hash01, kernel, noise2
+from cvlnet.arrays import F64, U8
+from cvlnet.town.compiled import hash01, kernel, noise2
 from cvlnet.town.ground.canvas import Canvas
 from cvlnet.town.plan import Surface
 

@@ -8,7 +8,7 @@ import numpy as np
 from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Corners
+from cvlnet.arrays import Corners
 from cvlnet.town.layout.carparks import car_park
 from cvlnet.town.layout.greenery import PARK, scatter
 from cvlnet.town.layout.housing import PAVINGS, garage

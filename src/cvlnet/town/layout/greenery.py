@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.plan import Barrier, Rgb, Tree, TreeKind
 from cvlnet.town.polygons import random_points
 from cvlnet.town.streams import chance, object_seed, pick

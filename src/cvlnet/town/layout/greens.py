@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from shapely.geometry import LineString, Point, Polygon
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.curves import resample
 from cvlnet.town.layout.greenery import GARDEN, GROVE, PARK, border, fence, hedge, plant, scatter
 from cvlnet.town.layout.housing import PAVINGS, SHED_COLOURS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from shapely.geometry import LineString, Polygon
 
-from cvlnet.town.arrays import Corners, Points
+from cvlnet.arrays import Corners, Points
 from cvlnet.town.layout.greenery import GARDEN, border, fence, hedge, scatter
 from cvlnet.town.layout.lots import Frame, Plot, cut_plots, fits
 from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Rgb, RoofKind, Spot, Surface, Zone

@@ -8,7 +8,7 @@ import numpy as np
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Corners
+from cvlnet.arrays import Corners
 from cvlnet.town.layout.carparks import bay_row, car_park
 from cvlnet.town.layout.greenery import GROVE, fence, hedge, scatter
 from cvlnet.town.layout.housing import lowered_kerb

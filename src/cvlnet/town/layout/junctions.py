@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from cvlnet.town.arrays import Points, Xy
+from cvlnet.arrays import Points, Xy
 from cvlnet.town.curves import cut, length_m, points_at
 from cvlnet.town.plan import Network
 

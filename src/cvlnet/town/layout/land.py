@@ -10,7 +10,7 @@ import shapely
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Xy
+from cvlnet.arrays import Xy
 from cvlnet.town.curves import ribbon
 from cvlnet.town.layout.junctions import Ends
 from cvlnet.town.plan import Block, Network, Zone

@@ -9,7 +9,7 @@ import shapely
 from jaxtyping import Float64
 from shapely.geometry import LineString, Polygon
 
-from cvlnet.town.arrays import Corners, Points, Xy
+from cvlnet.arrays import Corners, Points, Xy
 from cvlnet.town.polygons import envelope_corners, polygons
 
 TWO_ROWS_M = 36.0  # blocks deeper than this have plots on both sides

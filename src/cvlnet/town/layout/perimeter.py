@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Corners, Points
+from cvlnet.arrays import Corners, Points
 from cvlnet.town.curves import resample
 from cvlnet.town.layout.greenery import GARDEN, fence, plant, scatter
 from cvlnet.town.layout.housing import PAVINGS, flat_house, house

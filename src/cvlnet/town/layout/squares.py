@@ -8,7 +8,7 @@ import numpy as np
 from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from cvlnet.town.arrays import Corners
+from cvlnet.arrays import Corners
 from cvlnet.town.layout.greenery import plant
 from cvlnet.town.layout.lots import Frame, long_frame
 from cvlnet.town.plan import Block, Building, Item, Patch, Prop, Rgb, RoofKind, Surface

@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 from shapely.geometry import Polygon
 
-from cvlnet.town.arrays import Points, Xy
+from cvlnet.arrays import Points, Xy
 from cvlnet.town.curves import cut, length_m, resample
 from cvlnet.town.layout.profiles import make_profile
 from cvlnet.town.plan import Network, Node, Road, StreetKind, Zone

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 from shapely.geometry import Point, Polygon
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.curves import cut, length_m, offset, points_at, ribbon, yaws_rad
 from cvlnet.town.layout.greenery import plant
 from cvlnet.town.layout.junctions import Ends, between_junctions, from_node

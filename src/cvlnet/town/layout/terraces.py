@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from shapely.geometry import Polygon
 
-from cvlnet.town.arrays import Corners
+from cvlnet.arrays import Corners
 from cvlnet.town.layout.greenery import border, hedge, scatter
 from cvlnet.town.layout.housing import PAVINGS, SHED_COLOURS, house, line_inside
 from cvlnet.town.layout.lots import Plot, cut_plots, fits

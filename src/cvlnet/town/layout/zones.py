@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cvlnet.town.arrays import Xy
+from cvlnet.arrays import Xy
 from cvlnet.town.plan import Zone
 from cvlnet.town.streams import stream
 from cvlnet.town.style import Style

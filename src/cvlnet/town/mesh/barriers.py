@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Points
+from cvlnet.arrays import Points
 from cvlnet.town.curves import left_normals, resample
 from cvlnet.town.mesh.solids import quads
 from cvlnet.town.plan import Barrier

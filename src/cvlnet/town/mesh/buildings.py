@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Corners
+from cvlnet.arrays import Corners
 from cvlnet.town.mesh.roofs import Roof, lifted, make_roof
 from cvlnet.town.mesh.solids import prism, quads, wall
 from cvlnet.town.plan import Building, Rgb

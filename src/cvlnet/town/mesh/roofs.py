@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Corners, Xy
+from cvlnet.arrays import Corners, Xy
 from cvlnet.town.mesh.solids import quads, triangles
 from cvlnet.town.plan import Building
 from cvlnet.town.scene import Material, Mesh

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Points, Xy
+from cvlnet.arrays import Points, Xy
 from cvlnet.town.plan import Rgb
 from cvlnet.town.polygons import rectangle
 from cvlnet.town.scene import Material, Mesh

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float64
 
-from cvlnet.town.arrays import Corners, Points
+from cvlnet.arrays import Corners, Points
 from cvlnet.town.mesh.solids import block, disc, pole, prism, quads, triangles
 from cvlnet.town.plan import Rgb
 from cvlnet.town.scene import Material, Mesh

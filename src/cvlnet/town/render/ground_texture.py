@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cvlnet.town.compiled import F64, U8, kernel, noise2, ramp
+from cvlnet.arrays import F64, U8
+from cvlnet.town.compiled import kernel, noise2, ramp
 from cvlnet.town.render.materials import GROUND
 from cvlnet.town.scene import Ground, Mesh
 

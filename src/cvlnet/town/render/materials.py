@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import floor
 
-from cvlnet.town.compiled import F64, band, hash01, kernel, leaf_noise, noise2, noise3, ramp
+from cvlnet.arrays import F64
+from cvlnet.town.compiled import band, hash01, kernel, leaf_noise, noise2, noise3, ramp
 from cvlnet.town.scene import Material
 
 LEAF_M = 0.09  # size of a leaf or a few of them

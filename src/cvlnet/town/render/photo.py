@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from cvlnet.arrays import F32, F64, U8
 from cvlnet.geometry import Camera
-from cvlnet.town.compiled import F32, F64, U8, hash01, kernel
+from cvlnet.town.compiled import hash01, kernel
 from cvlnet.town.presets import Nuisances
 from cvlnet.town.render.windscreen import Windscreen, make_windscreen
 

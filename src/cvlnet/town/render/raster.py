@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from cvlnet.town.compiled import F32, F64, I32, U8, U32, hash01, kernel, leaf_noise, ramp
+from cvlnet.arrays import F32, F64, U8
+from cvlnet.town.compiled import I32, U32, hash01, kernel, leaf_noise, ramp
 from cvlnet.town.render.view import View
 from cvlnet.town.scene import Material, Mesh
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from cvlnet.town.compiled import F32, F64, I32, kernel, noise2, ramp
+from cvlnet.arrays import F32, F64
+from cvlnet.town.compiled import I32, kernel, noise2, ramp
 from cvlnet.town.render.ground_texture import Texels, sample_ground
 from cvlnet.town.render.light import Light, SkyMap, SunMap
 from cvlnet.town.render.materials import GROUND, paint_material

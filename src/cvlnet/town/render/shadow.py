@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import floor
 from typing import NamedTuple
 
-from cvlnet.town.compiled import F32, F64, kernel, ramp
+from cvlnet.arrays import F32, F64
+from cvlnet.town.compiled import kernel, ramp
 from cvlnet.town.render.light import SkyMap, SunMap
 
 UNDER_COVER = 0.4  # visible share of the sky below a crown or an eave

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import atan2, exp, floor, sqrt
 from typing import NamedTuple
 
-from cvlnet.town.compiled import F64, hash01, kernel, noise2, ramp
+from cvlnet.arrays import F64
+from cvlnet.town.compiled import hash01, kernel, noise2, ramp
 from cvlnet.town.render.ground_texture import sample_land
 from cvlnet.town.render.light import Light
 

@@ -1,0 +1,292 @@
+"""Predictions: the ranked fixes of every query of a data set, saved in one file for all metrics and reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
+from tqdm import tqdm
+
+from cvlnet.arrays import F64, I64
+from cvlnet.config import SplitName
+from cvlnet.data.clips import ClipSpec
+from cvlnet.data.images import ImageCache
+from cvlnet.data.kitti_cvl import Split, Tile, read_recordings, read_split
+from cvlnet.data.samples import ClipTileSamples, TileCrops, collate
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.io.files import written_whole
+from cvlnet.model.confidence import Confidence
+from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.published.network import decode_as_published
+from cvlnet.model.ssm import match
+from cvlnet.types import ClipFeatures, Decoded, MapFeatures, ScoreVolume
+
+RANKS = 100
+SPLITS: tuple[SplitName, ...] = ("test1", "test2")
+_BLOCK = 128  # clips and tiles matched at a time, which limits the memory of a match to about 1 GiB
+_RANKING_ARRAYS = ("queries", "tile", "score", "xy_m", "covariance_m2")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best tiles for each query of one gallery, best first.
+
+    xy_m: the vehicle's position by tile and displacement, in the frame of the predictions.
+    """
+
+    queries: I64  # [q], into the predictions' queries
+    tile: I64  # [q, ranks], into the predictions' tiles
+    score: F64  # [q, ranks]
+    xy_m: F64  # [q, ranks, 2]
+    covariance_m2: F64  # [q, ranks, 2, 2]
+    gallery_size: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Ranked fixes and ground truth; positions in metres (east, north) around ``anchor``."""
+
+    anchor: LatLon
+    query_ids: tuple[str, ...]
+    true_xy_m: F64  # [queries, 2]
+    yaw_rad: F64  # [queries]
+    tile_ids: tuple[str, ...]
+    tile_xy_m: F64  # [tiles, 2]
+    rankings: Mapping[str, Ranking]  # by split
+    confidence: Confidence | None = None  # that of the network
+
+    def save(self, path: Path) -> None:
+        """Write one .npz file, whole or not at all."""
+        described = {
+            "anchor": [self.anchor.latitude_deg, self.anchor.longitude_deg],
+            "query_ids": self.query_ids,
+            "tile_ids": self.tile_ids,
+            "gallery_size": {name: ranking.gallery_size for name, ranking in self.rankings.items()},
+            "confidence": None if self.confidence is None else asdict(self.confidence),
+        }
+        arrays: dict[str, Any] = {
+            f"{name}/{field}": getattr(ranking, field)
+            for name, ranking in self.rankings.items()
+            for field in _RANKING_ARRAYS
+        }
+        arrays |= {"true_xy_m": self.true_xy_m, "yaw_rad": self.yaw_rad, "tile_xy_m": self.tile_xy_m}
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, described=np.array(json.dumps(described)), **arrays)
+
+    @staticmethod
+    def load(path: Path) -> Predictions:
+        """Read what `save` wrote. Raises InputError if the file is missing or is none."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                described = json.loads(str(arrays["described"]))
+                rankings = {
+                    name: Ranking(**{f: _array(arrays, name, f) for f in _RANKING_ARRAYS}, gallery_size=size)
+                    for name, size in described["gallery_size"].items()
+                }
+                confidence = described.get("confidence")
+                return Predictions(
+                    anchor=LatLon(*described["anchor"]),
+                    query_ids=tuple(described["query_ids"]),
+                    true_xy_m=arrays["true_xy_m"],
+                    yaw_rad=arrays["yaw_rad"],
+                    tile_ids=tuple(described["tile_ids"]),
+                    tile_xy_m=arrays["tile_xy_m"],
+                    rankings=rankings,
+                    confidence=None if confidence is None else Confidence.of_json(confidence),
+                )
+        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, BadZipFile) as error:
+            remedy = "give the predictions file that cvlnet evaluate wrote"
+            raise InputError(f"no predictions inside ({error})", where=path, remedy=remedy) from error
+
+
+def predict(
+    model: MatchingNetwork,
+    root: Path,
+    clip_spec: ClipSpec,
+    *,
+    splits: Sequence[SplitName] = SPLITS,
+    most_queries: int | None = None,
+    cache: ImageCache | None = None,
+    workers: int = 0,
+    published_decoding: bool = False,
+    progress: bool = False,
+) -> Predictions:
+    """Locate the queries of a data set's splits in their galleries.
+
+    most_queries: at most this number of each split, evenly spaced. Clips and tiles that occur in several splits are
+    encoded once. published_decoding: adds a ranking ``SPLIT_published`` with the offsets of the published decoding.
+    Raises InputError as the readers do, or if the clips have too few frames for the network.
+    """
+    _require_pictures(model, clip_spec)
+    parts = [_samples(read_split(root, name), clip_spec, model, cache) for name in splits]
+    chosen = [_spread(len(part), most_queries) for part in parts]
+    queries: dict[str, tuple[ClipTileSamples, int]] = {}
+    for part, rows in zip(parts, chosen, strict=True):
+        for i in rows:
+            queries.setdefault(part.queries[i].id, (part, i))
+    tiles = {tile.id: tile for part in parts for tile in part.split.tiles.values()}
+    query_at, tile_at = ({name: i for i, name in enumerate(names)} for names in (queries, tiles))
+
+    anchor = parts[0].frame.anchor
+    crops = TileCrops(tuple(tiles.values()), model.tile_grid, cache)
+    map_features = encode_tiles(model, crops, workers=workers, progress=progress)
+    clips = _chosen_samples(parts, queries)
+    clip_features = encode_clips(model, clips, workers=workers, progress=progress)
+    tile_xy_m = LocalFrame(anchor).xy_world_m(np.array([_degrees(tile) for tile in tiles.values()]))
+    rankings = {}
+    for part, rows in zip(parts, chosen, strict=True):
+        of_split = np.array([query_at[part.queries[i].id] for i in rows])
+        gallery = np.array([tile_at[name] for name in part.split.tiles])
+        rankings[part.split.name] = rank(
+            model, clip_features, of_split, map_features, gallery, tile_xy_m, progress=progress
+        )
+        if published_decoding:
+            rankings[f"{part.split.name}_published"] = rank(
+                model, clip_features, of_split, map_features, gallery, tile_xy_m, decode=decode_as_published
+            )
+    true_xy_m, yaw_rad = _truth(queries.values(), anchor)
+    return Predictions(anchor, tuple(queries), true_xy_m, yaw_rad, tuple(tiles), tile_xy_m, rankings)
+
+
+def _array(arrays: Any, ranking: str, field: str) -> Any:
+    """One of a ranking's arrays; files of earlier versions call the scores similarities."""
+    earlier = f"{ranking}/similarity"
+    return arrays[earlier if field == "score" and earlier in arrays else f"{ranking}/{field}"]
+
+
+def _require_pictures(model: MatchingNetwork, clip_spec: ClipSpec) -> None:
+    pictures = clip_spec.frames * len(clip_spec.camera_ids)
+    if pictures < model.least_pictures:
+        needs = f"this network fuses {model.least_pictures} pictures or more"
+        raise InputError(needs, where=f"clips of {pictures}", remedy="choose clips of more frames")
+
+
+def encode_tiles(
+    model: MatchingNetwork, crops: Dataset[Any], *, workers: int = 0, batch_size: int = 16, progress: bool = False
+) -> MapFeatures:
+    """Features of overhead crops, on the CPU; descriptors in half precision."""
+    loader: DataLoader[Any] = DataLoader(crops, batch_size, num_workers=workers)
+    with torch.inference_mode():
+        parts = [
+            model.encode_map(tiles.to(model.device))
+            for tiles in tqdm(loader, "encoding the map", unit="batch", disable=not progress)
+        ]
+    descriptor = torch.cat([part.descriptor.half().cpu() for part in parts])
+    return MapFeatures(descriptor, torch.cat([part.uncertainty.cpu() for part in parts]), model.map_grid)
+
+
+def encode_clips(
+    model: MatchingNetwork, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
+) -> ClipFeatures:
+    """Features of samples' clips, on the CPU, in half precision."""
+    loader: DataLoader[Any] = DataLoader(samples, batch_size, num_workers=workers, collate_fn=collate)
+    descriptors, weights = [], []
+    with torch.inference_mode():
+        for batch in tqdm(loader, "encoding clips", unit="batch", disable=not progress):
+            features = model.encode_clip(batch.clip.to(model.device))
+            descriptors.append(features.descriptor.half().cpu())
+            weights.append(features.weight.half().cpu())
+    return ClipFeatures(torch.cat(descriptors), torch.cat(weights), model.clip_grid)
+
+
+def rank(
+    model: MatchingNetwork,
+    clips: ClipFeatures,
+    queries: I64,
+    tiles: MapFeatures,
+    gallery: I64,
+    tile_xy_m: F64,
+    *,
+    decode: Callable[[ScoreVolume, float], Decoded] = ScoreVolume.decode,
+    progress: bool = False,
+) -> Ranking:
+    """Match the chosen clips with the chosen tiles, block by block on the model's device, and keep the best of each.
+
+    queries and gallery: indices into the clips and the tiles. tile_xy_m: centres of all tiles, [tiles, 2]. decode:
+    reads a score volume, given the model's sharpness.
+    """
+    ranks = min(RANKS, len(gallery))
+    blocks = tqdm(list(_blocks(queries)), "matching", unit="block", disable=not progress)
+    with torch.inference_mode():
+        parts = [_best(model, _take_clips(clips, rows, model.device), tiles, gallery, ranks, decode) for rows in blocks]
+    place, score, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
+    tile = gallery[place]
+    xy_m = tile_xy_m[tile] + offset_m
+    return Ranking(queries, tile, score.astype(float), xy_m, covariance_m2.astype(float), len(gallery))
+
+
+def _best(
+    model: MatchingNetwork,
+    clips: ClipFeatures,
+    tiles: MapFeatures,
+    gallery: I64,
+    ranks: int,
+    decode: Callable[[ScoreVolume, float], Decoded],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The best places in the gallery for each clip, with their scores, offsets and covariances."""
+    sharpness = float(model.sharpness)
+    blocks = (_take_tiles(tiles, rows, model.device) for rows in _blocks(gallery))
+    decoded = [decode(match(clips, block), sharpness) for block in blocks]
+    score = torch.cat([part.score for part in decoded], dim=1)
+    offset_m = torch.cat([part.offset_m for part in decoded], dim=1)
+    covariance_m2 = torch.cat([part.covariance_m2 for part in decoded], dim=1)
+    best, place = score.topk(ranks, dim=1)
+    row = torch.arange(len(place), device=place.device).unsqueeze(1)
+    return place.cpu(), best.cpu(), offset_m[row, place].cpu(), covariance_m2[row, place].cpu()
+
+
+def _samples(split: Split, clip_spec: ClipSpec, model: MatchingNetwork, cache: ImageCache | None) -> ClipTileSamples:
+    return ClipTileSamples(split, read_recordings(split), clip_spec, model.tile_grid, cache=cache)
+
+
+def _chosen_samples(
+    parts: Sequence[ClipTileSamples], queries: Mapping[str, tuple[ClipTileSamples, int]]
+) -> Dataset[Any]:
+    subsets = [Subset(part, [i for owner, i in queries.values() if owner is part]) for part in parts]
+    return ConcatDataset([subset for subset in subsets if len(subset)])
+
+
+def _truth(queries: Iterable[tuple[ClipTileSamples, int]], anchor: LatLon) -> tuple[F64, F64]:
+    """True positions (east, north) and headings of queries."""
+    latlon_deg, yaw_rad = [], []
+    for part, i in queries:
+        query = part.queries[i]
+        frame = part.recordings[query.recording].frame(query.frame)
+        assert frame is not None  # samples have whole clips
+        latlon_deg.append((frame.position.latitude_deg, frame.position.longitude_deg))
+        yaw_rad.append(frame.yaw_rad)
+    return LocalFrame(anchor).xy_world_m(np.array(latlon_deg)), np.array(yaw_rad)
+
+
+def _spread(count: int, most: int | None) -> list[int]:
+    if most is None or count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / max(most - 1, 1)) for i in range(most)]
+
+
+def _blocks(indices: I64) -> Iterator[I64]:
+    for start in range(0, len(indices), _BLOCK):
+        yield indices[start : start + _BLOCK]
+
+
+def _take_clips(clips: ClipFeatures, rows: I64, device: torch.device) -> ClipFeatures:
+    index = torch.from_numpy(rows)
+    descriptor, weight = (tensor[index].to(device).float() for tensor in (clips.descriptor, clips.weight))
+    return ClipFeatures(descriptor, weight, clips.grid)
+
+
+def _take_tiles(tiles: MapFeatures, rows: I64, device: torch.device) -> MapFeatures:
+    index = torch.from_numpy(rows)
+    return MapFeatures(tiles.descriptor[index].to(device).float(), tiles.uncertainty[index].to(device), tiles.grid)
+
+
+def _degrees(tile: Tile) -> tuple[float, float]:
+    return tile.center.latitude_deg, tile.center.longitude_deg

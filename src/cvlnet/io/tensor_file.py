@@ -1,0 +1,52 @@
+"""Tensors on disk with a description of them, in JSON under one key of the metadata: safetensors.
+
+Reading one executes no code; a file that is larger than expected is not read at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cvlnet.errors import InputError
+from cvlnet.io.files import written_whole
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], key: str, header: Mapping[str, Any]) -> None:
+    """Write tensors and what describes them; the file is there whole or not at all."""
+    with written_whole(path) as temporary:
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(plain, temporary, metadata={key: json.dumps(header)})
+
+
+def misfits(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], *, missing: str = "missing") -> str:
+    """What keeps tensors from filling a network: names that are missing, unknown or of another shape; "" if nothing."""
+    wrong = {
+        missing: expected.keys() - given.keys(),
+        "unknown": given.keys() - expected.keys(),
+        "of another shape": {k for k in expected.keys() & given.keys() if expected[k].shape != given[k].shape},
+    }
+    return "; ".join(f"{title} {', '.join(sorted(names))}" for title, names in wrong.items() if names)
+
+
+def read_tensors(path: Path, key: str, *, largest_bytes: int, remedy: str) -> tuple[dict[str, Tensor], Any]:
+    """What `write_tensors` wrote; the description is None where there is none.
+
+    Raises InputError, with that remedy, if the file is missing, too large or damaged.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file", where=path, remedy=remedy)
+    if path.stat().st_size > largest_bytes:
+        raise InputError(f"larger than {largest_bytes} bytes", where=path, remedy=remedy)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(key, "null"))
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise InputError(f"not a whole safetensors file ({error})", where=path, remedy=remedy) from error

@@ -1,0 +1,1 @@
+"""The authors' network, for their trained weights: features, scores and decoding as published."""

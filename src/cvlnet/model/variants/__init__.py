@@ -1,0 +1,1 @@
+"""The paper's alternatives to GVP and PCSF, for its ablation tables."""

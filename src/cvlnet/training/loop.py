@@ -1,0 +1,280 @@
+"""Training, on CPU or GPU, resumable at any step with the losses of an uninterrupted run.
+
+A run's folder holds ``last.safetensors`` (model, averaged model and optimizer, from which a run resumes),
+``best.safetensors`` (the averaged model with the best validation score, or the last one where nothing
+validates), ``log.jsonl`` and TensorBoard's event files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import islice
+from math import radians
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from cvlnet.checkpoint import digest_of, fill, load_tensors, save_tensors
+from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.data.batches import SpacedBatchSampler
+from cvlnet.data.clips import ClipErrors, ClipSpec
+from cvlnet.data.images import ImageCache
+from cvlnet.data.kitti_cvl import read_recordings, read_split, refuse_test_data
+from cvlnet.data.label_maps import has_labels
+from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
+from cvlnet.errors import InputError
+from cvlnet.evaluation.metrics import found, position_errors_m
+from cvlnet.evaluation.predict import predict
+from cvlnet.model.build import build_model, load_pretrained_backbone
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.encoder import Pyramid
+from cvlnet.model.provenance import Provenance, made_from
+from cvlnet.training.distributed import World, joined_world, own_device
+from cvlnet.training.log import Journal
+from cvlnet.training.step import Trainer
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+SAVE_EVERY_S = 120.0  # the work that an interruption may lose, besides a validation
+
+
+@dataclass(frozen=True)
+class Run:
+    """Input and output of a training.
+
+    data, validation: data sets to train on, and to choose the best weights by. init: weights to start from; None starts
+    from those of ImageNet (VGG16: from random ones). takes_what_fits: uses the tensors of ``init`` that fit the model
+    and starts the others as without it; otherwise all have to fit. overfit_batch: trains on the first batch only.
+    """
+
+    data: Sequence[Path]
+    validation: Sequence[Path]
+    out: Path
+    init: Path | None = None
+    cache: Path | None = None
+    workers: int = 1
+    device: str = "cpu"
+    overfit_batch: bool = False
+    takes_what_fits: bool = False
+
+
+def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[str, float] | None:
+    """Train to ``config.steps``, resuming if the folder has a checkpoint; returns the best validation metrics.
+
+    Processes that torchrun started share every batch, and all but the first return None. Raises InputError for unusable
+    data, or if the folder holds a training with another configuration or other data.
+    """
+    for root in run.validation:
+        refuse_test_data(root)
+    with joined_world(torch.device(run.device)) as world:
+        if config.batch_size % world.size:
+            raise InputError(
+                f"{config.batch_size} clips cannot be divided among {world.size} processes",
+                where="--batch-size",
+                remedy=f"choose a multiple of {world.size}",
+            )
+        best = _train(model_config, config, run, world)
+        return best if world.is_first else None
+
+
+def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: World) -> Mapping[str, float]:
+    torch.manual_seed(config.seed)
+    model = build_model(model_config).to(own_device(torch.device(run.device)))
+    samples = training_samples(run, model, config)
+    provenance = provenance_of(model_config, config, run)
+    saved = load_tensors(run.out / LAST) if (run.out / LAST).exists() else None
+    if saved is None:
+        _initialize(model, run)
+    trainer = Trainer(model, config, world)
+    best: Mapping[str, float] = {}
+    if saved is not None:
+        tensors, of_last = saved
+        require_same(provenance, of_last, run.out)
+        trainer.restore(tensors, of_last.step, run.out / LAST)
+        best = of_last.figures or {}
+    journal = Journal(run.out, trainer.step) if world.is_first else None
+    progress = tqdm(
+        total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not world.is_first
+    )
+    saved_at_s = perf_counter()
+    for batch in batches(samples, config, run, trainer.step, world):
+        terms = trainer.update(batch)
+        if journal is None:
+            continue
+        progress.update()
+        progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
+        journal.write(trainer.step, terms)
+        validates = trainer.step % config.validate_every == 0 or trainer.step == config.steps
+        if validates:
+            figures = {} if run.overfit_batch else validate(trainer, run)
+            journal.write(trainer.step, figures)
+            unvalidated = trainer.step == config.steps and not run.validation
+            if unvalidated or (figures and figures["score"] >= best.get("score", -math.inf)):
+                best = figures
+                save_tensors(
+                    run.out / BEST,
+                    trainer.averaged_model.state_dict(),
+                    replace(provenance, step=trainer.step, figures=best),
+                )
+        if validates or perf_counter() - saved_at_s > SAVE_EVERY_S:
+            reached = replace(provenance, step=trainer.step, figures=best or None)
+            save_tensors(run.out / LAST, trainer.tensors(), reached)
+            saved_at_s = perf_counter()
+    progress.close()
+    return best
+
+
+def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamples:
+    """The training queries of all data sets, with the vehicle anywhere in the model's window."""
+    augmentation = Augmentation(
+        max_shift_m=model.window_cells * model.map_grid.cell_m,
+        turn_world=config.rotate_world,
+        mirror_world=config.mirror_world,
+        max_errors=ClipErrors(
+            heading_rad=radians(config.heading_error_deg),
+            pitch_rad=radians(config.pitch_error_deg),
+            height_m=config.height_error_m,
+            focal_share=config.focal_error_percent / 100,
+        ),
+    )
+    cache = ImageCache(run.cache) if run.cache else None
+    clip_spec = clip_spec_of(model, config)
+    parts = []
+    for path in run.data:
+        split = read_split(path, "train")
+        parts.append(
+            ClipTileSamples(
+                split,
+                read_recordings(split),
+                clip_spec,
+                model.tile_grid,
+                augmentation=augmentation,
+                seed=config.seed,
+                cache=cache,
+                label_grids=(model.map_grid, model.clip_grid) if config.label_weight > 0 and model.is_metric else None,
+            )
+        )
+    return JoinedSamples(parts)
+
+
+def batches(
+    samples: JoinedSamples, config: TrainConfig, run: Run, step: int, world: World
+) -> Generator[Batch, None, None]:
+    """The process' share of the batches from ``step`` to the end; with ``overfit_batch`` always the first batch."""
+    own = world.part(config.batch_size)
+    if run.overfit_batch:
+        sampler = SpacedBatchSampler(
+            samples.positions, config.batch_size, config.min_distance_m, seed=config.seed, own=own
+        )
+        batch = collate([samples[draw] for draw in next(iter(sampler))])
+        for _ in range(step, config.steps):
+            yield batch
+        return
+    epoch, skip = 0, step
+    while step < config.steps:
+        sampler = SpacedBatchSampler(
+            samples.positions,
+            config.batch_size,
+            config.min_distance_m,
+            seed=config.seed,
+            epoch=epoch,
+            neighbours=config.neighbours,
+            neighbourhood_m=config.neighbourhood_m,
+            radius_m=config.batch_radius_m,
+            own=own,
+        )
+        length = len(sampler)
+        if skip < length:
+            sampler.start = skip
+            for batch in islice(_loader(samples, sampler, run), config.steps - step):
+                yield batch
+                step += 1
+        skip = max(skip - length, 0)
+        epoch += 1
+
+
+def validate(trainer: Trainer, run: Run) -> dict[str, float]:
+    """Recall@1 and median error of the averaged weights in Test-2 of the validation data, averaged over data sets."""
+    model, config = trainer.averaged_model, trainer.config
+    clip_spec = clip_spec_of(model, config)
+    cache = ImageCache(run.cache) if run.cache else None
+    figures: dict[str, list[float]] = {"recall_5m": [], "recall_10m": [], "median_m": []}
+    for path in run.validation:
+        predictions = predict(
+            model,
+            path,
+            clip_spec,
+            splits=("test2",),
+            most_queries=config.validate_queries,
+            cache=cache,
+            workers=run.workers,
+        )
+        ranking = predictions.rankings["test2"]
+        errors_m = position_errors_m(ranking.xy_m, predictions.true_xy_m[ranking.queries])
+        figures["recall_5m"].append(float(found(errors_m, 1, 5.0).mean()))
+        figures["recall_10m"].append(float(found(errors_m, 1, 10.0).mean()))
+        figures["median_m"].append(float(np.median(errors_m[:, 0])))
+    means = {name: float(np.mean(values)) for name, values in figures.items() if values}
+    return means | ({"score": (means["recall_5m"] + means["recall_10m"]) / 2} if means else {})
+
+
+def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
+    """The clips that a training learns from and is validated with."""
+    return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.clip_step)
+
+
+def fingerprint(root: Path) -> dict[str, Any]:
+    """Identity of a data set: its name, a digest of its description and training list, and whether it has labels."""
+    digest = sha256()
+    for name in ("dataset.json", "train_files_with_sat_GPS.txt"):
+        if (root / name).is_file():
+            digest.update((root / name).read_bytes())
+    return {"name": root.resolve().name, "sha256": digest.hexdigest(), "labels": has_labels(root)}
+
+
+def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> DataLoader[Any]:
+    return DataLoader(samples, batch_sampler=sampler, num_workers=run.workers, collate_fn=collate)
+
+
+def _initialize(model: CVLNet, run: Run) -> None:
+    """Load the weights to start from: the given ones, those of ImageNet, or the former over the latter."""
+    if (run.init is None or run.takes_what_fits) and isinstance(model.ground_encoder, Pyramid):
+        load_pretrained_backbone(model)
+    if run.init is None:
+        return
+    tensors, _ = load_tensors(run.init)
+    if run.takes_what_fits:
+        own = model.state_dict()
+        tensors = own | {name: t for name, t in tensors.items() if name in own and t.shape == own[name].shape}
+    fill(model, tensors, run.init)
+
+
+def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> Provenance:
+    """The provenance of a training's weights, before its first step."""
+    init = [] if run.init is None else [(1.0, digest_of(run.init), load_tensors(run.init)[1])]
+    ancestors, parents = made_from(init)
+    data = tuple(fingerprint(path) for path in run.data)
+    return Provenance(model_config, config, data, ancestors=ancestors, parents=parents)
+
+
+def require_same(now: Provenance, saved: Provenance, out: Path) -> None:
+    """Raise InputError if the saved training has other settings or other data."""
+    for title, a, b in (
+        ("model configuration", now.model, saved.model),
+        ("training configuration", now.train, saved.train),
+        ("data", list(now.data), list(saved.data)),
+        ("start", now.init, saved.init),
+    ):
+        if a != b:
+            raise InputError(
+                f"holds a training with another {title}",
+                where=out,
+                remedy="continue it with the same settings, or choose another folder",
+            )

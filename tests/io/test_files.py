@@ -1,0 +1,63 @@
+import errno
+import os
+import shutil
+
+import pytest
+
+from cvlnet.errors import InputError
+from cvlnet.io.files import remove_unfinished, written_whole
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "figures.json"
+    with written_whole(path) as temporary:
+        assert temporary.suffix == ".json"
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    with pytest.raises(ZeroDivisionError), written_whole(path) as temporary:
+        temporary.write_text(f"ha{1 / 0}lf")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_place_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with (
+        pytest.raises(InputError, match=r"file/figures\.json: cannot be written .*; choose another place"),
+        written_whole(tmp_path / "file" / "figures.json"),
+    ):
+        pass
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_file_where_a_folder_is(tmp_path):
+    (tmp_path / "figures.json" / "inner").mkdir(parents=True)
+    with (
+        pytest.raises(InputError, match=r"figures\.json: cannot be written .*; choose another place"),
+        written_whole(tmp_path / "figures.json"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_a_full_disk_is_an_input_error_and_other_faults_of_the_block_are_not(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"a\.json: cannot be written \(No space left on device\); free some space"),
+        written_whole(tmp_path / "a.json"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "a.json"):
+        (tmp_path / "what the block reads").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_writers_leave_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / "deep").mkdir()
+    kept = tmp_path / "deep" / ".hidden.json"
+    kept.touch()
+    with written_whole(tmp_path / "deep" / "a.png") as left:
+        shutil.copy(left, left.with_stem(left.stem + "x"))
+    assert len(list((tmp_path / "deep").iterdir())) == 3
+    remove_unfinished(tmp_path)
+    assert sorted((tmp_path / "deep").iterdir()) == [kept, tmp_path / "deep" / "a.png"]

@@ -1,0 +1,52 @@
+import shutil
+from functools import partial
+
+import pytest
+
+from cvlnet import checkpoint, demo
+from cvlnet.checkpoint import shipped_weights
+from cvlnet.config import EvaluationConfig
+from cvlnet.errors import InputError
+from cvlnet.town.presets import role_of_seed
+
+
+@pytest.fixture
+def made(small_data, monkeypatch):
+    """The towns that were asked for; a small data set takes their place."""
+    calls = []
+
+    def synthesize(out, seed, preset, *, workers=None):
+        calls.append((out, seed, preset))
+        shutil.copytree(small_data, out)
+
+    monkeypatch.setattr(demo, "synthesize", synthesize)
+    monkeypatch.setattr(
+        demo, "evaluate_and_report", partial(demo.evaluate_and_report, config=EvaluationConfig(cases=1, workers=0))
+    )
+    return calls
+
+
+def test_a_town_of_a_test_seed_is_made_and_its_drives_are_located(made, weights, tmp_path):
+    report = demo.run_demo(tmp_path / "demo", weights=weights, progress=False)
+    assert made == [(tmp_path / "demo" / "town", demo.DEMO_SEED, "demo")]
+    assert role_of_seed(demo.DEMO_SEED) == "test"
+    text = report.page.read_text()
+    assert report.page == tmp_path / "demo" / "index.html"
+    assert "compared four frames of the last 36 metres with 10 pictures from above" in " ".join(text.split())
+    assert report.figures.splits["test2"].queries == 14
+
+
+@pytest.mark.parametrize("seed", [7, 150_000])
+def test_seeds_of_training_and_validation_are_refused(seed, made, weights, tmp_path):
+    with pytest.raises(InputError, match=f"seed {seed}: a town that training may have seen"):
+        demo.run_demo(tmp_path / "demo", seed=seed, weights=weights, progress=False)
+    assert made == []
+
+
+def test_shipped_weights_that_are_not_there_get_one_line(made, monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpoint, "files", lambda package: tmp_path)
+    with pytest.raises(InputError, match=r"cvlnet-lite0\.safetensors: the package's weights are missing"):
+        shipped_weights()
+    with pytest.raises(InputError, match="weights are missing"):
+        demo.run_demo(tmp_path / "demo", progress=False)
+    assert made == []  # nothing is made before it is known that it can be used
