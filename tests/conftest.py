@@ -23,6 +23,24 @@ def tiny_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A test data set that takes no second to make: two short drives over coloured noise."""
+    from small_data import write_small_data
+
+    root: Path = write_small_data(tmp_path_factory.mktemp("data") / "small")
+    return root
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of a small model."""
+    from small_data import write_random_weights
+
+    path: Path = write_random_weights(tmp_path_factory.mktemp("weights") / "random.safetensors")
+    return path
+
+
 @pytest.fixture(
     params=[
         "cpu",

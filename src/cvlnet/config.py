@@ -260,7 +260,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         _check(1 <= self.frames <= 16, "frames", "from 1 to 16", self)
-        _check(0 < self.way_m < inf, "way_m", "positive", self)
+        _check(0 < self.way_m < inf, "way_m", "positive and finite", self)
         distinct = 1 <= len(self.cameras) == len(set(self.cameras))
         _check(distinct, "cameras", "one or more different cameras", self)
         for name, least in (("step", 1), ("most_queries", 1), ("cases", 0), ("workers", 0)):
