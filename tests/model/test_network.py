@@ -57,6 +57,9 @@ def test_the_least_pictures_are_those_of_its_fusion():
     assert network.least_pictures == 3
     network.other = FuseConv3d(4, (2, 4, 2))
     assert network.least_pictures == 6
+    network.own = nn.ReLU()
+    network.own.least_pictures = 9
+    assert network.least_pictures == 9
 
 
 @pytest.mark.parametrize("has_bfloat16", [True, False])

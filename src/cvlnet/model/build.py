@@ -16,6 +16,7 @@ from cvlnet.model.encoder import PaperEncoder, Pyramid
 from cvlnet.model.layers import UNet, convolutions
 from cvlnet.model.pcsf import SequenceFusion, VisibilityFusion
 from cvlnet.model.variants.projections import (
+    Encoder,
     FeatureProjection,
     ImageProjection,
     LearnedProjection,
@@ -41,18 +42,31 @@ from cvlnet.model.variants.sequences import (
 ENCODERS: dict[str, type[Pyramid] | type[PaperEncoder]] = {"efficientnet_lite0": Pyramid, "vgg16": PaperEncoder}
 
 
-def build_model(config: ModelConfig) -> CVLNet:
-    """The network of a configuration, with random weights."""
-    encoder = ENCODERS[config.backbone]
+def build_model(
+    config: ModelConfig,
+    *,
+    encoder: Callable[[int], Encoder] | None = None,
+    projection: Projection | None = None,
+    fusion: nn.Module | None = None,
+    ground_trunk: nn.Module | None = None,
+    overhead_trunk: nn.Module | None = None,
+) -> CVLNet:
+    """The network of a configuration, with random weights; an experiment gives parts of its own in place of some.
+
+    encoder: makes an encoder of the given number of channels; it is called once for frames and once for overhead
+    images. projection, fusion and the trunks work on ``config.channels`` channels, as those that they replace.
+    """
     channels = config.channels
-    side = config.tile_cells * encoder.stride
+    make_encoder = encoder or ENCODERS[config.backbone]
+    of_frames, of_overhead = make_encoder(channels), make_encoder(channels)
+    side = config.tile_cells * of_overhead.stride
     return CVLNet(
-        ground_encoder=encoder(channels),
-        overhead_encoder=encoder(channels),
-        projection=_projection(config),
-        fusion=_fusion(config),
-        ground_trunk=nn.Sequential(nn.ReLU(), UNet(channels)) if config.ground_trunk == "unet" else _trunk(channels),
-        overhead_trunk=_trunk(channels),
+        ground_encoder=of_frames,
+        overhead_encoder=of_overhead,
+        projection=projection or _projection(config),
+        fusion=fusion or _fusion(config),
+        ground_trunk=ground_trunk or _ground_trunk(config),
+        overhead_trunk=overhead_trunk or _trunk(channels),
         channels=channels,
         descriptor_channels=config.descriptor_channels,
         image_spec=ImageSpec(config.image_width_px, config.image_height_px, config.image_fit),
@@ -109,6 +123,10 @@ def _fusion(config: ModelConfig) -> nn.Module:
         "fuse_Transformer": lambda: FuseTransformer(channels, evidence),
     }
     return SequenceFusion(fusions[config.fusion](), consistency=config.consistency)
+
+
+def _ground_trunk(config: ModelConfig) -> nn.Module:
+    return nn.Sequential(nn.ReLU(), UNet(config.channels)) if config.ground_trunk == "unet" else _trunk(config.channels)
 
 
 def _trunk(channels: int) -> nn.Sequential:

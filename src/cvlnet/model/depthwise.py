@@ -2,7 +2,7 @@
 
 There, oneDNN's gradients are fast for 3 x 3 kernels, but many times slower for 5 x 5 kernels, and for the input at
 stride 2. The gradient of a 5 x 5 kernel is therefore assembled from 3 x 3 ones, and that of the input at stride 2 is
-computed in float32. The result differs by rounding only; benchmarks/training.py measures the gain.
+computed in float32. The result differs by rounding only; benchmarks/depthwise.py measures the gain.
 """
 
 from __future__ import annotations

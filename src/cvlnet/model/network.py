@@ -16,7 +16,6 @@ from cvlnet.config import Precision
 from cvlnet.grid import Grid
 from cvlnet.image_spec import ImageSpec
 from cvlnet.model.ssm import match
-from cvlnet.model.variants.sequences import FuseConv3d
 from cvlnet.types import Clip, ClipFeatures, MapFeatures, ScoreVolume
 
 P = ParamSpec("P")
@@ -81,8 +80,9 @@ class MatchingNetwork(nn.Module, ABC):
 
     @property
     def least_pictures(self) -> int:
-        """Least number of pictures in a clip."""
-        return max((part.least_pictures for part in self.modules() if isinstance(part, FuseConv3d)), default=1)
+        """Least number of pictures in a clip: the largest that any part names by an attribute of this name."""
+        parts = (part for part in self.modules() if part is not self)
+        return max((int(getattr(part, "least_pictures", 1)) for part in parts), default=1)
 
     @property
     def device(self) -> torch.device:
