@@ -8,6 +8,7 @@ import pytest
 
 from cvlnet.checkpoint import load_network, load_tensors, save_tensors
 from cvlnet.config import ModelConfig
+from cvlnet.data.fingerprint import fingerprint
 from cvlnet.errors import InputError
 from cvlnet.evaluation.fit_confidence import calibrate, fit_to, judged_fixes
 from cvlnet.evaluation.predict import Predictions
@@ -15,7 +16,6 @@ from cvlnet.evaluation.summary import figures_of
 from cvlnet.model.build import build_model
 from cvlnet.model.confidence import Confidence
 from cvlnet.model.provenance import Provenance
-from cvlnet.training.loop import fingerprint
 from predictions import driven, spread
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)

@@ -11,6 +11,7 @@ import numpy as np
 from cvlnet.checkpoint import load_network, load_tensors, save_tensors
 from cvlnet.config import SHARE_MAPPED
 from cvlnet.data.clips import ClipSpec
+from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import refuse_test_data
 from cvlnet.errors import InputError, warn
@@ -18,7 +19,6 @@ from cvlnet.evaluation.best_fixes import best_fixes, unmapped_fixes
 from cvlnet.evaluation.predict import Predictions, predict
 from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.model.confidence import FOUND_M, Confidence, JudgedFixes, fit
-from cvlnet.training.loop import fingerprint
 
 
 def calibrate(

@@ -21,6 +21,7 @@ from cvlnet.arrays import F64, I64
 from cvlnet.checkpoint import load_network, load_tensors, save_tensors
 from cvlnet.config import Fusion, ModelConfig, TrainConfig
 from cvlnet.data.clips import ClipSpec
+from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_split
 from cvlnet.evaluation.best_fixes import best_fixes
@@ -31,7 +32,7 @@ from cvlnet.evaluation.report.tables import Table, metres, percent
 from cvlnet.evaluation.report.theme import DAY, save_png
 from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.io.files import written_whole
-from cvlnet.training.loop import LAST, Run, fingerprint, provenance_of, require_same, train
+from cvlnet.training.loop import LAST, Run, provenance_of, require_same, train
 
 TableName = Literal["fusion", "projection", "sequence", "matching"]
 TABLES: tuple[TableName, ...] = get_args(TableName)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from itertools import islice
 from math import radians
 from pathlib import Path
@@ -26,9 +25,9 @@ from cvlnet.checkpoint import digest_of, fill, load_tensors, save_tensors
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.batches import SpacedBatchSampler
 from cvlnet.data.clips import ClipErrors, ClipSpec
+from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split, refuse_test_data
-from cvlnet.data.label_maps import has_labels
 from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
 from cvlnet.errors import InputError
 from cvlnet.evaluation.metrics import found, position_errors_m
@@ -228,15 +227,6 @@ def validate(trainer: Trainer, run: Run) -> dict[str, float]:
 def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
     """The clips that a training learns from and is validated with."""
     return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.clip_step)
-
-
-def fingerprint(root: Path) -> dict[str, Any]:
-    """Identity of a data set: its name, a digest of its description and training list, and whether it has labels."""
-    digest = sha256()
-    for name in ("dataset.json", "train_files_with_sat_GPS.txt"):
-        if (root / name).is_file():
-            digest.update((root / name).read_bytes())
-    return {"name": root.resolve().name, "sha256": digest.hexdigest(), "labels": has_labels(root)}
 
 
 def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> DataLoader[Any]:

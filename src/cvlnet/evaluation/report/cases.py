@@ -78,13 +78,6 @@ def best_and_worst(fixes: BestFixes, count: int) -> tuple[list[int], list[int]]:
     return best, worst
 
 
-def spread_over_errors(fixes: BestFixes, count: int) -> list[int]:
-    """Rows from the smallest error to the largest, evenly through the ranks."""
-    order = np.argsort(fixes.error_m, kind="stable")
-    ranks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
-    return [int(row) for row in order[ranks]]
-
-
 def examine(
     model: MatchingNetwork,
     root: Path,
