@@ -1,0 +1,145 @@
+"""SSM over a whole map: a clip slides over every cell, and no tile limits its displacement.
+
+The correlation is computed in blocks of the map by fast Fourier transforms (overlap-save). The map's transforms depend
+on the map alone: they are kept, as far as memory allows, so that a further clip costs a product per frequency and the
+transform back. The scores are those of `cvlnet.model.ssm.match` at the same places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+from torch.nn import functional
+
+from cvlnet.types import ClipFeatures
+
+BLOCK_CELLS = 192  # side of a block: of 128 to 384 the fastest for clips of 52 cells
+KEPT_BYTES = 2 * 2**30
+_AT_ONCE = 32  # blocks that are transformed together: limits the memory besides what is kept
+_LEAST_ENERGY = 1e-6  # of a window, a cell of the clip's weight: what rounding leaves where nothing is shown
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block of places: those from (row, col) on, as many as fit into it and the map."""
+
+    row: int
+    col: int
+    rows: int
+    cols: int
+
+
+class DenseMatcher:
+    """A map's features, prepared for clips of ``clip_cells`` x ``clip_cells`` cells.
+
+    descriptor: of the map's cells, zero where the map shows nothing. Places are the windows of a clip's size that the
+    map holds, by their north-western cell: ``rows - clip_cells + 1`` rows of them.
+    kept_bytes: memory for the map's transforms; those of blocks beyond it are computed anew for every call of `scores`.
+    Raises ValueError for a map that is smaller than a clip.
+    """
+
+    def __init__(
+        self,
+        descriptor: Float[Tensor, "channels rows cols"],
+        clip_cells: int,
+        *,
+        block_cells: int = BLOCK_CELLS,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
+        rows, cols = (side - clip_cells + 1 for side in descriptor.shape[1:])
+        if min(rows, cols) < 1:
+            raise ValueError(f"a map of {descriptor.shape[1]} x {descriptor.shape[2]} cells holds no clip")
+        self.descriptor, self.clip_cells = descriptor, clip_cells
+        self.rows, self.cols = rows, cols
+        self._side = max(block_cells, 2 * clip_cells)
+        kept = kept_bytes // self._bytes_a_block
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._keeps = range(0, kept // _AT_ONCE * _AT_ONCE if kept < len(self._blocks) else len(self._blocks), _AT_ONCE)
+
+    @torch.inference_mode()
+    def scores(self, clip: ClipFeatures) -> Float[Tensor, "clips rows cols"]:
+        """Normalised correlation of clips with the map at every place, over the cells that a clip sees.
+
+        Not divided by the map's uncertainty. Raises ValueError if the clip is not of ``clip_cells`` x ``clip_cells``.
+        """
+        if clip.descriptor.shape[-2:] != (self.clip_cells, self.clip_cells):
+            raise ValueError(f"the clip has {tuple(clip.descriptor.shape[-2:])} cells, not {self.clip_cells} squared")
+        descriptor, weight = clip.descriptor.float(), clip.weight.float().unsqueeze(1)
+        weighted = descriptor * weight
+        clip_energy = (weighted * descriptor).sum(dim=(1, 2, 3))[:, None, None, None]
+        least = _LEAST_ENERGY * weight.sum(dim=(1, 2, 3))[:, None, None, None]
+        kernel, energy_kernel = _as_matrices(self._spectrum(weighted)), self._spectrum(weight).conj()
+        found = torch.empty(len(weighted), self.rows, self.cols, device=self.descriptor.device)
+        for first in range(0, len(self._blocks), _AT_ONCE):
+            spectra, energy_spectra = self._transformed(first)
+            products = self._displacements(_as_complex(torch.bmm(spectra, kernel), self._side))
+            energy = self._displacements(energy_spectra * energy_kernel)
+            correlation = products * (energy * clip_energy).clamp(min=_TINY).rsqrt()
+            correlation.masked_fill_((energy <= least) | (clip_energy <= _TINY), 0.0)
+            for of_block, block in zip(correlation.unbind(1), self._blocks[first : first + _AT_ONCE], strict=True):
+                rows, cols = slice(block.row, block.row + block.rows), slice(block.col, block.col + block.cols)
+                found[:, rows, cols] = of_block[:, : block.rows, : block.cols]
+        return found
+
+    @property
+    def kept_bytes(self) -> int:
+        """Memory of the transforms that are kept now."""
+        return sum(tensor.nbytes for pair in self._kept.values() for tensor in pair)
+
+    @cached_property
+    def _blocks(self) -> list[_Block]:
+        step = self._side - self.clip_cells + 1
+        return [
+            _Block(row, col, min(step, self.rows - row), min(step, self.cols - col))
+            for row in range(0, self.rows, step)
+            for col in range(0, self.cols, step)
+        ]
+
+    @property
+    def _bytes_a_block(self) -> int:
+        return (len(self.descriptor) + 1) * self._side * (self._side // 2 + 1) * 8
+
+    def _transformed(self, first: int) -> tuple[Tensor, Tensor]:
+        """Transforms of some blocks: of their descriptors, as `_as_matrices` fits, and of their cells' energy."""
+        if first in self._kept:
+            return self._kept[first]
+        cut = torch.stack([self._cut(block) for block in self._blocks[first : first + _AT_ONCE]])
+        pairs = torch.view_as_real(torch.fft.rfft2(cut)).permute(2, 3, 0, 1, 4)
+        spectra = pairs.reshape(pairs.shape[0] * pairs.shape[1], len(cut), -1).contiguous()
+        transformed = spectra, torch.fft.rfft2(cut.square().sum(dim=1))
+        if first in self._keeps:
+            self._kept[first] = transformed
+        return transformed
+
+    def _cut(self, block: _Block) -> Float[Tensor, "channels side side"]:
+        """The cells that a block's places see, filled up with zeros to the side of all blocks."""
+        part = self.descriptor[:, block.row : block.row + self._side, block.col : block.col + self._side].float()
+        return functional.pad(part, (0, self._side - part.shape[2], 0, self._side - part.shape[1]))
+
+    def _spectrum(self, kernel: Float[Tensor, "clips channels height width"]) -> Complex[Tensor, "clips channels y x"]:
+        return torch.as_tensor(torch.fft.rfft2(kernel, (self._side, self._side)))
+
+    def _displacements(self, spectra: Complex[Tensor, "clips blocks y x"]) -> Float[Tensor, "clips blocks rows cols"]:
+        """Correlations at the displacements that do not wrap around: a block's places."""
+        step = self._side - self.clip_cells + 1
+        return torch.as_tensor(torch.fft.irfft2(spectra, (self._side, self._side))[..., :step, :step])
+
+
+def _as_matrices(spectra: Complex[Tensor, "clips channels y x"]) -> Float[Tensor, "freqs parts outputs"]:
+    """Real matrices that multiply pairs of real numbers by conjugate spectra and add up over the channels."""
+    real, imaginary = torch.view_as_real(spectra).unbind(-1)
+    of_real = torch.stack([real, -imaginary], dim=-1)  # (a + ib)(c - id) = ac + bd + i(bc - ad)
+    of_imaginary = torch.stack([imaginary, real], dim=-1)
+    both = torch.stack([of_real, of_imaginary], dim=2)  # [clips, channels, from, y, x, to]
+    clips, channels = spectra.shape[:2]
+    return both.permute(3, 4, 1, 2, 0, 5).reshape(-1, 2 * channels, 2 * clips).contiguous()
+
+
+def _as_complex(products: Float[Tensor, "freqs blocks outputs"], side: int) -> Complex[Tensor, "clips blocks y x"]:
+    pairs = products.reshape(side, side // 2 + 1, products.shape[1], -1, 2)
+    return torch.view_as_complex(pairs).permute(3, 2, 0, 1)
