@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvlnet.config import ModelConfig
-from cvlnet.model.published.network import Variant
+from cvlnet.model.published.network import PublishedVariant
 from cvlnet.model.published.weights import PublishedNetwork
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 from samples import FRAMES, random_clips, random_tiles
@@ -23,7 +23,7 @@ MARGIN_SCALE = 10.0
 def published_network(frames: int = FRAMES) -> PublishedNetwork:
     """vis_LSTM with geometry, the paper's best, with random weights."""
     torch.manual_seed(0)
-    return PublishedNetwork(Variant("vis_LSTM", "Geometry", stereo=False, frames=frames))
+    return PublishedNetwork(PublishedVariant("vis_LSTM", "Geometry", stereo=False, frames=frames))
 
 
 def match_by_convolution(clip: ClipFeatures, tiles: MapFeatures) -> Tensor:

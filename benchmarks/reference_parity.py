@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cvlnet.model.published.network import CELLS, TILE_PX, WINDOW, Variant, published_shift_m, scores
+from cvlnet.model.published.network import CELLS, TILE_PX, WINDOW, PublishedVariant, published_shift_m, scores
 from cvlnet.model.published.weights import M_PER_PX, published_network
 from measure import print_results, run
 
@@ -39,7 +39,7 @@ def main() -> None:
         sys.exit(f"{options.expected}: no expected outputs")
     rows, worst = [], 0.0
     for name in names:
-        found = outputs(Variant.parse(name), shapes_of(name, keys))
+        found = outputs(PublishedVariant.parse(name), shapes_of(name, keys))
         errors = [relative_error(found[title], expected[f"{name}/{title}"]) for title in COMPARED]
         worst = max(worst, *errors)
         rows.append((name, *(f"{error:.1e}" for error in errors)))
@@ -55,7 +55,7 @@ def shapes_of(name: str, keys: Mapping[str, object]) -> dict[str, Sequence[int]]
     return dict(keys[name])  # type: ignore[call-overload,no-any-return]
 
 
-def outputs(variant: Variant, shapes: Mapping[str, Sequence[int]]) -> dict[str, F32]:
+def outputs(variant: PublishedVariant, shapes: Mapping[str, Sequence[int]]) -> dict[str, F32]:
     """What the network of a variant says of the seeded inputs, with the seeded weights."""
     network = published_network(variant, {k: seeded(k, s) for k, s in shapes.items()}, Path(variant.name)).network
     images, xy_m, yaw_rad = clip(variant)
@@ -74,7 +74,7 @@ def outputs(variant: Variant, shapes: Mapping[str, Sequence[int]]) -> dict[str, 
     return {title: value.numpy() for title, value in found.items()}
 
 
-def clip(variant: Variant) -> tuple[Tensor, Tensor, Tensor]:
+def clip(variant: PublishedVariant) -> tuple[Tensor, Tensor, Tensor]:
     """Pictures [1, n, 3, h, w], places [1, n, 2] (east, north), headings [1, n]; two cameras take turns, left first."""
     images, places_m, yaws_rad = [], [], []
     for frame in range(variant.frames):

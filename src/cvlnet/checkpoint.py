@@ -23,7 +23,7 @@ from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.network import MatchingNetwork
 from cvlnet.model.provenance import Provenance, made_from, union_of
-from cvlnet.model.published.network import Variant
+from cvlnet.model.published.network import PublishedVariant
 from cvlnet.model.published.weights import PublishedNetwork, lengths_over_time, published_network, read_published
 
 FORMAT = 1
@@ -124,9 +124,9 @@ def fill(model: MatchingNetwork, tensors: Mapping[str, Tensor], where: Path) -> 
     model.load_state_dict(dict(tensors))
 
 
-def _variant(name: str, path: Path) -> Variant:
+def _variant(name: str, path: Path) -> PublishedVariant:
     try:
-        return Variant.parse(name)
+        return PublishedVariant.parse(name)
     except ValueError as error:
         remedy = "name it FUSION-PROJECTION-sim0-stereoB-sS, such as vis_LSTM-Geometry-sim0-stereo0-s4"
         raise InputError(str(error), where=path, remedy=remedy) from error

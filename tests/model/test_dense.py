@@ -1,11 +1,11 @@
 import pytest
 import torch
-from formulas import waves
 
 from cvlnet.grid import Grid
 from cvlnet.model.dense import DenseMatcher
 from cvlnet.model.ssm import match
 from cvlnet.types import ClipFeatures, MapFeatures
+from formulas import waves
 
 CLIP, STEPS, CHANNELS = 8, 5, 3
 CELL_M = 1.6

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 
-from cvlnet.arrays import F64, I64, Bools
 from cvlnet.evaluation.metrics import longitudinal_lateral_m, position_errors_m
 from cvlnet.evaluation.predict import Predictions, Ranking
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
@@ -22,32 +22,32 @@ class BestFixes:
     heading. margin: the score's lead over the best fix that lies elsewhere.
     """
 
-    query: I64  # [q]
-    tile: I64  # [q]
-    true_xy_m: F64  # [q, 2]
-    yaw_rad: F64  # [q]
-    xy_m: F64  # [q, 2]
-    covariance_m2: F64  # [q, 2, 2]
-    error_m: F64  # [q]
-    ahead_left_m: F64  # [q, 2]
-    score: F64  # [q]
-    margin: F64  # [q]
+    query: Int64[np.ndarray, " q"]
+    tile: Int64[np.ndarray, " q"]
+    true_xy_m: Float64[np.ndarray, "q 2"]
+    yaw_rad: Float64[np.ndarray, " q"]
+    xy_m: Float64[np.ndarray, "q 2"]
+    covariance_m2: Float64[np.ndarray, "q 2 2"]
+    error_m: Float64[np.ndarray, " q"]
+    ahead_left_m: Float64[np.ndarray, "q 2"]
+    score: Float64[np.ndarray, " q"]
+    margin: Float64[np.ndarray, " q"]
 
     def __len__(self) -> int:
         return len(self.query)
 
     @property
-    def sigma_m(self) -> F64:
-        """The longer half-axis of the one-sigma ellipse, [q]."""
+    def sigma_m(self) -> Float64[np.ndarray, " q"]:
+        """The longer half-axis of the one-sigma ellipse."""
         return sigma_m(self.covariance_m2)
 
-    def confidence(self, of: Confidence) -> F64:
-        """Probability that each is right, [q]."""
+    def confidence(self, of: Confidence) -> Float64[np.ndarray, " q"]:
+        """Probability that each is right."""
         return of.of(self.score, self.margin, self.sigma_m)
 
     @property
-    def mahalanobis(self) -> F64:
-        """Mahalanobis distance of the error, [q]: at most 1 inside the one-sigma ellipse."""
+    def mahalanobis(self) -> Float64[np.ndarray, " q"]:
+        """Mahalanobis distance of the error: at most 1 inside the one-sigma ellipse."""
         error_xy_m = (self.xy_m - self.true_xy_m)[..., None]
         squared = np.swapaxes(error_xy_m, 1, 2) @ np.linalg.solve(self.covariance_m2, error_xy_m)
         return np.asarray(np.sqrt(squared[:, 0, 0]))
@@ -74,8 +74,8 @@ def unmapped_fixes(predictions: Predictions, split: str) -> BestFixes | None:
     return _best(predictions, chosen, away[asked]) if len(asked) else None
 
 
-def _best(predictions: Predictions, ranking: Ranking, on_map: Bools) -> BestFixes:
-    """Of each query the first of the ranked fixes whose tile is on the map, [q, ranks]."""
+def _best(predictions: Predictions, ranking: Ranking, on_map: Bool[np.ndarray, "q ranks"]) -> BestFixes:
+    """Of each query the first of the ranked fixes whose tile is on the map."""
     row, first = np.arange(len(on_map)), on_map.argmax(axis=1)
     true_xy_m, yaw_rad = predictions.true_xy_m[ranking.queries], predictions.yaw_rad[ranking.queries]
     xy_m = ranking.xy_m[row, first]
@@ -93,8 +93,8 @@ def _best(predictions: Predictions, ranking: Ranking, on_map: Bools) -> BestFixe
     )
 
 
-def _margins(ranking: Ranking, on_map: Bools) -> F64:
-    """Lead of each query's best fix over the best that lies elsewhere, [q], among the fixes on the map.
+def _margins(ranking: Ranking, on_map: Bool[np.ndarray, "q ranks"]) -> Float64[np.ndarray, " q"]:
+    """Lead of each query's best fix over the best that lies elsewhere, among the fixes on the map.
 
     Where all of them name one place, the lead over the last of them: what is not ranked scores lower still.
     """

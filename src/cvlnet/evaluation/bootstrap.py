@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cvlnet.arrays import F64, I64, Bools
 from cvlnet.evaluation.metrics import Interval
 
-CONFIDENCE = 0.95
+INTERVAL_LEVEL = 0.95  # of confidence intervals
 REPETITIONS = 1000
 
 
@@ -85,5 +85,5 @@ def _interval(value: float, drawn: F64) -> Interval:
     defined = drawn[~np.isnan(drawn)]
     if len(defined) == 0:
         return Interval(value, np.nan, np.nan)
-    low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(defined, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
     return Interval(value, float(low), float(high))

@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int64
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 from tqdm import tqdm
 
@@ -42,11 +43,11 @@ class Ranking:
     xy_m: the vehicle's position by tile and displacement, in the frame of the predictions.
     """
 
-    queries: I64  # [q], into the predictions' queries
-    tile: I64  # [q, ranks], into the predictions' tiles
-    score: F64  # [q, ranks]
-    xy_m: F64  # [q, ranks, 2]
-    covariance_m2: F64  # [q, ranks, 2, 2]
+    queries: Int64[np.ndarray, " q"]  # into the predictions' queries
+    tile: Int64[np.ndarray, "q ranks"]  # into the predictions' tiles
+    score: Float64[np.ndarray, "q ranks"]
+    xy_m: Float64[np.ndarray, "q ranks 2"]
+    covariance_m2: Float64[np.ndarray, "q ranks 2 2"]
     gallery_size: int
 
 
@@ -56,10 +57,10 @@ class Predictions:
 
     anchor: LatLon
     query_ids: tuple[str, ...]
-    true_xy_m: F64  # [queries, 2]
-    yaw_rad: F64  # [queries]
+    true_xy_m: Float64[np.ndarray, "queries 2"]
+    yaw_rad: Float64[np.ndarray, " queries"]
     tile_ids: tuple[str, ...]
-    tile_xy_m: F64  # [tiles, 2]
+    tile_xy_m: Float64[np.ndarray, "tiles 2"]
     rankings: Mapping[str, Ranking]  # by split
     confidence: Confidence | None = None  # that of the network
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from cvlnet.arrays import F64, I64, Bools
 from cvlnet.evaluation.best_fixes import BestFixes, best_fixes, unmapped_fixes
-from cvlnet.evaluation.bootstrap import CONFIDENCE, Redraws
+from cvlnet.evaluation.bootstrap import INTERVAL_LEVEL, Redraws
 from cvlnet.evaluation.metrics import Interval, found, position_errors_m
 from cvlnet.evaluation.predict import Predictions
 from cvlnet.io.files import written_whole
@@ -112,7 +112,7 @@ class Figures:
 
     def to_json(self) -> str:
         """JSON; undefined values are null."""
-        described = {"format": FORMAT, "confidence": CONFIDENCE, "stretch_m": STRETCH_M, "found_m": FOUND_M}
+        described = {"format": FORMAT, "confidence": INTERVAL_LEVEL, "stretch_m": STRETCH_M, "found_m": FOUND_M}
         splits = {name: asdict(split) for name, split in self.splits.items()}
         return json.dumps(_finite(described | {"splits": splits}), indent=2, allow_nan=False) + "\n"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cvlnet.model.encoder import PaperEncoder
-from cvlnet.model.published.network import ReferenceNetwork, Variant, our_name, published_shift_m, scores
+from cvlnet.model.published.network import PublishedVariant, ReferenceNetwork, our_name, published_shift_m, scores
 from cvlnet.model.published.weights import published_network
 from reference_parity import K_PX, clip, outputs, relative_error, seeded, wave
 
@@ -18,16 +18,18 @@ needs_reference = pytest.mark.skipif(not REFERENCE.is_dir(), reason=f"no expecte
 
 
 def test_names_are_read_by_their_grammar():
-    assert Variant.parse("vis_LSTM-Reshape-sim0-stereo1-s16") == Variant("vis_LSTM", "Reshape", True, 16)
-    assert Variant.parse("vis_LSTM-Reshape-sim0-stereo1-s16").pictures == 32
+    assert PublishedVariant.parse("vis_LSTM-Reshape-sim0-stereo1-s16") == PublishedVariant(
+        "vis_LSTM", "Reshape", True, 16
+    )
+    assert PublishedVariant.parse("vis_LSTM-Reshape-sim0-stereo1-s16").pictures == 32
     for name in ("vis_LSTM-Reshape-sim1-stereo1-s4", "vis_LSTM-Reshape-sim0-stereo1-s17", "LSTM-Unet-sim0-stereo0-s1"):
         with pytest.raises(ValueError, match="not a variant's name"):
-            Variant.parse(name)
+            PublishedVariant.parse(name)
 
 
 def test_a_name_is_what_it_was_read_from():
     name = "fuse_Conv3D-Unet-sim0-stereo1-s7"
-    assert Variant.parse(name).name == name
+    assert PublishedVariant.parse(name).name == name
 
 
 def test_published_shift_by_hand():
@@ -39,7 +41,7 @@ def test_published_shift_by_hand():
 @needs_reference
 def test_every_published_parameter_has_its_place():
     for name, keys in json.loads((REFERENCE / "keys.json").read_text()).items():
-        variant = Variant.parse(name)
+        variant = PublishedVariant.parse(name)
         with torch.device("meta"):
             ours = ReferenceNetwork(variant).state_dict()
         published = {our_name(key, variant): tuple(shape) for key, shape in dict(keys).items()}
@@ -67,7 +69,7 @@ def test_outputs_are_the_published_ones(monkeypatch):
         network = published_network(*given)
         ground, overhead = network.network.ground_encoder, network.network.overhead_encoder
         if not encoded:
-            frames = clip(Variant.parse(f"{NAMES[0]}-sim0-stereo0-s4"))[0][0]
+            frames = clip(PublishedVariant.parse(f"{NAMES[0]}-sim0-stereo0-s4"))[0][0]
             with torch.no_grad():
                 encoded.extend([Known(ground(frames)), Known(overhead(wave(512, 512, 300)[None]))])
         network.network.ground_encoder, network.network.overhead_encoder = encoded
@@ -75,7 +77,7 @@ def test_outputs_are_the_published_ones(monkeypatch):
 
     monkeypatch.setattr("reference_parity.published_network", share_encoders)
     for name in (f"{name}-sim0-stereo0-s4" for name in NAMES):
-        for title, value in outputs(Variant.parse(name), keys[name]).items():
+        for title, value in outputs(PublishedVariant.parse(name), keys[name]).items():
             assert relative_error(value, expected[f"{name}/{title}"]) <= 1e-4, (name, title)
 
 
@@ -155,7 +157,7 @@ def test_the_encoder_gives_the_known_features():
 
 
 def test_the_overhead_side_and_the_scores_are_the_known_ones():
-    network = ReferenceNetwork(Variant.parse("vis_Conv2D-Geometry-sim0-stereo0-s1"))
+    network = ReferenceNetwork(PublishedVariant.parse("vis_Conv2D-Geometry-sim0-stereo0-s1"))
     network.overhead_encoder = Known(waves(1, 16, 32, 32))
     our_seeded(network.overhead_head, "head")
     our_seeded(network.uncertainty, "uncertainty")
@@ -168,7 +170,7 @@ def test_the_overhead_side_and_the_scores_are_the_known_ones():
 
 @pytest.mark.parametrize("name", GROUND)
 def test_the_ground_side_gives_the_known_map(name):
-    variant = Variant.parse(name)
+    variant = PublishedVariant.parse(name)
     network = ReferenceNetwork(variant)
     network.ground_encoder = Known(waves(variant.pictures, 16, 16, 64))
     for part in ("projection", "fusion", "ground_head"):

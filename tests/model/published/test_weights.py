@@ -9,7 +9,7 @@ import torch
 from cvlnet.checkpoint import convert, load_model, load_network
 from cvlnet.errors import InputError
 from cvlnet.geometry import Camera, Pose
-from cvlnet.model.published.network import ReferenceNetwork, Variant, decode_as_published, our_name, scores
+from cvlnet.model.published.network import PublishedVariant, ReferenceNetwork, decode_as_published, our_name, scores
 from cvlnet.model.published.weights import PublishedNetwork, lengths_over_time, published_network, read_published
 from cvlnet.model.ssm import match
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
@@ -47,7 +47,7 @@ def published_names(variant):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
-    variant = Variant.parse(NAME)
+    variant = PublishedVariant.parse(NAME)
     network = ReferenceNetwork(variant)
     path = tmp_path_factory.mktemp("published") / "model_4.pth"
     names = published_names(variant)
@@ -78,7 +78,7 @@ def test_a_converted_checkpoint_gives_the_scores_of_the_network(checkpoint, tmp_
 
 
 def test_the_offset_is_decoded_on_the_true_grid():
-    network = PublishedNetwork(Variant.parse(NAME))
+    network = PublishedNetwork(PublishedVariant.parse(NAME))
     cell_m = network.clip_grid.cell_m
     assert cell_m == pytest.approx(16 * 0.19583, abs=1e-3)
     # the same scene: a descriptor at overhead cell (r, c) has its centre half a cell from that corner
@@ -98,7 +98,7 @@ def test_keys_that_do_not_fit_are_listed(checkpoint):
     tensors["SatDownch.0.weight"] = torch.zeros(3)
     tensors["Surplus.weight"] = tensors.pop("GrdDownch.2.weight")
     with pytest.raises(InputError) as told:
-        published_network(Variant.parse(NAME), tensors, path)
+        published_network(PublishedVariant.parse(NAME), tensors, path)
     assert "missing (as they are called here) ground_head.2.weight; unknown Surplus.weight" in str(told.value)
     assert "of another shape SatDownch.0.weight" in str(told.value)
 
@@ -128,7 +128,7 @@ def test_code_in_a_checkpoint_is_not_executed(tmp_path, capsys):
 
 
 def test_the_reach_over_time_is_read_from_the_kernels():
-    variant = Variant.parse("fuse_Conv3D-Reshape-sim0-stereo1-s2")
+    variant = PublishedVariant.parse("fuse_Conv3D-Reshape-sim0-stereo1-s2")
     with torch.device("meta"):
         usual, short = PublishedNetwork(variant), PublishedNetwork(variant, (1, 1, 2))
     assert lengths_over_time(usual.state_dict()) == (1, 2, 2)

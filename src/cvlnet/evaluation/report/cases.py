@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Float32, Float64, UInt8
 
-from cvlnet.arrays import F32, F64, U8
+from cvlnet.arrays import F64, U8
 from cvlnet.config import SplitName
 from cvlnet.data.clips import ClipSpec, clip_frames
 from cvlnet.data.images import ImageCache
@@ -37,17 +38,17 @@ class TileView:
     """
 
     id: str
-    image: U8  # [rows, cols, 3]
+    image: UInt8[np.ndarray, "rows cols 3"]
     image_grid: Grid
-    features: U8  # [rows, cols, 3]
+    features: UInt8[np.ndarray, "cell_rows cell_cols 3"]
     labels: U8 | None  # [rows, cols, 3]
     feature_grid: Grid
-    scores: F32  # [steps, steps]
+    scores: Float32[np.ndarray, "steps steps"]
     score_grid: Grid
     score: float
     true_m: tuple[float, float]
     found_m: tuple[float, float]
-    covariance_m2: F64  # [2, 2]
+    covariance_m2: Float64[np.ndarray, "2 2"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Case:
     margin: float
     frames: tuple[U8, ...]
     ages_s: tuple[float, ...]
-    features: U8  # [rows, cols, 4]
+    features: UInt8[np.ndarray, "cell_rows cell_cols 4"]
     labels: U8 | None  # [rows, cols, 4]
     feature_grid: Grid
     nearest: TileView

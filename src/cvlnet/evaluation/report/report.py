@@ -17,7 +17,7 @@ from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.evaluation.best_fixes import best_fixes
-from cvlnet.evaluation.bootstrap import CONFIDENCE
+from cvlnet.evaluation.bootstrap import INTERVAL_LEVEL
 from cvlnet.evaluation.predict import SPLITS, Predictions, predict
 from cvlnet.evaluation.report.cases import Case, best_and_worst, examine
 from cvlnet.evaluation.report.maps import FixMap, fix_maps, write_thumbnails
@@ -147,7 +147,7 @@ def _stats(split: SplitFigures) -> tuple[Stat, ...]:
         Stat(
             f"{split.median_m.value:.1f} m",
             "median error, all queries",
-            f"{CONFIDENCE:.0%} interval: {split.median_m.low:.1f} to {split.median_m.high:.1f} m",
+            f"{INTERVAL_LEVEL:.0%} interval: {split.median_m.low:.1f} to {split.median_m.high:.1f} m",
         ),
         Stat(
             "none found" if isnan(lateral.value) else f"{100 * lateral.value:.0f} %",
@@ -159,7 +159,7 @@ def _stats(split: SplitFigures) -> tuple[Stat, ...]:
 
 def _share_stat(split: SplitFigures, radius_m: float) -> Stat:
     share = split.recall_at(1, radius_m)
-    bounds = f"{CONFIDENCE:.0%} interval: {100 * share.low:.0f} to {100 * share.high:.0f} %"
+    bounds = f"{INTERVAL_LEVEL:.0%} interval: {100 * share.low:.0f} to {100 * share.high:.0f} %"
     return Stat(f"{100 * share.value:.0f} %", f"right to {radius_m:.0f} m at the first guess", bounds)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
-from cvlnet.evaluation.bootstrap import CONFIDENCE
+from cvlnet.evaluation.bootstrap import INTERVAL_LEVEL
 from cvlnet.evaluation.metrics import Interval
 from cvlnet.evaluation.summary import RADII_M, RANKS, STRETCH_M, AxisErrors, Figures, SplitFigures
 from cvlnet.model.confidence import FOUND_M, PRECISION
@@ -87,7 +87,7 @@ def _recall(figures: Figures) -> Table:
             )
     note = (
         "recall@k: share of queries for which one of the best k tiles, after its displacement, is right to so many "
-        f"metres. In brackets: {CONFIDENCE:.0%} interval, from redrawing whole {STRETCH_M:.0f} m stretches of road."
+        f"metres. In brackets: {INTERVAL_LEVEL:.0%} interval, from redrawing whole {STRETCH_M:.0f} m stretches of road."
     )
     return _table("How often the place is found", figures, rows, note)
 

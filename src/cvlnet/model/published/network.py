@@ -44,7 +44,7 @@ _NAME = re.compile(
 
 
 @dataclass(frozen=True)
-class Variant:
+class PublishedVariant:
     """One of the published networks. frames: number of frames of each camera."""
 
     fusion: str
@@ -53,12 +53,12 @@ class Variant:
     frames: int
 
     @staticmethod
-    def parse(name: str) -> Variant:
+    def parse(name: str) -> PublishedVariant:
         """From ``FUSION-PROJECTION-sim0-stereoB-sS``. Raises ValueError for anything else."""
         found = _NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"not a variant's name: {name!r}")
-        return Variant(found["fusion"], found["projection"], found["stereo"] == "1", int(found["frames"]))
+        return PublishedVariant(found["fusion"], found["projection"], found["stereo"] == "1", int(found["frames"]))
 
     @property
     def name(self) -> str:
@@ -89,7 +89,7 @@ class UncertaintyNet(nn.Module):
 class ReferenceNetwork(nn.Module):
     """The published network of a variant. lengths: temporal kernel sizes of fuse_Conv3D, if not the usual ones."""
 
-    def __init__(self, variant: Variant, lengths: tuple[int, int, int] | None = None) -> None:
+    def __init__(self, variant: PublishedVariant, lengths: tuple[int, int, int] | None = None) -> None:
         super().__init__()
         self.variant = variant
         self.overhead_encoder, self.ground_encoder = PaperEncoder(CHANNELS), PaperEncoder(CHANNELS)
@@ -204,7 +204,7 @@ _RENAMED = (
 )
 
 
-def our_name(published: str, variant: Variant) -> str:
+def our_name(published: str, variant: PublishedVariant) -> str:
     """The name here of a parameter of the published network."""
     name = published
     for pattern, replacement in _RENAMED:
@@ -216,7 +216,7 @@ def our_name(published: str, variant: Variant) -> str:
     return re.sub(r"^FuseNet\.convs\.", "fusion.visibility." if weighted else "fusion.convs.", name)
 
 
-def _projection(variant: Variant) -> nn.Module:
+def _projection(variant: PublishedVariant) -> nn.Module:
     """The layers of the projection; geometry has none."""
     match variant.projection:
         case "Unet":
@@ -226,7 +226,7 @@ def _projection(variant: Variant) -> nn.Module:
     return nn.Identity()
 
 
-def _fusion(variant: Variant, lengths: tuple[int, int, int] | None) -> nn.Module:
+def _fusion(variant: PublishedVariant, lengths: tuple[int, int, int] | None) -> nn.Module:
     match variant.fusion:
         case "vis_Conv2D":
             return VisibilityWeighted(Conv2dSequence(CHANNELS), CHANNELS)

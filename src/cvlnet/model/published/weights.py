@@ -23,7 +23,7 @@ from cvlnet.grid import Grid
 from cvlnet.image_spec import ImageSpec
 from cvlnet.io.tensor_file import misfits
 from cvlnet.model.network import MatchingNetwork, in_its_precision
-from cvlnet.model.published.network import CELLS, TILE_PX, WINDOW, ReferenceNetwork, Variant, our_name
+from cvlnet.model.published.network import CELLS, TILE_PX, WINDOW, PublishedVariant, ReferenceNetwork, our_name
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 M_PER_PX = 156543.03392 * cos(radians(49.015)) / 2**18 / 2
@@ -35,7 +35,7 @@ _REMEDY = "give the state dict that the published code saved (model_*.pth)"
 class PublishedNetwork(MatchingNetwork):
     """A `ReferenceNetwork` with the interface of `MatchingNetwork`."""
 
-    def __init__(self, variant: Variant, lengths: tuple[int, int, int] | None = None) -> None:
+    def __init__(self, variant: PublishedVariant, lengths: tuple[int, int, int] | None = None) -> None:
         super().__init__()
         self.network = ReferenceNetwork(variant, lengths)
         self.log_sharpness = nn.Parameter(torch.tensor(log(SHARPNESS)))
@@ -82,7 +82,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in found.items()}
 
 
-def published_network(variant: Variant, published: Mapping[str, Tensor], where: Path) -> PublishedNetwork:
+def published_network(variant: PublishedVariant, published: Mapping[str, Tensor], where: Path) -> PublishedNetwork:
     """The network of a variant with published weights.
 
     Raises InputError that lists the names which are missing, unknown or of another shape.
