@@ -17,9 +17,9 @@ from cyclopts.types import File
 from cyclopts.validators import Number
 
 from cvlnet import __version__
-from cvlnet.config import SHARE_MAPPED, WAY_M, EvaluationConfig, ModelConfig, Precision, TrainConfig
+from cvlnet.config import SHARE_MAPPED, ClipFiles, EvaluationConfig, ModelConfig, Precision, RasterHints, TrainConfig
 from cvlnet.errors import InputError
-from cvlnet.options import options_of, settings_file
+from cvlnet.options import options_of, settings_file, whole_numbers
 from cvlnet.town.presets import Nuisances, Preset
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -31,13 +31,12 @@ ABLATION = TrainConfig(steps=500, average_decay=0.99, neighbours=4)
 
 AtLeastOne = Parameter(validator=Number(gte=1))
 NotNegative = Parameter(validator=Number(gte=0))
-Positive = Parameter(validator=Number(gt=0, lt=inf))
 Share = Parameter(validator=Number(gt=0, lt=1))
 FramesOfClip = Parameter(validator=Number(gte=1, lte=16))
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run one command; what the user can mend is told in one line, with exit status 2."""
+    """Run one command and exit: with status 2 and one line for what the user can correct."""
     logging.basicConfig(format="cvlnet: %(levelname)s: %(message)s", level=logging.WARNING)
     logging.addLevelName(logging.WARNING, "warning")
     sys.exit(run(sys.argv[1:] if tokens is None else tokens))
@@ -49,7 +48,7 @@ def run(tokens: Sequence[str]) -> int:
 
 
 def run_app(app: App, tokens: Sequence[str]) -> int:
-    """Run a command of an app; errors of the user's end in one line, errors of our own keep their traceback."""
+    """Run a command of an app; an error that the user can correct is one line, any other keeps its traceback."""
     try:
         command, bound, _ = app.parse_args(tokens, print_error=False, exit_on_error=False)
     except (CycloptsError, ValueError) as error:  # a ValueError comes from a configuration's own checks
@@ -69,9 +68,9 @@ def build_app() -> App:
     """The commands and their options."""
     app = App(
         name="cvlnet",
-        help="Where a vehicle stands on an overhead picture, from the last few frames of its video.",
+        help="Find where a vehicle is on an overhead image, from the last few frames of its video.",
         version=__version__,
-        config=settings_file,
+        config=(settings_file, whole_numbers),
         help_format="markdown",
         default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
     )
@@ -99,7 +98,7 @@ def demo(
     weights: Path | None = None,
     workers: Annotated[int | None, AtLeastOne] = None,
 ) -> None:
-    """See it work: make a small town, find its drives on its map, and write a report.
+    """Demonstration: draw a small town, locate its drives on its map, and write a report.
 
     For example:
 
@@ -107,9 +106,9 @@ def demo(
         cvlnet demo /tmp/demo --weights runs/first/best.safetensors
 
     Args:
-        out: Folder of the town and of the report, index.html.
-        weights: A file of weights; the package's own if it is not given.
-        workers: Processes that draw the town; as many as there are cores if it is not given.
+        out: Folder for the town and the report, index.html.
+        weights: File of weights; the package's own by default.
+        workers: Number of processes that draw the town; one for each core by default.
 
     """
     from cvlnet.demo import run_demo
@@ -117,26 +116,17 @@ def demo(
     _print_report(run_demo(out, weights=weights, workers=workers))
 
 
-def localize(
+def localize(  # noqa: D417
     map: Path,  # noqa: A002
     /,
     *,
-    drive: Path | None = None,
-    folder: Path | None = None,
-    frame: Annotated[int | None, NotNegative] = None,
-    frames: Annotated[int, FramesOfClip] = 4,
-    way_m: Annotated[float, Positive] = WAY_M,
-    step: Annotated[int | None, AtLeastOne] = None,
-    camera: int = 2,
-    weights: Path | None = None,
+    clip: Annotated[ClipFiles, Parameter(name="*", group=options_of("Clip", ClipFiles))] = ClipFiles(),  # noqa: B008
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
-    radius_m: Annotated[float, NotNegative] = 100.0,
-    most: Annotated[int, AtLeastOne] = 10,
+    radius_m: Annotated[float, Parameter(validator=Number(gte=0, lt=inf))] = 100.0,
+    image: Annotated[RasterHints, Parameter(name="*", group=options_of("Image", RasterHints))] = RasterHints(),  # noqa: B008
+    weights: Path | None = None,
     share_mapped: Annotated[float | None, Share] = None,
-    crs: str | None = None,
-    bands: tuple[int, ...] | None = None,
-    value_range: tuple[float, float] | None = None,
-    nodata: Annotated[float | None, Parameter(negative="")] = None,
+    most: Annotated[int, AtLeastOne] = 10,
     region: File | None = None,
     out: Path | None = None,
     device: str = "cpu",
@@ -146,7 +136,7 @@ def localize(
 
     The image is a GeoTIFF, or a PNG, JPEG or other picture with a georef.json or a world file beside it. The clip comes
     from a KITTI drive, whose true position is then compared with the answer, or from a folder of frames, camera.json
-    and poses. The last line says whether the best place can be relied upon.
+    and poses. The last line states whether the best place can be relied upon.
 
     For example:
 
@@ -155,38 +145,25 @@ def localize(
         cvlnet localize dop20.jpg --crs EPSG:25832 --folder my_video
 
     Args:
-        map: The overhead image.
-        drive: A KITTI drive, DATE/DRIVE in its own layout.
-        folder: A video of one's own.
-        frame: Number of the newest frame; the last one if it is not given. A folder's frames count from 0.
-        frames: So many frames make the clip.
-        way_m: Over so much of the way before the newest one they are spread.
-        step: Take every so-many-th frame instead.
-        camera: Of a KITTI drive: 2 left, 3 right.
-        weights: A file of weights; the package's own if it is not given.
-        near: Latitude and longitude; only places around them are searched.
-        radius_m: How far around.
-        most: Print at most so many places.
-        share_mapped: Probability that the place is on the map at all, before looking; the weights assume 0.5.
-        crs: Coordinate reference system of an image that has coordinates but does not name it, such as EPSG:25832.
-        bands: Numbers of the red, green and blue bands, where the image does not say which they are.
-        value_range: The values of black and white in an image of more than 8 bits.
-        nodata: The value of missing pixels, where the image does not say so.
-        region: Keep the encoded map in this .safetensors file, and take it from there the next time.
-        out: Write answer.json, answer.geojson and answer.png into this folder.
-        device: cpu or cuda.
-        precision: In which the network encodes. A device that has bfloat16 is faster in it; others take float32.
+        map: Overhead image.
+        near: Latitude and longitude of a place around which to search; by default the whole image is searched.
+        radius_m: Radius of the search around that place.
+        weights: File of weights; the package's own by default.
+        share_mapped: Prior probability that the place is on the map; the weights assume 0.5.
+        most: Largest number of places to print.
+        region: File that keeps the encoded map (.safetensors); the next call reads it instead of encoding the map.
+        out: Folder for answer.json, answer.geojson and answer.png.
+        device: Device to compute on: cpu or cuda.
+        precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
 
     """
     from cvlnet.localize import Localizer
     from cvlnet.localize.answer import to_table, verdict
-    from cvlnet.localize.clip_files import ClipFiles
     from cvlnet.localize.request import MapFiles, answer, write_answer
 
-    clip_files = ClipFiles(drive, folder, frame, frames, way_m, camera, step)
-    map_files = MapFiles(map, _place(near), radius_m, region, _hints(crs, bands, value_range, nodata))
+    map_files = MapFiles(map, _place(near), radius_m, region, image)
     localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
-    found = answer(localizer, clip_files, map_files, most=most, progress=sys.stderr.isatty())
+    found = answer(localizer, clip, map_files, most=most, progress=sys.stderr.isatty())
     print(to_table(found))
     print(verdict(found))
     if out is not None:
@@ -211,9 +188,9 @@ def evaluate(  # noqa: D417
         cvlnet evaluate KITTI-CVL --weights runs/first/best.safetensors --most-queries 500 --out runs/kitti
 
     Args:
-        data: A folder in the layout of KITTI-CVL, such as cvlnet synth writes.
-        out: Folder of the report, index.html.
-        weights: A file of weights; the package's own if it is not given.
+        data: Data set in the layout of KITTI-CVL, such as cvlnet synth writes.
+        out: Folder for the report, index.html.
+        weights: File of weights; the package's own by default.
 
     """
     from cvlnet.checkpoint import shipped_weights
@@ -238,7 +215,7 @@ def train(  # noqa: D417
     training: Annotated[TrainConfig, Parameter(name="*", group=options_of("Training", TrainConfig))] = TrainConfig(),  # noqa: B008
     config: Path | None = None,
 ) -> None:
-    """Train on one or more data sets; goes on where an earlier call with the same folder and settings stopped.
+    """Train on one or more data sets. A run that was interrupted resumes when the command is repeated.
 
     For example:
 
@@ -247,15 +224,15 @@ def train(  # noqa: D417
         torchrun --standalone --nproc-per-node 4 -m cvlnet train data/town-1 --out runs/first --device cuda
 
     Args:
-        data: Folders in the layout of KITTI-CVL.
-        out: Folder of the checkpoints and the log.
-        validation: Data sets whose queries choose the best weights.
-        init: Start from this file of weights.
-        cache: Keep decoded pictures in this folder.
-        workers: Processes that read pictures.
-        device: cpu or cuda.
-        overfit_batch: Train on one batch only, to see the loss go to zero.
-        config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
+        data: Data sets in the layout of KITTI-CVL.
+        out: Folder for the checkpoints and the log.
+        validation: Data sets on which the best weights are chosen.
+        init: File of weights to start from.
+        cache: Folder that keeps decoded pictures.
+        workers: Number of processes that read pictures.
+        device: Device to compute on: cpu or cuda.
+        overfit_batch: Train on a single batch, whose loss must fall to zero.
+        config: TOML file of options, by their names without the leading dashes. Command-line values override the file.
 
     """
     from cvlnet.model.device import named_device
@@ -279,10 +256,10 @@ def synth(  # noqa: D417
     nuisances: Annotated[Nuisances, Parameter(name="*", group=options_of("Nuisances", Nuisances))] = Nuisances(),  # noqa: B008
     config: Path | None = None,
 ) -> None:
-    """Make a synthetic town: its drives, measurements and overhead tiles, in the layout of KITTI-CVL.
+    """Draw a synthetic town: drives, measurements and overhead tiles, in the layout of KITTI-CVL.
 
-    Seeds below 100,000 are for training, below 200,000 for validation, and the others for tests. A call that was
-    interrupted goes on when it is repeated.
+    Seeds below 100,000 are for training, those below 200,000 for validation, and all others for tests. A call that
+    was interrupted resumes when it is repeated.
 
     For example:
 
@@ -290,14 +267,14 @@ def synth(  # noqa: D417
         cvlnet synth data/test-towns --seed 200000 --preset bench --parked-changes 2
 
     Args:
-        out: The folder to write.
-        seed: Another seed, another town.
+        out: Folder to write.
+        seed: Seed of the town: every seed gives another one.
         preset: "tiny" takes seconds, "demo" about a minute; "bench" makes four towns of 1 km2 to measure on; "streets"
             makes twelve towns to train on, with 15 km of streets in small frames of one camera, and "routes" sixteen,
             with 37 km and half as many frames a kilometre.
-        towns: How many towns, instead of as many as the preset makes.
-        workers: Processes that draw; as many as there are cores if it is not given.
-        config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
+        towns: Number of towns, if other than the preset's.
+        workers: Number of processes that draw; one for each core by default.
+        config: TOML file of options, by their names without the leading dashes. Command-line values override the file.
 
     """
     from cvlnet.town.dataset.synthesize import synthesize
@@ -319,23 +296,23 @@ def calibrate(
     workers: Annotated[int, NotNegative] = 1,
     device: str = "cpu",
 ) -> None:
-    """Measure how far fixes can be trusted, on towns that training never saw, and write it into the weights.
+    """Fit the confidence of fixes on towns that training never saw, and write it into the weights.
 
-    Afterwards every fix comes with a confidence, and evaluation tells how many queries are answered at the threshold
-    from which 99 % of the answers are right. It takes some hundreds of queries to prove a threshold. For example:
+    With it every fix has a probability of being right, and evaluation reports the share of queries that are answered
+    with 99 % precision. Some hundreds of queries are needed to establish a threshold. For example:
 
         cvlnet calibrate data/validation --weights runs/first/best.safetensors --out weights.safetensors
 
     Args:
-        data: Data sets in the layout of KITTI-CVL; those made for tests are refused.
-        weights: A file of weights.
-        out: The file to write; it may be the same one.
-        frames: So many frames make a clip.
+        data: Data sets in the layout of KITTI-CVL; test data are refused.
+        weights: File of weights.
+        out: File to write; it may be the same one.
+        frames: Number of frames of a clip.
         share_mapped: Share of queries whose place is on the map where the weights will be used.
-        most_queries: Take so many queries, spread evenly.
-        cache: Keep decoded pictures in this folder.
-        workers: Processes that read pictures.
-        device: cpu or cuda.
+        most_queries: Largest number of queries, evenly spaced.
+        cache: Folder that keeps decoded pictures.
+        workers: Number of processes that read pictures.
+        device: Device to compute on: cpu or cuda.
 
     """
     from cvlnet.evaluation.fit_confidence import calibrate
@@ -376,23 +353,23 @@ def ablate(  # noqa: D417
 ) -> None:
     """Train and evaluate the variants of one of the paper's tables under one budget, and write the table.
 
-    A call that was interrupted goes on when it is repeated. For example:
+    A call that was interrupted resumes when it is repeated. For example:
 
         cvlnet ablate data/train --test data/bench --table fusion --steps 500 --seeds 3
         cvlnet ablate KITTI-CVL --table all --device cuda --steps 20000
 
     Args:
         data: Data sets to train on, in the layout of KITTI-CVL.
-        table: Which parts take turns, the others staying as they are; or all tables, one after the other.
-        out: A folder for each table: weights, predictions, and the table as .md, .csv, .json and .png.
-        test: Data sets to evaluate on; the test drives of the first ones if none is given.
-        seeds: So many trainings of each variant.
-        most_queries: Take so many queries of each split, spread evenly.
-        cache: Keep decoded pictures in this folder.
-        workers: Processes that read pictures.
-        device: cpu or cuda.
-        init: Weights of which every variant takes what fits it; the rest starts as without them.
-        config: A TOML file of options, named as here, without the dashes before. What is given here goes first.
+        table: Part of the network that is varied while the others stay as they are; or all tables, one after the other.
+        out: Folder for the weights, the predictions, and each table as .md, .csv, .json and .png.
+        test: Data sets to evaluate on; by default the test drives of the training data.
+        seeds: Number of trainings of each variant.
+        most_queries: Largest number of queries of each split, evenly spaced.
+        cache: Folder that keeps decoded pictures.
+        workers: Number of processes that read pictures.
+        device: Device to compute on: cpu or cuda.
+        init: File of weights; every variant starts from those that fit it, the others from random ones.
+        config: TOML file of options, by their names without the leading dashes. Command-line values override the file.
 
     """
     from cvlnet.model.device import named_device
@@ -405,7 +382,7 @@ def ablate(  # noqa: D417
 
 
 def convert(checkpoint: Path, out: File, /, *, variant: str) -> None:
-    """Turn weights that the authors' code has trained into a file for cvlnet evaluate.
+    """Convert weights that were trained with the published code.
 
     For example:
 
@@ -413,10 +390,10 @@ def convert(checkpoint: Path, out: File, /, *, variant: str) -> None:
         cvlnet evaluate KITTI-CVL --weights authors.safetensors --published-decoding --out runs/authors
 
     Args:
-        checkpoint: The PyTorch state dict; no code in it is executed.
+        checkpoint: PyTorch state dict; it is read without executing code.
         out: The .safetensors file to write.
-        variant: FUSION-PROJECTION-sim0-stereoB-sS, as the authors name the folder: B is 1 with the right camera too, S
-            the number of frames.
+        variant: Name of the published folder, FUSION-PROJECTION-sim0-stereoB-sS: B is 1 if the right camera is used,
+            too, and S is the number of frames.
 
     """
     from cvlnet.checkpoint import convert
@@ -426,15 +403,15 @@ def convert(checkpoint: Path, out: File, /, *, variant: str) -> None:
 
 
 def average(weights: tuple[Path, ...], /, *, out: File) -> None:
-    """Average the weights of trainings that went on from one another: better than each, and surer on other imagery.
+    """Average the weights of trainings that continue one another, which generalises better than each of them.
 
     For example:
 
         cvlnet average runs/1/best.safetensors runs/2/best.safetensors --out weights.safetensors
 
     Args:
-        weights: Files of weights of one configuration.
-        out: The file to write; cvlnet calibrate then measures its confidence.
+        weights: Files of weights, all of the same configuration.
+        out: File to write; fit its confidence with cvlnet calibrate.
 
     """
     from cvlnet.checkpoint import average
@@ -444,7 +421,7 @@ def average(weights: tuple[Path, ...], /, *, out: File) -> None:
 
 
 def export(out: Path, /, *, weights: Path | None = None, frames: Annotated[int, FramesOfClip] = 4) -> None:
-    """Write a network as ONNX, for programs without PyTorch: both encoders and the match, each checked as written.
+    """Export a network as ONNX: both encoders and the match, each checked against PyTorch.
 
     For example:
 
@@ -452,9 +429,9 @@ def export(out: Path, /, *, weights: Path | None = None, frames: Annotated[int, 
         cvlnet export onnx --weights runs/first/best.safetensors
 
     Args:
-        out: The folder for overhead.onnx, ground.onnx, match.onnx and model.json, which describes them.
-        weights: A file of weights; the package's own if it is not given.
-        frames: Of a clip, where the fusion (an LSTM, or fuse_Conv3D) takes no other number; else any number can come.
+        out: Folder for overhead.onnx, ground.onnx, match.onnx and model.json, which describes them.
+        weights: File of weights; the package's own by default.
+        frames: Number of frames of a clip, for fusions that need it fixed (LSTM and fuse_Conv3D).
 
     """
     from cvlnet.checkpoint import shipped_weights
@@ -465,28 +442,13 @@ def export(out: Path, /, *, weights: Path | None = None, frames: Annotated[int, 
 
 
 def _place(near: tuple[float, float] | None) -> Any:
-    """The point of earth that ``--near`` names."""
+    """The place that ``--near`` names."""
     from cvlnet.geo import LatLon
 
     try:
         return None if near is None else LatLon.wrapped(*near)
     except ValueError as error:
         raise InputError(str(error), where="--near", remedy="give latitude and longitude in degrees") from error
-
-
-def _hints(
-    crs: str | None,
-    bands: tuple[int, ...] | None,
-    value_range: tuple[float, float] | None,
-    nodata: float | None,
-) -> Any:
-    """What the user states about the image."""
-    from cvlnet.data.raster_file import RasterHints
-
-    try:
-        return RasterHints(crs, bands, value_range, nodata)
-    except ValueError as error:
-        raise InputError(str(error), where="--bands, --value-range", remedy="correct the option") from error
 
 
 def _print_report(report: Any) -> None:

@@ -223,6 +223,64 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class ClipFiles:
+    """The clip to locate: a KITTI drive, of which the true position is known, or a video folder.
+
+    Attributes:
+        drive: KITTI drive, DATE/DRIVE in its own layout.
+        folder: Folder of frames, camera.json and poses.
+        frame: Number of the newest frame, counted from 0; the last one by default.
+        frames: Number of frames of the clip, 1 to 16.
+        way_m: Distance along the way that the frames are spread over.
+        camera: Camera of a KITTI drive: 2 is the left one, 3 the right one.
+        step: Takes every n-th frame of the video instead (3: every third), however far the vehicle went.
+
+    """
+
+    drive: Path | None = None
+    folder: Path | None = None
+    frame: int | None = None
+    frames: int = 4
+    way_m: float = WAY_M
+    camera: int = 2
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.frame is None or self.frame >= 0, "frame", "0 or greater", self)
+        _check(1 <= self.frames <= 16, "frames", "from 1 to 16", self)
+        _check(0 < self.way_m < inf, "way_m", "positive and finite", self)
+        _check(self.step is None or self.step >= 1, "step", "at least 1", self)
+
+
+@dataclass(frozen=True)
+class RasterHints:
+    """Properties of an overhead image that its file does not state.
+
+    Raises ValueError for band numbers below 1 or other than one or three, or an empty range.
+
+    Attributes:
+        crs: Coordinate reference system, such as EPSG:25832.
+        bands: Numbers of the red, green and blue bands, or of a single grey one, from 1.
+        value_range: Values that become black and white, for more than 8 bits.
+        nodata: Value of missing pixels.
+
+    """
+
+    crs: str | None = None
+    bands: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    nodata: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
+            raise ValueError(f"bands are one or three numbers from 1, not {' '.join(map(str, self.bands))}")
+        if self.value_range is not None:
+            low, high = self.value_range
+            if not (isfinite(low) and isfinite(high) and low < high):
+                raise ValueError(f"a range of values rises, {low:g} to {high:g} does not")
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """How a data set is evaluated.
 
@@ -279,4 +337,4 @@ def _check_choices(config: object) -> None:
 
 def _check(holds: bool, name: str, rule: str, config: object) -> None:
     if not holds:
-        raise ValueError(f"{type(config).__name__}.{name} must be {rule}, not {getattr(config, name)!r}")
+        raise ValueError(f"{name} must be {rule}, not {getattr(config, name)!r}")

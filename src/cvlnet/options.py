@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from inspect import cleandoc
 from pathlib import Path
+from typing import get_args
 
-from cyclopts import App, ArgumentCollection, CycloptsError, Group
+from cyclopts import UNSET, App, ArgumentCollection, CycloptsError, Group
 from cyclopts.config import Toml
 
 from cvlnet.errors import InputError
@@ -14,6 +15,24 @@ from cvlnet.errors import InputError
 def options_of(title: str, configuration: type) -> Group:
     """A panel of options, with the first line of what the configuration says of itself; its attributes say the rest."""
     return Group(title, help=cleandoc(configuration.__doc__ or "").partition("\n")[0])
+
+
+def whole_numbers(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse fractions where an option takes whole numbers, which Cyclopts would round."""
+    del app, commands
+    for argument in arguments:
+        if int in (argument.hint, *get_args(argument.hint)) and float not in get_args(argument.hint):
+            for token in argument.tokens:
+                if token.implicit_value is UNSET and _is_fraction(token.value):
+                    fault, remedy = f"{token.value} is not a whole number", "give one"
+                    raise InputError(fault, where=argument.name, remedy=remedy)
+
+
+def _is_fraction(text: str) -> bool:
+    try:
+        return not float(text).is_integer()
+    except ValueError:
+        return False
 
 
 def settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

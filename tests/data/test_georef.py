@@ -6,9 +6,9 @@ import pytest
 import rasterio
 from kitti_tree import shared, write_picture
 
+from cvlnet.config import RasterHints
 from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import Imagery
-from cvlnet.data.raster_file import RasterHints
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, ProjectedRaster
 

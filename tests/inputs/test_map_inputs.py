@@ -21,8 +21,8 @@ from rasterio.rpc import RPC
 from rasterio.shutil import copy
 from rasterio.transform import Affine
 
+from cvlnet.config import RasterHints
 from cvlnet.data.georef import open_overhead
-from cvlnet.data.raster_file import RasterHints
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 

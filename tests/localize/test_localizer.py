@@ -46,7 +46,7 @@ def test_clips_are_read_from_a_folder(localizer, video, tmp_path):
     assert not torch.equal(earlier.images, named.images)
     with pytest.raises(InputError, match="no PNG or JPEG frames"):
         localizer.read_clip(tmp_path)
-    with pytest.raises(InputError, match="a clip has 1 to 16 frames"):
+    with pytest.raises(ValueError, match="frames must be from 1 to 16, not 17"):
         localizer.read_clip(video, frames=17)
 
 

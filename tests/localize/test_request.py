@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from cvlnet.config import ClipFiles
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.localize.answer import to_json, verdict
-from cvlnet.localize.clip_files import ClipFiles
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.request import MapFiles, answer, write_answer
 

@@ -22,8 +22,9 @@ import numpy as np
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from cvlnet.config import RasterHints
 from cvlnet.data.imagery import Imagery, OverheadImage, ground_m_per_px
-from cvlnet.data.raster_file import RasterFile, RasterHints, gdal, interpret, open_dataset
+from cvlnet.data.raster_file import RasterFile, gdal, interpret, open_dataset
 from cvlnet.data.text import positive_of, read_json, read_text, to_numbers
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster, ProjectedRaster, Raster

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +32,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from cvlnet.arrays import U8, Bools
+from cvlnet.config import RasterHints
 from cvlnet.data.imagery import Imagery, Patch
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
@@ -52,29 +52,6 @@ _MASK_SHARE = 0.98  # of an alpha band is 0 or the highest value, if it is a mas
 _COLLAR_SHARE = 0.1  # from which on pure black or white is worth a warning
 _SAMPLED, _SAMPLE_PX = 5, 128  # windows along each side that are looked at, and their size
 _DAMAGED = "copy or download it again"
-
-
-@dataclass(frozen=True)
-class RasterHints:
-    """What a user states about an image that its file does not.
-
-    crs: its coordinate reference system, such as "EPSG:25832". bands: numbers of red, green and blue, or of one grey
-    band, from 1. value_range: the values that become black and white. nodata: the value of missing pixels.
-    Raises ValueError for band numbers below 1 or other than one or three, or an empty range.
-    """
-
-    crs: str | None = None
-    bands: tuple[int, ...] | None = None
-    value_range: tuple[float, float] | None = None
-    nodata: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):
-            raise ValueError(f"bands are one or three numbers from 1, not {' '.join(map(str, self.bands))}")
-        if self.value_range is not None:
-            low, high = self.value_range
-            if not (isfinite(low) and isfinite(high) and low < high):
-                raise ValueError(f"a range of values rises, {low:g} to {high:g} does not")
 
 
 @dataclass(frozen=True)

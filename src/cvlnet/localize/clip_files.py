@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from cvlnet.config import WAY_M
+from cvlnet.config import ClipFiles
 from cvlnet.data.clips import ClipSpec, assemble_clip, require_cameras, warn_if_short
 from cvlnet.data.folder import read_folder
 from cvlnet.data.kitti_cvl import read_recording
@@ -15,23 +14,6 @@ from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon
 from cvlnet.image_spec import ImageSpec
 from cvlnet.types import Clip
-
-
-@dataclass(frozen=True)
-class ClipFiles:
-    """A clip by its files: either a KITTI drive, of which the truth is known, or a video folder of one's own.
-
-    frame: number of the newest frame; None takes the last one that has a picture. camera: of KITTI, 2 left, 3 right.
-    frames, way_m, step: as in `ClipSpec`.
-    """
-
-    drive: Path | None = None
-    folder: Path | None = None
-    frame: int | None = None
-    frames: int = 4
-    way_m: float = WAY_M
-    camera: int = 2
-    step: int | None = None
 
 
 def files_of(source: Path) -> ClipFiles:

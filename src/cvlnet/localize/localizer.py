@@ -57,8 +57,8 @@ class Localizer:
     ) -> Clip:
         """The clip of a video folder or a KITTI drive whose newest frame has this number; without one, the last clip.
 
-        frames, way_m, step: as in `cvlnet.data.clips.ClipSpec`. camera: of KITTI, 2 left, 3 right.
-        Raises InputError as the readers do.
+        frames, way_m, step, camera: as in `cvlnet.config.ClipFiles`.
+        Raises ValueError for numbers out of range, InputError as the readers do.
         """
         asked: dict[str, Any] = {"frame": frame, "frames": frames, "way_m": way_m, "step": step, "camera": camera}
         clip, _ = read_clip(replace(files_of(Path(source)), **asked), self.model.image_spec)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cvlnet.config import ClipFiles, RasterHints
 from cvlnet.data.georef import open_overhead
 from cvlnet.data.imagery import Imagery
-from cvlnet.data.raster_file import RasterHints
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
-from cvlnet.localize.clip_files import ClipFiles, read_clip
+from cvlnet.localize.clip_files import read_clip
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.picture import draw
 from cvlnet.localize.region import NEAR_M, Region, region_origin
