@@ -116,7 +116,10 @@ def shipped_weights() -> Path:
 
 
 def fill(model: MatchingNetwork, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Load tensors into a model. Raises InputError with the names that are missing, unknown or of another shape."""
+    """Load tensors into a model.
+
+    Raises InputError with the names that are missing, unknown, of another shape or type, or not finite.
+    """
     wrong = misfits(model.state_dict(), tensors)
     if wrong:
         remedy = "give weights of this model's configuration"

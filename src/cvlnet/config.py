@@ -212,11 +212,11 @@ class TrainConfig:
         rates = ("learning_rate", "backbone_learning_rate")
         distances = ("way_m", "neighbourhood_m", "batch_radius_m", "min_distance_m")
         for name in (*rates, "clip_gradient_norm", "margin_scale", *distances):
-            _check(getattr(self, name) > 0, name, "positive", self)
+            _check(0 < getattr(self, name) < inf, name, "positive and finite", self)
         weights = ("weight_decay", "displacement_weight", "label_weight")
         errors = ("heading_error_deg", "pitch_error_deg", "height_error_m", "focal_error_percent")
         for name in (*weights, *errors, "warmup_steps", "photometric", "encode_at_once"):
-            _check(getattr(self, name) >= 0, name, "not negative", self)
+            _check(0 <= getattr(self, name) < inf, name, "finite and not negative", self)
         _check(self.focal_error_percent < 100, "focal_error_percent", "below 100", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
@@ -328,9 +328,11 @@ class EvaluationConfig:
 
 
 def _check_choices(config: object) -> None:
-    """Raise ValueError if a field has none of its allowed values, as it may have in a file."""
+    """Raise ValueError if a field has none of its allowed values, or no whole number, as it may have in a file."""
     for name, hint in get_type_hints(type(config)).items():
-        choices = get_args(hint)
+        choices, value = get_args(hint), getattr(config, name)
+        if hint is int or (hint == int | None and value is not None):
+            _check(isinstance(value, int) and not isinstance(value, bool), name, "a whole number", config)
         if get_origin(hint) is Literal:
             _check(getattr(config, name) in choices, name, f"one of {', '.join(map(str, choices))}", config)
 

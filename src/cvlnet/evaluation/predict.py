@@ -33,6 +33,7 @@ from cvlnet.types import ClipFeatures, Decoded, MapFeatures, ScoreVolume
 RANKS = 100
 SPLITS: tuple[SplitName, ...] = ("test1", "test2")
 _BLOCK = 128  # clips and tiles matched at a time, which limits the memory of a match to about 1 GiB
+_REMEDY = "give the predictions file that cvlnet evaluate wrote"
 _RANKING_ARRAYS = ("queries", "tile", "score", "xy_m", "covariance_m2")
 
 
@@ -93,7 +94,7 @@ class Predictions:
                     for name, size in described["gallery_size"].items()
                 }
                 confidence = described.get("confidence")
-                return Predictions(
+                found = Predictions(
                     anchor=LatLon(*described["anchor"]),
                     query_ids=tuple(described["query_ids"]),
                     true_xy_m=arrays["true_xy_m"],
@@ -103,9 +104,11 @@ class Predictions:
                     rankings=rankings,
                     confidence=None if confidence is None else Confidence.of_json(confidence),
                 )
+                _require_consistent(found)
+                return found
         except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, BadZipFile) as error:
-            remedy = "give the predictions file that cvlnet evaluate wrote"
-            raise InputError(f"no predictions inside ({error})", where=path, remedy=remedy) from error
+            reason = "no .npz file of plain arrays" if "pickle" in str(error) else str(error)
+            raise InputError(f"no predictions inside ({reason})", where=path, remedy=_REMEDY) from error
 
 
 def predict(
@@ -161,6 +164,32 @@ def _array(arrays: Any, ranking: str, field: str) -> Any:
     """One of a ranking's arrays; files of earlier versions call the scores similarities."""
     earlier = f"{ranking}/similarity"
     return arrays[earlier if field == "score" and earlier in arrays else f"{ranking}/{field}"]
+
+
+def _require_consistent(predictions: Predictions) -> None:
+    """Raise ValueError unless arrays have the sizes, types and values that `Predictions` describes."""
+    queries, tiles = len(predictions.query_ids), len(predictions.tile_ids)
+    _require_array("true_xy_m", predictions.true_xy_m, (queries, 2))
+    _require_array("yaw_rad", predictions.yaw_rad, (queries,))
+    _require_array("tile_xy_m", predictions.tile_xy_m, (tiles, 2))
+    for name, ranking in predictions.rankings.items():
+        shape = (len(ranking.queries), *ranking.tile.shape[1:2])
+        _require_array(f"{name}/queries", ranking.queries, shape[:1], below=queries)
+        _require_array(f"{name}/tile", ranking.tile, shape, below=tiles)
+        _require_array(f"{name}/score", ranking.score, shape)
+        _require_array(f"{name}/xy_m", ranking.xy_m, (*shape, 2))
+        _require_array(f"{name}/covariance_m2", ranking.covariance_m2, (*shape, 2, 2))
+        if len(shape) != 2 or shape[1] == 0 or ranking.gallery_size < shape[1]:
+            raise ValueError(f"{name} has no ranks, or more than its gallery of {ranking.gallery_size} tiles")
+
+
+def _require_array(name: str, array: Any, shape: tuple[int, ...], *, below: int | None = None) -> None:
+    """Finite floating-point numbers, or indices ``below`` a bound, of this shape."""
+    kind = np.float64 if below is None else np.int64
+    if array.shape != shape or array.dtype != kind:
+        raise ValueError(f"{name} is {array.dtype} of {array.shape}, not {np.dtype(kind)} of {shape}")
+    if not np.isfinite(array).all() or (below is not None and not ((array >= 0) & (array < below)).all()):
+        raise ValueError(f"{name} has values that are not finite, or indices out of range")
 
 
 def _require_pictures(model: MatchingNetwork, clip_spec: ClipSpec) -> None:

@@ -6,7 +6,7 @@ Reading one executes no code; a file that is larger than expected is not read at
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from torch import Tensor
 from cvlnet.errors import InputError
 from cvlnet.io.files import written_whole
 
+_MOST_NAMES = 5  # in a message
+
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], key: str, header: Mapping[str, Any]) -> None:
     """Write tensors and what describes them; the file is there whole or not at all."""
@@ -26,13 +28,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], key: str, header: M
 
 
 def misfits(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], *, missing: str = "missing") -> str:
-    """What keeps tensors from filling a network: names that are missing, unknown or of another shape; "" if nothing."""
+    """What keeps tensors from filling a network, by names: missing, unknown, unusable; "" if nothing does."""
+    both = expected.keys() & given.keys()
     wrong = {
         missing: expected.keys() - given.keys(),
         "unknown": given.keys() - expected.keys(),
-        "of another shape": {k for k in expected.keys() & given.keys() if expected[k].shape != given[k].shape},
+        "of another shape": {name for name in both if expected[name].shape != given[name].shape},
+        "of another type": {
+            name for name in both if expected[name].is_floating_point() != given[name].is_floating_point()
+        },
+        "not finite": {name for name in both if not bool(given[name].isfinite().all())},
     }
-    return "; ".join(f"{title} {', '.join(sorted(names))}" for title, names in wrong.items() if names)
+    return "; ".join(f"{title} {_listed(sorted(names))}" for title, names in wrong.items() if names)
+
+
+def _listed(names: Sequence[str]) -> str:
+    further = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {further} more" if further > 0 else "")
 
 
 def read_tensors(path: Path, key: str, *, largest_bytes: int, remedy: str) -> tuple[dict[str, Tensor], Any]:
