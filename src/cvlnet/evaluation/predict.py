@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 from tqdm import tqdm
 
 from cvlnet.arrays import F64, I64
@@ -20,6 +20,7 @@ from cvlnet.config import SplitName
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import Split, Tile, read_recordings, read_split
+from cvlnet.data.loading import Batches
 from cvlnet.data.samples import ClipTileSamples, TileCrops, collate
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
@@ -203,7 +204,7 @@ def encode_tiles(
     model: MatchingNetwork, crops: Dataset[Any], *, workers: int = 0, batch_size: int = 16, progress: bool = False
 ) -> MapFeatures:
     """Features of overhead crops, on the CPU; descriptors in half precision."""
-    loader: DataLoader[Any] = DataLoader(crops, batch_size, num_workers=workers)
+    loader = Batches(crops, batch_size, workers=workers)
     with torch.inference_mode():
         parts = [
             model.encode_map(tiles.to(model.device))
@@ -217,7 +218,7 @@ def encode_clips(
     model: MatchingNetwork, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
 ) -> ClipFeatures:
     """Features of samples' clips, on the CPU, in half precision."""
-    loader: DataLoader[Any] = DataLoader(samples, batch_size, num_workers=workers, collate_fn=collate)
+    loader = Batches(samples, batch_size, collate, workers=workers)
     descriptors, weights = [], []
     with torch.inference_mode():
         for batch in tqdm(loader, "encoding clips", unit="batch", disable=not progress):

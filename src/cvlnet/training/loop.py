@@ -14,11 +14,9 @@ from itertools import islice
 from math import radians
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from cvlnet.checkpoint import digest_of, fill, load_tensors, save_tensors
@@ -28,6 +26,7 @@ from cvlnet.data.clips import ClipErrors, ClipSpec
 from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split, refuse_test_data
+from cvlnet.data.loading import Batches
 from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
 from cvlnet.errors import InputError
 from cvlnet.evaluation.metrics import found, position_errors_m
@@ -192,7 +191,7 @@ def batches(
         length = len(sampler)
         if skip < length:
             sampler.start = skip
-            for batch in islice(_loader(samples, sampler, run), config.steps - step):
+            for batch in islice(Batches(samples, sampler, collate, workers=run.workers), config.steps - step):
                 yield batch
                 step += 1
         skip = max(skip - length, 0)
@@ -227,10 +226,6 @@ def validate(trainer: Trainer, run: Run) -> dict[str, float]:
 def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
     """The clips that a training learns from and is validated with."""
     return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.clip_step)
-
-
-def _loader(samples: JoinedSamples, sampler: SpacedBatchSampler, run: Run) -> DataLoader[Any]:
-    return DataLoader(samples, batch_sampler=sampler, num_workers=run.workers, collate_fn=collate)
 
 
 def _initialize(model: CVLNet, run: Run) -> None:
