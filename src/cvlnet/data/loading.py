@@ -25,7 +25,7 @@ class Batches:
     def __init__(
         self,
         dataset: Dataset[Any],
-        batches: int | Iterable[list[int]],
+        batches: int | Iterable[Sequence[Any]],
         collate: Callable[[list[Any]], Any] = default_collate,
         *,
         workers: int = 0,
@@ -48,13 +48,13 @@ class Batches:
 class _Caught(Dataset[Any]):
     """A data set that returns an error in place of a sample."""
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: Any) -> Any:
         try:
             return self.dataset[index]
         except InputError as error:
