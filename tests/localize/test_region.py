@@ -14,8 +14,17 @@ from cvlnet.localize import region as region_module
 from cvlnet.localize.region import Region, encode_region
 from cvlnet.localize.search import localize
 from cvlnet.model.build import build_model
+from cvlnet.types import MapFeatures
 
 SMALL = ModelConfig(clip_cells=16, window_cells=2, channels=8, descriptor_channels=4)
+
+
+def tile_at(region, first, grid):
+    """The features of the tile whose north-western place is ``first``, row and column."""
+    row, col = first.tolist()
+    descriptor = region.descriptor[None, :, row : row + grid.rows, col : col + grid.cols].float()
+    uncertainty = region.uncertainty[None, row : row + region.steps, col : col + region.steps]
+    return MapFeatures(descriptor, uncertainty, grid)
 
 
 def test_places_fill_the_image_a_cell_apart(seeing_model, image):
@@ -29,21 +38,12 @@ def test_places_fill_the_image_a_cell_apart(seeing_model, image):
 def test_tiles_are_the_features_of_the_crop_around_their_centre(seeing_model, image):
     region = encode_region(seeing_model, image)
     first = torch.tensor([[10, 15]])  # of the row and column of places
-    tile = region.tiles(first, seeing_model.map_grid)
+    tile = tile_at(region, first[0], seeing_model.map_grid)
     center = LatLon(*region.frame.latlon_deg(region.tile_center_m(first[0] + 4).numpy()).tolist())
     expected = seeing_model.encode_map(crop(image, center, seeing_model.tile_grid)[None])
     torch.testing.assert_close(tile.descriptor, expected.descriptor, atol=5e-3, rtol=0)
     assert tile.uncertainty.shape == expected.uncertainty.shape
     assert tile.grid == expected.grid
-
-
-def test_every_searched_place_is_in_one_tile(seeing_model, image):
-    region = encode_region(seeing_model, image, near=LatLon(49.01, 8.43), radius_m=14.0)
-    asked = torch.zeros_like(region.searched, dtype=torch.int64)
-    for row, col in region.first_places().tolist():
-        asked[row : row + region.steps, col : col + region.steps] += 1
-    assert asked.max() == 1
-    assert (asked[region.searched] == 1).all()
 
 
 def test_network_in_blocks_gives_what_it_gives_in_one_piece(monkeypatch):
@@ -65,9 +65,9 @@ def test_network_gives_a_place_the_features_of_its_tile():
     pixels = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
     image = OverheadImage(pixels, MetricRaster(LatLon(49.0, 8.4), 400, 400, 0.4), Path("map.png"))
     region = encode_region(model, image)
-    first = region.first_places()[len(region.first_places()) // 2]
+    first = torch.tensor([region.places.rows // 2, region.places.cols // 2]) // region.steps * region.steps
     center = LatLon(*region.frame.latlon_deg(region.tile_center_m(first).numpy()).tolist())
-    tile = region.tiles(first[None], model.map_grid)
+    tile = tile_at(region, first, model.map_grid)
     with torch.inference_mode():
         alone = model.encode_map(crop(image, center, model.tile_grid)[None])
     inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))  # of the tile's own edges the region knows nothing

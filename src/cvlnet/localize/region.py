@@ -21,7 +21,7 @@ from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.io.tensor_file import read_tensors, write_tensors
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.types import MapFeatures
+from cvlnet.model.dense import DenseMatcher
 
 NEAR_M = 100.0
 _BLOCK_PX = 1024  # of the image are encoded at once, and
@@ -42,8 +42,8 @@ class Region:
 
     Both grids are in metres (east, north) around ``anchor``. descriptor: of ``cells``, in half precision, zero where
     the image shows nothing. known: whether it shows a cell. uncertainty: positive, of a vehicle at each of the
-    ``places``. searched: whether a place is shown and near enough. steps: the side of the squares in which places are
-    matched, the displacements within one tile. origin: what it was made from, by `region_origin`.
+    ``places``. searched: whether a place is shown and near enough. steps: the side of a tile in places, the
+    displacements within it; a fix names its tile. origin: what it was made from, by `region_origin`.
     """
 
     descriptor: Float[Tensor, "channels cell_rows cell_cols"]
@@ -55,6 +55,7 @@ class Region:
     steps: int
     anchor: LatLon
     origin: Mapping[str, Any] = field(default_factory=dict)
+    _matchers: dict[torch.device, DenseMatcher] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         """Number of places that are searched."""
@@ -65,16 +66,12 @@ class Region:
         """The world frame of the region."""
         return LocalFrame(self.anchor)
 
-    def first_places(self) -> Int[Tensor, "tiles 2"]:
-        """Row and column of the north-western place of every tile that holds a place to be searched."""
-        squares = self.searched.unfold(0, self.steps, self.steps).unfold(1, self.steps, self.steps)
-        return squares.flatten(-2).any(dim=-1).nonzero() * self.steps
-
-    def tiles(self, first: Int[Tensor, "tiles 2"], grid: Grid) -> MapFeatures:
-        """The tiles whose first places are these; ``grid`` is the model's, of a tile's features."""
-        descriptor = [self.descriptor[:, r : r + grid.rows, c : c + grid.cols] for r, c in first.tolist()]
-        uncertainty = [self.uncertainty[r : r + self.steps, c : c + self.steps] for r, c in first.tolist()]
-        return MapFeatures(torch.stack(descriptor).float(), torch.stack(uncertainty), grid)
+    def matcher(self, device: torch.device) -> DenseMatcher:
+        """The map's features, prepared for matching on a device; made once."""
+        if device not in self._matchers:
+            clip_cells = self.cells.rows - self.places.rows + 1
+            self._matchers[device] = DenseMatcher(self.descriptor.to(device), clip_cells)
+        return self._matchers[device]
 
     def searches(self, place: LatLon) -> bool:
         """Whether a place is among those that are searched."""

@@ -16,11 +16,9 @@ from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.model.ssm import match
 from cvlnet.types import Clip, ClipFeatures, Decoded, Fix, ScoreVolume
 
 MOST_FIXES = 10
-_BLOCK = 128  # tiles matched at once: bounds the memory
 
 
 def localize(
@@ -57,14 +55,8 @@ def encode_one(model: CVLNet, clip: Clip) -> ClipFeatures:
 
 def search_encoded(model: CVLNet, asked: ClipFeatures, region: Region) -> Float[Tensor, "rows cols"]:
     """`search` for the features of one clip, as `cvlnet.localize.stream` gives them."""
-    device, steps = model.device, region.steps
-    scores = torch.full(region.searched.shape, -torch.inf)
-    with torch.inference_mode():
-        for first in torch.split(region.first_places(), _BLOCK):
-            tiles = region.tiles(first, model.map_grid).to(device)
-            for (row, col), square in zip(first.tolist(), match(asked, tiles).scores[0].cpu(), strict=True):
-                scores[row : row + steps, col : col + steps] = square
-    return scores.masked_fill(~region.searched, -torch.inf)
+    correlation = region.matcher(model.device).scores(asked)[0].cpu()
+    return (correlation / region.uncertainty).masked_fill(~region.searched, -torch.inf)
 
 
 def distinct(
