@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
+from cvlnet.geo import (
+    LatLon,
+    LocalFrame,
+    MercatorRaster,
+    MetricRaster,
+    ProjectedRaster,
+    earth_centred_m,
+    web_mercator_m_per_px,
+)
 
 places = st.builds(LatLon, st.floats(-80, 80), st.floats(-179, 179))
 metres = st.tuples(st.floats(-20_000, 20_000), st.floats(-20_000, 20_000))
@@ -114,3 +122,87 @@ def test_poles_and_the_date_line_are_on_earth(latitude_deg, longitude_deg):
         LatLon(latitude_deg * 1.001, 0.0)
     with pytest.raises(ValueError, match="longitude"):
         LatLon(0.0, longitude_deg * 1.001)
+
+
+@pytest.mark.parametrize(
+    ("crs", "x_m", "y_m", "latlon_deg"),
+    [
+        ("EPSG:25832", 500_000.0, 5_427_000.0, (48.99505, 9.0)),  # on the central meridian of UTM 32
+        ("EPSG:3857", -20_037_000.0, 0.0, (0.0, -179.997)),  # 300 m east of the antimeridian
+        ("EPSG:4326", 8.4, 49.0, (49.0, 8.4)),
+        ("EPSG:32701", 500_000.0, 8_000_000.0, (-18.09, -177.0)),  # south of the equator
+    ],
+)
+def test_pixels_of_a_projected_raster_and_wgs84_are_inverse(crs, x_m, y_m, latlon_deg) -> None:
+    pixel = 1e-5 if crs == "EPSG:4326" else 0.5
+    raster = ProjectedRaster(crs, ((pixel, 0.0, x_m), (0.0, -pixel, y_m)))
+    np.testing.assert_allclose(raster.latlon_deg([0.0, 0.0]), latlon_deg, atol=2e-3)
+    xy_px = np.array([[0.0, 0.0], [400.0, 300.0], [-250.0, 120.5]])
+    there = raster.latlon_deg(xy_px)
+    assert there[1, 0] < there[0, 0]  # y runs south
+    np.testing.assert_allclose(raster.xy_px(there), xy_px, atol=1e-3)
+    assert raster.accuracy_m is None or raster.accuracy_m >= 0
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326"])
+def test_a_projected_raster_goes_on_beyond_the_antimeridian(crs) -> None:
+    pixel, x = (0.5, 20_037_000.0) if crs == "EPSG:3857" else (1e-5, 179.997)
+    raster = ProjectedRaster(crs, ((pixel, 0.0, x), (0.0, -pixel, 0.0)))
+    xy_px = np.array([[0.0, 10.0], [2000.0, 10.0], [-2000.0, 10.0]])
+    there = raster.latlon_deg(xy_px)
+    assert there[0, 1] > 179.9
+    assert there[1, 1] < -179.9
+    assert there[2, 1] > 179.9
+    np.testing.assert_allclose(raster.xy_px(there), xy_px, atol=1e-3)
+
+
+def test_pixels_of_utm_are_as_long_as_the_projection_says() -> None:
+    """On the central meridian UTM shrinks by 0.9996."""
+    raster = ProjectedRaster("EPSG:25832", ((0.2, 0.0, 500_000.0), (0.0, -0.2, 5_427_000.0)))
+    here = LatLon(*raster.latlon_deg([0.0, 0.0]).tolist())
+    east_m, south_m = LocalFrame(here).xy_world_m(raster.latlon_deg([[500.0, 0.0], [0.0, 500.0]]))
+    np.testing.assert_allclose(east_m, [100 / 0.9996, 0], atol=1e-3)
+    np.testing.assert_allclose(south_m, [0, -100 / 0.9996], atol=1e-3)
+
+
+def test_the_accuracy_of_an_older_datum_is_known() -> None:
+    old = ProjectedRaster("EPSG:31467", ((0.5, 0.0, 3_456_000.0), (0.0, -0.5, 5_429_000.0)))  # Gauss-Krueger, DHDN
+    new = ProjectedRaster("EPSG:25832", ((0.5, 0.0, 456_000.0), (0.0, -0.5, 5_427_000.0)))
+    assert old.accuracy_m is not None
+    assert old.accuracy_m > (new.accuracy_m or 0.0)
+
+
+@pytest.mark.parametrize(
+    ("crs", "x", "y", "what"),
+    [
+        ("EPSG:25832", 1e12, 5_427_000.0, "are no coordinates of ETRS89 / UTM zone 32N"),
+        ("EPSG:4326", 900.0, 49.0, "900, 49 are no coordinates of WGS 84"),
+        ('LOCAL_CS["mine",UNIT["metre",1]]', 0.0, 0.0, "its coordinate reference system is not tied to the earth"),
+    ],
+)
+def test_a_raster_that_lies_nowhere_is_refused(crs, x, y, what) -> None:
+    with pytest.raises(ValueError, match=what):
+        ProjectedRaster(crs, ((1.0, 0.0, x), (0.0, -1.0, y)))
+
+
+def test_pixels_without_a_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="its pixels have no size"):
+        ProjectedRaster("EPSG:25832", ((1.0, 1.0, 5e5), (1.0, 1.0, 5e6)))
+
+
+def test_corners_that_make_no_square_pixels_are_refused() -> None:
+    corners = LatLon(49.01, 8.4), LatLon(49.0, 8.42)
+    east_m = 0.02 * np.pi / 180 * 6378137.0
+    south_m = 6378137.0 * (np.arcsinh(np.tan(np.radians(49.01))) - np.arcsinh(np.tan(np.radians(49.0))))
+    raster = MercatorRaster.between(*corners, 1000, round(1000 * south_m / east_m))
+    assert raster.pixel_m == pytest.approx(east_m / 1000, rel=1e-9)
+    with pytest.raises(ValueError, match="the corners make pixels of"):
+        MercatorRaster.between(*corners, 1000, 500)
+
+
+def test_a_longitude_at_the_edge_stays_as_it_is() -> None:
+    assert LatLon.wrapped(0.0, 180.0).longitude_deg == 180.0
+    assert LatLon.wrapped(0.0, -180.0).longitude_deg == -180.0
+    assert LatLon.wrapped(0.0, 181.0).longitude_deg == -179.0
+    with pytest.raises(ValueError, match="longitude 361"):
+        LatLon.wrapped(0.0, 361.0)

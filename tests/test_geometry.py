@@ -188,3 +188,9 @@ def test_the_camera_of_a_calibration_shares_no_memory_with_it() -> None:
     k.zero_()
     assert camera.focal_px.tolist() == [700.0, 710.0]
     assert camera.principal_point_px.tolist() == [600.5, 170.5]
+
+
+def test_a_level_camera_looks_along_x_with_its_right_to_minus_y() -> None:
+    level = Pose.level_from_cam()
+    assert level.rotation.T.tolist() == [[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]]
+    assert level.translation_m.tolist() == [0.0, 0.0, 0.0]

@@ -112,3 +112,14 @@ def test_confidence_is_told_of_score_lead_and_spread():
     known = Confidence(-2.0, 1.5, 4.0, -0.5, 0.9)
     log_odds = -2.0 + 1.5 * fixes.score + 4.0 * fixes.margin - 0.5 * np.log(fixes.sigma_m)
     np.testing.assert_allclose(fixes.confidence(known), 1 / (1 + np.exp(-log_odds)))
+
+
+def test_the_margin_of_a_map_that_ends_is_the_lead_over_the_last_tile_on_it():
+    """Of five ranked fixes the first and the last are near; the three others agree."""
+    xy_m = [[[1.0, 0.0], [80.0, 0.0], [83.0, 0.0], [80.0, 4.0], [2.0, 0.0]]]
+    named = predictions_of([[0.0, 0.0]], xy_m, score=[[0.9, 0.8, 0.7, 0.65, 0.1]])
+    predictions = replace(named, tile_xy_m=np.array(xy_m[0]))
+    fixes = unmapped_fixes(predictions, "test2")
+    assert fixes is not None
+    assert fixes.score.tolist() == [0.8]
+    assert fixes.margin.tolist() == pytest.approx([0.15])
