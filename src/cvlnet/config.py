@@ -227,7 +227,7 @@ class ClipFiles:
     """The clip to locate: a KITTI drive, of which the true position is known, or a video folder.
 
     Attributes:
-        drive: KITTI drive, DATE/DRIVE in its own layout.
+        drive: KITTI drive: the folder DATE/DRIVE of KITTI raw.
         folder: Folder of frames, camera.json and poses.
         frame: Number of the newest frame, counted from 0; the last one by default.
         frames: Number of frames of the clip, 1 to 16.
@@ -261,7 +261,7 @@ class RasterHints:
     Attributes:
         crs: Coordinate reference system, such as EPSG:25832.
         bands: Numbers of the red, green and blue bands, or of a single grey one, from 1.
-        value_range: Values that become black and white, for more than 8 bits.
+        value_range: Values shown as black and as white, for bands of more than 8 bits.
         nodata: Value of missing pixels.
 
     """

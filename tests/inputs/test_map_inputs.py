@@ -38,7 +38,7 @@ class Right:
 
     name: str
     make: Callable[[Path], Path]
-    hints: RasterHints = RasterHints()  # noqa: RUF009
+    hints: RasterHints = RasterHints()
     center: LatLon = CENTER
     warns: str | None = None
     at_most: float = SAME
@@ -51,7 +51,7 @@ class Refused:
     name: str
     make: Callable[[Path], Path]
     line: str
-    hints: RasterHints = RasterHints()  # noqa: RUF009
+    hints: RasterHints = RasterHints()
 
 
 def geotiff(

@@ -143,6 +143,23 @@ def test_a_map_of_another_region_is_pointed_out(localizer, map_file, caplog):
     assert "the map lies 333 km from where the clip was taken; check how the map is georeferenced" in caplog.text
 
 
+def test_a_map_far_from_a_folder_s_own_positions_is_pointed_out(localizer, video, map_files, caplog):
+    table = (video / "poses.csv").read_text().replace("x_m,y_m", "latitude_deg,longitude_deg")
+    table = re.sub(r",0,(\d),90", lambda match: f",{52 + int(match[1]) * 9e-6:.7f},8.43,90", table)
+    (video / "poses.csv").write_text(table)
+    found = answer(localizer, ClipFiles(folder=video, frames=2), map_files)
+    assert found.truth is None
+    assert caplog.messages == [
+        f"{map_files.image}: the map lies 333 km from where the clip was taken; "
+        "check how the map is georeferenced, and the clip's latitude and longitude"
+    ]
+
+
+def test_poses_in_metres_say_nothing_of_the_map(localizer, video, map_files, caplog):
+    answer(localizer, ClipFiles(folder=video, frames=2), map_files)
+    assert caplog.messages == []
+
+
 @needs_shared
 def test_error_is_reported_where_the_truth_is_known(localizer):
     place = MapFiles(SHARED / "overhead/2011_09_26_drive_0009.png", LatLon(49.008894, 8.439682), 20.0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cvlnet.checkpoint import load_tensors, save_tensors
-from cvlnet.cli import ABLATED, ABLATION
+from cvlnet.cli.evaluate import ABLATED, ABLATION
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
 from cvlnet.model.provenance import Provenance

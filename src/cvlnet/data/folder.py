@@ -73,7 +73,10 @@ def read_folder(folder: Path) -> Recording:
     left_out |= {number[row]: f"{why} ({poses.path}, line {poses.line[row]})" for row, why in screened.reasons.items()}
     for used in frame:
         del left_out[used]
-    return Recording(str(folder), {CAMERA_ID: camera.mounted}, Pose.identity(), tuple(frames), jumps_m, left_out)
+    cameras = {CAMERA_ID: camera.mounted}
+    return Recording(
+        str(folder), cameras, Pose.identity(), tuple(frames), jumps_m, left_out, geographic=poses.geographic
+    )
 
 
 def _pictures(folder: Path) -> list[Path]:

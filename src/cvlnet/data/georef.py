@@ -38,7 +38,7 @@ _SEE = "see the file formats in docs/conventions.md"
 _WARP = "warp it to north up with gdalwarp, or describe it by a georef.json"
 
 
-def open_overhead(source: Path | str, hints: RasterHints = RasterHints()) -> Imagery:  # noqa: B008
+def open_overhead(source: Path | str, hints: RasterHints = RasterHints()) -> Imagery:
     """Open an overhead image and find out where it lies. Large ones are read later, by windows.
 
     Raises InputError if the file is missing, damaged or of an unknown format, if nothing says where it lies, or what

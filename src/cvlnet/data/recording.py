@@ -54,7 +54,8 @@ class Recording:
     road_from_body: how the body rests on a level road; the road frame's origin is below the body's, x ahead, y left.
     jumps_m: where the positions jump and go on from there, how far they jump, by the number of the first frame behind
     the jump; positions before it and behind it cannot be compared. left_out: why a frame is not among ``frames``
-    although it was measured, by its number.
+    although it was measured, by its number. geographic: False for odometry in metres, whose frames have positions
+    around an arbitrary point.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Recording:
     frames: tuple[RecordedFrame, ...]
     jumps_m: Mapping[int, float] = field(default_factory=dict)
     left_out: Mapping[int, str] = field(default_factory=dict)
+    geographic: bool = True
 
     def road_from_cam(self, camera_id: int) -> Pose:
         """How a camera is mounted over a level road."""

@@ -22,8 +22,9 @@ def files_of(source: Path) -> ClipFiles:
 
 
 def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | None]:
-    """The clip, its frames as a model with this ``image_spec`` takes them, and for KITTI the place where it was taken.
+    """The clip, with frames as a model with this ``image_spec`` takes them, and the recorded position of its newest one.
 
+    The position is None where a folder's poses are in metres.
     Raises InputError unless there is one source, and as the readers and `assemble_clip` do.
     """
     recording = _recording(files)
@@ -39,7 +40,7 @@ def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | N
     clip = assemble_clip(recording, newest, spec)
     warn_if_short(recording, newest, spec)
     frame = recording.frame(newest)
-    return clip, frame.position if frame is not None and files.drive is not None else None
+    return clip, frame.position if frame is not None and recording.geographic else None
 
 
 def _recording(files: ClipFiles) -> Recording:

@@ -33,19 +33,20 @@ class MapFiles:
     near: LatLon | None = None
     radius_m: float = NEAR_M
     region: Path | None = None
-    hints: RasterHints = RasterHints()  # noqa: RUF009
+    hints: RasterHints = RasterHints()
 
 
 def answer(
     localizer: Localizer, clip_files: ClipFiles, map_files: MapFiles, *, most: int = MOST_FIXES, progress: bool = False
 ) -> Answer:
     """Localize a clip. Raises InputError as the readers and `encode_region` do."""
-    clip, taken_at = read_clip(clip_files, localizer.model.image_spec)
+    clip, recorded_at = read_clip(clip_files, localizer.model.image_spec)
     image = open_overhead(map_files.image, map_files.hints)
-    if taken_at is not None:
-        _warn_if_far(taken_at, image)
+    if recorded_at is not None:
+        _warn_if_far(recorded_at, image)
     region = _region(localizer, image, map_files, progress)
-    return localizer.locate(clip, image, region=region, most=most, truth=taken_at)
+    truth = None if clip_files.drive is None else recorded_at
+    return localizer.locate(clip, image, region=region, most=most, truth=truth)
 
 
 def write_answer(found: Answer, out: Path) -> None:
@@ -73,9 +74,10 @@ def _region(localizer: Localizer, image: Imagery, files: MapFiles, progress: boo
     return region
 
 
-def _warn_if_far(clip_place: LatLon, image: Imagery) -> None:
-    """A clip whose own positions lie in another region than the map hints at a wrong georeference."""
-    away_m = float(np.linalg.norm(LocalFrame(clip_place).xy_world_m(image.center.degrees)))
+def _warn_if_far(recorded_at: LatLon, image: Imagery) -> None:
+    """Warn if the map lies far from the recorded position: the map's georeference, or the position, is wrong."""
+    away_m = float(np.linalg.norm(LocalFrame(recorded_at).xy_world_m(image.center.degrees)))
     if away_m > _FAR_M:
         what = f"the map lies {away_m / 1000:,.0f} km from where the clip was taken"
-        warn(what, where=image.source, remedy="check how the map is georeferenced")
+        remedy = "check how the map is georeferenced, and the clip's latitude and longitude"
+        warn(what, where=image.source, remedy=remedy)

@@ -70,7 +70,7 @@ def evaluate_and_report(
     root: Path,
     weights: Path,
     out: Path,
-    config: EvaluationConfig = EvaluationConfig(),  # noqa: B008
+    config: EvaluationConfig = EvaluationConfig(),
     *,
     wording: Wording | None = None,
     progress: bool = True,

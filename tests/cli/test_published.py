@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from cvlnet.checkpoint import load_tensors
+from cvlnet.cli.published import Options, evaluate_script, model_of, run, train_script, training_of
 from cvlnet.config import ModelConfig, TrainConfig
-from cvlnet.published_commands import Options, evaluate_script, model_of, run, train_script, training_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = ModelConfig(
     image_width_px=128, image_height_px=32, overhead_m_per_px=0.8, clip_cells=16, window_cells=2, channels=8,
     descriptor_channels=4,
@@ -19,7 +19,7 @@ SMALL = ModelConfig(
 @pytest.fixture
 def small_network(monkeypatch):
     """Instead of VGG16, which would take minutes."""
-    monkeypatch.setattr("cvlnet.published_commands.model_of", lambda options: SMALL)
+    monkeypatch.setattr("cvlnet.cli.published.model_of", lambda options: SMALL)
 
 
 def test_defaults_are_those_of_the_published_code():
@@ -73,6 +73,10 @@ def test_variants_have_folders_of_their_own():
         (["--root", ".", "--proj", "Unet", "--project_grd", "1"], "--proj Unet goes with neither"),
         (["--root", ".", "--stage", "1"], "--stage"),
         (["--root", ".", "--epochs", "0"], "epochs must be at least 1"),
+        (["--root", ".", "--batch_size", "0"], "batch_size must be at least 1"),
+        (["--root", ".", "--sequence", "17"], "frames must be at most 16"),
+        (["--root", ".", "--sequence", "1.5"], "--sequence: 1.5 is not a whole number"),
+        (["--root", ".", "--workers", "-1"], "--workers"),
     ],
 )
 def test_wrong_options_end_in_one_line(tokens, line, capsys, tmp_path):

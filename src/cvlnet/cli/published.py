@@ -1,7 +1,7 @@
-"""``train.py`` and ``test.py``, the commands of the published code by its own names of options, on this package.
+"""``train.py`` and ``test.py``: the commands of the published code, with the options that they have there.
 
 Both take a KITTI folder as the published README lays it out (``raw_data/`` and ``satmap/``), with the split lists in it
-or in ``dataLoader/`` beside them. docs/published.md names what differs, and why.
+or in its ``dataLoader/``. docs/published.md lists the differences and the reasons for them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 
-from cvlnet.cli import run_app
+from cvlnet import __version__
+from cvlnet.cli.app import run_and_exit, run_app
+from cvlnet.cli.options import NotNegative, default_text, whole_numbers
 from cvlnet.config import EvaluationConfig, ModelConfig, TrainConfig
 
 Flag = Literal[0, 1]
@@ -24,21 +26,23 @@ _CELL_M = ModelConfig.paper_like().overhead_m_per_px * 16  # VGG16's stride
 
 @dataclass(frozen=True)
 class Options:
-    """What the published commands share; values that were fixed there are not options here.
+    """Options of both published commands.
+
+    Raises ValueError for values out of range and for parts that do not go together.
 
     Attributes:
-        sequence: Frames of a clip, every third of the video.
-        stereo: 1 takes the right camera's frames as well.
-        fuse_method: How frames are fused.
-        proj: How a frame becomes an overhead view: by geometry, or learned.
-        shift_range: Cells by which the displacement is searched, each way; 0 takes the tile's centre.
-        uncertainty: 0 does without the learned scene prior.
-        sim: 1 shows the fusion the frames' photo-consistency.
+        sequence: Number of frames of a clip, 1 to 16; every third frame of the video is taken.
+        stereo: 1 adds the frames of the right camera.
+        fuse_method: Fusion of the frames' maps.
+        proj: Projection of frames to the overhead grid: by geometry, or learned.
+        shift_range: Largest displacement in the matching window, in cells; 0 takes the tile's centre.
+        uncertainty: 1 divides scores by a learned uncertainty of a vehicle being at a place.
+        sim: 1 gives the fusion the photo-consistency of the frames as further input.
         project_grd: 1 projects images instead of features.
         polar_sat: 1 draws the overhead image as a panorama; only with shift_range 0 and uncertainty 0.
-        batch_size: Clips a step.
-        epochs: Passes over the training list.
-        lr: Learning rate.
+        batch_size: Number of clips in a step.
+        epochs: Number of passes over the training list.
+        lr: Peak learning rate.
 
     """
 
@@ -58,8 +62,9 @@ class Options:
     lr: float = 1e-4
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, not {self.epochs}")
+        for name in ("batch_size", "epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.proj != "Geometry" and (self.project_grd or self.polar_sat):
             raise ValueError(f"--proj {self.proj} goes with neither --project_grd nor --polar_sat")
         model_of(self)
@@ -67,12 +72,12 @@ class Options:
 
     @property
     def cameras(self) -> tuple[int, ...]:
-        """Numbers of KITTI's cameras."""
+        """Numbers of the cameras in KITTI."""
         return (2, 3) if self.stereo else (2,)
 
     @property
     def name(self) -> str:
-        """Of the variant; the folder of its weights."""
+        """Name of the variant and of the folder of its weights."""
         projection = {(1, 0): "image", (0, 1): "polar"}.get((self.project_grd, self.polar_sat), self.proj)
         prior = "" if self.uncertainty else "-no_uncertainty"
         return (
@@ -101,7 +106,7 @@ def model_of(options: Options) -> ModelConfig:
 
 
 def training_of(options: Options, samples: int) -> TrainConfig:
-    """The paper's training on so many samples. Raises ValueError for numbers out of range."""
+    """The paper's training on a number of samples. Raises ValueError for values out of range."""
     steps = max(options.epochs * (samples // options.batch_size), 1)
     return TrainConfig(
         steps=steps,
@@ -124,28 +129,29 @@ def training_of(options: Options, samples: int) -> TrainConfig:
     )
 
 
-def train_script(  # noqa: D417
+def train_script(
     *,
     root: Path,
     options: Annotated[Options, Parameter(name="*")] = Options(),
     out: Path = Path("Models"),
     init: Path | None = None,
-    workers: int = 1,
+    workers: Annotated[int, NotNegative] = 1,
     device: str | None = None,
 ) -> None:
-    """Train on a KITTI folder; goes on where an earlier call stopped. Weights go into OUT/VARIANT.
+    r"""Train on a KITTI folder. An interrupted training resumes when the command is repeated.
 
     For example:
 
         python train.py --root KITTI
-        python train.py --root KITTI --fuse_method vis_LSTM --sequence 8 --stereo 1 --device cuda
+        python train.py --root KITTI --fuse_method vis_LSTM --sequence 8 \
+            --stereo 1 --device cuda
 
     Args:
-        root: The folder that holds raw_data, satmap and the split lists.
-        out: Folder for the weights of all variants.
-        init: Weights to start from; without them the network starts from noise.
-        workers: Processes that read pictures.
-        device: cpu or cuda; cuda where there is a GPU if it is not given.
+        root: Folder that holds raw_data, satmap and the split lists.
+        out: Folder for the weights of all variants; those of this one go into OUT/VARIANT.
+        init: File of weights to start from; random weights by default.
+        workers: Number of processes that read pictures.
+        device: Device to compute on: cpu or cuda; by default cuda if there is a GPU, otherwise cpu.
 
     """
     from cvlnet.data.kitti_cvl import read_split
@@ -158,31 +164,31 @@ def train_script(  # noqa: D417
     print(f"weights: {folder / BEST}")
 
 
-def evaluate_script(  # noqa: D417
+def evaluate_script(
     *,
     root: Path,
     options: Annotated[Options, Parameter(name="*")] = Options(),
-    test_wo_destractors: Annotated[bool, Parameter(negative="")] = False,
+    test_wo_destractors: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     weights: Path | None = None,
     out: Path = Path("Models"),
-    workers: int = 1,
+    workers: Annotated[int, NotNegative] = 1,
     device: str | None = None,
 ) -> None:
-    """Find the test queries of a KITTI folder among its tiles, and print the published figures.
+    r"""Locate the test queries of a KITTI folder, and print the figures that the published code prints.
 
     For example:
 
         python test.py --root KITTI
-        python test.py --root KITTI --test_wo_destractors --weights authors.safetensors
+        python test.py --root KITTI --test_wo_destractors \
+            --weights authors.safetensors
 
     Args:
-        root: The folder that holds raw_data, satmap and the split lists.
-        test_wo_destractors: Evaluate Test-1, without distractor tiles, and Test-2; without it Test-2 alone.
-        weights: A file of weights; if it is not given, those that train.py wrote for these options, or else the
-            package's own.
+        root: Folder that holds raw_data, satmap and the split lists.
+        test_wo_destractors: Evaluates Test-1, without distractor tiles, in addition to Test-2.
+        weights: File of weights; by default those that train.py wrote for these options, otherwise the package's own.
         out: Folder of the weights of all variants; the report goes into OUT/VARIANT/report.
-        workers: Processes that read pictures.
-        device: cpu or cuda; cuda where there is a GPU if it is not given.
+        workers: Number of processes that read pictures.
+        device: Device to compute on: cpu or cuda; by default cuda if there is a GPU, otherwise cpu.
 
     """
     from cvlnet.checkpoint import load_tensors, shipped_weights
@@ -215,17 +221,28 @@ def evaluate_script(  # noqa: D417
     print(f"report: {report.page}")
 
 
-def main(name: str, command: Callable[..., None]) -> None:
-    """Run a command as a script of that name."""
-    sys.exit(run(name, command, sys.argv[1:]))
+def main(name: str, command: Callable[..., None]) -> NoReturn:
+    """Run a command as a script of that name, and exit."""
+    run_and_exit(_app(name, command), sys.argv[1:])
 
 
 def run(name: str, command: Callable[..., None], tokens: Sequence[str]) -> int:
-    """Run a command and return the exit status; options have the published names, with underscores."""
-    spelt_as_published = Parameter(name_transform=lambda option: option, negative_bool=())
-    app = App(name=name, help_format="markdown", default_parameter=spelt_as_published)
+    """Run a command as a script of that name, and return the exit status."""
+    return run_app(_app(name, command), tokens)
+
+
+def _app(name: str, command: Callable[..., None]) -> App:
+    """One command, whose options keep their underscores."""
+    as_published = Parameter(name_transform=lambda option: option, negative_bool=(), show_default=default_text)
+    app = App(
+        name=name,
+        version=__version__,
+        config=(whole_numbers,),
+        help_format="markdown",
+        default_parameter=as_published,
+    )
     app.default(command)
-    return run_app(app, tokens)
+    return app
 
 
 def _device(name: str | None) -> str:

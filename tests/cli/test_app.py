@@ -1,30 +1,17 @@
 import subprocess
 import sys
-from dataclasses import asdict, fields
-from pathlib import Path
+from dataclasses import fields
 
 import pytest
 
 from cvlnet import __version__
-from cvlnet.cli import build_app, run
-from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.cli import run
+from cvlnet.cli.options import Resources
+from cvlnet.config import ClipFiles, EvaluationConfig, ModelConfig, RasterHints, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.town.presets import Nuisances
 
 COMMANDS = ("demo", "localize", "evaluate", "train", "synth", "calibrate", "ablate", "average", "convert", "export")
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """What `train` is called with."""
-    calls = []
-
-    def train(model, training, run):
-        calls.append((model, training, run))
-        return {"score": 0.5}
-
-    monkeypatch.setattr("cvlnet.training.loop.train", train)
-    return calls
 
 
 def test_version(capsys):
@@ -45,8 +32,33 @@ def test_help_of_a_command_has_an_example(capsys, command):
     assert f"cvlnet {command}" in after
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_terminal_of_80_columns(capsys, monkeypatch, command):
+    """Examples that were wrapped could not be copied."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([command, "--help"]) == 0
+    _, _, after = capsys.readouterr().out.partition("For example:")
+    lines = [line.rstrip() for line in after.partition("╭")[0].splitlines() if line.strip()]
+    continued = [before.endswith("\\") for before in ("", *lines[:-1])]
+    for line, is_continued in zip(lines, continued, strict=True):
+        assert line.startswith("     --" if is_continued else (" cvlnet ", " torchrun ")), line
+
+
 @pytest.mark.parametrize(
-    ("command", "configuration"), [("train", ModelConfig), ("train", TrainConfig), ("synth", Nuisances)]
+    ("command", "configuration"),
+    [
+        ("localize", ClipFiles),
+        ("localize", RasterHints),
+        ("evaluate", EvaluationConfig),
+        ("train", ModelConfig),
+        ("train", TrainConfig),
+        ("train", Resources),
+        ("calibrate", Resources),
+        ("ablate", ModelConfig),
+        ("ablate", TrainConfig),
+        ("ablate", Resources),
+        ("synth", Nuisances),
+    ],
 )
 def test_every_setting_can_be_reached(capsys, command, configuration):
     run([command, "--help"])
@@ -67,8 +79,13 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["train", "x"], "--out"),
         (["train", "missing", "--out", "y"], "train_files_with_sat_GPS.txt"),
         (["localize"], "MAP"),
-        (["localize", "x", "--frame", "1.5"], "--frame"),
-        (["localize", "x", "--radius-m", "inf"], "--radius-m"),
+        (["localize", "x", "--frame", "1.5"], "--frame: 1.5 is not a whole number"),
+        (["localize", "x", "--radius-m", "inf"], '"inf" for --radius-m'),
+        (["localize", "x", "--radius-m", "nan"], '"nan" for --radius-m'),
+        (["localize", "x", "--share-mapped", "nan"], '"nan" for --share-mapped'),
+        (["localize", "x", "--near", "nan", "8"], "latitude nan"),
+        (["train", "x", "--out", "y", "--workers", "-1"], "(see cvlnet train --help)"),
+        (["localize", "x", "--frames", "0"], "(see cvlnet localize --help)"),
         (["localize", "x", "--frames", "17"], "frames must be from 1 to 16, not 17"),
         (["localize", "x", "--frames", "-1"], "frames must be from 1 to 16, not -1"),
         (["localize", "x", "--frame", "-1"], "frame must be 0 or greater, not -1"),
@@ -126,74 +143,9 @@ def test_error_of_several_lines_is_told_in_one(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err == "cvlnet: here: two lines; do that\n"
 
 
-def test_training_gets_what_is_asked_for(trained, capsys):
-    tokens = ["train", "a", "b", "--out", "o", "--validation", "v", "w", "--steps", "7", "--backbone", "vgg16"]
-    assert run([*tokens, "--no-rotate-world", "--overfit-batch"]) == 0
-    [(model, training, asked)] = trained
-    assert model == ModelConfig(backbone="vgg16")
-    assert training == TrainConfig(steps=7, rotate_world=False)
-    assert (asked.data, asked.validation, asked.out) == ((Path("a"), Path("b")), (Path("v"), Path("w")), Path("o"))
-    assert asked.overfit_batch
-    assert capsys.readouterr().out == "score 0.500\n"
-
-
-def test_settings_come_from_a_file_unless_they_are_given(trained, tmp_path):
-    file = tmp_path / "settings.toml"
-    file.write_text('steps = 11\nbatch-size = 2\nneighbours = 0\nbackbone = "vgg16"\n')
-    assert run(["train", "a", "--out", "o", "--config", str(file), "--steps", "7"]) == 0
-    [(model, training, _)] = trained
-    assert model == ModelConfig(backbone="vgg16")
-    assert training == TrainConfig(steps=7, batch_size=2, neighbours=0)
-
-
-@pytest.mark.parametrize("text", ["stepz = 3\n", "steps = = 3\n", None])
-def test_settings_file_that_cannot_be_used_is_told(trained, tmp_path, capsys, text):
-    file = tmp_path / "settings.toml"
-    if text is not None:
-        file.write_text(text)
-    assert run(["train", "a", "--out", "o", "--config", str(file)]) == 2
-    assert "settings.toml" in capsys.readouterr().err
-    assert trained == []
-
-
-def test_town_is_made_as_asked_for(monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        "cvlnet.town.dataset.synthesize.synthesize", lambda *args, **kwargs: calls.append((args, kwargs))
-    )
-    assert run(["synth", "o", "--seed", "5", "--preset", "tiny", "--towns", "2", "--shake", "0"]) == 0
-    assert calls == [((Path("o"), 5, "tiny"), {"towns": 2, "nuisances": Nuisances(shake=0.0), "workers": None})]
-
-
 def test_heavy_modules_wait_for_the_command_that_needs_them():
     program = (
         "import sys, cvlnet.cli; print(sorted({'torch', 'numba', 'matplotlib', 'pyproj', 'cv2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
-
-
-@pytest.mark.parametrize("recipe", [path for path in RECIPES if path.stem not in ("ablation", "varied")], ids=str)
-def test_every_recipe_for_training_is_one(recipe):
-    _, bound, _ = build_app().parse_args(
-        ["train", "data", "--out", "run", "--config", str(recipe)], exit_on_error=False
-    )
-    settings = pytest.importorskip("tomllib").loads(recipe.read_text(encoding="utf-8"))
-    given = {
-        **asdict(bound.arguments.get("model", ModelConfig())),
-        **asdict(bound.arguments.get("training", TrainConfig())),
-    }
-    for name, value in settings.items():
-        expected = tuple(value) if isinstance(value, list) else value
-        assert given[name.replace("-", "_")] == expected
-
-
-def test_the_recipe_of_the_paper_has_the_network_that_is_like_it():
-    path = next(path for path in RECIPES if path.stem == "paper")
-    _, bound, _ = build_app().parse_args(["train", "data", "--out", "run", "--config", str(path)], exit_on_error=False)
-    assert bound.arguments["model"] == ModelConfig.paper_like()
-    training = bound.arguments["training"]
-    assert (training.loss, training.displacement_weight, training.label_weight) == ("soft_margin", 0, 0)

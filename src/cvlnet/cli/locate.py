@@ -1,0 +1,85 @@
+"""``cvlnet localize``."""
+
+from __future__ import annotations
+
+import sys
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.types import File
+from cyclopts.validators import Number
+
+from cvlnet.cli.options import AtLeastOne, Share, panel
+from cvlnet.config import ClipFiles, Precision, RasterHints
+from cvlnet.errors import InputError
+
+if TYPE_CHECKING:
+    from cvlnet.geo import LatLon
+
+
+def localize(
+    map: Path,  # noqa: A002
+    /,
+    *,
+    clip: Annotated[ClipFiles, panel("Clip", ClipFiles)] = ClipFiles(),
+    near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    radius_m: Annotated[float, Parameter(validator=Number(gte=0, lt=inf))] = 100.0,
+    image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
+    weights: Path | None = None,
+    share_mapped: Annotated[float | None, Share] = None,
+    most: Annotated[int, AtLeastOne] = 10,
+    region: File | None = None,
+    out: Path | None = None,
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> None:
+    r"""Find where on an overhead image a clip was taken, and print the most likely places.
+
+    The image is a GeoTIFF, or a PNG, JPEG or other picture with a georef.json or a world file beside it. The clip comes
+    from a KITTI drive, whose true position is then compared with the answer, or from a folder of frames, camera.json
+    and poses. The last line states whether the best place can be relied upon.
+
+    For example:
+
+        cvlnet localize map.tif --folder my_video
+        cvlnet localize map.png --folder my_video --near 49.0144 8.4319 --radius-m 80
+        cvlnet localize dop20.jpg --crs EPSG:25832 --folder my_video --out answer
+        cvlnet localize map.png --frame 9 \
+            --drive raw_data/2011_09_26/2011_09_26_drive_0002_sync
+
+    Args:
+        map: Overhead image.
+        near: Latitude and longitude of a place around which to search; by default the whole image is searched.
+        radius_m: Radius of the search around that place.
+        weights: File of weights; the package's own by default.
+        share_mapped: Prior probability that the place is on the map; by default that of the weights.
+        most: Largest number of places to print.
+        region: File that keeps the encoded map (.safetensors); the next call reads it instead of encoding the map.
+        out: Folder for answer.json, answer.geojson and answer.png.
+        device: Device to compute on: cpu or cuda.
+        precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
+
+    """
+    from cvlnet.localize import Localizer
+    from cvlnet.localize.answer import to_table, verdict
+    from cvlnet.localize.request import MapFiles, answer, write_answer
+
+    map_files = MapFiles(map, _place(near), radius_m, region, image)
+    localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
+    found = answer(localizer, clip, map_files, most=most, progress=sys.stderr.isatty())
+    print(to_table(found))
+    print(verdict(found))
+    if out is not None:
+        write_answer(found, out)
+
+
+def _place(near: tuple[float, float] | None) -> LatLon | None:
+    """The place of ``--near``. Raises InputError if it is not on the earth."""
+    from cvlnet.geo import LatLon
+
+    try:
+        return None if near is None else LatLon.wrapped(*near)
+    except ValueError as error:
+        raise InputError(str(error), where="--near", remedy="give latitude and longitude in degrees") from error
