@@ -22,9 +22,9 @@ def files_of(source: Path) -> ClipFiles:
 
 
 def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | None]:
-    """The clip, with frames as a model with this ``image_spec`` takes them, and the recorded position of its newest one.
+    """The clip, with frames as a model with this ``image_spec`` takes them, and where its newest one was taken.
 
-    The position is None where a folder's poses are in metres.
+    The position is that of the files, None where a folder's poses are in metres.
     Raises InputError unless there is one source, and as the readers and `assemble_clip` do.
     """
     recording = _recording(files)
