@@ -24,9 +24,9 @@ _FAR_M = 10_000.0  # between the middle of a map and a clip that is to be found 
 
 @dataclass(frozen=True)
 class MapFiles:
-    """An overhead image and how it is searched, see `encode_region`.
+    """An overhead image and the part of it that is searched, as in `encode_region`.
 
-    region: keeps the encoded map between calls. hints: what the image does not say of itself.
+    region: file that keeps the encoded map between calls. hints: properties that the image file does not state.
     """
 
     image: Path
