@@ -69,8 +69,7 @@ def _metadata(path: Path) -> dict[str, str]:
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header: dict[str, Any] = json.loads(content[8 : 8 + length])
-    metadata: dict[str, str] = header["__metadata__"]
-    return metadata
+    return {"cvlnet": header["__metadata__"]["cvlnet"]}  # without the checksum
 
 
 WEIGHTS: dict[str, tuple[Damage, str]] = {
@@ -80,6 +79,10 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     ),
     "cut in the header": (raw(lambda good: good[:100]), "invalid header length"),
     "cut at the end": (raw(lambda good: good[:-10]), "file not fully covered"),
+    "a flipped bit": (
+        raw(lambda good: good[:-9] + bytes([good[-9] ^ 1]) + good[-8:]),
+        "damaged: its contents do not have their checksum",
+    ),
     "bytes after the end": (raw(lambda good: good + b"x"), "file not fully covered"),
     "a header of 4 EiB": (raw(lambda _: struct.pack("<Q", 2**62) + b"{}"), "header too large"),
     "a header longer than the file": (raw(lambda _: struct.pack("<Q", 10**8) + b" " * 50), "invalid header length"),
@@ -91,6 +94,11 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
         raw(lambda _: save({}, metadata={"cvlnet": "{x"})),
         "not a whole safetensors file",
     ),
+    "a description of endless brackets": (
+        raw(lambda _: save({}, metadata={"cvlnet": "[" * 100_000})),
+        "not a whole safetensors file",
+    ),
+    "figures that are text": (described(figures={"score": "high"}), "no description of CVLNet weights inside"),
     "a description that is a list": (raw(lambda _: save({}, metadata={"cvlnet": "[1]"})), "no description of CVLNet"),
     "a description that is a number": (raw(lambda _: save({}, metadata={"cvlnet": "7"})), "no description of CVLNet"),
     "a later format": (described(format=99), "format 99, not 1; install a newer cvlnet"),
@@ -185,6 +193,12 @@ def _with_an_object(_: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def _with_brackets(_: bytes) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, described=np.array("[" * 100_000))
+    return buffer.getvalue()
+
+
 PREDICTIONS: dict[str, tuple[Damage, str]] = {
     "nothing": (raw(lambda _: b""), "No data left in file"),
     "half a file": (raw(lambda good: good[: len(good) // 2]), "File is not a zip file"),
@@ -206,6 +220,7 @@ PREDICTIONS: dict[str, tuple[Damage, str]] = {
         "test2/tile has values that are not finite, or",
     ),
     "a query that is not there": (arrays(test2__queries=np.array([0, 1, 77])), "test2/queries has values"),
+    "a description of endless brackets": (raw(_with_brackets), "maximum recursion depth exceeded"),
     "a negative query": (arrays(test2__queries=np.array([0, 1, -1])), "test2/queries has values"),
     "half a confidence": (arrays(confidence={"bias": 1}), "missing"),
 }

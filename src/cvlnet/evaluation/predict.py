@@ -35,6 +35,8 @@ RANKS = 100
 SPLITS: tuple[SplitName, ...] = ("test1", "test2")
 _BLOCK = 128  # clips and tiles matched at a time, which limits the memory of a match to about 1 GiB
 _REMEDY = "give the predictions file that cvlnet evaluate wrote"
+# raised by damaged files:
+_UNREADABLE = (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RecursionError, BadZipFile)
 _RANKING_ARRAYS = ("queries", "tile", "score", "xy_m", "covariance_m2")
 
 
@@ -107,7 +109,7 @@ class Predictions:
                 )
                 _require_consistent(found)
                 return found
-        except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, BadZipFile) as error:
+        except _UNREADABLE as error:
             reason = "no .npz file of plain arrays" if "pickle" in str(error) else str(error)
             raise InputError(f"no predictions inside ({reason})", where=path, remedy=_REMEDY) from error
 

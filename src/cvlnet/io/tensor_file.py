@@ -1,15 +1,18 @@
 """Tensors on disk with a description of them, in JSON under one key of the metadata: safetensors.
 
-Reading one executes no code; a file that is larger than expected is not read at all.
+Reading one executes no code; a file that is larger than expected is not read at all. A checksum of tensors and
+description stands beside them, so that a damaged file is not taken for a good one; files without it are not checked.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,13 +21,15 @@ from cvlnet.errors import InputError
 from cvlnet.io.files import written_whole
 
 _MOST_NAMES = 5  # in a message
+_CHECKSUM = "sha256"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], key: str, header: Mapping[str, Any]) -> None:
     """Write tensors and what describes them; the file is there whole or not at all."""
     with written_whole(path) as temporary:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(plain, temporary, metadata={key: json.dumps(header)})
+        metadata = {key: json.dumps(header)}
+        save_file(plain, temporary, metadata=metadata | {_CHECKSUM: _checksum(plain, metadata)})
 
 
 def misfits(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], *, missing: str = "missing") -> str:
@@ -58,7 +63,21 @@ def read_tensors(path: Path, key: str, *, largest_bytes: int, remedy: str) -> tu
         raise InputError(f"larger than {largest_bytes} bytes", where=path, remedy=remedy)
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(key, "null"))
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+            metadata = file.metadata() or {}
+            expected = metadata.pop(_CHECKSUM, None)
+            header = json.loads(metadata.get(key, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"not a whole safetensors file ({error})", where=path, remedy=remedy) from error
+    if expected not in (None, _checksum(tensors, metadata)):
+        raise InputError("damaged: its contents do not have their checksum", where=path, remedy=remedy)
+    return tensors, header
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of the other metadata and of every tensor's name, type, shape and values."""
+    digest = sha256(repr(sorted(metadata.items())).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -112,13 +112,27 @@ class Region:
                 Grid(**(header[name] | {"center_xy_m": tuple(header[name]["center_xy_m"])}))
                 for name in ("cells", "places")
             )
-            shapes = [tuple(tensors[name].shape[-2:]) for name in _TENSORS]
-            if shapes != [(grid.rows, grid.cols) for grid in (cells, cells, places, places)]:
-                raise ValueError(f"tensors of {shapes} do not fit the grids")
-            anchor, steps, origin = LatLon(*header["anchor"]), int(header["steps"]), header["origin"]
-            return Region(**tensors, cells=cells, places=places, steps=steps, anchor=anchor, origin=origin)
+            _require_layout(tensors, cells, places, header["steps"])
+            anchor, origin = LatLon(*header["anchor"]), header["origin"]
+            return Region(**tensors, cells=cells, places=places, steps=header["steps"], anchor=anchor, origin=origin)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"no encoded map inside ({error})", where=path, remedy=_REMEDY) from error
+
+
+def _require_layout(tensors: Mapping[str, Tensor], cells: Grid, places: Grid, steps: Any) -> None:
+    """Raise ValueError, or KeyError, unless the tensors of a file have the types and shapes of a region's."""
+    for name, grid in zip(_TENSORS, (cells, cells, places, places), strict=True):
+        tensor, leading = tensors[name], 1 if name == "descriptor" else 0
+        is_mask = name in ("known", "searched")
+        fits = tensor.dtype == torch.bool if is_mask else tensor.is_floating_point()
+        if tensor.shape[leading:] != (grid.rows, grid.cols) or not fits:
+            raise ValueError(f"{name} is {tensor.dtype} of {tuple(tensor.shape)}, on {grid.rows} x {grid.cols} cells")
+        if not (is_mask or bool(tensor.isfinite().all())):
+            raise ValueError(f"{name} is not finite")
+    if not isinstance(steps, int) or steps < 1 or places.rows % steps or places.cols % steps:
+        raise ValueError(f"tiles of {steps!r} places do not fit {places.rows} x {places.cols} places")
+    if not (bool(tensors["searched"].any()) and bool((tensors["uncertainty"] > 0).all())):
+        raise ValueError("no place is searched, or an uncertainty is not positive")
 
 
 def encode_region(

@@ -113,7 +113,7 @@ class Provenance:
             train=_training(header["train"]),
             data=tuple(header["data"]),
             step=int(header["step"]),
-            figures=header["figures"],
+            figures=None if header["figures"] is None else {k: float(v) for k, v in header["figures"].items()},
             confidence=None if header.get("confidence") is None else Confidence.of_json(header["confidence"]),
             published=header.get("published"),
             ancestors=tuple(_ancestor(values) for values in header.get("ancestors", ())),
