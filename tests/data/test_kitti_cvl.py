@@ -153,11 +153,11 @@ def test_unfinished_town(tmp_path: Path) -> None:
     [
         (f"{NAME}/0000000009.png 49.0", "line 2: 2 of 3 fields; write the line as"),
         (f"{NAME}/0000000009.png 91.0 8.4", "line 2: latitude 91.0 is not within -90 to 90 degrees"),
-        (f"{NAME}/0000000009.png north 8.4", "line 2: could not convert"),
+        (f"{NAME}/0000000009.png north 8.4", "line 2: 'north' is not a number"),
         (f"{DRIVE}/0000000009.png 49.0 8.4", "line 2: .* names no frame"),
         (f"{NAME}/first.png 49.0 8.4", "line 2: .* names no frame"),
         (f"{NAME}/0000000010.txt 49.0 8.4", "line 2: .* names no frame"),
-        (f"{NAME}/0000000010.png nan 8.4", "line 2: latitude nan is not within"),
+        (f"{NAME}/0000000010.png nan 8.4", "line 2: 'nan' is not a number"),
         (f"{NAME}/0000000010.png,49.0,8.4", "line 2: 1 of 3 fields"),
         (f"{NAME}/9.png 49.0 8.4", f"line 2: frame 9 of {NAME} is in line 1, too; keep the line that is right"),
     ],

@@ -33,7 +33,7 @@ _WHOLE_PX = 2**25  # images up to this size are read at once
 _FINEST_M, _COARSEST_M = 0.002, 2.5  # a pixel; of coarser ones the road is not to be seen
 _SAME_M = 3.0  # how far two descriptions of a place may lie apart
 _ACCURATE_M = 1.5  # a datum that is known worse than this is worth a warning
-_ENTRY_KEYS = ("m_per_px", "north_west")
+_ENTRY_KEYS = ("center", "m_per_px", "north_west", "south_east")
 _SEE = "see the file formats in docs/conventions.md"
 _WARP = "warp it to north up with gdalwarp, or describe it by a georef.json"
 
@@ -59,7 +59,9 @@ def open_overhead(source: Path | str, hints: RasterHints = RasterHints()) -> Ima
 
 def raster_of(entry: Mapping[str, Any], width_px: int, height_px: int, where: Path) -> Raster:
     """Where an image of this size lies, by its entry of georef.json. Raises InputError if that cannot be."""
-    if "north_west" not in entry:
+    if "north_west" in entry and "center" in entry:
+        raise InputError("has center and north_west", where=where, remedy="keep the one that is right")
+    if "north_west" not in entry and "south_east" not in entry:
         m_per_px = positive_of(entry, "m_per_px", where, _SEE)
         return MetricRaster(_place(entry, "center", where), width_px, height_px, m_per_px)
     north_west, south_east = (_place(entry, key, where) for key in ("north_west", "south_east"))
@@ -153,7 +155,7 @@ def _beside(path: Path, width_px: int, height_px: int) -> Raster | None:
 
 def _entry_of(georef: dict[str, Any], stem: str, where: Path) -> Mapping[str, Any] | None:
     """The entry of one image, or the file itself where it is of one image only; None if it is of neither."""
-    if any(key in georef for key in _ENTRY_KEYS):
+    if any(key in georef and not isinstance(georef[key], dict) for key in _ENTRY_KEYS):
         return georef
     if stem not in georef:
         return None

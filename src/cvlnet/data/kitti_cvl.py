@@ -26,7 +26,7 @@ from cvlnet.data.images import read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, read_drive
 from cvlnet.data.listing import PICTURES, files_in
 from cvlnet.data.recording import Recording
-from cvlnet.data.text import positive_of, read_json, read_text
+from cvlnet.data.text import positive_of, read_json, read_text, to_numbers
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
 
@@ -34,7 +34,10 @@ PUBLISHED_ZOOM = 18
 PUBLISHED_TILE_PX = 512  # scale 2
 FARTHEST_TILE_M = 1000.0  # of a query from its tile's centre: tiles are some 100 m wide
 _LINE = "`date/drive/frame.png lat lon`"
+_FRAME = re.compile(r"[0-9]{1,18}")
+_FOLDER = re.compile(r"(?!\.)[^/\\:\0]+")  # no hidden folder, and none that leads out of the data set
 _REMAKE = "make the town again with cvlnet synth"
+_NAME_TILE = "name a tile <latitude>_<longitude>.png"
 _FETCH_TILES = "unpack the data set's satmap folder"
 
 
@@ -221,10 +224,11 @@ def _listed_frame(line: str, where: str) -> ListedFrame:
     path, latitude, longitude = fields
     parts = path.replace("\\", "/").split("/")
     name = Path(parts[-1])
-    if len(parts) != 3 or not name.stem.isdecimal() or name.suffix.lower() not in ("", *PICTURES):
+    is_frame = _FRAME.fullmatch(name.stem) and name.suffix.lower() in ("", *PICTURES)
+    if len(parts) != 3 or not is_frame or not all(map(_FOLDER.fullmatch, parts[:2])):
         raise InputError(f"{path!r} names no frame", where=where, remedy=remedy)
     try:
-        center = LatLon(float(latitude), float(longitude))
+        center = LatLon(*to_numbers((latitude, longitude), where, remedy))
     except ValueError as error:
         raise InputError(str(error), where=where, remedy=remedy) from error
     return ListedFrame("/".join(parts[:2]), int(name.stem), (latitude, longitude), center)
@@ -264,9 +268,9 @@ def _gallery(root: Path, m_per_px: float | None) -> list[Tile]:
 def _gallery_tile(path: Path, m_per_px: float | None) -> Tile:
     try:
         latitude, longitude = path.stem.split("_")
-        center = LatLon(float(latitude), float(longitude))
+        center = LatLon(*to_numbers((latitude, longitude), path, _NAME_TILE))
     except ValueError as error:
-        raise InputError("the name is no place", where=path, remedy="name a tile <latitude>_<longitude>.png") from error
+        raise InputError("the name is no place", where=path, remedy=_NAME_TILE) from error
     return Tile(f"{path.parent.name}/{path.stem}", path, center, m_per_px, holds_query=False)
 
 

@@ -52,7 +52,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
     try:
         value = json.loads(read_text(path, remedy), object_pairs_hook=without_twins)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"is no JSON ({error})", where=path, remedy=remedy) from error
     if not isinstance(value, dict):
         raise InputError("is no JSON object", where=path, remedy=remedy)
