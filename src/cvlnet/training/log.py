@@ -17,13 +17,12 @@ class Journal:
     """Losses and figures by step, in a run's folder.
 
     step: the one that the training continues from. Entries of later steps, left by an interrupted run, are removed.
-    Raises InputError if the folder's log is damaged.
+    Raises InputError if the folder's log is damaged, or nothing can be written there.
     """
 
     def __init__(self, out: Path, step: int) -> None:
-        out.mkdir(parents=True, exist_ok=True)
         self._path = out / LOG
-        kept = _lines_up_to(step, self._path) if self._path.exists() else []
+        kept = _lines_up_to(step, self._path) if self._path.is_file() else []
         with written_whole(self._path) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._events = _event_writer(out, step)
@@ -51,7 +50,7 @@ def _lines_up_to(step: int, path: Path) -> list[str]:
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number < len(lines):
                 remedy = "mend or delete the line, or choose another folder"
                 raise InputError(f"line {number} is no entry of a training's log", where=path, remedy=remedy) from error

@@ -20,7 +20,9 @@ from torch.utils.checkpoint import checkpoint
 from cvlnet.checkpoint import fill
 from cvlnet.config import TrainConfig
 from cvlnet.data.samples import Batch, LabelShares
+from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.io.tensor_file import misfits
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.network import computes_bfloat16
 from cvlnet.model.ssm import match
@@ -160,21 +162,43 @@ class Trainer:
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor], step: int, where: Path) -> None:
-        """Restore a state from `tensors`. Raises InputError if it does not fit the model."""
+        """Restore a state from `tensors`, after ``step`` steps.
+
+        Raises InputError if it does not fit the model and its optimizer, or comes from after the last step.
+        """
+        if not 0 <= step <= self.config.steps:
+            remedy = "delete it, to start again"
+            raise InputError(f"holds step {step}, not one of 0 to {self.config.steps}", where=where, remedy=remedy)
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             parts.setdefault(kind, {})[rest] = tensor
         fill(self.averaged_model, parts["average"], where)
         fill(self.model, parts["model"], where)
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts["optimizer"].items():
-            index, _, field = name.partition(".")
-            state.setdefault(int(index), {})[field] = tensor
-        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self._restore_optimizer(parts["optimizer"], where)
         self.schedule = _schedule(self.optimizer, self.config, step)
         self.average.n_averaged.fill_(step)
         self.step = step
+
+    def _restore_optimizer(self, tensors: Mapping[str, Tensor], where: Path) -> None:
+        """Restore the moments, named ``INDEX.FIELD``, of the parameters that have had a gradient."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        with_moments = {name.partition(".")[0] for name in tensors}
+        expected = {
+            f"{index}.{field}": like
+            for index, p in enumerate(parameters)
+            for field, like in {"step": p.new_zeros(()), "exp_avg": p, "exp_avg_sq": p}.items()
+            if str(index) in with_moments
+        }
+        wrong = misfits(expected, tensors)
+        if wrong:
+            remedy = "delete it, to start again"
+            raise InputError(f"the optimizer's state does not fit the model: {wrong}", where=where, remedy=remedy)
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            index, _, field = name.partition(".")
+            state.setdefault(int(index), {})[field] = tensor
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
 
 
 def early_layers(model: CVLNet) -> list[nn.Module]:
