@@ -502,6 +502,12 @@ DRIVES = (
 )
 
 TEST1 = "test1_files_with_sat_GPS.txt"
+A_LINE = "write the line as `date/drive/frame.png lat lon`"
+
+
+def no_frame(path: str) -> str:
+    return f"ROOT/{TEST1}, line 1: '{path}/0000000009.png' names no frame; {A_LINE}"
+
 
 SPLITS = (
     Case("a byte order mark", text(TEST1, lambda t: "\ufeff" + t), Clip()),
@@ -514,6 +520,64 @@ SPLITS = (
         "a query twice",
         text(TEST1, lambda t: t + t.splitlines()[0] + "\n"),
         Line(f"ROOT/{TEST1}, line 4: frame 9 of {NAME} is in line 1, too; keep the line that is right"),
+    ),
+    Case("blank lines", text(TEST1, lambda t: "\n \n" + t.replace("\n", "\n\t\n")), Clip()),
+    Case("a tab between columns", text(TEST1, lambda t: t.replace(" ", "\t")), Clip()),
+    Case(
+        "a missing column",
+        text(TEST1, lambda t: t.replace(" 8.4", "", 1)),
+        Line(f"ROOT/{TEST1}, line 1: 2 of 3 fields; {A_LINE}"),
+    ),
+    *(
+        Case(name, text(TEST1, lambda t, path=path: t.replace(NAME, path, 1)), Line(no_frame(path)))
+        for name, path in (
+            ("a path out of the data set", "../.."),
+            ("a drive beside the data set", f"../{DRIVE}"),
+            ("the folder of all dates", f"./{DRIVE}"),
+            ("an absolute path", "/etc"),
+            ("a longer absolute path", "/etc/ssh"),
+            ("a drive of Windows", f"C:/{DRIVE}"),
+            ("no date", DRIVE),
+        )
+    ),
+    Case(
+        "a frame number of 5000 digits",
+        text(TEST1, lambda t: t.replace("0000000009", "9" * 5000, 1)),
+        Line(f"ROOT/{TEST1}, line 1: '{NAME}/{'9' * 5000}.png' names no frame; {A_LINE}"),
+    ),
+    *(
+        Case(
+            f"a longitude of {wrong}",
+            text(TEST1, lambda t, wrong=wrong: t.replace(" 8.4", f" {wrong}", 1)),
+            Line(f"ROOT/{TEST1}, line 1: '{wrong}' is not a number{hint}; {A_LINE}"),
+        )
+        for wrong, hint in (
+            ("nan", ""),
+            ("inf", ""),
+            ("east", ""),
+            ("8_4", ""),
+            ("8,4", " (decimals are written with a point)"),
+        )
+    ),
+    Case(
+        "a longitude beyond 180",
+        text(TEST1, lambda t: t.replace(" 8.4", " 188.4", 1)),
+        Line(f"ROOT/{TEST1}, line 1: longitude 188.4 is not within -180 to 180 degrees; {A_LINE}"),
+    ),
+    Case(
+        "no tiles",
+        lambda root: shutil.rmtree(root / "satmap"),
+        Line(
+            f"ROOT: no query can be used (ROOT/{TEST1}: 3 queries have no tile on disk); "
+            "unpack the data set's satmap folder"
+        ),
+    ),
+    Case(
+        "nothing",
+        text(TEST1, lambda _: "\n\n"),
+        Line(
+            f"ROOT/{TEST1}: the file is empty; copy the split list there: a line `date/drive/frame.png lat lon` a query"
+        ),
     ),
     Case(
         "commas",

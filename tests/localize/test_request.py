@@ -1,14 +1,19 @@
 import re
 from pathlib import Path
 
+import cv2
 import pytest
+import torch
 
+from cvlnet.checkpoint import save_tensors
 from cvlnet.config import ClipFiles
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.localize.answer import to_json, verdict
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.request import MapFiles, answer, write_answer
+from cvlnet.model.build import build_model
+from cvlnet.model.provenance import Provenance
 
 SHARED = Path(__file__).parents[3] / "shared"
 DRIVE = SHARED / "kitti/raw_data/2011_09_26/2011_09_26_drive_0009_sync"
@@ -92,6 +97,25 @@ def test_kept_region_of_other_settings_is_refused(localizer, video, map_file, tm
         answer(
             localizer, ClipFiles(folder=video, frames=2), MapFiles(map_file, near=LatLon(49.01, 8.43), region=region)
         )
+
+
+def test_kept_region_of_another_map_is_refused(localizer, video, map_files, map_file, tmp_path):
+    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
+    answer(localizer, clip, kept)
+    pixels = cv2.imread(str(map_file))
+    pixels[0, 0] ^= 1
+    cv2.imwrite(str(map_file), pixels)
+    with pytest.raises(InputError, match="another image, with other weights or settings"):
+        answer(localizer, clip, kept)
+
+
+def test_kept_region_of_other_weights_is_refused(localizer, weights, tiny_config, video, map_file, tmp_path):
+    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
+    answer(localizer, clip, kept)
+    torch.manual_seed(1)
+    save_tensors(weights, build_model(tiny_config).state_dict(), Provenance(tiny_config))
+    with pytest.raises(InputError, match="another image, with other weights or settings"):
+        answer(Localizer(weights), clip, kept)
 
 
 def test_too_few_frames_are_told(localizer, video, map_files):

@@ -80,6 +80,7 @@ def settings_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollec
             path = Path(argument.tokens[0].value)
             file = Toml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
             try:
+                path.read_bytes()  # where that fails, cyclopts fails with an error of its own
                 file(app, commands, arguments)
             except (OSError, CycloptsError) as error:
                 remedy = "give a TOML file of options, such as steps = 4000"
