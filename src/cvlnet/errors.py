@@ -1,4 +1,4 @@
-"""What the user is told in one line: an error that ends the command, or a warning beside its answer.
+"""Messages for the user, of one line: an error that ends the command, or a warning beside its answer.
 
 Both say where, what, and what to do. Warnings go to the logger ``cvlnet``; the command line prints them.
 """
@@ -14,7 +14,7 @@ _log = logging.getLogger("cvlnet")
 
 
 class InputError(Exception):
-    """What the user gave cannot be used.
+    """The user's input cannot be used.
 
     The message is one line, ``where: what; remedy``. The command line prints it and exits with status 2.
     """
@@ -26,7 +26,7 @@ class InputError(Exception):
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[Callable[[], InputError], tuple[()]]:
-        """How it crosses from a worker process; by default that would call it with the message alone."""
+        """Pickles what, where and remedy, so that it crosses processes; by default the message alone would be kept."""
         return partial(InputError, self.what, where=self.where, remedy=self.remedy), ()
 
 

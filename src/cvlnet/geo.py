@@ -15,13 +15,14 @@ from math import cos, pi, radians
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float64
 from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 from cvlnet.arrays import F64
 
-Points = F64 | Sequence[Any]  # an array, or lists and tuples of numbers
+Pairs = Float64[np.ndarray, "*batch 2"] | Sequence[Any]  # an array, or lists and tuples of numbers
 
 _WGS84 = Geod(ellps="WGS84")
 EARTH_RADIUS_M = 6378137.0  # of Web Mercator's sphere (EPSG:3857)
@@ -65,15 +66,15 @@ class LocalFrame:
 
     anchor: LatLon
 
-    def xy_world_m(self, latlon_deg: Points) -> F64:
-        """Metres (east, north), [..., 2], of latitudes and longitudes, [..., 2]."""
+    def xy_world_m(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
+        """Metres (east, north) of latitudes and longitudes."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
         azimuth_deg, _, distance_m = _WGS84.inv(*self._anchors(latlon.shape[:-1]), latlon[..., 1], latlon[..., 0])
         azimuth_rad = np.radians(azimuth_deg)
         return np.stack([distance_m * np.sin(azimuth_rad), distance_m * np.cos(azimuth_rad)], axis=-1)
 
-    def latlon_deg(self, xy_world_m: Points) -> F64:
-        """Latitudes and longitudes, [..., 2], of metres (east, north), [..., 2]."""
+    def latlon_deg(self, xy_world_m: Pairs) -> Float64[np.ndarray, "*batch 2"]:
+        """Latitudes and longitudes of metres (east, north)."""
         xy = np.asarray(xy_world_m, dtype=np.float64)
         azimuth_deg = np.degrees(np.arctan2(xy[..., 0], xy[..., 1]))
         distance_m = np.hypot(xy[..., 0], xy[..., 1])
@@ -89,11 +90,11 @@ class LocalFrame:
 class Raster(Protocol):
     """Where an image lies: from its pixels to places on earth and back. Longitudes come within +-180 degrees."""
 
-    def xy_px(self, latlon_deg: Points) -> F64:
-        """Pixel coordinates (x right, y down, from the image's corner), [..., 2], of latitudes and longitudes."""
+    def xy_px(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
+        """Pixel coordinates (x right, y down, from the image's corner) of latitudes and longitudes."""
 
-    def latlon_deg(self, xy_px: Points) -> F64:
-        """Latitudes and longitudes, [..., 2], of pixel coordinates, [..., 2]."""
+    def latlon_deg(self, xy_px: Pairs) -> Float64[np.ndarray, "*batch 2"]:
+        """Latitudes and longitudes of pixel coordinates."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,14 @@ class MercatorRaster:
     north_m: float
     pixel_m: float
 
-    def xy_px(self, latlon_deg: Points) -> F64:
+    def xy_px(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
         east_m, north_m = _mercator_from_wgs84().transform(latlon[..., 1], latlon[..., 0])
         from_west_m = _folded(east_m - self.west_m, _MERCATOR_PERIOD_M)
         return np.stack([from_west_m / self.pixel_m, (self.north_m - north_m) / self.pixel_m], axis=-1)
 
-    def latlon_deg(self, xy_px: Points) -> F64:
+    def latlon_deg(self, xy_px: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         xy = np.asarray(xy_px, dtype=np.float64)
         east_m, north_m = self.west_m + xy[..., 0] * self.pixel_m, self.north_m - xy[..., 1] * self.pixel_m
@@ -177,7 +178,7 @@ class ProjectedRaster:
         """Whether a more accurate change of datum exists, whose grid files are not installed."""
         return self._operation.lacks_grids
 
-    def xy_px(self, latlon_deg: Points) -> F64:
+    def xy_px(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
         operation, origin = self._operation, self._matrix[:, 2]
@@ -187,7 +188,7 @@ class ProjectedRaster:
             from_origin[..., 0] -= operation.period / 4
         return np.asarray(from_origin @ np.linalg.inv(self._matrix[:, :2]).T, dtype=np.float64)
 
-    def latlon_deg(self, xy_px: Points) -> F64:
+    def latlon_deg(self, xy_px: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         projected = np.asarray(xy_px, dtype=np.float64) @ self._matrix[:, :2].T + self._matrix[:, 2]
         transform = self._operation.from_wgs84.transform
@@ -195,7 +196,7 @@ class ProjectedRaster:
         return np.stack([lat, _wrapped_deg(lon)], axis=-1)
 
     @property
-    def _matrix(self) -> F64:
+    def _matrix(self) -> Float64[np.ndarray, "2 3"]:
         return np.array(self.affine)
 
     @cached_property
@@ -212,22 +213,22 @@ class MetricRaster:
     height_px: int
     m_per_px: float
 
-    def xy_px(self, latlon_deg: Points) -> F64:
+    def xy_px(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         east_north_px = LocalFrame(self.center).xy_world_m(latlon_deg) / self.m_per_px
         return np.stack(
             [self.width_px / 2 + east_north_px[..., 0], self.height_px / 2 - east_north_px[..., 1]], axis=-1
         )
 
-    def latlon_deg(self, xy_px: Points) -> F64:
+    def latlon_deg(self, xy_px: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         xy = np.asarray(xy_px, dtype=np.float64)
         east_north_px = np.stack([xy[..., 0] - self.width_px / 2, self.height_px / 2 - xy[..., 1]], axis=-1)
         return LocalFrame(self.center).latlon_deg(east_north_px * self.m_per_px)
 
 
-def earth_centred_m(latlon_deg: Points) -> F64:
-    """Points of the ellipsoid in the earth-centred frame, [..., 3]: straight distances that hold anywhere on earth."""
+def earth_centred_m(latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 3"]:
+    """Points of the ellipsoid in the earth-centred frame, between which distances are straight, anywhere on earth."""
     latlon = np.asarray(latlon_deg, dtype=np.float64)
     x_m, y_m, z_m = _earth_centred_from_wgs84().transform(latlon[..., 1], latlon[..., 0], np.zeros(latlon.shape[:-1]))
     return np.stack([x_m, y_m, z_m], axis=-1)
@@ -292,13 +293,13 @@ def _period(from_wgs84: Transformer, lat: float, lon: float) -> float | None:
     return float(np.abs(x[1:3] - x[0]).min()) * 360 / step_deg  # the larger one may have crossed the system's edge
 
 
-def _folded(distance: Points | float, period: float) -> F64:
+def _folded(distance: F64 | float, period: float) -> F64:
     """Distances east of an image's western edge, from a quarter of the globe west of it to three quarters east."""
     from_west = np.asarray(distance, dtype=np.float64)
     return np.asarray(from_west - period * np.floor(from_west / period + 0.25))
 
 
-def _wrapped_deg(longitude: Points | float) -> F64:
+def _wrapped_deg(longitude: F64 | float) -> F64:
     """Longitudes within +-180 degrees; those that are so already are not touched."""
     longitude_deg = np.asarray(longitude, dtype=np.float64)
     around = (longitude_deg + 180) % 360 - 180

@@ -132,7 +132,7 @@ def test_a_town_for_tests_is_not_trained_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "what"),
-    [("{", "is no JSON"), ("{}", "does not tell of its tiles"), ('{"tile": {}}', "has no m_per_px"), ("", "is empty")],
+    [("{", "is no JSON"), ("{}", "does not describe its tiles"), ('{"tile": {}}', "has no m_per_px"), ("", "is empty")],
 )
 def test_malformed_dataset(tmp_path: Path, text: str, what: str) -> None:
     write_kitti_cvl(tmp_path)

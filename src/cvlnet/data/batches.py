@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 from torch.utils.data import Sampler
 
-from cvlnet.arrays import I64
+from cvlnet.arrays import Indices
 from cvlnet.data.samples import Draw
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, earth_centred_m
@@ -17,11 +17,11 @@ from cvlnet.geo import LatLon, earth_centred_m
 class SpacedBatchSampler(Sampler[list[Draw]]):
     """Batches of one epoch: ``batch_size`` draws, any two at least ``min_distance_m`` apart, every sample once at most.
 
-    With ``neighbours`` a batch is filled in groups of so many samples within ``neighbourhood_m`` of the group's first:
-    tiles of the same streets are hard to tell apart. All of a batch lie within ``radius_m`` of its first sample, as far
-    as there are so many. Deterministic given seed and epoch; what cannot fill a batch waits for another epoch.
-    ``own``: which draws of every batch are wanted; those of one process, where several share a batch.
-    Iteration begins at batch ``start``, at no cost for the batches before it.
+    neighbours: a batch is filled in groups of this size, each within ``neighbourhood_m`` of its first sample: tiles of
+    the same streets are hard to tell apart. radius_m: all of a batch lie this near its first sample, unless too few do.
+    own: the draws of every batch that this process reads, where several processes share a batch. start: the first batch
+    that is drawn, at no cost for those before it.
+    The batches depend on seed and epoch alone; samples that do not fill a batch are left out of the epoch.
     Raises InputError if not even one batch can be filled.
     """
 
@@ -55,10 +55,10 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
         for number, batch in enumerate(self._batches[self.start :], self.start):
             yield [Draw(int(index), self.epoch, number) for index in batch[self.own]]
 
-    def _plan(self) -> list[I64]:
+    def _plan(self) -> list[Indices]:
         rng = np.random.default_rng((self.seed, self.epoch))
         waiting = rng.permutation(len(self._xyz_m))
-        batches: list[I64] = []
+        batches: list[Indices] = []
         while True:
             batch = self._next_batch(self._around_first(waiting))
             if len(batch) < self.batch_size:  # there are no more around it
@@ -76,13 +76,13 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
             )
         return batches
 
-    def _around_first(self, waiting: I64) -> I64:
+    def _around_first(self, waiting: Indices) -> Indices:
         distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[waiting[:1]], axis=1)
-        near: I64 = waiting[distance_m <= self.radius_m]
+        near: Indices = waiting[distance_m <= self.radius_m]
         return near
 
-    def _next_batch(self, waiting: I64) -> I64:
-        """The first samples of ``waiting`` that keep the distance; fewer than asked for if there are no more."""
+    def _next_batch(self, waiting: Indices) -> Indices:
+        """The first samples of ``waiting`` that keep the distance; fewer than a batch where no more do."""
         batch: list[int] = []
         for first in waiting:
             if len(batch) == self.batch_size:
@@ -94,7 +94,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
                 self._add_neighbours(batch, waiting)
         return np.array(batch, dtype=np.int64)
 
-    def _add_neighbours(self, batch: list[int], waiting: I64) -> None:
+    def _add_neighbours(self, batch: list[int], waiting: Indices) -> None:
         distance_m = np.linalg.norm(self._xyz_m[waiting] - self._xyz_m[batch[-1]], axis=1)
         wanted = min(len(batch) + self.neighbours - 1, self.batch_size)
         for near in waiting[(distance_m >= self.min_distance_m) & (distance_m <= self.neighbourhood_m)]:

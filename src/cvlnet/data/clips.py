@@ -1,7 +1,7 @@
 """Clips: a few frames of a drive, newest first, and where each stands relative to the newest.
 
-The vehicle stands upright on the road at every frame: only its position and heading are used, since its measured roll
-and pitch do not tell the road's from its own. How the camera is mounted does count.
+The vehicle is taken to stand upright on the road at every frame: only its position and heading are used, since in its
+measured roll and pitch those of the road and its own cannot be separated. How the camera is mounted does count.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
-from cvlnet.arrays import F64, U8
+from cvlnet.arrays import Series
 from cvlnet.config import WAY_M
 from cvlnet.data.images import ImageCache, read_frame
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
@@ -32,10 +33,10 @@ MOST_FRAMES = 16
 class ClipSpec:
     """What a clip is made of: ``frames`` moments of one or more cameras, spread over the last ``way_m`` of the way.
 
-    So far as the vehicle had been away, in a straight line from the newest moment, the way leads back: noise of the
-    positions does not lengthen it while the vehicle stands. If there is a ``step``, the clip is of every so-many-th
-    frame of the drive instead, however far the vehicle went. With several cameras it holds all cameras of the newest
-    moment, then all of the one before, and so on.
+    The way back to a moment is the largest straight distance from the newest moment since then, so that noise of the
+    positions does not lengthen it while the vehicle stands. With a ``step`` the clip takes every ``step``-th frame of
+    the drive instead, however far the vehicle went. With several cameras it holds all cameras of the newest moment,
+    then all of the one before, and so on.
     """
 
     image: ImageSpec
@@ -55,11 +56,11 @@ class ClipSpec:
 
 @dataclass(frozen=True)
 class ClipErrors:
-    """What is wrong about a clip, the same for all its frames.
+    """Errors in the description of a clip, the same for all its frames.
 
-    heading_rad: the vehicle is taken to head so much farther to the left than it does. pitch_rad, height_m,
-    focal_share: the cameras look so much farther down, stand so much higher, and have a focal length so much longer
-    than their calibration says.
+    heading_rad: how much farther to the left the vehicle is taken to head than it does. pitch_rad, height_m: how much
+    farther down the cameras look, and how much higher they stand, than is described. focal_share: by which share their
+    focal length exceeds the one described.
     """
 
     heading_rad: float = 0.0
@@ -71,8 +72,8 @@ class ClipErrors:
 def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[RecordedFrame, ...]:
     """The frames of the clip whose newest one has the number ``newest``, newest first.
 
-    All hold pictures of every camera; where there is no step they are chosen by `spread`. They are fewer than asked for
-    if the drive has no others since its position jumped last, and none if it lacks the newest one.
+    All hold pictures of every camera; where there is no step they are chosen by `spread`. There are fewer of them where
+    the drive has no more since its position last jumped, and none where it lacks the newest one.
     """
     if not _is_whole(recording.frame(newest), spec):
         return ()
@@ -95,11 +96,11 @@ def clip_frames(recording: Recording, newest: int, spec: ClipSpec) -> tuple[Reco
     return tuple(whole[i] for i in spread(np.array(back_m), spec.frames, spec.way_m))
 
 
-def spread(back_m: F64, count: int, way_m: float) -> list[int]:
+def spread(back_m: Series, count: int, way_m: float) -> list[int]:
     """Which ``count`` of the places that lie ``back_m`` along the way, rising from 0, are evenly spread over ``way_m``.
 
-    Where the way is shorter, they are spread over all of it; where the vehicle stood, they are the newest; where too
-    few lie on it, they reach farther back. They are fewer only where there are fewer places.
+    Where the way is shorter, they are spread over all of it; where the vehicle stood, the newest ones are taken; where
+    too few lie on it, they reach farther back. Only where there are fewer places than ``count`` are all of them taken.
     """
     chosen: list[int] = []
     for place, wanted_m in enumerate(np.linspace(0.0, min(back_m[-1], way_m), count)):
@@ -148,7 +149,7 @@ def turned(clip: Clip, angle_rad: float) -> Clip:
 
 
 def misdescribed(clip: Clip, errors: ClipErrors) -> Clip:
-    """The pictures of the clip, described with these errors."""
+    """The clip as if its description had these errors; its pictures stay as they are."""
     zero = clip.ground_from_cam.translation_m.new_zeros(())
     up = Pose.from_euler(zero + errors.pitch_rad, zero, zero, zero.new_zeros(3))
     looks_up = clip.ground_from_cam @ up
@@ -218,7 +219,7 @@ def _is_whole(frame: RecordedFrame | None, spec: ClipSpec) -> bool:
 
 
 def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:
-    """Of the road frame under the vehicle at each frame, [frames]; the ground frame has its origin at the first one."""
+    """Of the road frame under the vehicle at each frame; the ground frame has its origin at the first one."""
     latlon_deg = np.array([frame.position.degrees for frame in frames])
     xy_m = torch.from_numpy(LocalFrame(frames[0].position).xy_world_m(latlon_deg))
     yaw_rad = torch.tensor([frame.yaw_rad for frame in frames], dtype=torch.float64)
@@ -226,8 +227,10 @@ def _ground_from_road(frames: Sequence[RecordedFrame]) -> Pose:
     return Pose.from_euler(level_rad, level_rad, yaw_rad, torch.cat([xy_m, torch.zeros_like(xy_m[:, :1])], dim=1))
 
 
-def _image(path: Path, mounted: MountedCamera, window: Window, cache: ImageCache | None) -> U8:
-    """The picture, [3, rows, columns]."""
+def _image(
+    path: Path, mounted: MountedCamera, window: Window, cache: ImageCache | None
+) -> UInt8[np.ndarray, "3 rows cols"]:
+    """The model's frame of a picture, channels first."""
     if cache is None:
         image = read_frame(path, mounted, window)
     else:

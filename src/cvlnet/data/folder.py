@@ -8,7 +8,7 @@
 
 The world has x east, y north, z up; yaw is 0 to the east, counter-clockwise. The heading has to be known to about
 five degrees: odometry in a world of another direction is turned by ``yaw_offset_deg``. A world in metres may lie
-anywhere: only differences count. docs/conventions.md tells all keys and columns.
+anywhere: only differences count. docs/conventions.md lists all keys and columns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvlnet.arrays import F64, I64
+from cvlnet.arrays import Indices, Positions, Series
 from cvlnet.data.camera_file import CameraFile, read_camera_file
 from cvlnet.data.heading import Contradiction, Reading, contradiction
 from cvlnet.data.listing import PICTURES, files_in, times_of_names
@@ -35,8 +35,8 @@ from cvlnet.geometry import Pose
 
 CAMERA_ID = 2  # as KITTI's left colour camera, which a clip takes by default
 FRAME_S = 1.0  # of a frame where there are no times: longer than in a video, so that no vehicle seems too fast
-WIDEST_M = 200_000.0  # of a way in metres: on the round earth, directions bend by 0.03 degrees over so much
-NOWHERE = LatLon(0.0, 0.0)  # where a world in metres is put: there, east and north stay so over a long way
+WIDEST_M = 200_000.0  # of a way in metres: over this length the earth's curvature bends directions by 0.03 degrees
+NOWHERE = LatLon(0.0, 0.0)  # where a world in metres is put: at the equator east and north stay the same for longest
 _SLOW_S, _SLOW_M_S, _MOVED_M = (
     10.0,
     0.5,
@@ -101,15 +101,15 @@ def _poses(folder: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     return read_tum(tum_path, pictures, camera) if tum_path.exists() else read_csv(csv_path, pictures, camera)
 
 
-def _metres(poses: Poses) -> F64:
-    """Positions between which straight distances hold, [rows, 2 or 3]; NaN where place or heading is missing."""
+def _metres(poses: Poses) -> Positions:
+    """Positions between which straight distances hold, in two or three dimensions; NaN without place or heading."""
     place = poses.as_read.place
     missing = ~np.isfinite(np.c_[place, poses.as_read.yaw_rad]).all(axis=1)
     places_m = earth_centred_m(np.nan_to_num(place)) if poses.geographic else place
     return np.where(missing[:, None], np.nan, places_m)
 
 
-def _require_seconds(places_m: F64, clock_s: F64, path: Path) -> None:
+def _require_seconds(places_m: Positions, clock_s: Series, path: Path) -> None:
     """Times in milliseconds would make every vehicle a slow one, and every jump plausible."""
     step_s = float(np.median(np.diff(clock_s))) if len(clock_s) > 1 else 0.0
     moves = np.linalg.norm(places_m[-1] - places_m[0]) > _MOVED_M
@@ -118,7 +118,7 @@ def _require_seconds(places_m: F64, clock_s: F64, path: Path) -> None:
         raise InputError(what, where=path, remedy="give times in seconds")
 
 
-def _positions(poses: Poses, kept: I64) -> list[LatLon]:
+def _positions(poses: Poses, kept: Indices) -> list[LatLon]:
     """Places on earth; a world in metres has its first frame at `NOWHERE`. Raises InputError if it is too wide."""
     place = poses.as_read.place[kept]
     if not poses.geographic:
@@ -132,7 +132,7 @@ def _positions(poses: Poses, kept: I64) -> list[LatLon]:
     return [LatLon(*latlon_deg) for latlon_deg in place.tolist()]
 
 
-def _check_heading(poses: Poses, clock_s: F64, screened: Screened, camera: CameraFile) -> None:
+def _check_heading(poses: Poses, clock_s: Series, screened: Screened, camera: CameraFile) -> None:
     """Compare the headings with the way: refuse what another reading explains, and warn of what nothing explains."""
     kept = screened.kept
     starts = np.searchsorted(kept, sorted(screened.jumps_m)).tolist()
@@ -150,7 +150,7 @@ def _check_heading(poses: Poses, clock_s: F64, screened: Screened, camera: Camer
     raise InputError(what, where=poses.path, remedy="; ".join([*remedies, right]))
 
 
-def _reading(reading: PoseReading, poses: Poses, kept: I64) -> Reading:
+def _reading(reading: PoseReading, poses: Poses, kept: Indices) -> Reading:
     """The reading in metres east and north."""
     place = reading.place[kept]
     xy_m = LocalFrame(LatLon(*place[0].tolist())).xy_world_m(place) if poses.geographic else place - place[0]

@@ -175,7 +175,7 @@ def _place(entry: Mapping[str, Any], key: str, where: Path) -> LatLon:
 
 
 def _unplaced(dataset: Any, path: Path) -> InputError:
-    """The error for an image whose place nothing tells, by what it has."""
+    """The error for an image that nothing places, by what it has."""
     if dataset.rpcs is not None:
         remedy = "orthorectify it (gdalwarp -rpc with a terrain model)"
         return InputError("is placed by a camera model (RPC) only", where=path, remedy=remedy)

@@ -1,6 +1,6 @@
 """Headings against the motion: a vehicle moves where it heads, or backwards. Pure functions.
 
-Positions are (east, north) in metres, [n, 2]; headings are counter-clockwise from east, [n].
+Positions are (east, north) in metres; headings are counter-clockwise from east.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from math import pi, radians, tau
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
-from cvlnet.arrays import F64, I64
+from cvlnet.arrays import Points, Series
 
 AGREES_RAD = radians(8)
 CONTRADICTS_RAD = radians(20)
-LEAST_BASE_M = 2.0  # a direction is taken between positions that lie so far apart, or ...
-BASE_IN_NOISES = 8.0  # ... so many times their noise: it is right to about 6 degrees then
-LEAST_STRETCHES = 3  # fewer tell nothing
+LEAST_BASE_M = 2.0  # between the positions that give a direction, or ...
+BASE_IN_NOISES = 8.0  # ... this multiple of their noise, if that is more: right to about 6 degrees
+LEAST_STRETCHES = 3  # fewer are no evidence
 SLOWEST_M_S = 0.5  # slower than that, positions wander while the vehicle stands
 FASTEST_BACKWARDS_M_S = 6.0
 _MOST_BEND_RAD = radians(60)  # from the first half of a stretch to its second
-_ABOUT_RAD = radians(10)  # so far from a quarter turn is meant as one
+_ABOUT_RAD = radians(10)  # an offset this near a quarter turn is taken for one
 _TURNS_RAD = radians(30)  # a way whose direction changes less is straight
 
 
@@ -29,13 +30,13 @@ _TURNS_RAD = radians(30)  # a way whose direction changes less is straight
 class Stretches:
     """Pieces of the way on which the vehicle moves: its first and last position, the direction, and the speed."""
 
-    first: I64
-    last: I64
-    direction_rad: F64
-    speed_m_s: F64
+    first: Int64[np.ndarray, " stretches"]
+    last: Int64[np.ndarray, " stretches"]
+    direction_rad: Float64[np.ndarray, " stretches"]
+    speed_m_s: Float64[np.ndarray, " stretches"]
 
-    def off_rad(self, yaw_rad: F64) -> F64:
-        """How far the vehicle heads to the left of its motion, within half a turn, [stretches].
+    def off_rad(self, yaw_rad: Series) -> Float64[np.ndarray, " stretches"]:
+        """How far the vehicle heads to the left of its motion on each stretch, within half a turn.
 
         The direction of a bend is that of its chord, and so is the mean of the headings at its ends.
         """
@@ -49,11 +50,11 @@ class Reading:
 
     how: str
     remedy: str
-    xy_m: F64
-    yaw_rad: F64
+    xy_m: Points
+    yaw_rad: Series
 
 
-def stretches(xy_m: F64, elapsed_s: F64, starts: Sequence[int], noise_m: float) -> Stretches:
+def stretches(xy_m: Points, elapsed_s: Series, starts: Sequence[int], noise_m: float) -> Stretches:
     """The stretches one behind the other. starts: the positions behind a jump, over which no stretch reaches."""
     base_m = max(LEAST_BASE_M, BASE_IN_NOISES * noise_m)
     ends: list[tuple[int, int]] = []
@@ -72,14 +73,14 @@ def stretches(xy_m: F64, elapsed_s: F64, starts: Sequence[int], noise_m: float) 
     return Stretches(first_, last_, np.arctan2(north_m, east_m), speed_m_s)
 
 
-def _is_straight(xy_m: F64) -> bool:
+def _is_straight(xy_m: Points) -> bool:
     """Whether the second half goes on in about the direction of the first."""
     halves_m = np.diff(xy_m[[0, len(xy_m) // 2, -1]], axis=0)
     bend_rad = wrapped(np.diff(np.arctan2(halves_m[:, 1], halves_m[:, 0])))
     return len(xy_m) == 2 or bool(abs(bend_rad[0]) <= _MOST_BEND_RAD)
 
 
-def wrapped(angle_rad: F64) -> F64:
+def wrapped(angle_rad: Float64[np.ndarray, "*batch"]) -> Float64[np.ndarray, "*batch"]:
     """The same angles within half a turn either way."""
     return np.asarray(np.remainder(angle_rad + pi, tau) - pi)
 
@@ -98,7 +99,7 @@ class Contradiction:
 
 
 def contradiction(
-    as_read: Reading, others: Sequence[Reading], elapsed_s: F64, starts: Sequence[int], noise_m: float
+    as_read: Reading, others: Sequence[Reading], elapsed_s: Series, starts: Sequence[int], noise_m: float
 ) -> Contradiction | None:
     """Whether the headings contradict the motion decisively, and what explains it; None if they do not.
 
@@ -124,13 +125,15 @@ def contradiction(
     return Contradiction(typical_rad, explained_by, _constant_offset_rad(off_rad, along, agrees_rad))
 
 
-def _typical_rad(off_rad: F64, along: Stretches) -> float:
+def _typical_rad(off_rad: Float64[np.ndarray, " stretches"], along: Stretches) -> float:
     """The median of how far headings lie beside the motion, where a slow vehicle may drive backwards."""
     backwards = (np.abs(off_rad) > pi / 2) & (along.speed_m_s < FASTEST_BACKWARDS_M_S)
     return float(np.median(np.where(backwards, pi - np.abs(off_rad), np.abs(off_rad))))
 
 
-def _constant_offset_rad(off_rad: F64, along: Stretches, agrees_rad: float) -> float | None:
+def _constant_offset_rad(
+    off_rad: Float64[np.ndarray, " stretches"], along: Stretches, agrees_rad: float
+) -> float | None:
     """What makes the headings agree when it is added to all of them.
 
     On a straight way any heading is off by a constant: there only a quarter turn is taken for an explanation.

@@ -1,7 +1,7 @@
 """Overhead images of any size and resolution, read by windows, and the crops in true metres that the model sees.
 
 An image may lack pixels: holes, collars of a rotated scan, transparent parts. They are filled from their neighbours
-before an image is encoded, and told apart by `missing`, so that nothing is ever found there.
+before an image is encoded, and `missing` marks them, so that nothing is ever found there.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float64, UInt8
 from scipy import ndimage
 from torch import Tensor
 
-from cvlnet.arrays import F64, U8, Bools
+from cvlnet.arrays import Corners, Mask, Matrix2, Rgb, Xy
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, LocalFrame, MetricRaster, Points, Raster
+from cvlnet.geo import LatLon, LocalFrame, MetricRaster, Pairs, Raster
 from cvlnet.grid import Grid
 
-NORTH_UP: F64 = np.eye(2)
+NORTH_UP: Matrix2 = np.eye(2)
 _EDGE_PX = 1.0  # how far a crop may reach over the edge, for rounding
 _FINE_PX = 4.0  # an image with more pixels a cell is read at a lower resolution
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A window of an overhead image. valid: where there are data; None where they are complete."""
+    """A window of an overhead image. valid: where there are data; None if they are complete."""
 
-    pixels: U8  # RGB, [rows, cols, 3]
-    valid: Bools | None  # [rows, cols]
+    pixels: UInt8[np.ndarray, "rows cols *channels"]  # RGB; of a label map one channel
+    valid: Mask | None
 
 
 class Imagery(ABC):
@@ -73,10 +73,10 @@ class Imagery(ABC):
 class OverheadImage(Imagery):
     """An overhead image in memory. valid: as in `Patch`."""
 
-    pixels: U8  # RGB, [rows, cols, 3]
+    pixels: UInt8[np.ndarray, "rows cols *channels"]  # RGB; of a label map one channel
     raster: Raster
     source: Path
-    valid: Bools | None = None  # [rows, cols]
+    valid: Mask | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -100,7 +100,9 @@ class OverheadImage(Imagery):
         return Patch(averaged, None if valid is None else valid[::reduction, ::reduction][:height, :width])
 
 
-def crop(image: Imagery, center: LatLon, grid: Grid, crop_from_world: F64 = NORTH_UP) -> UInt8[Tensor, "3 rows cols"]:
+def crop(
+    image: Imagery, center: LatLon, grid: Grid, crop_from_world: Matrix2 = NORTH_UP
+) -> UInt8[Tensor, "3 rows cols"]:
     """What the cells of ``grid`` see, in true metres around ``center``, RGB.
 
     A cell takes the average of what it covers, or is interpolated where it is smaller than a pixel. ``crop_from_world``
@@ -124,9 +126,9 @@ def crop_over_edge(image: Imagery, center: LatLon, grid: Grid) -> UInt8[Tensor, 
     return _tensor(_sampled(image, crop_corners_px(image, center, grid), grid, cv2.BORDER_REFLECT_101))
 
 
-def holds(image: Imagery, center: LatLon, grid: Grid, crop_from_world: F64 = NORTH_UP) -> bool:
+def holds(image: Imagery, center: LatLon, grid: Grid, crop_from_world: Matrix2 = NORTH_UP) -> bool:
     """Whether the crop lies on the image."""
-    return bool(_inside(crop_corners_px(image, center, grid, crop_from_world), image.shape))
+    return _inside(crop_corners_px(image, center, grid, crop_from_world), image.shape)
 
 
 def covered(image: Imagery, center: LatLon, grid: Grid) -> Bool[Tensor, "rows cols"]:
@@ -149,19 +151,19 @@ def missing(image: Imagery, center: LatLon, grid: Grid) -> Bool[Tensor, "rows co
     return torch.from_numpy(share >= 128)
 
 
-def reach_m(image: Imagery) -> F64:
-    """How far the image reaches from its centre at least, eastward and northward, in true metres, [2]."""
+def reach_m(image: Imagery) -> Xy:
+    """The least distance from the image's centre to its edges, eastward and northward, in true metres."""
     rows, cols = image.shape
     edges_px = np.array([[cols / 2, 0.0], [cols, rows / 2], [cols / 2, rows], [0.0, rows / 2]])
     north, east, south, west = LocalFrame(image.center).xy_world_m(image.raster.latlon_deg(edges_px))
     return np.array([min(east[0], -west[0]), min(north[1], -south[1])])
 
 
-def farthest_m(image: Imagery, place: LatLon) -> F64:
-    """How far the image's corners are from a place at most, eastward and northward, in true metres, [2]."""
+def farthest_m(image: Imagery, place: LatLon) -> Xy:
+    """The largest distance from a place to the image's corners, eastward and northward, in true metres."""
     rows, cols = image.shape
     corners_px = np.array([[0.0, 0.0], [cols, 0.0], [cols, rows], [0.0, rows]])
-    xy_m: F64 = np.abs(LocalFrame(place).xy_world_m(image.raster.latlon_deg(corners_px))).max(axis=0)
+    xy_m: Xy = np.abs(LocalFrame(place).xy_world_m(image.raster.latlon_deg(corners_px))).max(axis=0)
     return xy_m
 
 
@@ -181,7 +183,7 @@ def resampled(image: Imagery, grid: Grid) -> OverheadImage:
     return OverheadImage(pixels, MetricRaster(center, whole.cols, whole.rows, grid.cell_m), image.source)
 
 
-def ground_m_per_px(raster: Raster, xy_px: Points) -> tuple[float, float]:
+def ground_m_per_px(raster: Raster, xy_px: Pairs) -> tuple[float, float]:
     """Size of the pixel at a place of the image, in true metres: along its row and along its column."""
     x, y = np.asarray(xy_px, dtype=np.float64).tolist()
     here, right, below = raster.latlon_deg([[x, y], [x + 1, y], [x, y + 1]]).tolist()
@@ -189,14 +191,14 @@ def ground_m_per_px(raster: Raster, xy_px: Points) -> tuple[float, float]:
     return right_m, below_m
 
 
-def crop_corners_px(image: Imagery, center: LatLon, grid: Grid, crop_from_world: F64 = NORTH_UP) -> F64:
-    """Where the corners of a crop lie in the image, [4, 2], from the crop's north-west one clockwise."""
+def crop_corners_px(image: Imagery, center: LatLon, grid: Grid, crop_from_world: Matrix2 = NORTH_UP) -> Corners:
+    """Where the corners of a crop lie in the image, from the crop's north-west one clockwise."""
     world_corners_xy_m = grid.corners_xy_m().numpy() @ crop_from_world
     return image.raster.xy_px(LocalFrame(center).latlon_deg(world_corners_xy_m))
 
 
-def turn_of_world(turn_rad: float, mirror: bool = False) -> F64:
-    """``crop_from_world``, the matrix [2, 2] that turns directions (east, north) counter-clockwise.
+def turn_of_world(turn_rad: float, mirror: bool = False) -> Matrix2:
+    """``crop_from_world``: turns directions (east, north) counter-clockwise.
 
     With ``mirror`` north and south change places after that, so that traffic keeps to the other side.
     """
@@ -204,24 +206,24 @@ def turn_of_world(turn_rad: float, mirror: bool = False) -> F64:
     return np.diag([1.0, -1.0]) @ turn if mirror else turn
 
 
-def _inside(corners_px: F64, shape: tuple[int, int]) -> Bools:
-    """Whether all corners of crops, [..., 4, 2], lie in an image of so many rows and columns, [...]."""
+def _inside(corners_px: Corners, shape: tuple[int, int]) -> bool:
+    """Whether all corners of a crop lie in an image of this shape."""
     rows, cols = shape
     within = (corners_px >= -_EDGE_PX) & (corners_px <= np.array([cols, rows]) + _EDGE_PX)
-    return np.asarray(within.all(axis=(-2, -1)))
+    return bool(within.all())
 
 
-def _tensor(pixels: U8) -> UInt8[Tensor, "3 rows cols"]:
+def _tensor(pixels: Rgb) -> UInt8[Tensor, "3 rows cols"]:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
-def _sampled(image: Imagery, corners_px: F64, grid: Grid, border: int) -> U8:
+def _sampled(image: Imagery, corners_px: Corners, grid: Grid, border: int) -> Rgb:
     patch, corners = _read_around(image, corners_px, grid)
     pixels = patch.pixels if patch.valid is None else _filled(patch.pixels, patch.valid)
     return resample(pixels, corners, grid, border)
 
 
-def _read_around(image: Imagery, corners_px: F64, grid: Grid) -> tuple[Patch, F64]:
+def _read_around(image: Imagery, corners_px: Corners, grid: Grid) -> tuple[Patch, Corners]:
     """The window of the image that a crop can see, and the crop's corners in the window's own pixels."""
     px_per_cell = float(np.sqrt(abs(np.linalg.det(_image_from_cell(corners_px, grid)[:, :2]))))
     reduction = int(px_per_cell / _FINE_PX * 2) if px_per_cell > _FINE_PX else 1
@@ -229,7 +231,7 @@ def _read_around(image: Imagery, corners_px: F64, grid: Grid) -> tuple[Patch, F6
     return image.read(rows, cols, reduction), (corners_px - (cols.start, rows.start)) / reduction
 
 
-def _filled(pixels: U8, valid: Bools) -> U8:
+def _filled(pixels: Rgb, valid: Mask) -> Rgb:
     """Pixels whose holes hold the nearest pixel that is there."""
     if valid.all() or not valid.any():
         return pixels
@@ -237,7 +239,9 @@ def _filled(pixels: U8, valid: Bools) -> U8:
     return np.ascontiguousarray(pixels[tuple(nearest)])
 
 
-def resample(pixels: U8, corners_px: F64, grid: Grid, border: int = cv2.BORDER_REPLICATE) -> U8:
+def resample(
+    pixels: UInt8[np.ndarray, "_ _ *channels"], corners_px: Corners, grid: Grid, border: int = cv2.BORDER_REPLICATE
+) -> UInt8[np.ndarray, "rows cols *channels"]:
     """Cells of a grid whose corners lie at ``corners_px``, up to four channels; OpenCV's ``border`` over the edge.
 
     Over the few hundred metres of a crop every map projection is affine to a small part of a pixel.
@@ -258,7 +262,7 @@ def resample(pixels: U8, corners_px: F64, grid: Grid, border: int = cv2.BORDER_R
     return np.asarray(samples, dtype=np.uint8)
 
 
-def window(shape: tuple[int, int], corners_px: F64, margin: int = 2) -> tuple[slice, slice]:
+def window(shape: tuple[int, int], corners_px: Corners, margin: int = 2) -> tuple[slice, slice]:
     """Rows and columns of an image that a crop can see; at least one of each, however far away the crop lies."""
     rows, cols = shape
     left, top = np.clip(np.floor(corners_px.min(axis=0)).astype(int) - margin, 0, [cols - 1, rows - 1]).tolist()
@@ -266,7 +270,7 @@ def window(shape: tuple[int, int], corners_px: F64, margin: int = 2) -> tuple[sl
     return slice(top, bottom), slice(left, right)
 
 
-def _image_from_cell(corners_px: F64, grid: Grid) -> F64:
-    """The affine map, [2, 3], from fractional cells to pixels that fits a crop's corners best."""
+def _image_from_cell(corners_px: Corners, grid: Grid) -> Float64[np.ndarray, "2 3"]:
+    """The affine map from fractional cells to pixels that fits a crop's corners best."""
     cells = np.array([[0, 0], [grid.cols, 0], [grid.cols, grid.rows], [0, grid.rows]], dtype=np.float64)
     return np.asarray(np.linalg.lstsq(np.column_stack([cells, np.ones(4)]), corners_px, rcond=None)[0].T)

@@ -1,4 +1,4 @@
-"""Picture files to arrays: decoding with clear errors, and the size in which the model sees a camera's frame."""
+"""Picture files to arrays: decoding with clear errors, and the frame that the model sees of a camera's picture."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
-from cvlnet.arrays import U8
+from cvlnet.arrays import Rgb
 from cvlnet.data.picture_file import CutShortError, PictureHeader, read_header
 from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError
@@ -18,15 +19,15 @@ from cvlnet.image_spec import Window
 from cvlnet.io.files import written_whole
 
 MOST_PIXELS = 500_000_000  # that are decoded at once: 1.5 GB
-_LEAST_16_BIT = 2**14  # some pixel of a 16-bit picture is at least so bright, or fewer bits are used
+_LEAST_16_BIT = 2**14  # the brightest value of a picture that uses all of its 16 bits is at least this
 _ON_ITS_SIDE = 5  # EXIF's orientations from here on exchange rows and columns
 # whether a picture of each orientation is flipped vertically and horizontally, after rows and columns are exchanged
 _FLIPS = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}
 _AGAIN = "copy or download it again"
 
 
-def read_image(path: Path) -> U8:
-    """Decode a PNG or JPEG file to RGB, [rows, columns, 3], as its pixels are stored: EXIF's orientation is ignored.
+def read_image(path: Path) -> Rgb:
+    """Decode a PNG or JPEG file to RGB, as its pixels are stored: EXIF's orientation is ignored.
 
     Grey and palette become RGB, 16 bits 8, and an alpha channel is dropped.
     Raises InputError if the file is missing, empty, cut short, not a picture, or larger than ``MOST_PIXELS``.
@@ -34,8 +35,8 @@ def read_image(path: Path) -> U8:
     return _decode(path, *_read(path), cv2.IMREAD_COLOR_RGB)
 
 
-def read_gray(path: Path) -> U8:
-    """Decode a PNG file of one channel, [rows, columns]. Raises InputError as `read_image` does."""
+def read_gray(path: Path) -> UInt8[np.ndarray, "rows cols"]:
+    """Decode a PNG file of one channel. Raises InputError as `read_image` does."""
     return _decode(path, *_read(path), cv2.IMREAD_GRAYSCALE)
 
 
@@ -56,7 +57,9 @@ def _read(path: Path) -> tuple[bytes, PictureHeader | None]:
     return encoded, header
 
 
-def _decode(path: Path, encoded: bytes, header: PictureHeader | None, flags: int) -> U8:
+def _decode(
+    path: Path, encoded: bytes, header: PictureHeader | None, flags: int
+) -> UInt8[np.ndarray, "rows cols *channels"]:
     count = len(encoded) if header is None else header.end
     deep = header is not None and header.bits == 16
     flags |= cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if deep else 0)
@@ -71,8 +74,8 @@ def _decode(path: Path, encoded: bytes, header: PictureHeader | None, flags: int
     return np.asarray(image, dtype=np.uint8)
 
 
-def pixels(window: Window, image: U8) -> U8:
-    """The model's frame of a camera's picture, [height_px, width_px, 3]."""
+def pixels(window: Window, image: UInt8[np.ndarray, "_ _ 3"]) -> Rgb:
+    """The model's frame of a camera's picture."""
     shrinks = window.scaled_width_px < image.shape[1]
     size = (window.scaled_width_px, window.scaled_height_px)
     scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -81,11 +84,11 @@ def pixels(window: Window, image: U8) -> U8:
     return np.ascontiguousarray(scaled[rows, cols], dtype=np.uint8)
 
 
-def read_frame(path: Path, mounted: MountedCamera, window: Window) -> U8:
-    """A camera's picture as the model sees it, RGB, [rows, columns, 3].
+def read_frame(path: Path, mounted: MountedCamera, window: Window) -> Rgb:
+    """A camera's picture as the model sees it.
 
     It is turned as `MountedCamera` says, and lens distortion is undone. Raises InputError as `read_image` does, if the
-    picture's size is not the camera's, or if it cannot be told whether it is to be turned.
+    picture's size is not the camera's, or if nothing decides whether it is to be turned.
     """
     encoded, header = _read(path)
     orientation = 1 if header is None else _applied(header, mounted, path)
@@ -126,7 +129,7 @@ def _turned_size(header: PictureHeader, orientation: int) -> tuple[int, int]:
     return size if orientation < _ON_ITS_SIDE else size[::-1]
 
 
-def _turned(image: U8, orientation: int) -> U8:
+def _turned(image: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> Rgb:
     """The picture as EXIF's orientation says that it is to be seen."""
     if orientation >= _ON_ITS_SIDE:
         image = image.transpose(1, 0, 2)
@@ -144,7 +147,7 @@ class ImageCache:
 
     folder: Path
 
-    def get(self, source: Path, made: str, make: Callable[[], U8], *, in_memory: bool = True) -> U8:
+    def get(self, source: Path, made: str, make: Callable[[], Rgb], *, in_memory: bool = True) -> Rgb:
         """What ``make()`` returns, taken from the cache where it is there.
 
         in_memory False maps the entry instead of reading it: for large pictures of which a part is used.

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 
-from cvlnet.arrays import F64
+from cvlnet.arrays import Series
 from cvlnet.data.heading import Reading, contradiction
 from cvlnet.data.listing import PICTURES, files_in
 from cvlnet.data.plausibility import elapsed_s
@@ -194,15 +195,15 @@ def _recorded(index: int, time_s: float, oxts: Oxts, images: Mapping[int, Mappin
     return RecordedFrame(index, time_s, oxts.position, oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad, pictures)
 
 
-def _metres(oxts: Sequence[Oxts]) -> F64:
-    """Positions in the earth-centred frame, [frames, 3]; NaN where position or heading is missing."""
+def _metres(oxts: Sequence[Oxts]) -> Float64[np.ndarray, "frames 3"]:
+    """Positions in the earth-centred frame; NaN where position or heading is missing."""
     whole = [o.position is not None and isfinite(o.yaw_rad) for o in oxts]
     latlon_deg = [o.position.degrees if o.position is not None else (0.0, 0.0) for o in oxts]
     return np.where(np.array(whole)[:, None], earth_centred_m(latlon_deg), np.nan)
 
 
-def _warn_of_headings(oxts: Sequence[Oxts], clock_s: F64, screened: Screened, where: Path) -> None:
-    """Whether the unit's heading is that of its motion, as far as that can be told."""
+def _warn_of_headings(oxts: Sequence[Oxts], clock_s: Series, screened: Screened, where: Path) -> None:
+    """Warn if the unit's heading contradicts its motion."""
     kept = [oxts[row] for row in screened.kept]
     latlon_deg = np.array([o.position.degrees for o in kept if o.position is not None])
     xy_m = LocalFrame(LatLon(*latlon_deg[0].tolist())).xy_world_m(latlon_deg)
@@ -256,17 +257,17 @@ def _rectified_camera(cam_to_cam: _CalibrationFile, camera_id: int) -> Camera:
 
 
 def _cam_from_rect(cam_to_cam: _CalibrationFile, camera_id: int) -> Pose:
-    """From the rectified frame of camera 0: ``P_rect = K [I | t]``, so that its fourth column tells t."""
+    """From the rectified frame of camera 0: ``P_rect = K [I | t]``, so that its fourth column gives t."""
     projection = cam_to_cam.matrix(f"P_rect_{camera_id:02d}", 3, 4)
     translation_m = torch.linalg.solve(projection[:, :3], projection[:, 3])
     return Pose(torch.eye(3, dtype=torch.float64), translation_m)
 
 
-def _times_s(path: Path, numbers: list[int]) -> F64:
+def _times_s(path: Path, numbers: list[int]) -> Float64[np.ndarray, " frames"]:
     """Seconds since 1970 (UTC) of each frame, NaN where there is none.
 
-    Line i tells of frame i, and an empty line of a time that is missing. Where empty lines only stand between those of
-    all frames, they do not count; where there are as many lines as frames, line i tells of the i-th one.
+    Line i holds the time of frame i, and is empty where that is missing. Empty lines between the times of all frames do
+    not count. A file of as many times as there are frames holds them in order, whatever the frames' numbers.
     """
     lines = [line.strip() for line in read_text(path, remedy="unpack the drive's oxts folder").rstrip().splitlines()]
     filled = [line for line in lines if line]

@@ -6,8 +6,8 @@
     ROOT/{train,test1,test2}_files_with_sat_GPS.txt         lines: date/drive/frame.png lat lon (of the tile's centre)
     ROOT/test.csv, ignore.csv (or in ROOT/satmap)           drives whose tiles belong to the gallery, and that do not
 
-Published tiles are Web Mercator, zoom 18, scale 2. A synthetic town has the same layout and a ``dataset.json`` that
-tells its tiles' resolution (true metres, north up) and its role.
+Published tiles are Web Mercator, zoom 18, scale 2. A synthetic town has the same layout and a ``dataset.json`` with
+the resolution of its tiles (true metres, north up) and its role.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ def _true_m_per_px(root: Path) -> float | None:
 
 
 def _dataset(root: Path) -> dict[str, Any]:
-    """What a town tells of itself; nothing for KITTI-CVL."""
+    """The contents of a town's dataset.json; nothing for KITTI-CVL."""
     path = root / "dataset.json"
     if (root / "unfinished.json").is_file():
         remedy = "let cvlnet synth finish it: the same command goes on"
@@ -299,5 +299,5 @@ def _dataset(root: Path) -> dict[str, Any]:
         return {}
     dataset = read_json(path, _REMAKE)
     if not isinstance(dataset.get("tile"), dict):
-        raise InputError("does not tell of its tiles", where=path, remedy=_REMAKE)
+        raise InputError("does not describe its tiles", where=path, remedy=_REMAKE)
     return dataset

@@ -1,4 +1,4 @@
-"""Label maps of synthetic towns: read whole, and cut into the shares of a grid's cells.
+"""Label maps of synthetic towns: read whole, and averaged over the cells of a grid.
 
     ROOT/labels/<date>.png      one byte a pixel, bit by bit the labels of `cvlnet.labels`
     ROOT/labels/<date>.json     where it lies, as an entry of georef.json: center and m_per_px (true metres)
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from cvlnet.arrays import F64
+from cvlnet.arrays import Matrix2
 from cvlnet.data.georef import raster_of
 from cvlnet.data.imagery import NORTH_UP, OverheadImage, crop_corners_px, resample, window
 from cvlnet.data.images import read_gray
@@ -49,7 +49,7 @@ def read_label_map(root: Path, date: str) -> OverheadImage | None:
 
 
 def label_shares(
-    labels: OverheadImage, center: LatLon, grid: Grid, crop_from_world: F64 = NORTH_UP
+    labels: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Matrix2 = NORTH_UP
 ) -> UInt8[Tensor, "labels rows cols"]:
     """How much of each cell every label holds, 255 for all of it; ``crop_from_world`` as in `cvlnet.data.imagery.crop`.
 

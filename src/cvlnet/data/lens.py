@@ -9,9 +9,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64
 
-from cvlnet.arrays import F64
+from cvlnet.arrays import Points, Rgb, Xy
 from cvlnet.geometry import Camera
 
 LensModel = Literal["opencv", "fisheye"]
@@ -39,7 +39,7 @@ class Lens:
     def pinhole(self) -> Camera:
         """The camera of undistorted frames, of the same size and principal point.
 
-        It sees as much as can be while the picture fills its whole frame, up to 120 degrees across.
+        It sees the widest angle, up to 120 degrees across, at which the picture still fills the whole frame.
         Raises ValueError if no frame can be filled, as with coefficients of another model.
         """
         shortest = self.camera.width_px / 2 / tan(radians(WIDEST_DEG / 2)) / float(self.camera.focal_px[0])
@@ -56,18 +56,18 @@ class Lens:
             raise ValueError("no frame without distortion can be filled")
         return replace(self.camera, focal_px=self.camera.focal_px * best)
 
-    def undistorted(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """The frame of `pinhole`, of a picture of this camera, [rows, columns, 3]."""
+    def undistorted(self, image: Rgb) -> Rgb:
+        """The frame of `pinhole`, from a picture of this camera."""
         map_x, map_y = self._maps
         return np.asarray(cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR), dtype=np.uint8)
 
     @cached_property
-    def _principal_px(self) -> F64:
+    def _principal_px(self) -> Xy:
         """Counted from the centre of the top-left pixel, as OpenCV does."""
         return np.asarray(self.camera.principal_point_px.numpy() - 0.5, dtype=np.float64)
 
     @cached_property
-    def _maps(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def _maps(self) -> tuple[Float32[np.ndarray, "rows cols"], Float32[np.ndarray, "rows cols"]]:
         """Where in the picture each pixel of the undistorted frame lies, x and y."""
         width, height = self.camera.width_px, self.camera.height_px
         rows, cols = np.indices((height, width), dtype=np.float64)
@@ -76,8 +76,8 @@ class Lens:
         map_x, map_y = source_px.reshape(height, width, 2).astype(np.float32).transpose(2, 0, 1)
         return np.ascontiguousarray(map_x), np.ascontiguousarray(map_y)
 
-    def _source_px(self, frame_px: F64, scale: float) -> F64:
-        """Where in the picture pixels lie of a frame whose focal lengths are ``scale`` times the lens's, [n, 2]."""
+    def _source_px(self, frame_px: Float64[np.ndarray, "n 2"], scale: float) -> Float64[np.ndarray, "n 2"]:
+        """Where in the picture the pixels lie of a frame whose focal lengths are ``scale`` times the lens's."""
         focal_px = self.camera.focal_px.numpy().astype(np.float64)
         rays = (frame_px - self._principal_px) / (focal_px * scale)
         matrix = np.array([[focal_px[0], 0, self._principal_px[0]], [0, focal_px[1], self._principal_px[1]], [0, 0, 1]])
@@ -89,14 +89,14 @@ class Lens:
             source_px, _ = cv2.projectPoints(rays[:, None], np.zeros(3), np.zeros(3), matrix, coefficients)
         return np.asarray(source_px, dtype=np.float64).reshape(-1, 2)
 
-    def _holds(self, source_px: F64) -> bool:
+    def _holds(self, source_px: Points) -> bool:
         """Whether the picture holds all of these points."""
         most_px = np.array([self.camera.width_px - 1, self.camera.height_px - 1])
         return bool(((source_px >= -_ROUNDED_PX) & (source_px <= most_px + _ROUNDED_PX)).all())
 
 
-def _border_px(width_px: int, height_px: int) -> F64:
-    """Points all along the border of a frame, counted from the centre of the top-left pixel, [n, 2]."""
+def _border_px(width_px: int, height_px: int) -> Points:
+    """Points all along the border of a frame, counted from the centre of the top-left pixel."""
     x_px, y_px = np.linspace(0, width_px - 1, _BORDER_POINTS), np.linspace(0, height_px - 1, _BORDER_POINTS)
     top, left = np.zeros_like(x_px), np.zeros_like(y_px)
     sides = [(x_px, top), (x_px, top + height_px - 1), (left, y_px), (left + width_px - 1, y_px)]

@@ -1,8 +1,8 @@
 """Which positions a vehicle can have driven to: found by speed and acceleration, given the times.
 
 A GPS that loses its fix reports a place far away, or repeats the last one; multipath moves single positions aside; a
-restarted odometry goes on somewhere else. All functions are pure: arrays in, arrays out. Positions are [n, d] metres in
-any frame in which straight distances hold (d = 2 for odometry, 3 for earth-centred positions), times are seconds.
+restarted odometry goes on somewhere else. All functions are pure: arrays in, arrays out. Positions are metres in any
+frame in which straight distances hold (two dimensions for odometry, three for earth-centred positions).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from itertools import pairwise
 from math import radians
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
-from cvlnet.arrays import F64, I64, Bools
+from cvlnet.arrays import Flags, Positions, Series
 
 FASTEST_M_S = 70.0  # 252 km/h: faster than road vehicles drive
 HARDEST_M_S2 = 10.0  # what tyres hold: hard braking, or the sharpest bend
@@ -23,14 +24,14 @@ HARDEST_M_S2 = 10.0  # what tyres hold: hard braking, or the sharpest bend
 LEAST_TOLERANCE_M = 3.0
 TOLERANCE_IN_MEDIANS = 5.5
 MOST_TOLERANCE_M = 20.0  # so that a track that is faulty throughout does not excuse itself
-STALE_M = 1.0  # a repeated position counts as stale where the vehicle has moved on so far
-SPIN_RAD = radians(30)  # a heading may be off so far beside its neighbours, ...
-FASTEST_TURN_RAD_S = radians(60)  # ... and the vehicle may turn so fast
-_SPIN_ROWS = 3  # on each side are the neighbours
-_WINDOW_S = 0.5  # the motion around a step: so long before and after it, ...
-_WINDOW_STEPS = 2  # ... or so many steps, if that is longer
+STALE_M = 1.0  # how far the vehicle has moved on when a repeated position counts as stale
+SPIN_RAD = radians(30)  # how far a heading may differ from its neighbours, ...
+FASTEST_TURN_RAD_S = radians(60)  # ... besides what the vehicle can have turned at this rate
+_SPIN_ROWS = 3  # neighbours on each side
+_WINDOW_S = 0.5  # of motion on each side of a step, ...
+_WINDOW_STEPS = 2  # ... or this number of steps, if that is longer
 _ASTRAY_S = 2.0  # several positions that are away for longer are a part of the drive of their own
-_PART = 3  # positions make a part beside which a single one is a fault
+_PART = 3  # positions make a part of the drive, beside which a single one is a fault
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,18 @@ class Plausibility:
     noise_m: how far a step typically differs from the motion around it.
     """
 
-    stray: Bools
-    stale: Bools
-    starts: Bools
+    stray: Flags
+    stale: Flags
+    starts: Flags
     noise_m: float
 
     @property
-    def kept(self) -> Bools:
+    def kept(self) -> Flags:
         """The positions that can be used."""
-        return ~(self.stray | self.stale)
+        return np.asarray(~(self.stray | self.stale))
 
 
-def elapsed_s(time_s: F64, number: I64, frame_s: float) -> F64:
+def elapsed_s(time_s: Series, number: Int64[np.ndarray, " n"], frame_s: float) -> Series:
     """Seconds since the first frame, rising: where times are missing (NaN) or do not rise, frames are counted.
 
     number: of the frames, rising. A frame then takes as long as the others do (the median), or ``frame_s`` where no
@@ -66,8 +67,8 @@ def elapsed_s(time_s: F64, number: I64, frame_s: float) -> F64:
     return np.concatenate([[0.0], np.cumsum(np.where(good, steps_s, numbers * each_s))])
 
 
-def plausible(xyz_m: F64, elapsed_s: F64) -> Plausibility:
-    """Find the positions that no vehicle can have driven to, [n, d], measured at rising times, [n]."""
+def plausible(xyz_m: Positions, elapsed_s: Series) -> Plausibility:
+    """Find the positions, measured at rising times, that no vehicle can have driven to."""
     stale = _stale(xyz_m, elapsed_s)
     measured = np.flatnonzero(~stale)
     track = _Track(xyz_m[measured], elapsed_s[measured])
@@ -81,10 +82,10 @@ def plausible(xyz_m: F64, elapsed_s: F64) -> Plausibility:
     return Plausibility(stray, stale, starts, track.noise_m)
 
 
-def spun(yaw_rad: F64, elapsed_s: F64) -> Bools:
-    """Headings that stand out from those just before and after them, [n]: no vehicle turns away and back so fast.
+def spun(yaw_rad: Series, elapsed_s: Series) -> Flags:
+    """Which headings stand out from those just before and after them: no vehicle turns away and back that fast.
 
-    A heading of 0 where the compass dropped out is one; a fast turn is none.
+    A heading of 0 where the compass dropped out does; one within a fast turn does not.
     """
     result = np.zeros(len(yaw_rad), dtype=bool)
     for row in range(len(yaw_rad)):
@@ -98,18 +99,17 @@ def spun(yaw_rad: F64, elapsed_s: F64) -> Bools:
     return result
 
 
-def typical_speed_m_s(xyz_m: F64, elapsed_s: F64) -> float:
+def typical_speed_m_s(xyz_m: Positions, elapsed_s: Series) -> float:
     """The median speed of all steps; zero for fewer than two positions."""
     if len(xyz_m) < 2:
         return 0.0
     return float(np.median(np.linalg.norm(np.diff(xyz_m, axis=0), axis=1) / np.diff(elapsed_s)))
 
 
-def _stale(xyz_m: F64, time_s: F64) -> Bools:
-    """Positions that repeat the one before although the vehicle drives on: one measurement, told several times.
+def _stale(xyz_m: Positions, time_s: Series) -> Flags:
+    """Which positions repeat the one before although the vehicle drives on: one measurement, written several times.
 
-    How fast it drives is told by the other positions nearby, by the slowest reading of them. At the end of the drive it
-    may have braked.
+    Its speed is the lowest that the positions nearby allow. At the end of the drive it may have braked.
     """
     stale = np.zeros(len(xyz_m), dtype=bool)
     first = np.flatnonzero(np.any(np.diff(xyz_m, axis=0, prepend=np.nan) != 0, axis=1))
@@ -129,7 +129,7 @@ def _stale(xyz_m: F64, time_s: F64) -> Bools:
 class _Track:
     """Positions that are measured one by one, the steps between them, and which of these are jumps."""
 
-    def __init__(self, xyz_m: F64, time_s: F64) -> None:
+    def __init__(self, xyz_m: Positions, time_s: Series) -> None:
         self.xyz_m, self.time_s = xyz_m, time_s
         step_m, step_s = np.diff(xyz_m, axis=0), np.diff(time_s)
         velocity = step_m / step_s[:, None]
@@ -187,13 +187,13 @@ class _Track:
         return max(0, step - each_side), min(len(self.time_s) - 1, step + each_side + 1)
 
 
-def _usual(velocities: F64) -> F64:
-    """The median by component; of two, the slower one."""
+def _usual(velocities: Positions) -> Float64[np.ndarray, " dims"]:
+    """The median of each component; of two velocities the slower one."""
     if len(velocities) == 2:
         return np.asarray(velocities[np.linalg.norm(velocities, axis=1).argmin()])
     return np.asarray(np.median(velocities, axis=0))
 
 
-def _slack_m(step_s: F64 | float, around_s: F64 | float) -> F64 | float:
+def _slack_m(step_s: Series | float, around_s: Series | float) -> Series | float:
     """How far acceleration can carry a step from the usual motion of the time around it."""
     return HARDEST_M_S2 * step_s * (step_s + around_s) / 4

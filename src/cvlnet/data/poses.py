@@ -10,22 +10,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
-from cvlnet.arrays import F64, I64
+from cvlnet.arrays import Series
 
 
 @dataclass(frozen=True)
 class PoseReading:
     """One way to read a file's poses. how, remedy: what it takes them for, and how to write that, in words.
 
-    place: latitude and longitude in degrees, or x and y in metres, [rows, 2]. yaw_rad: counter-clockwise from east (of
-    metres: from x), [rows]. NaN where nothing was measured.
+    place: latitude and longitude in degrees, or x and y in metres. yaw_rad: counter-clockwise from east, or from the x
+    axis. NaN where nothing was measured.
     """
 
     how: str
     remedy: str
-    place: F64
-    yaw_rad: F64
+    place: Float64[np.ndarray, "n 2"]
+    yaw_rad: Series
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Poses:
     """
 
     path: Path
-    line: I64
-    frame: I64
-    time_s: F64
+    line: Int64[np.ndarray, " n"]
+    frame: Int64[np.ndarray, " n"]
+    time_s: Series
     geographic: bool
     as_read: PoseReading
     others: tuple[PoseReading, ...]

@@ -8,8 +8,9 @@ from math import pi
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64, Int64
 
-from cvlnet.arrays import F64, I64
+from cvlnet.arrays import Indices, Series
 from cvlnet.data.camera_file import SEE, TUM_CHOICES, CameraFile
 from cvlnet.data.poses import PoseReading, Poses
 from cvlnet.data.screening import without_fix
@@ -32,7 +33,7 @@ def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     """
     of_tum = next((key for key in TUM_CHOICES if camera.choices[key] is not None), None)
     if of_tum is not None:
-        remedy = "delete the key; forward_m and left_m tell where the camera is beside the positions"
+        remedy = "delete the key; forward_m and left_m place the camera beside the positions"
         raise InputError(f"{of_tum} is for poses.txt, not for poses.csv", where=camera.path, remedy=remedy)
     table = read_table(path, _BEGIN.format(*_METRES))
     place_columns, heading_column = _columns(table)
@@ -68,7 +69,7 @@ def _columns(table: Table) -> tuple[tuple[str, str], str]:
     return place, headings[0]
 
 
-def _values(table: Table, column: str) -> F64:
+def _values(table: Table, column: str) -> Series:
     """A column of numbers, NaN where nothing was measured, or where there is no such column."""
     if column not in table.columns:
         return np.full(len(table.rows), np.nan)
@@ -77,8 +78,8 @@ def _values(table: Table, column: str) -> F64:
     )
 
 
-def _frames(table: Table, pictures: Sequence[Path]) -> I64:
-    """The frame that each line tells of."""
+def _frames(table: Table, pictures: Sequence[Path]) -> Indices:
+    """The frame that each line is about."""
     numbers = {_composed(picture.name): number for number, picture in enumerate(pictures)}
     line_of: dict[int, int] = {}
     for line, cells in table.rows:
@@ -100,7 +101,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _require_rising(time_s: F64, line: I64, path: Path) -> None:
+def _require_rising(time_s: Series, line: Int64[np.ndarray, " n"], path: Path) -> None:
     """Missing and equal times contradict nothing."""
     known = np.flatnonzero(np.isfinite(time_s))
     falls = np.flatnonzero(np.diff(time_s[known]) < 0)
@@ -114,7 +115,7 @@ def _require_rising(time_s: F64, line: I64, path: Path) -> None:
         )
 
 
-def _require_places(latlon_deg: F64, line: I64, path: Path) -> None:
+def _require_places(latlon_deg: Float64[np.ndarray, "n 2"], line: Int64[np.ndarray, " n"], path: Path) -> None:
     measured_rows = np.flatnonzero(np.isfinite(latlon_deg).all(axis=1))
     for row in measured_rows:
         try:
@@ -131,13 +132,17 @@ def _require_places(latlon_deg: F64, line: I64, path: Path) -> None:
 
 
 def _csv_readings(
-    place: F64, place_columns: tuple[str, str], heading: F64, heading_column: str, camera: CameraFile
+    place: Float64[np.ndarray, "n 2"],
+    place_columns: tuple[str, str],
+    heading: Series,
+    heading_column: str,
+    camera: CameraFile,
 ) -> list[PoseReading]:
     """As the file is read, and the other readings that camera.json leaves open."""
     convention = camera.choices["heading_convention"]
     as_compass = convention == "compass"
 
-    def yaw_rad(angle_rad: F64, compass: bool) -> F64:
+    def yaw_rad(angle_rad: Series, compass: bool) -> Series:
         return (pi / 2 - angle_rad if compass else angle_rad) + camera.heading_offset_rad
 
     angle_rad = np.radians(heading) if heading_column == "yaw_deg" else heading

@@ -9,9 +9,10 @@ from math import degrees, radians
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64, Int64
 from scipy.spatial.transform import Rotation
 
-from cvlnet.arrays import F64, I64
+from cvlnet.arrays import Indices, Series
 from cvlnet.data.camera_file import SEE, CameraFile
 from cvlnet.data.listing import times_of_names
 from cvlnet.data.poses import PoseReading, Poses
@@ -22,9 +23,9 @@ from cvlnet.geometry import Pose
 _VALUES = 8  # timestamp tx ty tz qx qy qz qw
 _DEFAULT = {"poses_of": "body", "world_axes": "z_up", "quaternion_order": "xyzw"}
 _OTHER = {"poses_of": "camera", "world_axes": "y_down", "quaternion_order": "wxyz"}
-_UNIT_LENGTH = 0.05  # a quaternion may differ from length 1 so far: files round
+_UNIT_LENGTH = 0.05  # how far a quaternion's length may differ from 1: files round
 _STEEPEST_RAD = radians(30)  # beyond any road: of the vehicle's tilt (median), and of the way's climb
-_CLIMB_BASE_M = 2.0  # between positions that lie so far apart
+_CLIMB_BASE_M = 2.0  # between the positions that give the climb
 _EPOCH_S = 1e8  # times since 1970 are greater, and times since the start of a video smaller
 _SAME_TIME_S = 0.02  # of a frame and its pose, as TUM's own tools associate them
 _SAME_PACE_S = 0.05  # of the names' times and the poses', where they count from different zeros
@@ -59,8 +60,8 @@ def read_tum(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     return Poses(path, line, frame, time_s, False, as_read.reading, tuple(other.reading for other in upright))
 
 
-def _values(path: Path) -> tuple[I64, F64]:
-    """The numbers of the lines that hold poses, and their values, [lines, 8]."""
+def _values(path: Path) -> tuple[Int64[np.ndarray, " lines"], Float64[np.ndarray, "lines 8"]]:
+    """The numbers of the lines that hold poses, and their values."""
     line: list[int] = []
     values: list[list[float]] = []
     for number, text in enumerate(read_text(path, SEE).splitlines(), 1):
@@ -88,13 +89,13 @@ def _values(path: Path) -> tuple[I64, F64]:
     return np.array(line), np.array(values)
 
 
-def _seconds(time: F64) -> F64:
+def _seconds(time: Series) -> Series:
     """Times since 1970 in seconds: some files count them in milliseconds, microseconds or nanoseconds."""
     return time / next((unit for unit in (1e9, 1e6, 1e3) if time[0] > _EPOCH_S * unit), 1.0)
 
 
-def _pairs(path: Path, pose_s: F64, pictures: Sequence[Path]) -> tuple[I64, I64]:
-    """Which rows tell of which frames."""
+def _pairs(path: Path, pose_s: Series, pictures: Sequence[Path]) -> tuple[Indices, Indices]:
+    """The rows of the poses that belong to frames, and their frames."""
     name_s = np.array(times_of_names(pictures) or [])
     if len(name_s) and name_s[0] <= pose_s[-1] and pose_s[0] <= name_s[-1]:
         nearest = np.searchsorted((pose_s[1:] + pose_s[:-1]) / 2, name_s)
@@ -126,7 +127,9 @@ class _Reading:
     steepest_rad: float
 
 
-def _readings(xyz_m: F64, quaternion: F64, camera: CameraFile) -> list[_Reading]:
+def _readings(
+    xyz_m: Float64[np.ndarray, "n 3"], quaternion: Float64[np.ndarray, "n 4"], camera: CameraFile
+) -> list[_Reading]:
     """As camera.json says, by default where it leaves something open; then as it might be meant instead."""
     choices = {key: camera.choices[key] for key in _DEFAULT}
     open_values = [(_DEFAULT[key], _OTHER[key]) if choice is None else (choice,) for key, choice in choices.items()]
@@ -153,9 +156,14 @@ def _written(changes: Mapping[str, str]) -> str:
 
 
 def _bodies(
-    xyz_m: F64, quaternion: F64, options: Mapping[str, str], body_from_cam: Pose, *, inverted: bool
-) -> tuple[F64, F64]:
-    """Positions and rotations of the body in a world with z up, [rows, 3] and [rows, 3, 3].
+    xyz_m: Float64[np.ndarray, "n 3"],
+    quaternion: Float64[np.ndarray, "n 4"],
+    options: Mapping[str, str],
+    body_from_cam: Pose,
+    *,
+    inverted: bool,
+) -> tuple[Float64[np.ndarray, "n 3"], Float64[np.ndarray, "n 3 3"]]:
+    """Positions and rotations of the body in a world with z up.
 
     A world with y down is the first camera's, which may look up or down: it is turned until the vehicle stands upright
     on the average.
@@ -178,12 +186,12 @@ def _bodies(
     return xyz_m, rotation
 
 
-def _tilt_rad(rotation: F64) -> float:
+def _tilt_rad(rotation: Float64[np.ndarray, "n 3 3"]) -> float:
     """The median angle between the bodies' z axes and the world's."""
     return float(np.median(np.arccos(np.clip(rotation[:, 2, 2], -1.0, 1.0)))) if len(rotation) else 0.0
 
 
-def _climb_rad(xyz_m: F64) -> float:
+def _climb_rad(xyz_m: Float64[np.ndarray, "n 3"]) -> float:
     """How steeply the way goes up and down, if it goes anywhere."""
     picked = [xyz_m[:1]]
     for point in xyz_m[:, None]:

@@ -1,7 +1,7 @@
 """Overhead images as files of any format that GDAL reads: which bands are red, green and blue, how values become 8 bit,
 and where pixels are missing.
 
-What a file does not say, or says in two ways, is not guessed: it is asked for by `RasterHints`. The rules:
+What a file does not say, or says in two ways, is not guessed: `RasterHints` states it. The rules:
 
 - Red, green and blue are the bands whose colour interpretation or description says so. One band is grey; three bands
   that say nothing are red, green, blue; of four or more that say nothing, the user names three.
@@ -23,22 +23,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
+from jaxtyping import Shaped, UInt8
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from cvlnet.arrays import U8, Bools
+from cvlnet.arrays import Mask
 from cvlnet.config import RasterHints
 from cvlnet.data.imagery import Imagery, Patch
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
 
 Masking = Literal["none", "alpha", "file", "value"]
-Values = npt.NDArray[Any]
+Values = Shaped[np.ndarray, "bands *rest"]  # of any type of number
 
 _DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "WEBP", "VRT", "HFA", "BMP", "GIF")
 _GDAL: dict[str, Any] = {
@@ -63,7 +63,7 @@ class Interpretation:
     """
 
     bands: tuple[int, ...]
-    palette: U8 | None  # [256, 4]
+    palette: UInt8[np.ndarray, "256 4"] | None
     value_range: tuple[float, float] | None
     masking: Masking
     mask_band: int | None = None
@@ -189,7 +189,7 @@ def _band_of(dataset: Any, color: str) -> int | None:
     return None
 
 
-def _palette(dataset: Any, bands: Sequence[int]) -> U8 | None:
+def _palette(dataset: Any, bands: Sequence[int]) -> UInt8[np.ndarray, "256 4"] | None:
     if len(bands) != 1 or dataset.colorinterp[bands[0] - 1] != ColorInterp.palette:
         return None
     colors = np.zeros((256, 4), np.uint8)
@@ -290,7 +290,7 @@ def _read(dataset: Any, how: Interpretation, part: Window, shape: tuple[int, int
     return Patch(pixels.astype(np.uint8, copy=False), None if valid is None or valid.all() else valid)
 
 
-def _valid(dataset: Any, how: Interpretation, values: Values, part: Window, shape: tuple[int, int]) -> Bools | None:
+def _valid(dataset: Any, how: Interpretation, values: Values, part: Window, shape: tuple[int, int]) -> Mask | None:
     match how.masking:
         case "alpha":
             assert how.mask_band is not None

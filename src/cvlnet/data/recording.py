@@ -19,7 +19,7 @@ class MountedCamera:
     """A camera and where it sits on the vehicle. The body frame is x forward, y left, z up from the reference point.
 
     camera: of its frames without distortion. lens: undoes the distortion of its pictures; None if they have none.
-    exif_orientation: whether EXIF turns its pictures; None if their size, or else the user, has to tell.
+    exif_orientation: whether EXIF turns its pictures; None if that follows from their size, or the user has to say so.
     if_size_differs: what the user can do about pictures of another size than the camera's.
     """
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvlnet.arrays import F64, U8
+from cvlnet.arrays import Matrix2, Rgb, Xy
 from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, clip_frames, mirrored, misdescribed, turned
 from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turn_of_world
 from cvlnet.data.images import ImageCache
@@ -35,10 +35,10 @@ _SHIFTS_TRIED = 64  # a tile that is hardly larger than the turned crop holds it
 class Augmentation:
     """How training moves the two views against each other; photometric changes are made elsewhere.
 
-    max_shift_m: the vehicle stands anywhere within +- so many metres (east and north) of the crop's centre.
-    turn_world: clip and tile are turned together, by any angle that is the same for a whole batch: were it not, the
-    direction of the street would tell the right tile. mirror_world: every other batch is of a mirrored world.
-    max_errors: the clip alone is described with errors of up to so much, either way.
+    max_shift_m: largest displacement of the vehicle from the crop's centre, east and north, either way.
+    turn_world: clip and tile are turned together by a random angle, the same for a whole batch: otherwise the direction
+    of the street would give the right tile away. mirror_world: every other batch is of a mirrored world, on average.
+    max_errors: the largest errors, either way, that the clip alone is described with.
     """
 
     max_shift_m: float
@@ -66,7 +66,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelShares:
-    """How much of each cell of the tile and of the clip every label of `cvlnet.labels` holds, 255 for all of it."""
+    """Which share of each cell of the tile and of the clip every label of `cvlnet.labels` covers; 255 is all of it."""
 
     tile: UInt8[Tensor, "*batch labels tile_rows tile_cols"]
     clip: UInt8[Tensor, "*batch labels clip_rows clip_cols"]
@@ -124,7 +124,7 @@ class ClipTileSamples(Dataset[Sample]):
     """The queries of a split that have a whole clip; an item is asked for by `Draw`, or by index (epoch 0).
 
     Without augmentation the crop is centred at the query's tile. label_grids: of the tile and of the clip, if labels
-    are wanted. What is left out is logged, and told in ``left_out``.
+    are wanted. left_out: lines about the queries that cannot be used, which are logged, too.
     Raises InputError if no query has a whole clip.
     """
 
@@ -191,7 +191,7 @@ class ClipTileSamples(Dataset[Sample]):
         )
 
     def _labels(
-        self, query: Query, tile_center: LatLon, tile_from_world: F64, vehicle: LatLon, ground_from_world: F64
+        self, query: Query, tile_center: LatLon, tile_from_world: Matrix2, vehicle: LatLon, ground_from_world: Matrix2
     ) -> LabelShares | None:
         label_map = self._label_maps.get(query.date)
         if label_map is None or self.label_grids is None:
@@ -242,7 +242,7 @@ def load_tile(tile: Tile, grid: Grid, cache: ImageCache | None = None) -> Overhe
     Raises InputError if the tile is smaller than the grid, and as `cvlnet.data.images.read_image` does.
     """
 
-    def make() -> U8:
+    def make() -> Rgb:
         return resampled(open_tile(tile), grid).pixels
 
     made = f"tile {grid.rows % 2} {grid.cols % 2} {grid.cell_m} {tile.m_per_px} {tile.center}"
@@ -277,7 +277,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 def _with_whole_clip(
     split: Split, recordings: Mapping[str, Recording], spec: ClipSpec
 ) -> tuple[tuple[Query, ...], tuple[str, ...]]:
-    """The queries that can be used, and a line that tells of the others."""
+    """The queries that have a whole clip, and a line about the others, if there are any."""
     lacking = [len(clip_frames(recordings[q.recording], q.frame, spec)) < spec.frames for q in split.queries]
     whole = tuple(query for query, lacks in zip(split.queries, lacking, strict=True) if not lacks)
     if not any(lacking):
@@ -301,7 +301,7 @@ def _random_crop(
     turn_rad: float,
     mirror: bool,
     rng: np.random.Generator,
-) -> tuple[LatLon, F64, float]:
+) -> tuple[LatLon, Xy, float]:
     """Centre of a crop, offset of the vehicle in the turned crop, and the turn.
 
     Offsets cover the window evenly, as far as the tile holds the turned crop. Where it does so nowhere, the crop is the

@@ -1,4 +1,4 @@
-"""What is used of a drive's measured positions; the rest is left out, which is told in one line."""
+"""Which of a drive's measured positions are used; the others are left out, with a warning of one line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int64
 
-from cvlnet.arrays import F64, I64, Bools
+from cvlnet.arrays import Indices, Positions, Series
 from cvlnet.data.plausibility import FASTEST_M_S, plausible, spun, typical_speed_m_s
 from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
@@ -30,15 +31,15 @@ class Rows:
 
     where: Path
     unit: str  # "line" or "frame"
-    number: I64
+    number: Int64[np.ndarray, " n"]
 
-    def named(self, rows: I64) -> str:
+    def named(self, rows: Indices) -> str:
         """Some of the rows in words, such as "lines 5 to 8"."""
         return f"{self.unit}{'s' if len(rows) > 1 else ''} {ranges(self.number[rows].tolist())}"
 
 
-def without_fix(latlon_deg: F64) -> Bools:
-    """Whether a receiver without a fix has written a place, [rows]: no number, or 0, 0 (which lies in the sea)."""
+def without_fix(latlon_deg: Float64[np.ndarray, "*batch 2"]) -> Bool[np.ndarray, "*batch"]:
+    """Whether a place is what receivers write without a fix: no number, or 0, 0 (which lies in the sea)."""
     return np.asarray(~np.isfinite(latlon_deg).all(axis=-1) | (np.abs(latlon_deg) < _ZERO_DEG).all(axis=-1))
 
 
@@ -50,17 +51,17 @@ class Screened:
     left out. noise_m: as in `cvlnet.data.plausibility.Plausibility`.
     """
 
-    kept: I64
+    kept: Indices
     jumps_m: Mapping[int, float]
     reasons: Mapping[int, str]
     noise_m: float
 
 
-def screen(rows: Rows, xyz_m: F64, yaw_rad: F64, elapsed_s: F64) -> Screened:
+def screen(rows: Rows, xyz_m: Positions, yaw_rad: Series, elapsed_s: Series) -> Screened:
     """Leave out, with a warning, what was not measured, and where no vehicle can have driven or turned to.
 
-    xyz_m: positions, [rows, 2 or 3] as `cvlnet.data.plausibility.plausible` takes them, NaN where there is none or no
-    heading. yaw_rad: headings, [rows]. elapsed_s: rising, [rows].
+    xyz_m: positions as `cvlnet.data.plausibility.plausible` takes them, NaN where there is none or no heading.
+    elapsed_s: rising.
     Raises InputError if nothing is left, or if hardly two positions fit together.
     """
     fixed = np.flatnonzero(np.isfinite(xyz_m).all(axis=1))
@@ -87,17 +88,17 @@ def screen(rows: Rows, xyz_m: F64, yaw_rad: F64, elapsed_s: F64) -> Screened:
         (_STALE, fixed[found.stale]),
         (_SPUN, kept[is_spun]),
     ]
-    _tell(rows, [(text, at) for (text, _), at in faults if len(at)], jumps_m)
+    _warn_of(rows, [(text, at) for (text, _), at in faults if len(at)], jumps_m)
     reasons = {row: why for (_, why), at in faults for row in at.tolist()}
     return Screened(kept[~is_spun], jumps_m, reasons, found.noise_m)
 
 
-def _tell(rows: Rows, faults: Sequence[tuple[str, I64]], jumps_m: Mapping[int, float]) -> None:
+def _warn_of(rows: Rows, faults: Sequence[tuple[str, Indices]], jumps_m: Mapping[int, float]) -> None:
     """Warn of the rows that are left out, in one line, and of each jump."""
     if faults:
         count = sum(len(at) for _, at in faults)
-        told = "; ".join(f"{text} ({rows.named(at)})" for text, at in faults)
-        what = f"{count} of {len(rows.number)} {rows.unit}s are left out: {told}"
+        reasons = "; ".join(f"{text} ({rows.named(at)})" for text, at in faults)
+        what = f"{count} of {len(rows.number)} {rows.unit}s are left out: {reasons}"
         warn(what, where=rows.where, remedy="correct their positions, or delete them")
     if jumps_m:
         far = f"by {'up to ' if len(jumps_m) > 1 else ''}{max(jumps_m.values()):.0f} m"

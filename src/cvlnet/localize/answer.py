@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atan2, cos, degrees, log, pi, sin
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from cvlnet.arrays import F64
+from cvlnet.arrays import Matrix2, Points, Xy
 from cvlnet.data.imagery import Imagery
-from cvlnet.geo import LatLon, LocalFrame, Points
+from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.io.files import written_whole
 from cvlnet.localize.region import Region
 from cvlnet.model.confidence import sigma_m
@@ -72,11 +73,8 @@ def heading_rad(clip: Clip) -> float:
     return atan2(north, east)
 
 
-def ellipse_xy_m(covariance_m2: Points, confidence: float = CONFIDENCE) -> F64:
-    """The closed curve around zero that holds a normally distributed place so often, counter-clockwise, [n, 2].
-
-    covariance_m2: [2, 2].
-    """
+def ellipse_xy_m(covariance_m2: Matrix2 | Sequence[Any], confidence: float = CONFIDENCE) -> Points:
+    """The closed curve around zero that holds a normally distributed place with this probability, counter-clockwise."""
     variances_m2, axes = np.linalg.eigh(np.asarray(covariance_m2, dtype=np.float64))
     radii_m = np.sqrt(np.maximum(variances_m2, 0) * -2 * log(1 - confidence))
     if np.linalg.det(axes) < 0:
@@ -161,7 +159,7 @@ def write_json(value: dict[str, Any], path: Path) -> None:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def forward_xy(yaw_rad: float) -> F64:
+def forward_xy(yaw_rad: float) -> Xy:
     """Unit vector (east, north) of a heading."""
     return np.array([cos(yaw_rad), sin(yaw_rad)])
 

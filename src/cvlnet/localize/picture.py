@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from cvlnet.arrays import F64
+from cvlnet.arrays import Xy
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.io.files import written_whole
@@ -20,7 +21,7 @@ from cvlnet.localize.answer import CONFIDENCE, Answer, ellipse_xy_m, forward_xy,
 _BEST, _OTHER, _TRUTH = "#ff3b30", "#ffd60a", "#32d74b"
 _HALO = [withStroke(linewidth=3, foreground="#000000b0")]
 _LONGEST_PX = 2000  # of the overhead image as drawn
-_CLOSE_M = 25.0  # the close-up reaches at least so far from the best fix
+_CLOSE_M = 25.0  # the close-up reaches at least this far from the best fix
 _ARROW_M = 9.0
 _FRAMES = 4  # of the newest ones are drawn
 _HOLE = np.uint8(128)  # grey, where the image has no data
@@ -56,11 +57,11 @@ class _Overhead:
         pixel_m = self.frame.xy_world_m(self.raster.latlon_deg([[middle_x, middle_y], [middle_x + 1, middle_y]]))
         self.m_per_px = float(np.linalg.norm(pixel_m[1] - pixel_m[0]))
 
-    def xy_px(self, xy_m: F64) -> F64:
+    def xy_px(self, xy_m: Float64[np.ndarray, "*batch 2"]) -> Float64[np.ndarray, "*batch 2"]:
         """Pixel coordinates of places in the region's frame."""
         return self.raster.xy_px(self.frame.latlon_deg(xy_m))
 
-    def place_px(self, place: LatLon) -> F64:
+    def place_px(self, place: LatLon) -> Xy:
         """Pixel coordinates of a place on earth."""
         return self.raster.xy_px(place.degrees)
 
@@ -192,7 +193,7 @@ def _draw_truth(axes: Any, answer: Answer, overhead: _Overhead) -> None:
     axes.scatter(x, y, marker="x", label="true place", **mark)
 
 
-def _cell_corners_m(grid: Grid) -> F64:
-    """Corners of a grid's cells, [rows + 1, cols + 1, 2]."""
+def _cell_corners_m(grid: Grid) -> Float64[np.ndarray, "rows1 cols1 2"]:
+    """Corners of a grid's cells, a row and a column more than cells."""
     corners = Grid(grid.rows + 1, grid.cols + 1, grid.cell_m, grid.center_xy_m)
     return np.asarray(corners.cell_centers_xy_m().numpy())

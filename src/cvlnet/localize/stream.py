@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from cvlnet.arrays import F64
+from cvlnet.arrays import Series
 from cvlnet.config import WAY_M
 from cvlnet.data.clips import ClipSpec, spread
 from cvlnet.geometry import Camera, Pose
@@ -49,7 +49,7 @@ class ClipStream:
     def push(self, image: UInt8[Tensor, "3 height width"], camera: Camera, world_from_cam: Pose) -> None:
         """Take the next frame: RGB in the size of the model's ``image_spec``, its camera, and where that stood.
 
-        See `cvlnet.data.images.ImageSpec.window` for the frame and its camera. The world has x east and y north, as the
+        See `cvlnet.image_spec.ImageSpec.window` for the frame and its camera. The world has x east and y north, as the
         map has, z up and zero on the road, in metres; its origin may be anywhere. Odometry that began in another
         direction is turned first, ``world_from_odometry @ odometry_from_cam``.
         Raises ValueError if the frame has another size, or if the camera would not stand upright.
@@ -69,8 +69,8 @@ class ClipStream:
         if len(self._kept) > MOST_KEPT:
             del self._kept[2 + int(np.diff(back_m[1 : len(self._kept)]).argmin())]
 
-    def _back_m(self) -> F64:
-        """How far the way to each frame leads back, [frames]; see `cvlnet.data.clips.ClipSpec`."""
+    def _back_m(self) -> Series:
+        """How far the way to each frame leads back; see `cvlnet.data.clips.ClipSpec`."""
         xy_m = np.array([kept.xy_m for kept in self._kept])
         return np.maximum.accumulate(np.linalg.norm(xy_m - xy_m[0], axis=1))
 
