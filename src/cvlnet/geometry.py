@@ -51,7 +51,7 @@ class Pose:
 
     @staticmethod
     def identity(dtype: torch.dtype = torch.float64) -> Pose:
-        """The pose that moves nothing."""
+        """The identity."""
         return Pose(torch.eye(3, dtype=dtype), torch.zeros(3, dtype=dtype))
 
     @staticmethod
@@ -82,7 +82,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole camera without distortion. Focal lengths and principal point in pixels, from the image's corner."""
+    """Pinhole camera without distortion. Focal lengths and principal point in pixels; the latter from the corner."""
 
     focal_px: Float[Tensor, "*batch 2"]
     principal_point_px: Float[Tensor, "*batch 2"]
@@ -96,9 +96,9 @@ class Camera:
     def project(
         self, xyz_cam_m: Float[Tensor, "*batch n 3"]
     ) -> tuple[Float[Tensor, "*batch n 2"], Bool[Tensor, "*batch n"]]:
-        """Pixel coordinates of points, and whether each lies before the camera and inside the image.
+        """Pixel coordinates of points, and whether each lies in front of the camera and inside the image.
 
-        Coordinates of points that do not are finite and without meaning.
+        The coordinates of other points are finite, but have no meaning.
         """
         depth_m = xyz_cam_m[..., 2]
         in_front = depth_m > _NEAREST_M
@@ -150,15 +150,15 @@ class Camera:
         return Camera(focal_px, torch.stack([c.principal_point_px for c in cameras]), width_px, height_px)
 
 
-_NEAREST_M = 1e-3  # points nearer than this, or behind, are not before the camera
+_NEAREST_M = 1e-3  # least depth of a point in front of the camera
 
 
-def _rotate(rotation: Tensor, vector: Tensor) -> Tensor:
+def _rotate(rotation: Float[Tensor, "*_ 3 3"], vector: Float[Tensor, "*_ 3"]) -> Float[Tensor, "*_ 3"]:
     return (rotation @ vector.unsqueeze(-1)).squeeze(-1)
 
 
-def _rotation_about(axis: str, angle_rad: Tensor) -> Tensor:
-    """Right-handed rotation about a coordinate axis, [..., 3, 3]."""
+def _rotation_about(axis: str, angle_rad: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:
+    """Right-handed rotation about a coordinate axis."""
     cos, sin, one, zero = angle_rad.cos(), angle_rad.sin(), torch.ones_like(angle_rad), torch.zeros_like(angle_rad)
     entries = {
         "x": [one, zero, zero, zero, cos, -sin, zero, sin, cos],

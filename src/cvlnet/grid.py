@@ -64,9 +64,9 @@ class Grid:
         return replace(self, center_xy_m=xy_m)
 
     def resampled(self, factor: int) -> Grid:
-        """Each ``factor`` x ``factor`` cells joined to one, as a network's stride does.
+        """The grid in which blocks of ``factor`` x ``factor`` cells are one cell, as after a network's stride.
 
-        Raises ValueError if rows or columns are no multiple of the factor.
+        Raises ValueError unless rows and columns are multiples of the factor.
         """
         if self.rows % factor or self.cols % factor:
             raise ValueError(f"{self.rows} x {self.cols} cells cannot be joined in groups of {factor} x {factor}")

@@ -9,7 +9,7 @@ from typing import Literal
 from cvlnet.geometry import Camera, Pose
 
 HORIZON = 0.35  # of the model's rows lie above the horizon of a level road
-_STEEPEST = 10.0  # tangent of a camera's pitch, beyond which its horizon is taken for infinitely far away
+_STEEPEST = 10.0  # tangent of a camera's pitch, beyond which its horizon counts as infinitely far away
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,11 @@ class Window:
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The size of a frame before the model.
+    """The size of the model's frame, and how a camera's frame is brought to it.
 
-    fit "horizon": scaled evenly until it is as wide and as high, or more. Of a high frame the rows around the horizon
-    of a level road are kept, as far as the frame reaches: what is cut is sky, and the bonnet. Of a wide one (wider than
-    the model's frame) the columns around the principal point are. fit "whole": the whole frame is squeezed into the
-    size, as the paper does.
+    fit "horizon": the frame is scaled, keeping its shape, until it covers the size. Of a higher one the rows around the
+    horizon of a level road are kept, as far as the frame reaches: sky and bonnet are cut. Of a wider one the columns
+    around the principal point are kept. fit "whole": the whole frame is squeezed into the size, as in the paper.
     """
 
     width_px: int
@@ -48,7 +47,7 @@ class ImageSpec:
             raise ValueError(f"a frame has at least one pixel, not {self.width_px} x {self.height_px}")
 
     def window(self, camera: Camera, road_from_cam: Pose) -> Window:
-        """What is kept of the frames of a camera that is mounted so over a level road."""
+        """The window of the frames of a camera with this mounting over a level road."""
         if self.fit == "whole":
             return Window(self.width_px, self.height_px, 0, 0, self.width_px, self.height_px)
         scale = max(self.width_px / camera.width_px, self.height_px / camera.height_px)
@@ -60,7 +59,7 @@ class ImageSpec:
 
 
 def _within(wanted_px: float, most_px: int) -> int:
-    """The whole pixel that is nearest to the wanted one, from 0 to the last one."""
+    """The whole pixel from 0 to ``most_px`` that is nearest to the wanted one."""
     return round(min(max(wanted_px, 0.0), float(most_px)))
 
 

@@ -1,4 +1,4 @@
-"""What a piece of ground is or carries: known of every cell of a synthetic town, and learned beside the matching.
+"""Labels of the ground: known for every cell of a synthetic town, and learned beside the matching.
 
 A label map is a picture of bytes; bit ``label`` of a pixel says whether that label holds there.
 """
@@ -9,7 +9,7 @@ from enum import IntEnum
 
 
 class Label(IntEnum):
-    """Several may hold at one place: a tree may stand over a road."""
+    """What the ground is, or what stands on it. Several labels may hold at one place: a tree may stand over a road."""
 
     ROAD = 0  # carriageway, whatever it is paved with
     PAVED = 1  # pavements, yards, paths
@@ -22,7 +22,7 @@ class Label(IntEnum):
 
     @property
     def bit(self) -> int:
-        """Of a pixel's byte."""
+        """The label's bit of a pixel's byte."""
         return 1 << self
 
 

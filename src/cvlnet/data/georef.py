@@ -35,7 +35,6 @@ _SAME_M = 3.0  # how far two descriptions of a place may lie apart
 _ACCURATE_M = 1.5  # a datum that is known worse than this is worth a warning
 _ENTRY_KEYS = ("center", "m_per_px", "north_west", "south_east")
 _SEE = "see the file formats in docs/conventions.md"
-_WARP = "warp it to north up with gdalwarp, or describe it by a georef.json"
 
 
 def open_overhead(source: Path | str, hints: RasterHints = RasterHints()) -> Imagery:

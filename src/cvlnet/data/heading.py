@@ -46,7 +46,7 @@ class Stretches:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read the poses of a file. how, remedy: what it takes them for, and how to write that, in words."""
+    """One way to read the poses of a file. how: what they are taken to be; remedy: how to write that; both in words."""
 
     how: str
     remedy: str

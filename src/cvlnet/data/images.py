@@ -41,7 +41,7 @@ def read_gray(path: Path) -> UInt8[np.ndarray, "rows cols"]:
 
 
 def _read(path: Path) -> tuple[bytes, PictureHeader | None]:
-    """A file's bytes and what it says of its picture."""
+    """A file's bytes and the header of its picture."""
     try:
         encoded = path.read_bytes()
         header = read_header(encoded)
@@ -139,7 +139,7 @@ def _turned(image: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> Rgb:
 
 @dataclass(frozen=True)
 class ImageCache:
-    """Finished pictures on disk, so that nothing is decoded and resampled twice.
+    """Decoded and resampled pictures on disk, so that none is made twice.
 
     An entry belongs to a source file in its present state (path, size, time of change) and to a description of what was
     made of it. Several processes may share a folder; entries are written whole or not at all.

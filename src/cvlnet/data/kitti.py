@@ -52,7 +52,7 @@ _GET_KITTI = "download the date's calibration from KITTI's raw data page and unp
 
 @dataclass(frozen=True)
 class Oxts:
-    """One measurement of the GPS/IMU unit: what is used here by name, and all 30 values in the file's order.
+    """One measurement of the GPS/IMU unit: the values that are used by name, and all 30 in the file's order.
 
     position: None where the unit had no fix (0, 0, or no number; the heading may be none, too).
     roll: positive is left side up; pitch: positive is front down; yaw: 0 is east, counter-clockwise.

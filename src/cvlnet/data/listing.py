@@ -9,11 +9,11 @@ from pathlib import Path
 from cvlnet.errors import InputError
 
 PICTURES = (".png", ".jpg", ".jpeg")
-_EPOCH_NAMES = {10: 1.0, 13: 1e3, 16: 1e6, 19: 1e9}  # digits of a time since 1970, and what they are of a second
+_EPOCH_NAMES = {10: 1.0, 13: 1e3, 16: 1e6, 19: 1e9}  # number of digits of a time since 1970: its units in a second
 
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files with one of these suffixes (lower case; those on disk may be upper case), by `natural_key`.
+    """The files with one of these suffixes, given in lower case but matched in any case, by `natural_key`.
 
     Hidden files do not count: macOS puts a ``._name`` beside every file that it copies to a foreign disk. Empty if the
     folder is not there. Raises InputError if it cannot be listed.

@@ -1,7 +1,7 @@
-"""What a PNG or JPEG file says of its picture before it is decoded: its size, whether it is whole, how it is turned.
+"""What a PNG or JPEG file states before its picture is decoded: size, orientation, and whether it is complete.
 
-Decoders fill the missing part of a cut file with grey, and say nothing. A file is whole if its picture comes to its
-end; what stands behind that (padding, a phone's video) is not the picture's.
+Decoders silently fill the missing part of a truncated file with grey. A file is complete if the picture's end is there;
+what follows it (padding, a phone's video) does not belong to the picture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CutShortError(Exception):
 class PictureHeader:
     """Size and bits a channel as stored; EXIF's orientation (1: upright; 3: upside down; 5 to 8: on its side).
 
-    end: behind the picture's last byte.
+    end: the offset behind the picture's last byte.
     """
 
     width_px: int
@@ -38,7 +38,7 @@ class PictureHeader:
 
 
 def read_header(encoded: bytes) -> PictureHeader | None:
-    """What the file says, or None if it is neither PNG nor JPEG. Raises CutShortError if it is not whole."""
+    """The file's header, or None if it is neither PNG nor JPEG. Raises CutShortError if the file is incomplete."""
     try:
         if encoded.startswith(_PNG):
             return _png(encoded)

@@ -17,7 +17,7 @@ from cvlnet.arrays import Series
 
 @dataclass(frozen=True)
 class PoseReading:
-    """One way to read a file's poses. how, remedy: what it takes them for, and how to write that, in words.
+    """One way to read a file's poses. how: what they are taken to be; remedy: how to write that; both in words.
 
     place: latitude and longitude in degrees, or x and y in metres. yaw_rad: counter-clockwise from east, or from the x
     axis. NaN where nothing was measured.

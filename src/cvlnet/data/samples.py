@@ -52,12 +52,12 @@ class Augmentation:
         return turn_rad if self.turn_world else 0.0, self.mirror_world and bool(rng.integers(2))
 
     def errors(self, rng: np.random.Generator) -> ClipErrors:
-        """What is wrong about one clip."""
+        """Random errors for the description of one clip."""
         return ClipErrors(*(float(rng.uniform(-1, 1)) * most for most in astuple(self.max_errors)))
 
 
 class Draw(NamedTuple):
-    """One sample of one epoch: the same draw gives the same sample. batch: whose turn the world takes."""
+    """One sample of one epoch; the same draw gives the same sample. batch: its number, which decides the turn."""
 
     item: int
     epoch: int
@@ -78,7 +78,7 @@ class LabelShares:
 
 @dataclass(frozen=True)
 class Sample:
-    """offset_m: vehicle relative to the tile's centre, (east, north). latlon_deg: of the vehicle.
+    """A clip and its tile. offset_m: vehicle from the tile's centre, (east, north). latlon_deg: of the vehicle.
 
     crop_from_world: how the world is turned, see `cvlnet.data.imagery.turn_of_world`. labels: None where there are
     none, or none were asked for.
@@ -204,7 +204,7 @@ class ClipTileSamples(Dataset[Sample]):
 
 
 class JoinedSamples(Dataset[Sample]):
-    """Several data sets, one after the other, as one."""
+    """Several data sets as one, in order."""
 
     def __init__(self, parts: Sequence[ClipTileSamples]) -> None:
         if not parts:
@@ -304,8 +304,8 @@ def _random_crop(
 ) -> tuple[LatLon, Xy, float]:
     """Centre of a crop, offset of the vehicle in the turned crop, and the turn.
 
-    Offsets cover the window evenly, as far as the tile holds the turned crop. Where it does so nowhere, the crop is the
-    tile's middle, with the nearest quarter turn.
+    Offsets cover evenly the part of the window in which the tile holds the turned crop. If there is none, the crop is
+    the tile's middle, with the nearest quarter turn.
     """
     frame, crop_from_world = LocalFrame(vehicle), turn_of_world(turn_rad, mirror)
     for _ in range(_SHIFTS_TRIED):

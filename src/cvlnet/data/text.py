@@ -24,7 +24,7 @@ _MOST_RANGES = 8  # of numbers that a message names
 def read_text(path: Path, remedy: str) -> str:
     """The text of a file in UTF-8, or in UTF-16 with its byte order mark; the mark is dropped.
 
-    Raises InputError if the file is missing, empty or no text.
+    Raises InputError if the file is missing, empty or not text.
     """
     try:
         content = path.read_bytes()
@@ -42,7 +42,7 @@ def read_text(path: Path, remedy: str) -> str:
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object of a file. Raises InputError as `read_text` does, or if it holds none, or a key twice."""
+    """The JSON object of a file. Raises InputError as `read_text` does, or if there is none, or it has a key twice."""
 
     def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twins = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
@@ -73,10 +73,10 @@ class Table:
 
 
 def read_table(path: Path, remedy: str) -> Table:
-    """A table of comma-separated values. Blanks around cells, blank lines and lines that begin with # do not count.
+    """A table of comma-separated values. Blanks around cells, blank lines and lines that begin with # are ignored.
 
-    Raises InputError as `read_text` does, if there is no header or it names a column twice, if something else than
-    commas separates the columns, or if a line has another number of cells than the header.
+    Raises InputError as `read_text` does, if there is no header or it names a column twice, if anything but commas
+    separates the columns, or if the number of cells in a line differs from the header's.
     """
     reader = csv.reader(read_text(path, remedy).splitlines(), skipinitialspace=True)
     try:
@@ -107,14 +107,14 @@ def read_table(path: Path, remedy: str) -> Table:
 
 
 def to_numbers(fields: Sequence[Any], where: str | Path, remedy: str) -> list[float]:
-    """Finite numbers. Raises InputError if a field is none."""
+    """The fields as finite numbers. Raises InputError if one of them is not a number."""
     return [_number(field, f"{field!r}", where, remedy) for field in fields]
 
 
 def number_of(
     entries: Mapping[str, Any], key: str, where: str | Path, remedy: str, *, default: float | None = None
 ) -> float:
-    """The finite number under a key. Raises InputError if it is none, or missing without a default."""
+    """The finite number under a key. Raises InputError if it is not a number, or missing without a default."""
     if key not in entries and default is not None:
         return default
     if key not in entries:
@@ -123,7 +123,7 @@ def number_of(
 
 
 def positive_of(entries: Mapping[str, Any], key: str, where: str | Path, remedy: str) -> float:
-    """The finite number above zero under a key. Raises InputError if it is none, or missing."""
+    """The positive finite number under a key. Raises InputError if it is not one, or missing."""
     number = number_of(entries, key, where, remedy)
     if number <= 0:
         raise InputError(f"{key} {number:g} is not positive", where=where, remedy=remedy)
@@ -143,7 +143,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def ranges(numbers: Collection[int]) -> str:
-    """Rising numbers in few words, such as "0 to 9, 38"; of many only the first ones."""
+    """Rising numbers in short, such as "0 to 9, 38"; of many ranges only the first ones."""
     texts: list[str] = []
     rest = list(numbers)
     while rest and len(texts) < _MOST_RANGES:

@@ -1,4 +1,4 @@
-"""The front door: a network with its weights, which finds clips on overhead images."""
+"""The main entry point: a network with its weights, which finds clips on overhead images."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Localizer:
         answer = localizer.locate(localizer.read_clip("my_video"), open_overhead("map.tif"))
         print(answer.best.position, answer.best.confidence, answer.is_sure)
 
-    weights: a file of weights; without it the package's own. device: "cpu", "cuda", "cuda:1". precision: in which the
-    network encodes. share_mapped: how probable it is, before a clip is looked at, that its place is on the map; without
-    it the prior of the weights.
+    weights: a file of weights; without it the package's own. device: "cpu", "cuda", "cuda:1". precision: number format
+    in which the network encodes. share_mapped: prior probability that the place of a clip is on the map; without it
+    that of the weights.
     Raises InputError if the weights cannot be read, or there is no such device.
     """
 
@@ -67,7 +67,7 @@ class Localizer:
     def encode(
         self, image: Imagery, *, near: LatLon | None = None, radius_m: float = NEAR_M, progress: bool = False
     ) -> Region:
-        """Encode an image once, to find many clips on it.
+        """Encode an image once, in order to find many clips on it.
 
         With ``near`` only the places within ``radius_m`` of it are searched.
         Raises InputError as `cvlnet.localize.region.encode_region` does.

@@ -1,4 +1,4 @@
-"""A region: an overhead image, encoded once, as a whole; then asked as often as wanted."""
+"""A region: an overhead image, encoded once as a whole, on which any number of clips are found."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def encode_region(
     radius_m: float = NEAR_M,
     progress: bool = False,
 ) -> Region:
-    """Encode an image; with ``near`` what is needed to search the places within ``radius_m`` of it.
+    """Encode an image; with ``near`` the part that a search of the places within ``radius_m`` of it needs.
 
     Beyond the image's edge and in its holes the descriptor is zero: what a clip sees there counts as unlike, so that
     places near an edge are found if enough of their surroundings is shown. Places in holes are not searched.
@@ -204,7 +204,7 @@ def region_origin(model: CVLNet, image: Imagery, *, near: LatLon | None, radius_
 
 
 def _places(model: CVLNet, image: Imagery, near: LatLon | None, radius_m: float) -> Grid:
-    """Places a cell apart that hold the image, or what is near enough of it: whole tiles of them."""
+    """Places a cell apart, whole tiles of them, that cover the image, or the part of it that is near enough."""
     steps, cell_m = model.steps, model.map_grid.cell_m
     half_m = reach_m(image) if near is None else np.minimum(radius_m, farthest_m(image, near))
     cols, rows = (steps * max(1, ceil((2 * half / cell_m + 1 - 1e-6) / steps)) for half in half_m.tolist())

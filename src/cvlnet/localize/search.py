@@ -33,8 +33,8 @@ def localize(
 ) -> tuple[Fix, ...]:
     """Where on an overhead image a clip, batch shape [frames], was taken: fixes of different places, best first.
 
-    To ask one image many times, encode it once (`encode_region`) and use `search` and `distinct`. confidence: measured
-    for the model, kept with its weights.
+    To find many clips on one image, encode it once (`encode_region`) and use `search` and `distinct`. confidence: the
+    model's, kept with its weights.
     Raises InputError if nothing of the image lies within ``radius_m`` of ``near``.
     """
     region, asked = encode_region(model, image, near=near, radius_m=radius_m), encode_one(model, clip)
@@ -71,9 +71,9 @@ def distinct(
 ) -> tuple[Fix, ...]:
     """The peaks of the scores as fixes, best first: one within ``elsewhere_m`` of a better one is dropped.
 
-    sharpness: the model's. weight: of the clip's cells, to say how much of what it sees is on the map. A fix's margin
-    is its lead over the best peak that lies elsewhere: negative for all but the first. Where there is no other it is
-    the lead over the lowest score: others are lower still.
+    sharpness: the model's. weight: of the clip's cells; gives the share of what the clip sees that the map shows. A
+    fix's margin is its lead over the best peak elsewhere, negative for all but the first. Where there is no other peak
+    it is the lead over the lowest score.
     """
     peaks, heights = local_maxima(scores)
     xy_m = region.places.xy_m(peaks.double()).numpy()
@@ -102,7 +102,7 @@ def local_maxima(scores: Float[Tensor, "rows cols"]) -> tuple[Int[Tensor, "peaks
 
 
 def _decode(region: Region, scores: Tensor, peak: Tensor, sharpness: float) -> Decoded:
-    """What the scores say in a window around a peak; higher ones there belong to a better place."""
+    """The scores in a window around a peak, decoded; higher ones there belong to a better place and do not count."""
     reach = region.steps // 2
     padded = functional.pad(scores, (reach,) * 4, value=-torch.inf)
     row, col = peak.tolist()

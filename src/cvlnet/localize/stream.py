@@ -1,4 +1,4 @@
-"""A running sequence: every frame is encoded once, as it comes; what is kept of it is projected anew for each clip."""
+"""A running sequence: every frame is encoded once, when it arrives, and its features are projected for each clip."""
 
 from __future__ import annotations
 
