@@ -7,14 +7,15 @@ import json
 import numpy as np
 import onnxruntime
 
-from cvlnet.checkpoint import shipped_weights
+from cvlnet.checkpoint import load_network, shipped_weights
 from cvlnet.model.export import export
 from town import DATA
 
 
 def main() -> None:
     out = DATA / "onnx"
-    for name, difference in export(shipped_weights(), out).items():
+    network, _ = load_network(shipped_weights())
+    for name, difference in export(network, out).items():
         print(f"{name}.onnx differs from PyTorch by {difference:.1e} at most")
     about = json.loads((out / "model.json").read_text())
     overhead, ground, match = (onnxruntime.InferenceSession(out / f"{n}.onnx") for n in ("overhead", "ground", "match"))

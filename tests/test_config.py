@@ -1,6 +1,6 @@
 import pytest
 
-from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.config import EvaluationConfig, ModelConfig, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_what_is_none_of_the_choices_is_refused(config, name):
 def test_heights_begin_at_the_road_and_are_numbers(heights_m):
     with pytest.raises(ValueError, match=r"heights_m must be"):
         ModelConfig(heights_m=heights_m)
+
+
+def test_an_evaluation_needs_a_split_and_different_cameras():
+    with pytest.raises(ValueError, match=r"splits must be one or more test splits, not \(\)"):
+        EvaluationConfig(splits=())
+    with pytest.raises(ValueError, match=r"cameras must be one or more different cameras, not \(2, 2\)"):
+        EvaluationConfig(cameras=(2, 2))

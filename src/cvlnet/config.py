@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
 Precision = Literal["float32", "bfloat16"]
-SplitName = Literal["train", "test1", "test2"]
+TestSplit = Literal["test1", "test2"]
+SplitName = Literal["train"] | TestSplit
 
 SHARE_MAPPED = 0.5  # of queries whose place is on the map, where nothing else is known
 WAY_M = 36.0  # length of way that a clip's frames are spread over: best on the validation towns
@@ -207,8 +208,7 @@ class TrainConfig:
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
         _check(self.clip_step is None or self.clip_step >= 1, "clip_step", "at least 1", self)
-        distinct = 1 <= len(self.cameras) == len(set(self.cameras))
-        _check(distinct, "cameras", "one or more different cameras", self)
+        _check_cameras(self)
         rates = ("learning_rate", "backbone_learning_rate")
         distances = ("way_m", "neighbourhood_m", "batch_radius_m", "min_distance_m")
         for name in (*rates, "clip_gradient_norm", "margin_scale", *distances):
@@ -247,9 +247,7 @@ class ClipFiles:
 
     def __post_init__(self) -> None:
         _check(self.frame is None or self.frame >= 0, "frame", "0 or greater", self)
-        _check(1 <= self.frames <= 16, "frames", "from 1 to 16", self)
-        _check(0 < self.way_m < inf, "way_m", "positive and finite", self)
-        _check(self.step is None or self.step >= 1, "step", "at least 1", self)
+        _check_frames(self)
 
 
 @dataclass(frozen=True)
@@ -306,7 +304,7 @@ class EvaluationConfig:
     way_m: float = WAY_M
     step: int | None = None
     cameras: tuple[int, ...] = (2,)
-    splits: tuple[SplitName, ...] = ("test1", "test2")
+    splits: tuple[TestSplit, ...] = ("test1", "test2")
     most_queries: int | None = None
     share_mapped: float | None = None
     published_decoding: bool = False
@@ -317,14 +315,26 @@ class EvaluationConfig:
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        _check(1 <= self.frames <= 16, "frames", "from 1 to 16", self)
-        _check(0 < self.way_m < inf, "way_m", "positive and finite", self)
-        distinct = 1 <= len(self.cameras) == len(set(self.cameras))
-        _check(distinct, "cameras", "one or more different cameras", self)
-        for name, least in (("step", 1), ("most_queries", 1), ("cases", 0), ("workers", 0)):
+        _check_frames(self)
+        _check_cameras(self)
+        _check(len(self.splits) > 0, "splits", "one or more test splits", self)
+        for name, least in (("most_queries", 1), ("cases", 0), ("workers", 0)):
             value = getattr(self, name)
             _check(value is None or value >= least, name, f"at least {least}", self)
         _check(self.share_mapped is None or 0 < self.share_mapped < 1, "share_mapped", "between 0 and 1", self)
+
+
+def _check_frames(config: ClipFiles | EvaluationConfig) -> None:
+    """Raise ValueError unless the settings can choose the frames of a clip."""
+    _check(1 <= config.frames <= 16, "frames", "from 1 to 16", config)
+    _check(0 < config.way_m < inf, "way_m", "positive and finite", config)
+    _check(config.step is None or config.step >= 1, "step", "at least 1", config)
+
+
+def _check_cameras(config: TrainConfig | EvaluationConfig) -> None:
+    """Raise ValueError unless the cameras of a clip are different ones."""
+    distinct = 1 <= len(config.cameras) == len(set(config.cameras))
+    _check(distinct, "cameras", "one or more different cameras", config)
 
 
 def _check_choices(config: object) -> None:

@@ -92,6 +92,7 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["localize", "x", "--way-m", "inf"], "way_m must be positive and finite, not inf"),
         (["localize", "x", "--way-m", "nan"], "way_m must be positive and finite, not nan"),
         (["localize", "x", "--way-m", "-3"], "way_m must be positive and finite, not -3.0"),
+        (["evaluate", "x", "--out", "y", "--splits", "train"], "train"),
         (["evaluate", "x", "--out", "y", "--way-m", "inf"], "way_m must be positive and finite, not inf"),
         (["localize", "x", "--near", "91", "8"], "latitude 91"),
         (["localize", "x", "--weights", "missing.safetensors"], "missing.safetensors: there is no such file"),

@@ -241,9 +241,9 @@ def test_predictions_that_cannot_be_used_get_one_line(kind: str, predictions_fil
 
 SETTINGS: dict[str, tuple[bytes, str]] = {
     "an unknown option": (b"stepz = 3", "stepz"),
-    "no TOML": (b"steps 3", "steps.toml: cannot be used"),
-    "half a line": (b"steps =", "steps.toml: cannot be used"),
-    "not UTF-8": (b"# \xff\xfe\nsteps = 3", "steps.toml: cannot be used"),
+    "no TOML": (b"steps 3", "settings.toml: cannot be used"),
+    "half a line": (b"steps =", "settings.toml: cannot be used"),
+    "not UTF-8": (b"# \xff\xfe\nsteps = 3", "settings.toml: cannot be used"),
     "a fraction": (b"steps = 3.5", "--steps: 3.5 is not a whole number; give a whole number"),
     "text for a number": (b'steps = "many"', "many"),
     "a number out of range": (b"steps = 0", "steps must be at least 1, not 0"),
@@ -251,9 +251,12 @@ SETTINGS: dict[str, tuple[bytes, str]] = {
     "a distance that is not a number": (b"way_m = nan", "way_m must be"),
     "a list for a number": (b"steps = [1, 2]", "steps"),
     "a choice that does not exist": (b'backbone = "resnet"', "resnet"),
-    "the same option twice": (b"steps = 3\nsteps = 4", "steps.toml: cannot be used"),
-    "a table of options": (b"[model]\nchannels = 8", "steps.toml: cannot be used"),
-    "a byte order mark": (b"\xef\xbb\xbfsteps = 3", "steps.toml: cannot be used (TOMLDecodeError: Invalid statement"),
+    "the same option twice": (b"steps = 3\nsteps = 4", "settings.toml: cannot be used"),
+    "a table of options": (b"[model]\nchannels = 8", "settings.toml: cannot be used"),
+    "a byte order mark": (
+        b"\xef\xbb\xbfsteps = 3",
+        "settings.toml: cannot be used (TOMLDecodeError: Invalid statement",
+    ),
 }
 
 
@@ -263,12 +266,17 @@ def test_settings_that_cannot_be_used_get_one_line(
 ) -> None:
     content, line = SETTINGS[kind]
     monkeypatch.chdir(tmp_path)
-    Path("steps.toml").write_bytes(content)
-    assert run(["train", "data", "--out", "run", "--config", "steps.toml"]) == 2
+    refused_with(line, content, ["train", "data", "--out", "run"], capsys)
+
+
+def refused_with(line: str, content: bytes, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A command refuses this file of settings with one line, and leaves nothing else in the working folder."""
+    Path("settings.toml").write_bytes(content)
+    assert run([*command, "--config", "settings.toml"]) == 2
     printed = capsys.readouterr().err
     assert line in printed
     assert printed.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["steps.toml"]
+    assert [path.name for path in Path().iterdir()] == ["settings.toml"]
 
 
 TOWN_SETTINGS: dict[str, tuple[bytes, str]] = {
@@ -287,12 +295,7 @@ def test_settings_of_a_town_that_cannot_be_used_get_one_line(
 ) -> None:
     content, line = TOWN_SETTINGS[kind]
     monkeypatch.chdir(tmp_path)
-    Path("town.toml").write_bytes(content)
-    assert run(["synth", "out", "--seed", "7", "--preset", "tiny", "--config", "town.toml"]) == 2
-    printed = capsys.readouterr().err
-    assert line in printed
-    assert printed.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["town.toml"]
+    refused_with(line, content, ["synth", "out", "--seed", "7", "--preset", "tiny"], capsys)
 
 
 @pytest.mark.parametrize("command", [["train", "data", "--out", "run"], ["synth", "out", "--seed", "7"]])

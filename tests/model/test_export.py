@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from cvlnet.checkpoint import save_tensors
 from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.model.build import build_model
 from cvlnet.model.export import TOLERANCE, export
-from cvlnet.model.provenance import Provenance
 from cvlnet.model.ssm import match
 from cvlnet.types import ClipFeatures, MapFeatures
 
@@ -21,8 +19,7 @@ MODEL = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_
 def written(tmp_path, config):
     torch.manual_seed(0)
     network = build_model(config).eval()
-    save_tensors(tmp_path / "weights.safetensors", network.state_dict(), Provenance(config))
-    differences = export(tmp_path / "weights.safetensors", tmp_path / "onnx", frames=2)
+    differences = export(network, tmp_path / "onnx", frames=2)
     return network, differences, json.loads((tmp_path / "onnx" / "model.json").read_text(encoding="utf-8"))
 
 
@@ -76,8 +73,7 @@ def test_a_sequence_of_one_length_is_written_for_that_length(tmp_path):
 
 
 def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch):
-    save_tensors(tmp_path / "weights.safetensors", build_model(MODEL).state_dict(), Provenance(MODEL))
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(InputError, match=r"cvlnet\[export\]"):
-        export(tmp_path / "weights.safetensors", tmp_path / "onnx")
+        export(build_model(MODEL).eval(), tmp_path / "onnx")
     assert not list((tmp_path / "onnx").glob("*"))

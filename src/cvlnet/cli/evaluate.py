@@ -84,7 +84,6 @@ def calibrate(
     """
     from cvlnet.evaluation.fit_confidence import calibrate
     from cvlnet.model.confidence import described
-    from cvlnet.model.device import named_device
 
     confidence = calibrate(
         weights,
@@ -95,7 +94,7 @@ def calibrate(
         most_queries=most_queries,
         cache=resources.cache,
         workers=resources.workers,
-        device=str(named_device(resources.device)),
+        device=resources.usable_device(),
         progress=sys.stderr.isatty(),
     )
     print(f"{out}: {described(confidence)}")
@@ -135,7 +134,6 @@ def ablate(
         config: TOML file of options, by their names without the leading dashes. Command-line values override the file.
 
     """
-    from cvlnet.model.device import named_device
     from cvlnet.training.ablation import TABLES, Setting, variants, write_table
 
     del config  # has been read with the options
@@ -147,7 +145,7 @@ def ablate(
         most_queries,
         cache=resources.cache,
         workers=resources.workers,
-        device=str(named_device(resources.device)),
+        device=resources.usable_device(),
         init=init,
     )
     for name in TABLES if table == "all" else (table,):

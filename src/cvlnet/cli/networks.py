@@ -47,8 +47,9 @@ def export(out: Path, /, *, weights: Path | None = None, frames: Annotated[int, 
         frames: Number of frames of a clip, for fusions that need it fixed (LSTM and fuse_Conv3D).
 
     """
-    from cvlnet.checkpoint import shipped_weights
+    from cvlnet.checkpoint import load_network, shipped_weights
     from cvlnet.model.export import OPSET, export
 
-    for name, difference in export(weights or shipped_weights(), out, frames=frames).items():
+    network, _ = load_network(weights or shipped_weights())
+    for name, difference in export(network, out, frames=frames).items():
         print(f"{out / name}.onnx: opset {OPSET}, differs from PyTorch by {difference:.1e} at most")

@@ -40,6 +40,12 @@ class Resources:
     workers: Annotated[int, NotNegative] = 1
     cache: Path | None = None
 
+    def usable_device(self) -> str:
+        """The name of the device. Raises InputError if there is none of that name on this machine."""
+        from cvlnet.model.device import named_device
+
+        return str(named_device(self.device))
+
 
 ModelOptions = Annotated[ModelConfig, panel("Model", ModelConfig)]
 TrainOptions = Annotated[TrainConfig, panel("Training", TrainConfig)]

@@ -45,7 +45,6 @@ def train(
         config: TOML file of options, by their names without the leading dashes. Command-line values override the file.
 
     """
-    from cvlnet.model.device import named_device
     from cvlnet.training.loop import Run, train
 
     del config  # has been read with the options
@@ -56,7 +55,7 @@ def train(
         init,
         cache=resources.cache,
         workers=resources.workers,
-        device=str(named_device(resources.device)),
+        device=resources.usable_device(),
         overfit_batch=overfit_batch,
     )
     figures = train(model, training, run)

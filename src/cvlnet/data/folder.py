@@ -1,4 +1,4 @@
-"""A video of one's own: a folder of frames, ``camera.json``, and the odometry as ``poses.csv`` or ``poses.txt``.
+"""Your own video: a folder of frames, ``camera.json``, and the odometry as ``poses.csv`` or ``poses.txt``.
 
     FOLDER/frames/*.png or *.jpg      in the order of their names, numbers by their value
     FOLDER/camera.json                see `cvlnet.data.camera_file`

@@ -16,7 +16,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from tqdm import tqdm
 
 from cvlnet.arrays import F64, I64
-from cvlnet.config import SplitName
+from cvlnet.config import TestSplit
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import Split, Tile, read_recordings, read_split
@@ -32,7 +32,7 @@ from cvlnet.model.ssm import match
 from cvlnet.types import ClipFeatures, Decoded, MapFeatures, ScoreVolume
 
 RANKS = 100
-SPLITS: tuple[SplitName, ...] = ("test1", "test2")
+SPLITS: tuple[TestSplit, ...] = ("test1", "test2")
 _BLOCK = 128  # clips and tiles matched at a time, which limits the memory of a match to about 1 GiB
 _REMEDY = "give the predictions file that cvlnet evaluate wrote"
 # raised by damaged files:
@@ -119,7 +119,7 @@ def predict(
     root: Path,
     clip_spec: ClipSpec,
     *,
-    splits: Sequence[SplitName] = SPLITS,
+    splits: Sequence[TestSplit] = SPLITS,
     most_queries: int | None = None,
     cache: ImageCache | None = None,
     workers: int = 0,

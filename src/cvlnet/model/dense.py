@@ -57,9 +57,8 @@ class DenseMatcher:
         self.descriptor, self.clip_cells = descriptor, clip_cells
         self.rows, self.cols = rows, cols
         self._side = max(block_cells, 2 * clip_cells)
-        kept = kept_bytes // self._bytes_a_block
-        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
-        self._keeps = range(0, kept // _AT_ONCE * _AT_ONCE if kept < len(self._blocks) else len(self._blocks), _AT_ONCE)
+        self._most_kept_bytes = kept_bytes
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}  # by the number of the first block
 
     @torch.inference_mode()
     def scores(self, clip: ClipFeatures) -> Float[Tensor, "clips rows cols"]:
@@ -100,10 +99,6 @@ class DenseMatcher:
             for col in range(0, self.cols, step)
         ]
 
-    @property
-    def _bytes_a_block(self) -> int:
-        return (len(self.descriptor) + 1) * self._side * (self._side // 2 + 1) * 8
-
     def _transformed(self, first: int) -> tuple[Tensor, Tensor]:
         """Transforms of some blocks: of their descriptors, as `_as_matrices` fits, and of their cells' energy."""
         if first in self._kept:
@@ -112,7 +107,7 @@ class DenseMatcher:
         pairs = torch.view_as_real(torch.fft.rfft2(cut)).permute(2, 3, 0, 1, 4)
         spectra = pairs.reshape(pairs.shape[0] * pairs.shape[1], len(cut), -1).contiguous()
         transformed = spectra, torch.fft.rfft2(cut.square().sum(dim=1))
-        if first in self._keeps:
+        if self.kept_bytes + sum(tensor.nbytes for tensor in transformed) <= self._most_kept_bytes:
             self._kept[first] = transformed
         return transformed
 

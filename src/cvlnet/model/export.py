@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cvlnet.checkpoint import load_network
 from cvlnet.errors import InputError
 from cvlnet.geometry import Camera, Pose
 from cvlnet.io.files import written_whole
@@ -104,13 +103,12 @@ class MatchGraph(nn.Module):
         return (clips.correlation(tile_descriptor) / tile_uncertainty,)
 
 
-def export(weights: Path, out: Path, *, frames: int = 4) -> Mapping[str, float]:
+def export(network: MatchingNetwork, out: Path, *, frames: int = 4) -> Mapping[str, float]:
     """Write the graphs of a network into a folder; the largest difference of each from PyTorch, by its name.
 
     frames: of a clip, where the fusion takes no other number. Raises InputError where ONNX is not installed, or if a
     graph differs from PyTorch by more than `TOLERANCE`; the files of graphs that do not are there.
     """
-    network, _ = load_network(weights)
     any_frames = not any(isinstance(part, LstmSequence | FuseConv3d) for part in network.modules())
     frames = max(frames, network.least_pictures)
     traced = _examples(network, clips=2, frames=3 if any_frames else frames, tiles=2)

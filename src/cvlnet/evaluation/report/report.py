@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import cvlnet
 from cvlnet.checkpoint import load_network
-from cvlnet.config import EvaluationConfig, SplitName
+from cvlnet.config import EvaluationConfig, TestSplit
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import read_recordings, read_split
@@ -163,7 +163,7 @@ def _share_stat(split: SplitFigures, radius_m: float) -> Stat:
     return Stat(f"{100 * share.value:.0f} %", f"right to {radius_m:.0f} m at the first guess", bounds)
 
 
-def _maps(out: Path, evaluated: Evaluated, shown: SplitName) -> tuple[FixMap, ...]:
+def _maps(out: Path, evaluated: Evaluated, shown: TestSplit) -> tuple[FixMap, ...]:
     predictions, fixes = evaluated.predictions, best_fixes(evaluated.predictions, shown)
     split = read_split(evaluated.root, shown)
     ids = tuple(predictions.query_ids[i] for i in fixes.query)
@@ -197,7 +197,7 @@ def _plots(out: Path, predictions: Predictions, shown: str) -> tuple[Picture, ..
     )
 
 
-def _sections(out: Path, evaluated: Evaluated, shown: SplitName, count: int, progress: bool) -> tuple[Section, ...]:
+def _sections(out: Path, evaluated: Evaluated, shown: TestSplit, count: int, progress: bool) -> tuple[Section, ...]:
     best, worst = best_and_worst(best_fixes(evaluated.predictions, shown), count)
     cases = examine(
         evaluated.model, evaluated.root, evaluated.clip_spec, evaluated.predictions, shown, [*best, *worst],
@@ -249,7 +249,7 @@ def origin(provenance: Provenance) -> str:
     return f"{made}, trained on {names or 'data that is not recorded'}"
 
 
-def _shown_split(predictions: Predictions) -> SplitName:
+def _shown_split(predictions: Predictions) -> TestSplit:
     """The gallery with most tiles is the hardest, and the one a user meets."""
     rankings = predictions.rankings
     names = [name for name in SPLITS if name in rankings]
