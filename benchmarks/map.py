@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cvlnet.data.imagery import OverheadImage
 from cvlnet.geo import LatLon, MetricRaster
+from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize.region import encode_region
 from cvlnet.model.build import build_model
 from measure import in_own_process, print_results, seconds_each

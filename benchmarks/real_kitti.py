@@ -16,10 +16,10 @@ import numpy as np
 
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.data.clips import ClipSpec, assemble_clip
-from cvlnet.data.georef import open_overhead
-from cvlnet.data.imagery import Imagery
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.recording import Recording
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.answer import Answer
 from cvlnet.localize.picture import draw
 from cvlnet.localize.region import Region, encode_region

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvlnet.data.georef import open_overhead
+    from cvlnet.imagery.georef import open_overhead
     from cvlnet.localize.localizer import Localizer
 
 __all__ = ["Localizer", "__version__", "open_overhead"]
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
 
         return Localizer
     if name == "open_overhead":
-        from cvlnet.data.georef import open_overhead
+        from cvlnet.imagery.georef import open_overhead
 
         return open_overhead
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

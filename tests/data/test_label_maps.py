@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from cvlnet.data.imagery import turn_of_world
 from cvlnet.data.label_maps import label_shares, read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
+from cvlnet.imagery.crop import turn_of_world
 from cvlnet.labels import LABELS, Label
 
 DATE = "2011_09_26"

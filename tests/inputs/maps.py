@@ -14,9 +14,10 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 
-from cvlnet.data.imagery import Imagery, OverheadImage, crop
 from cvlnet.geo import LatLon, MetricRaster
 from cvlnet.grid import Grid
+from cvlnet.imagery.crop import crop
+from cvlnet.imagery.overhead import Imagery, OverheadImage
 
 CENTER = LatLon(49.0, 8.4)
 SIDE_PX, M_PER_PX = 160, 0.5

@@ -19,10 +19,10 @@ from safetensors.torch import save
 from cvlnet.checkpoint import load_model, load_network, save_tensors
 from cvlnet.cli import run
 from cvlnet.config import ModelConfig
-from cvlnet.data.imagery import OverheadImage
 from cvlnet.errors import InputError
 from cvlnet.evaluation.predict import Predictions, Ranking
 from cvlnet.geo import LatLon, MetricRaster
+from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.io.tensor_file import read_tensors
 from cvlnet.localize.region import Region, encode_region
 from cvlnet.model.build import build_model

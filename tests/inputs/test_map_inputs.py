@@ -22,9 +22,9 @@ from rasterio.shutil import copy
 from rasterio.transform import Affine
 
 from cvlnet.config import RasterHints
-from cvlnet.data.georef import open_overhead
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
+from cvlnet.imagery.georef import open_overhead
 
 BANDS = np.ascontiguousarray(np.moveaxis(PICTURE, -1, 0))
 FIJI = LatLon(-16.8, 179.9999)
@@ -481,7 +481,7 @@ def test_a_window_of_a_large_file_does_not_read_it_whole(tmp_path: Path) -> None
 
 
 def test_a_damaged_window_is_an_error_when_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cvlnet.data.georef._WHOLE_PX", 0)
+    monkeypatch.setattr("cvlnet.imagery.georef._WHOLE_PX", 0)
     path = write_metric(tmp_path / "map.png")
     image = open_overhead(path)
     assert np.array_equal(image.read(slice(0, SIDE_PX), slice(0, SIDE_PX)).pixels, PICTURE)

@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from cvlnet.checkpoint import save_tensors
 from cvlnet.config import ModelConfig
-from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
+from cvlnet.imagery.crop import crop
+from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.model.build import build_model
 from cvlnet.model.provenance import Provenance
 from cvlnet.types import Clip, ClipFeatures

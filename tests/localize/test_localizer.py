@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import cvlnet
-from cvlnet.data.georef import open_overhead
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
+from cvlnet.imagery.georef import open_overhead
 from cvlnet.localize.localizer import Localizer
 
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from cvlnet.config import ModelConfig
-from cvlnet.data.georef import open_overhead
-from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
+from cvlnet.imagery.crop import crop
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import region as region_module
 from cvlnet.localize.region import Region, encode_region
 from cvlnet.localize.search import localize
@@ -127,7 +128,7 @@ def test_an_image_without_anything_is_refused(seeing_model, image):
 
 def test_a_file_that_is_read_by_windows_gives_the_same_region(seeing_model, map_file, monkeypatch):
     whole = encode_region(seeing_model, open_overhead(map_file))
-    monkeypatch.setattr("cvlnet.data.georef._WHOLE_PX", 0)
+    monkeypatch.setattr("cvlnet.imagery.georef._WHOLE_PX", 0)
     windows = encode_region(seeing_model, open_overhead(map_file))
     assert torch.equal(whole.descriptor, windows.descriptor)
     assert torch.equal(whole.searched, windows.searched)

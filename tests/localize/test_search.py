@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from cvlnet.data.imagery import OverheadImage, crop
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.grid import Grid
+from cvlnet.imagery.crop import crop
+from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import encode_region, localize
 from cvlnet.localize.region import Region
 from cvlnet.localize.search import distinct, local_maxima, search

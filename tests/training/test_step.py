@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cvlnet.config import ModelConfig, TrainConfig
-from cvlnet.data.imagery import turn_of_world
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.imagery.crop import turn_of_world
 from cvlnet.model.build import build_model
 from cvlnet.training.step import Trainer, learning_rate_factor, step_seed, turned_xy_m
 

@@ -17,9 +17,9 @@ import torch
 
 from cvlnet.data.lens import COEFFICIENTS, Lens
 from cvlnet.data.recording import MountedCamera
-from cvlnet.data.text import did_you_mean, number_of, read_json, to_numbers
 from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Camera, Pose
+from cvlnet.io.text import did_you_mean, number_of, read_json, to_numbers
 
 SEE = "see the file formats in docs/conventions.md"
 _NUMBERS = ("width", "height", "fx", "fy", "cx", "cy", "height_m")

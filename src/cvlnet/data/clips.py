@@ -19,11 +19,11 @@ from cvlnet.arrays import Series
 from cvlnet.config import WAY_M
 from cvlnet.data.images import ImageCache, read_frame
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
-from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LocalFrame, earth_centred_m
 from cvlnet.geometry import Camera, Pose
 from cvlnet.image_spec import ImageSpec, Window
+from cvlnet.io.text import ranges
 from cvlnet.types import Clip
 
 MOST_FRAMES = 16

@@ -22,7 +22,6 @@ import numpy as np
 from cvlnet.arrays import Indices, Positions, Series
 from cvlnet.data.camera_file import CameraFile, read_camera_file
 from cvlnet.data.heading import Contradiction, Reading, contradiction
-from cvlnet.data.listing import PICTURES, files_in, times_of_names
 from cvlnet.data.plausibility import elapsed_s, typical_speed_m_s
 from cvlnet.data.poses import PoseReading, Poses
 from cvlnet.data.poses_csv import read_csv
@@ -32,6 +31,7 @@ from cvlnet.data.screening import Rows, Screened, screen
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame, earth_centred_m
 from cvlnet.geometry import Pose
+from cvlnet.io.listing import PICTURES, files_in, times_of_names
 
 CAMERA_ID = 2  # as KITTI's left colour camera, which a clip takes by default
 FRAME_S = 1.0  # of a frame where there are no times: longer than in a video, so that no vehicle seems too fast

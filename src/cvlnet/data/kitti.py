@@ -23,14 +23,14 @@ from jaxtyping import Float64
 
 from cvlnet.arrays import Series
 from cvlnet.data.heading import Reading, contradiction
-from cvlnet.data.listing import PICTURES, files_in
 from cvlnet.data.plausibility import elapsed_s
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
 from cvlnet.data.screening import Rows, Screened, screen, without_fix
-from cvlnet.data.text import measured, read_text, to_numbers
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame, earth_centred_m
 from cvlnet.geometry import Camera, Pose
+from cvlnet.io.listing import PICTURES, files_in
+from cvlnet.io.text import measured, read_text, to_numbers
 
 OXTS_VALUES = 30
 FRAME_S = 0.1  # the unit and the cameras measure ten times a second

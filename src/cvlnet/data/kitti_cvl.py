@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from cvlnet.config import SplitName
-from cvlnet.data.imagery import OverheadImage
 from cvlnet.data.images import read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, read_drive
-from cvlnet.data.listing import PICTURES, files_in
 from cvlnet.data.recording import Recording
-from cvlnet.data.text import positive_of, read_json, read_text, to_numbers
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
+from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.io.listing import PICTURES, files_in
+from cvlnet.io.text import positive_of, read_json, read_text, to_numbers
 
 PUBLISHED_ZOOM = 18
 PUBLISHED_TILE_PX = 512  # scale 2

@@ -16,12 +16,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from cvlnet.arrays import Matrix2
-from cvlnet.data.georef import raster_of
-from cvlnet.data.imagery import NORTH_UP, OverheadImage, crop_corners_px, resample, window
 from cvlnet.data.images import read_gray
-from cvlnet.data.text import read_json
 from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
+from cvlnet.imagery.crop import NORTH_UP, crop_corners_px, resample, window
+from cvlnet.imagery.georef import raster_of
+from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.io.text import read_json
 from cvlnet.labels import LABELS
 
 FOLDER = "labels"
@@ -51,7 +52,7 @@ def read_label_map(root: Path, date: str) -> OverheadImage | None:
 def label_shares(
     labels: OverheadImage, center: LatLon, grid: Grid, crop_from_world: Matrix2 = NORTH_UP
 ) -> UInt8[Tensor, "labels rows cols"]:
-    """How much of each cell every label holds, 255 for all of it; ``crop_from_world`` as in `cvlnet.data.imagery.crop`.
+    """How much of each cell every label holds, 255 for all of it; ``crop_from_world`` as in `cvlnet.imagery.crop.crop`.
 
     Beyond the map's edge its outermost labels go on.
     """

@@ -14,9 +14,9 @@ from cvlnet.arrays import Indices, Series
 from cvlnet.data.camera_file import SEE, TUM_CHOICES, CameraFile
 from cvlnet.data.poses import PoseReading, Poses
 from cvlnet.data.screening import without_fix
-from cvlnet.data.text import Table, did_you_mean, measured, read_table
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
+from cvlnet.io.text import Table, did_you_mean, measured, read_table
 
 _DEGREES, _METRES = ("latitude_deg", "longitude_deg"), ("x_m", "y_m")
 _HEADINGS = ("yaw_deg", "yaw_rad")
@@ -28,7 +28,7 @@ def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
 
     Its columns are ``file``; ``latitude_deg`` and ``longitude_deg``, or ``x_m`` and ``y_m`` (where there are both,
     degrees are taken); ``yaw_deg`` or ``yaw_rad``; and ``time_s``, which may be missing. Others are not read.
-    Raises InputError as `cvlnet.data.text.read_table` does, if a column is missing, a line names no frame or one that
+    Raises InputError as `cvlnet.io.text.read_table` does, if a column is missing, a line names no frame or one that
     another line names, a value is no number, a place is none on earth, or times fall from one frame to the next.
     """
     of_tum = next((key for key in TUM_CHOICES if camera.choices[key] is not None), None)

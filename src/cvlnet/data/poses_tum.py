@@ -14,11 +14,11 @@ from scipy.spatial.transform import Rotation
 
 from cvlnet.arrays import Indices, Series
 from cvlnet.data.camera_file import SEE, CameraFile
-from cvlnet.data.listing import times_of_names
 from cvlnet.data.poses import PoseReading, Poses
-from cvlnet.data.text import measured, read_text, to_numbers
 from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Pose
+from cvlnet.io.listing import times_of_names
+from cvlnet.io.text import measured, read_text, to_numbers
 
 _VALUES = 8  # timestamp tx ty tz qx qy qz qw
 _DEFAULT = {"poses_of": "body", "world_axes": "z_up", "quaternion_order": "xyzw"}

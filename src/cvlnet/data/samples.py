@@ -16,7 +16,6 @@ from torch.utils.data import Dataset
 
 from cvlnet.arrays import Matrix2, Rgb, Xy
 from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, clip_frames, mirrored, misdescribed, turned
-from cvlnet.data.imagery import OverheadImage, crop, holds, resampled, turn_of_world
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, open_tile
 from cvlnet.data.label_maps import label_shares, read_label_map
@@ -25,6 +24,8 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
+from cvlnet.imagery.crop import crop, holds, resampled, turn_of_world
+from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.types import Clip
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class LabelShares:
 class Sample:
     """A clip and its tile. offset_m: vehicle from the tile's centre, (east, north). latlon_deg: of the vehicle.
 
-    crop_from_world: how the world is turned, see `cvlnet.data.imagery.turn_of_world`. labels: None where there are
+    crop_from_world: how the world is turned, see `cvlnet.imagery.crop.turn_of_world`. labels: None where there are
     none, or none were asked for.
     """
 

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from cvlnet.arrays import Indices, Positions, Series
 from cvlnet.data.plausibility import FASTEST_M_S, plausible, spun, typical_speed_m_s
-from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
+from cvlnet.io.text import ranges
 
 _ZERO_DEG = 1e-4  # receivers differ in how exactly they write zero
 # what is wrong with a position: in a warning about several rows, and as the reason why a frame is not used

@@ -1,1 +1,1 @@
-"""Files on disk: written whole or not at all, and tensors read without executing code."""
+"""Files on disk: text, tables and tensors, read with clear errors, written whole or not at all."""

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cvlnet.arrays import Matrix2, Points, Xy
-from cvlnet.data.imagery import Imagery
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.files import written_whole
 from cvlnet.localize.region import Region
 from cvlnet.model.confidence import sigma_m

@@ -9,10 +9,10 @@ from cvlnet.data.clips import ClipSpec, assemble_clip, require_cameras, warn_if_
 from cvlnet.data.folder import read_folder
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.recording import Recording
-from cvlnet.data.text import ranges
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon
 from cvlnet.image_spec import ImageSpec
+from cvlnet.io.text import ranges
 from cvlnet.types import Clip
 
 

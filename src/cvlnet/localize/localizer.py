@@ -8,8 +8,8 @@ from typing import Any
 
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.config import WAY_M, Precision
-from cvlnet.data.imagery import Imagery
 from cvlnet.geo import LatLon
+from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.answer import Answer
 from cvlnet.localize.clip_files import files_of, read_clip
 from cvlnet.localize.region import NEAR_M, Region, encode_region

@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from cvlnet.data.imagery import Imagery, OverheadImage, covered, crop_over_edge, farthest_m, holds, missing, reach_m
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
+from cvlnet.imagery.crop import covered, crop_over_edge, farthest_m, holds, missing, reach_m
+from cvlnet.imagery.overhead import Imagery, OverheadImage
 from cvlnet.io.tensor_file import read_tensors, write_tensors
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.dense import DenseMatcher

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from cvlnet.config import ClipFiles, RasterHints
-from cvlnet.data.georef import open_overhead
-from cvlnet.data.imagery import Imagery
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
 from cvlnet.localize.clip_files import read_clip
 from cvlnet.localize.localizer import Localizer

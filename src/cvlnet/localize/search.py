@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from cvlnet.data.imagery import Imagery
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
+from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
 from cvlnet.model.cvlnet import CVLNet

@@ -13,10 +13,10 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from cvlnet.arrays import F64, I64, U8
-from cvlnet.data.imagery import resampled
 from cvlnet.data.kitti_cvl import Tile, open_tile
 from cvlnet.geo import LocalFrame
 from cvlnet.grid import Grid
+from cvlnet.imagery.crop import resampled
 
 _NEIGHBOURS_M = 200.0  # places in neighbouring squares of this side belong to one area
 _EDGE_M = 60.0  # shown around the outermost places

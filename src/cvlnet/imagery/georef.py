@@ -23,11 +23,12 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from cvlnet.config import RasterHints
-from cvlnet.data.imagery import Imagery, OverheadImage, ground_m_per_px
-from cvlnet.data.raster_file import RasterFile, gdal, interpret, open_dataset
-from cvlnet.data.text import positive_of, read_json, read_text, to_numbers
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster, ProjectedRaster, Raster
+from cvlnet.imagery.crop import ground_m_per_px
+from cvlnet.imagery.overhead import Imagery, OverheadImage
+from cvlnet.imagery.raster_file import RasterFile, gdal, interpret, open_dataset
+from cvlnet.io.text import positive_of, read_json, read_text, to_numbers
 
 _WHOLE_PX = 2**25  # images up to this size are read at once
 _FINEST_M, _COARSEST_M = 0.002, 2.5  # a pixel; of coarser ones the road is not to be seen

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cvlnet.data.listing import PICTURES, files_in, natural_key, times_of_names
+from cvlnet.io.listing import PICTURES, files_in, natural_key, times_of_names
 
 
 def test_numbers_sort_by_their_value() -> None:

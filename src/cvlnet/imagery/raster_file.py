@@ -33,9 +33,9 @@ from rasterio.windows import Window
 
 from cvlnet.arrays import Mask
 from cvlnet.config import RasterHints
-from cvlnet.data.imagery import Imagery, Patch
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
+from cvlnet.imagery.overhead import Imagery, Patch
 
 Masking = Literal["none", "alpha", "file", "value"]
 Values = Shaped[np.ndarray, "bands *rest"]  # of any type of number

@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvlnet.data.imagery import (
-    OverheadImage,
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster
+from cvlnet.grid import Grid
+from cvlnet.imagery.crop import (
     covered,
     crop,
     crop_over_edge,
@@ -20,9 +22,7 @@ from cvlnet.data.imagery import (
     resampled,
     turn_of_world,
 )
-from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster
-from cvlnet.grid import Grid
+from cvlnet.imagery.overhead import OverheadImage
 
 CENTER = LatLon(49.0, 8.4)
 FRAME = LocalFrame(CENTER)

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvlnet.data.text import did_you_mean, measured, number_of, ranges, read_json, read_table, read_text
 from cvlnet.errors import InputError
+from cvlnet.io.text import did_you_mean, measured, number_of, ranges, read_json, read_table, read_text
 
 TABLE = "a,b\n1,2\n3,4\n"
 

@@ -7,10 +7,10 @@ import rasterio
 from kitti_tree import shared, write_picture
 
 from cvlnet.config import RasterHints
-from cvlnet.data.georef import open_overhead
-from cvlnet.data.imagery import Imagery
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, ProjectedRaster
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import Imagery
 
 CENTER = LatLon(49.0, 8.4)
 RASTER = MercatorRaster.around(CENTER, 80, 60, 0.5)
