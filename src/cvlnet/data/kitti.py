@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from math import degrees, isfinite, radians
 from pathlib import Path
 
@@ -289,7 +289,7 @@ def _times_s(path: Path, numbers: list[int]) -> Float64[np.ndarray, " frames"]:
 def _seconds(stamp: str, where: Path) -> float:
     whole, _, fraction = stamp.strip().partition(".")
     try:
-        moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
         return moment.timestamp() + float(f"0.{fraction or 0}")
     except ValueError as error:
         raise InputError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Literal
 
 from shapely.geometry import Polygon
@@ -37,7 +37,7 @@ class Surface(IntEnum):
     SAND = 12
 
 
-class Zone(str, Enum):
+class Zone(StrEnum):
     """The character of a quarter."""
 
     CENTRE = "centre"
