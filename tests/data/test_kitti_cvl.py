@@ -53,6 +53,14 @@ def test_training_tiles_are_named_after_a_frame(tmp_path: Path) -> None:
     assert tile.path.name == "0000000009.png"
 
 
+def test_a_test_query_is_never_sought_on_a_training_tile(tmp_path: Path) -> None:
+    write_kitti_cvl(tmp_path)
+    for path in (tmp_path / "satmap" / "test" / DRIVE).iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="3 queries have no tile on disk"):
+        read_split(tmp_path, "test1")
+
+
 def test_published_tiles_are_web_mercator_and_a_town_s_in_true_metres(tmp_path: Path) -> None:
     write_kitti_cvl(tmp_path)
     expected_m = {None: 10 * web_mercator_m_per_px(49.0, 18, 512), 0.25: 2.5}

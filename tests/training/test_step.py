@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.crop import turn_of_world
 from cvlnet.model.build import build_model
@@ -48,6 +49,7 @@ def test_every_step_of_every_process_draws_its_own_numbers_and_repeats_them():
 def test_a_restored_training_goes_on_with_the_learning_rates_of_its_step(step, tmp_path):
     config = TrainConfig(steps=100, warmup_steps=10, learning_rate=2e-3, backbone_learning_rate=5e-4)
     trainer = Trainer(build_model(MODEL), config)
+    _step_by_zero(trainer)
     trainer.restore(trainer.tensors(), step, tmp_path)
     for now in (step, step + 1):
         rates = [group["lr"] / learning_rate_factor(now, config) for group in trainer.optimizer.param_groups]
@@ -56,10 +58,24 @@ def test_a_restored_training_goes_on_with_the_learning_rates_of_its_step(step, t
         trainer.schedule.step()
 
 
+def test_a_state_without_that_of_the_optimizer_is_refused(tmp_path):
+    trainer = Trainer(build_model(MODEL), TrainConfig(steps=100))
+    with pytest.raises(InputError, match="lacks the optimizer's state after step 3; delete it"):
+        trainer.restore(trainer.tensors(), 3, tmp_path)
+
+
+def _step_by_zero(trainer):
+    """An optimizer step on gradients of zero, which gives every parameter its moments."""
+    for parameter in trainer.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    trainer.optimizer.step()
+
+
 def test_the_running_average_forgets_the_early_steps(tmp_path):
     """The first step is copied; then the weight of the average rises as n / (n + 10), at most to the decay."""
     model = build_model(MODEL)
     trainer = Trainer(model, TrainConfig(average_decay=0.5))
+    _step_by_zero(trainer)
     norm = next(layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d))
     expected, values = 0.0, [4.0, 1.0, 7.0, -2.0]
     for n, value in enumerate(values, 1):

@@ -126,7 +126,7 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
     tiles: dict[str, Tile] = {}
     queries, missing = [], Counter[str]()
     for group in _by_tile(read_split_list(list_path)):
-        tile = _query_tile(root, group, m_per_px)
+        tile = _query_tile(root, name, group, m_per_px)
         drive_dir = root / "raw_data" / group[0].recording
         if tile is None:
             missing["have no tile on disk"] += len(group)
@@ -241,12 +241,15 @@ def _by_tile(listed: Sequence[ListedFrame]) -> list[list[ListedFrame]]:
     return list(groups.values())
 
 
-def _query_tile(root: Path, group: Sequence[ListedFrame], m_per_px: float | None) -> Tile | None:
+def _query_tile(root: Path, split: SplitName, group: Sequence[ListedFrame], m_per_px: float | None) -> Tile | None:
     """The tile that the queries of ``group`` share, or None if it is not on disk."""
     date, drive = group[0].recording.split("/")
     name = "_".join(group[0].tile_latlon)
     train_dir = root / "satmap" / "train_10mgap" / date / drive
-    stems = [root / "satmap" / "test" / drive / name, *(train_dir / f"{query.frame:010d}" for query in group)]
+    if split == "train":
+        stems = [train_dir / f"{query.frame:010d}" for query in group]
+    else:
+        stems = [root / "satmap" / "test" / drive / name]
     for path in (stem.with_name(stem.name + suffix) for stem in stems for suffix in PICTURES):
         if path.is_file():
             return Tile(f"{drive}/{name}", path, group[0].tile_center, m_per_px, holds_query=True)

@@ -175,6 +175,9 @@ class Trainer:
             parts.setdefault(kind, {})[rest] = tensor
         fill(self.averaged_model, parts["average"], where)
         fill(self.model, parts["model"], where)
+        if step > 0 and not parts["optimizer"]:
+            remedy = "delete it, to start again"
+            raise InputError(f"lacks the optimizer's state after step {step}", where=where, remedy=remedy)
         self._restore_optimizer(parts["optimizer"], where)
         self.schedule = _schedule(self.optimizer, self.config, step)
         self.average.n_averaged.fill_(step)
