@@ -9,7 +9,7 @@ import torch
 
 from cvlnet.geo import LatLon, MetricRaster
 from cvlnet.imagery.overhead import OverheadImage
-from cvlnet.localize.region import encode_region
+from cvlnet.map.region import encode_region
 from cvlnet.model.build import build_model
 from measure import in_own_process, print_results, seconds_each
 from samples import CONFIGURATIONS, random_tiles

@@ -24,7 +24,7 @@ from cvlnet.evaluation.predict import Predictions, Ranking
 from cvlnet.geo import LatLon, MetricRaster
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.io.tensor_file import read_tensors
-from cvlnet.localize.region import Region, encode_region
+from cvlnet.map.region import Region, encode_region
 from cvlnet.model.build import build_model
 from cvlnet.model.provenance import Provenance
 

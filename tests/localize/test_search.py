@@ -9,8 +9,8 @@ from cvlnet.grid import Grid
 from cvlnet.imagery.crop import crop
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import encode_region, localize
-from cvlnet.localize.region import Region
 from cvlnet.localize.search import distinct, local_maxima, search
+from cvlnet.map.region import Region
 
 CELL_M = 2.0
 

@@ -17,7 +17,7 @@ from cvlnet.arrays import Matrix2, Points, Xy
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.files import written_whole
-from cvlnet.localize.region import Region
+from cvlnet.map.region import Region
 from cvlnet.model.confidence import sigma_m
 from cvlnet.types import Clip, Fix
 

@@ -12,8 +12,8 @@ from cvlnet.geo import LatLon
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.answer import Answer
 from cvlnet.localize.clip_files import files_of, read_clip
-from cvlnet.localize.region import NEAR_M, Region, encode_region
 from cvlnet.localize.search import MOST_FIXES, distinct, encode_one, search_encoded
+from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.model.confidence import for_prior
 from cvlnet.model.device import named_device
 from cvlnet.types import Clip
@@ -70,7 +70,7 @@ class Localizer:
         """Encode an image once, in order to find many clips on it.
 
         With ``near`` only the places within ``radius_m`` of it are searched.
-        Raises InputError as `cvlnet.localize.region.encode_region` does.
+        Raises InputError as `cvlnet.map.region.encode_region` does.
         """
         return encode_region(self.model, image, near=near, radius_m=radius_m, progress=progress)
 

@@ -16,8 +16,8 @@ from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
 from cvlnet.localize.clip_files import read_clip
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.picture import draw
-from cvlnet.localize.region import NEAR_M, Region, region_origin
 from cvlnet.localize.search import MOST_FIXES
+from cvlnet.map.region import NEAR_M, Region, region_origin
 
 _FAR_M = 10_000.0  # between the middle of a map and a clip that is to be found on it
 

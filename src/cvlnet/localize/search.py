@@ -13,7 +13,7 @@ from torch.nn import functional
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.imagery.overhead import Imagery
-from cvlnet.localize.region import NEAR_M, Region, encode_region
+from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import Clip, ClipFeatures, Decoded, Fix, ScoreVolume

@@ -11,9 +11,9 @@ from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.imagery.crop import crop
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import OverheadImage
-from cvlnet.localize import region as region_module
-from cvlnet.localize.region import Region, encode_region
 from cvlnet.localize.search import localize
+from cvlnet.map import encode as encode_module
+from cvlnet.map.region import encode_region
 from cvlnet.model.build import build_model
 from cvlnet.types import MapFeatures
 
@@ -53,11 +53,11 @@ def test_network_in_blocks_gives_what_it_gives_in_one_piece(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
     image = OverheadImage(pixels, MetricRaster(LatLon(49.0, 8.4), 500, 500, 0.4), Path("map.png"))
     whole = encode_region(model, image)
-    monkeypatch.setattr(region_module, "_BLOCK_PX", 256)
+    monkeypatch.setattr(encode_module, "WINDOW_PX", 256)
     parts = encode_region(model, image)
     difference = (whole.descriptor.float() - parts.descriptor.float()).norm() / whole.descriptor.float().norm()
-    assert difference < 0.02
-    torch.testing.assert_close(whole.uncertainty, parts.uncertainty, atol=0.02, rtol=0)
+    assert difference < 1e-3
+    torch.testing.assert_close(whole.uncertainty, parts.uncertainty, atol=1e-3, rtol=0)
 
 
 def test_network_gives_a_place_the_features_of_its_tile():
@@ -132,38 +132,6 @@ def test_a_file_that_is_read_by_windows_gives_the_same_region(seeing_model, map_
     windows = encode_region(seeing_model, open_overhead(map_file))
     assert torch.equal(whole.descriptor, windows.descriptor)
     assert torch.equal(whole.searched, windows.searched)
-    assert whole.origin["image"] != windows.origin["image"]
-
-
-def test_saved_region_is_the_same(seeing_model, image, tmp_path):
-    region = encode_region(seeing_model, image, near=LatLon(49.01, 8.43), radius_m=9.0)
-    path = tmp_path / "region.safetensors"
-    region.save(path)
-    loaded = Region.load(path)
-    for name in ("descriptor", "known", "uncertainty", "searched"):
-        assert torch.equal(getattr(loaded, name), getattr(region, name))
-    for name in ("cells", "places", "steps", "anchor", "origin"):
-        assert getattr(loaded, name) == getattr(region, name)
-
-
-def test_damaged_region_is_refused(seeing_model, image, tmp_path):
-    path = tmp_path / "region.safetensors"
-    encode_region(seeing_model, image).save(path)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"not a whole safetensors file .*delete it"):
-        Region.load(path)
-
-
-def test_region_whose_tensors_do_not_fit_is_refused(seeing_model, image, tmp_path):
-    region = encode_region(seeing_model, image)
-    replace(region, places=replace(region.places, rows=40)).save(tmp_path / "region.safetensors")
-    with pytest.raises(InputError, match=r"is torch.float32 of .*, on 40 x 35 cells"):
-        Region.load(tmp_path / "region.safetensors")
-
-
-def test_weights_are_no_region(weights):
-    with pytest.raises(InputError, match="no encoded map"):
-        Region.load(weights)
 
 
 def test_map_without_places_near_is_refused(seeing_model, image):

@@ -1,0 +1,196 @@
+"""Maps on disk: encoded imagery of any extent, as Zarr v3, read by windows.
+
+    MAP/map.json                    the current version, with the checksum of its manifest
+    MAP/v1/manifest.json            SHA-256 and size of every file of the version
+    MAP/v1/zarr.json                a Zarr group, whose attributes hold the header
+    MAP/v1/descriptor               [channels, rows, cols], float16, or int8 in steps of 1/127
+    MAP/v1/uncertainty              [rows, cols], float32, of a vehicle at the corner south-east of each cell
+    MAP/v1/state                    [rows, cols], uint8: 1 known, 2 in a hole of the imagery, 4 south-east corner imaged
+    MAP/v1/preview                  [3, rows, cols], uint8: the cells' mean colours, RGB
+
+Cells are square in true metres, rows run south and columns east, on a grid around an anchor (azimuthal equidistant, as
+`cvlnet.geo.LocalFrame`). Chunks are not compressed, since features hardly are compressible, and end with a CRC-32C. A
+window of imagery makes one chunk of every array; where the imagery shows nothing there is no chunk. A version never
+changes: an update writes another one, which shares the files of unchanged chunks, and replaces ``map.json`` at its end.
+A reader keeps the version that it has opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame, MetricRaster
+from cvlnet.grid import Grid
+from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.io.text import read_json
+from cvlnet.map.arrays import REMEDY, MapArrays
+from cvlnet.map.encode import EncodedCells, Window
+from cvlnet.map.header import MapHeader, weights_of
+from cvlnet.map.region import NEAR_M, Region, region_of
+from cvlnet.model.cvlnet import CVLNet
+
+POINTER, MANIFEST = "map.json", "manifest.json"
+_LARGEST_MANIFEST_BYTES = 2**29
+
+
+@dataclass(frozen=True)
+class Map:
+    """One version of a map on disk, opened for reading; see the module.
+
+    path: the map's folder. Raises InputError, from `Map.open`, for anything but a whole map.
+    """
+
+    path: Path
+    arrays: MapArrays
+    manifest: Mapping[str, tuple[str, int]]
+
+    @staticmethod
+    def open(path: Path) -> Map:
+        """The current version of the map in a folder."""
+        if not is_map(path):
+            raise InputError("no map is there", where=path, remedy="make one by cvlnet map build")
+        pointer = read_json(path / POINTER, REMEDY)
+        version, checksum = pointer.get("version"), pointer.get("manifest_sha256")
+        if not (isinstance(version, str) and version.startswith("v") and version[1:].isdecimal()):
+            raise InputError(f"names no version ({version!r})", where=path / POINTER, remedy=REMEDY)
+        folder = path / version
+        listed = folder / MANIFEST
+        if not listed.is_file() or sha256(listed.read_bytes()).hexdigest() != checksum:
+            raise InputError("is missing or does not have its checksum", where=listed, remedy=REMEDY)
+        manifest = {
+            str(name): (str(digest), int(size)) for name, (digest, size) in json.loads(listed.read_bytes()).items()
+        }
+        for name, (digest, size) in manifest.items():
+            if name.endswith("zarr.json"):
+                _require_file(folder / name, digest, size)
+        return Map(path, MapArrays(folder), manifest)
+
+    @property
+    def header(self) -> MapHeader:
+        """Everything about the map but its cells."""
+        return self.arrays.header
+
+    @cached_property
+    def frame(self) -> LocalFrame:
+        """The map's world frame."""
+        return LocalFrame(self.header.anchor)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files of the version."""
+        return sum(size for _, size in self.manifest.values())
+
+    def require_made_by(self, model: CVLNet) -> None:
+        """Raise InputError unless the map was made with a network's weights."""
+        if weights_of(model) != self.header.weights:
+            remedy = "give the weights that made it, or build it again with these"
+            raise InputError("the map was made with other weights", where=self.path, remedy=remedy)
+
+    def read(self, part: Window) -> EncodedCells:
+        """The cells of a window of the grid. Raises InputError where a chunk is missing, truncated or damaged."""
+        for name in self.arrays.chunks_of(part):
+            self._require_chunk(name)
+        return self.arrays.read(part)
+
+    def region(self, *, near: LatLon | None = None, radius_m: float = NEAR_M, places: Window | None = None) -> Region:
+        """The part of the map that a search needs: around a place, or of a window of places, or as a whole.
+
+        Raises InputError if nothing is searched there, and as `read` does.
+        """
+        whole = self.header.layout.places(self.header.cells)
+        if places is None:
+            places = Window(slice(0, whole.rows), slice(0, whole.cols))
+            if near is not None:
+                places = self._around(whole, near, radius_m)
+        more = self.header.layout.clip_cells - 1
+        part = Window(
+            slice(places.rows.start, places.rows.stop + more), slice(places.cols.start, places.cols.stop + more)
+        )
+        cells = part_of(self.header.cells, part)
+        region = region_of(self.header.layout, self.read(part), cells, self.header.anchor)
+        return region.near(near, radius_m, self.path)
+
+    def preview(self, part: Window | None = None) -> OverheadImage:
+        """The cells' mean colours as an image, of a window of the grid or of all of it."""
+        grid = self.header.cells
+        part = part or Window(slice(0, grid.rows), slice(0, grid.cols))
+        cells, read = part_of(grid, part), self.read(part)
+        east_m, north_m = self.header.layout.offset_m
+        middle_m = (cells.center_xy_m[0] - east_m, cells.center_xy_m[1] - north_m)
+        center = LatLon(*self.frame.latlon_deg(middle_m).tolist())
+        pixels = np.ascontiguousarray(read.preview.permute(1, 2, 0).numpy())
+        raster = MetricRaster(center, cells.cols, cells.rows, cells.cell_m)
+        return OverheadImage(pixels, raster, self.path, read.known.numpy())
+
+    def verify(self) -> None:
+        """Read every file of the version. Raises InputError for the first that is missing or has another checksum."""
+        for name, (digest, size) in self.manifest.items():
+            _require_file(self.arrays.folder / name, digest, size)
+
+    def _around(self, places: Grid, near: LatLon, radius_m: float) -> Window:
+        """The window of places that holds a circle, from the first place of a tile on."""
+        (row, col) = places.row_col(torch.from_numpy(self.frame.xy_world_m(near.degrees))).tolist()
+        reach, steps = radius_m / places.cell_m, self.header.layout.steps
+        sides = []
+        for middle, count in ((row, places.rows), (col, places.cols)):
+            first = max(int((middle - reach) // steps * steps), 0)
+            last = min(int(middle + reach) + 2, count)
+            if last <= first:
+                what = (
+                    f"nothing within {radius_m:g} m of {near.latitude_deg:.6f}, {near.longitude_deg:.6f} is on the map"
+                )
+                remedy = "give a map that holds the place, or a larger radius"
+                raise InputError(what, where=self.path, remedy=remedy)
+            sides.append(slice(first, last))
+        return Window(*sides)
+
+    def _require_chunk(self, name: str) -> None:
+        """A missing chunk would read as a place without imagery."""
+        path = self.arrays.folder / name
+        if name not in self.manifest:
+            if path.exists():
+                raise InputError("is not listed in the map's manifest", where=path, remedy=REMEDY)
+            return
+        if not path.is_file() or path.stat().st_size != self.manifest[name][1]:
+            raise InputError("is missing, or is not whole", where=path, remedy=REMEDY)
+
+
+def is_map(path: Path) -> bool:
+    """Whether a folder holds a map."""
+    return (path / POINTER).is_file()
+
+
+def _manifest(path: Path, checksum: object) -> dict[str, tuple[str, int]]:
+    """SHA-256 and size of every file by its name."""
+    if not path.is_file() or path.stat().st_size > _LARGEST_MANIFEST_BYTES:
+        raise InputError("is missing, or too large", where=path, remedy=REMEDY)
+    text = path.read_bytes()
+    if sha256(text).hexdigest() != checksum:
+        raise InputError("does not have its checksum", where=path, remedy=REMEDY)
+    return {str(name): (str(digest), int(size)) for name, (digest, size) in json.loads(text).items()}
+
+
+def part_of(grid: Grid, part: Window) -> Grid:
+    """The cells of a window of a grid."""
+    middle = torch.tensor([(side.start + side.stop - 1) / 2 for side in (part.rows, part.cols)], dtype=torch.float64)
+    east_m, north_m = grid.xy_m(middle).tolist()
+    rows, cols = part.rows.stop - part.rows.start, part.cols.stop - part.cols.start
+    return Grid(rows, cols, grid.cell_m, (east_m, north_m))
+
+
+def _require_file(path: Path, digest: str, size: int) -> None:
+    try:
+        same = path.stat().st_size == size and sha256(path.read_bytes()).hexdigest() == digest
+    except OSError:
+        same = False
+    if not same:
+        raise InputError("is missing, or does not have its checksum", where=path, remedy=REMEDY)
