@@ -128,6 +128,8 @@ class Fix:
     score: normalised correlation over uncertainty; it may exceed 1. margin: its lead over the best fix elsewhere.
     confidence: probability that the fix is right to 10 m; None if the network's has not been calibrated.
     known_share: how much of what the clip sees is on the map there, 0 to 1; None if that was not asked.
+    turn_rad: by how much the clip was turned from its recorded heading, counter-clockwise. heading_sigma_rad: standard
+    deviation of the heading; None if it was not sought.
     """
 
     position: LatLon
@@ -138,3 +140,5 @@ class Fix:
     margin: float
     confidence: float | None = None
     known_share: float | None = None
+    turn_rad: float = 0.0
+    heading_sigma_rad: float | None = None

@@ -101,7 +101,6 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["average", "--out", "y"], "WEIGHTS"),
         (["average", "missing.safetensors", "--out", "."], "is a directory"),
         (["calibrate", "x", "--weights", "missing.safetensors", "--out", "."], "is a directory"),
-        (["localize", "x", "--region", "."], "is a directory"),
         (["synth", "x", "--seed", "1", "--preset", "huge"], "huge"),
         (["synth", "x", "--seed", "-1"], "-1"),
     ],

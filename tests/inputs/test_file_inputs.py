@@ -1,4 +1,4 @@
-"""Damaged, odd and hostile files of ours: weights, predictions, settings and regions, each refused in one line or read.
+"""Damaged, odd and hostile files of ours: weights, predictions and settings, each refused in one line or read.
 
 A table for each kind: what is done to a good file, and the line that comes of it.
 """
@@ -16,15 +16,12 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from cvlnet.checkpoint import load_model, load_network, save_tensors
+from cvlnet.checkpoint import load_network, save_tensors
 from cvlnet.cli import run
 from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.evaluation.predict import Predictions, Ranking
-from cvlnet.geo import LatLon, MetricRaster
-from cvlnet.imagery.overhead import OverheadImage
-from cvlnet.io.tensor_file import read_tensors
-from cvlnet.map.region import Region, encode_region
+from cvlnet.geo import LatLon
 from cvlnet.model.build import build_model
 from cvlnet.model.provenance import Provenance
 
@@ -306,74 +303,3 @@ def test_a_folder_of_settings_gets_one_line(
     printed = capsys.readouterr().err
     assert printed.startswith(f"cvlnet: {tmp_path}: cannot be used ([Errno 21] Is a directory: ")
     assert printed.count("\n") == 1
-
-
-@pytest.fixture(scope="module")
-def region_file(weights_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("region") / "good.safetensors"
-    pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
-    center = LatLon(49.0, 8.0)
-    image = OverheadImage(pixels, MetricRaster(center, 100, 100, 0.4), Path("map.png"))
-    encode_region(load_model(weights_file)[0], image).save(path)
-    return path
-
-
-def region(change: Callable[[Tensors], object] = dict.copy, **header: Any) -> Damage:
-    def damaged(path: Path) -> bytes:
-        named, found = read_tensors(path, "cvlnet-region", largest_bytes=2**30, remedy="")
-        named = {name: tensor.clone() for name, tensor in named.items()}
-        change(named)
-        return save(named, metadata={"cvlnet-region": json.dumps(found | header)})
-
-    return damaged
-
-
-def grid(**changed: Any) -> dict[str, Any]:
-    return {"rows": 60, "cols": 60, "cell_m": 1.6, "center_xy_m": [0.0, 0.0]} | changed
-
-
-REGIONS: dict[str, tuple[Damage, str]] = {
-    "nothing": (raw(lambda _: b""), "not a whole safetensors file"),
-    "cut at the end": (raw(lambda good: good[:-10]), "not a whole safetensors file"),
-    "a flipped bit": (
-        raw(lambda good: good[: len(good) // 2] + bytes([good[len(good) // 2] ^ 1]) + good[len(good) // 2 + 1 :]),
-        "damaged: its contents do not have their checksum",
-    ),
-    "no description": (raw(lambda _: save({"descriptor": torch.zeros(1)})), "no encoded map inside"),
-    "a description that is a list": (
-        raw(lambda _: save({}, metadata={"cvlnet-region": "[1]"})),
-        "no encoded map inside",
-    ),
-    "an earlier format": (region(format=1), "no encoded map inside (format 1, not 3)"),
-    "a missing tensor": (region(lambda t: t.pop("known")), "no encoded map inside ('known')"),
-    "a tensor too many": (region(lambda t: t.update(evil=torch.zeros(1))), "no encoded map inside"),
-    "a descriptor of whole numbers": (
-        region(lambda t: t.update(descriptor=t["descriptor"].int())),
-        "descriptor is torch.int32",
-    ),
-    "a mask of numbers": (region(lambda t: t.update(searched=t["searched"].float())), "searched is torch.float32"),
-    "a descriptor that is not a number": (
-        region(lambda t: t["descriptor"].fill_(torch.nan)),
-        "descriptor is not finite",
-    ),
-    "no uncertainty": (region(lambda t: t["uncertainty"].zero_()), "an uncertainty is not positive"),
-    "nowhere to search": (region(lambda t: t["searched"].fill_(False)), "no place is searched"),
-    "another grid": (region(cells=grid()), "on 60 x 60 cells"),
-    "a grid of nothing": (region(places=grid(rows=0)), "a grid has at least one cell of positive size"),
-    "cells of no size": (region(places=grid(cell_m=float("nan"))), "a grid has at least one cell of positive size"),
-    "tiles of no places": (region(steps=0), "tiles of 0 places do not fit"),
-    "an anchor off the earth": (region(anchor=[91.0, 8.0]), "latitude 91.0 is not within -90 to 90 degrees"),
-}
-
-
-@pytest.mark.parametrize("kind", REGIONS)
-def test_regions_that_cannot_be_used_get_one_line(kind: str, region_file: Path, tmp_path: Path) -> None:
-    damage, line = REGIONS[kind]
-    path = tmp_path / "region.safetensors"
-    path.write_bytes(damage(region_file))
-    with pytest.raises(InputError) as caught:
-        Region.load(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert str(caught.value).endswith("; delete it, so that the map is encoded anew")
-    assert line in str(caught.value)
-    assert "\n" not in str(caught.value)

@@ -1,17 +1,20 @@
+import json
 import re
 from pathlib import Path
 
-import cv2
+import numpy as np
 import pytest
 import torch
 
 from cvlnet.checkpoint import save_tensors
-from cvlnet.config import ClipFiles
+from cvlnet.config import ClipFiles, RasterHints
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.imagery.georef import open_overhead
 from cvlnet.localize.answer import to_json, verdict
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.request import MapFiles, answer, write_answer
+from cvlnet.map.build import build_map
 from cvlnet.model.build import build_model
 from cvlnet.model.provenance import Provenance
 
@@ -83,39 +86,30 @@ def test_a_camera_that_a_folder_has_not_is_told(localizer, video, map_files):
             answer(localizer, ClipFiles(folder=video, frame=frame, frames=2, camera=3), map_files)
 
 
-def test_kept_region_gives_the_same_fixes(localizer, video, map_files, map_file, tmp_path):
-    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
-    first = answer(localizer, clip, kept)
-    assert kept.region.is_file()
-    assert answer(localizer, clip, kept).fixes == first.fixes == answer(localizer, clip, map_files).fixes
+def test_a_map_on_disk_gives_the_fixes_of_its_image(localizer, video, map_files, map_file, tmp_path):
+    build_map(localizer.model, open_overhead(map_file), tmp_path / "map")
+    clip = ClipFiles(folder=video, frames=2)
+    of_image, of_map = (answer(localizer, clip, MapFiles(path)) for path in (map_file, tmp_path / "map"))
+    assert of_map.fixes == of_image.fixes
+    write_answer(of_map, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "answer.json").read_text())["map"] == str(tmp_path / "map")
+    near = LatLon(49.01, 8.43)
+    (best, *_) = answer(localizer, clip, MapFiles(tmp_path / "map", near=near, radius_m=8.0)).fixes
+    assert np.linalg.norm(LocalFrame(near).xy_world_m(best.position.degrees)) < 9.5
 
 
-def test_kept_region_of_other_settings_is_refused(localizer, video, map_file, tmp_path):
-    region = tmp_path / "r.safetensors"
-    answer(localizer, ClipFiles(folder=video, frames=2), MapFiles(map_file, region=region))
-    with pytest.raises(InputError, match="another image, with other weights or settings"):
-        answer(
-            localizer, ClipFiles(folder=video, frames=2), MapFiles(map_file, near=LatLon(49.01, 8.43), region=region)
-        )
+def test_a_map_takes_no_hints_about_an_image(localizer, video, map_file, tmp_path):
+    build_map(localizer.model, open_overhead(map_file), tmp_path / "map")
+    with pytest.raises(InputError, match="a map needs no hints about an image; leave them away"):
+        answer(localizer, ClipFiles(folder=video, frames=2), MapFiles(tmp_path / "map", hints=RasterHints(bands=(1,))))
 
 
-def test_kept_region_of_another_map_is_refused(localizer, video, map_files, map_file, tmp_path):
-    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
-    answer(localizer, clip, kept)
-    pixels = cv2.imread(str(map_file))
-    pixels[0, 0] ^= 1
-    cv2.imwrite(str(map_file), pixels)
-    with pytest.raises(InputError, match="another image, with other weights or settings"):
-        answer(localizer, clip, kept)
-
-
-def test_kept_region_of_other_weights_is_refused(localizer, weights, tiny_config, video, map_file, tmp_path):
-    clip, kept = ClipFiles(folder=video, frames=2), MapFiles(map_file, region=tmp_path / "r.safetensors")
-    answer(localizer, clip, kept)
+def test_a_map_of_other_weights_is_refused(localizer, weights, tiny_config, video, map_file, tmp_path):
+    build_map(localizer.model, open_overhead(map_file), tmp_path / "map")
     torch.manual_seed(1)
     save_tensors(weights, build_model(tiny_config).state_dict(), Provenance(tiny_config))
-    with pytest.raises(InputError, match="another image, with other weights or settings"):
-        answer(Localizer(weights), clip, kept)
+    with pytest.raises(InputError, match="the map was made with other weights; give the weights that made it"):
+        answer(Localizer(weights), ClipFiles(folder=video, frames=2), MapFiles(tmp_path / "map"))
 
 
 def test_too_few_frames_are_told(localizer, video, map_files):
@@ -174,7 +168,7 @@ def test_a_map_far_from_a_folder_s_own_positions_is_pointed_out(localizer, video
     found = answer(localizer, ClipFiles(folder=video, frames=2), map_files)
     assert found.truth is None
     assert caplog.messages == [
-        f"{map_files.image}: the map lies 333 km from where the clip was taken; "
+        f"{map_files.path}: the map lies 333 km from where the clip was taken; "
         "check how the map is georeferenced, and the clip's latitude and longitude"
     ]
 

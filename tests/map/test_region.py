@@ -122,7 +122,7 @@ def test_a_clip_is_not_found_in_a_hole(seeing_model, image, clip, place_m):
 
 
 def test_an_image_without_anything_is_refused(seeing_model, image):
-    with pytest.raises(InputError, match="the image shows nothing where it is to be searched"):
+    with pytest.raises(InputError, match="the map shows nothing where it is to be searched"):
         encode_region(seeing_model, replace(image, valid=np.zeros((120, 120), bool)))
 
 

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cvlnet import __version__
 from cvlnet.cli.evaluate import ablate, calibrate, evaluate
 from cvlnet.cli.locate import localize
+from cvlnet.cli.map import map_app
 from cvlnet.cli.networks import convert, export
 from cvlnet.cli.options import default_text, settings_file, whole_numbers
 from cvlnet.cli.synth import demo, synth
@@ -80,6 +81,7 @@ def build_app() -> App:
     )
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
+    app.command(map_app())
     return app
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from cyclopts.types import File
 from cyclopts.validators import Number
 
 from cvlnet.cli.options import AtLeastOne, Share, panel
@@ -17,6 +16,7 @@ from cvlnet.errors import InputError
 
 if TYPE_CHECKING:
     from cvlnet.geo import LatLon
+    from cvlnet.localize.turned import Heading
 
 
 def localize(
@@ -26,11 +26,11 @@ def localize(
     clip: Annotated[ClipFiles, panel("Clip", ClipFiles)] = ClipFiles(),
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     radius_m: Annotated[float, Parameter(validator=Number(gte=0, lt=inf))] = 100.0,
+    heading: str | None = None,
     image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
     weights: Path | None = None,
     share_mapped: Annotated[float | None, Share] = None,
     most: Annotated[int, AtLeastOne] = 10,
-    region: File | None = None,
     out: Path | None = None,
     device: str = "cpu",
     precision: Precision = "float32",
@@ -44,19 +44,21 @@ def localize(
     For example:
 
         cvlnet localize map.tif --folder my_video
+        cvlnet localize city.map --folder my_video --heading ±20
         cvlnet localize map.png --folder my_video --near 49.0144 8.4319 --radius-m 80
         cvlnet localize dop20.jpg --crs EPSG:25832 --folder my_video --out answer
         cvlnet localize map.png --frame 9 \
             --drive raw_data/2011_09_26/2011_09_26_drive_0002_sync
 
     Args:
-        map: Overhead image.
+        map: Overhead image, or the folder of a map that `cvlnet map build` has made.
         near: Latitude and longitude of a place around which to search; by default the whole image is searched.
         radius_m: Radius of the search around that place.
+        heading: What is known of the newest frame's heading, in degrees counter-clockwise from east: "unknown", "±20"
+            around the recorded heading, or "90±20". By default the recorded heading is taken as it is.
         weights: File of weights; the package's own by default.
         share_mapped: Prior probability that the place is on the map; by default that of the weights.
         most: Largest number of places to print.
-        region: File that keeps the encoded map (.safetensors); the next call reads it instead of encoding the map.
         out: Folder for answer.json, answer.geojson and answer.png.
         device: Device to compute on: cpu or cuda.
         precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
@@ -66,13 +68,23 @@ def localize(
     from cvlnet.localize.answer import to_table, verdict
     from cvlnet.localize.request import MapFiles, answer, write_answer
 
-    map_files = MapFiles(map, _place(near), radius_m, region, image)
+    map_files = MapFiles(map, _place(near), radius_m, image)
     localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
-    found = answer(localizer, clip, map_files, most=most, progress=sys.stderr.isatty())
+    found = answer(localizer, clip, map_files, heading=_heading(heading), most=most, progress=sys.stderr.isatty())
     print(to_table(found))
     print(verdict(found))
     if out is not None:
         write_answer(found, out)
+
+
+def _heading(text: str | None) -> Heading:
+    """What ``--heading`` says. Raises InputError if it says nothing of a heading."""
+    from cvlnet.localize.turned import Heading
+
+    try:
+        return Heading() if text is None else Heading.parse(text)
+    except ValueError as error:
+        raise InputError(str(error), where="--heading", remedy='say "unknown", "±20" or "90±20"') from error
 
 
 def _place(near: tuple[float, float] | None) -> LatLon | None:

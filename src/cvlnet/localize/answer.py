@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atan2, cos, degrees, log, pi, sin
+from math import atan2, cos, degrees, log, pi, remainder, sin
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,15 @@ class Answer:
         places = [fix.position.degrees for fix in self.fixes]
         return tuple(np.hypot(*LocalFrame(self.truth).xy_world_m(places).T).tolist())
 
+    @property
+    def headings_rad(self) -> tuple[float, ...]:
+        """Where the newest frame looks at each fix, counter-clockwise from east, from -pi to pi."""
+        recorded_rad = heading_rad(self.clip)
+        return tuple(remainder(recorded_rad + fix.turn_rad, 2 * pi) for fix in self.fixes)
+
 
 def heading_rad(clip: Clip) -> float:
-    """Where the newest frame looks, counter-clockwise from east."""
+    """Where the newest frame looks by its recorded pose, counter-clockwise from east."""
     east, north = clip.ground_from_cam.rotation[0, :2, 2].tolist()
     return atan2(north, east)
 
@@ -94,6 +100,10 @@ def to_table(answer: Answer) -> str:
         trust = "-" if fix.confidence is None else f"{fix.confidence:.3f}"
         score = f"{fix.score:10.4f} | {fix.margin:+6.4f} | {trust:>10}"
         lines.append(f"| {rank:4} | {place} | {float(sigma_m(np.array(fix.covariance_m2))):7.1f} | {score} |")
+    if answer.best.heading_sigma_rad is not None:
+        lines = [lines[0] + " heading |", lines[1] + "--------:|"] + [
+            f"{line} {degrees(heading):7.1f} |" for line, heading in zip(lines[2:], answer.headings_rad, strict=True)
+        ]
     if answer.errors_m is not None:
         lines = [lines[0] + " error m |", lines[1] + "--------:|"] + [
             f"{line} {error_m:7.1f} |" for line, error_m in zip(lines[2:], answer.errors_m, strict=True)
@@ -132,7 +142,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
         "datum_accuracy_m": getattr(answer.image.raster, "accuracy_m", 0.0),
         "places": len(answer.region),
         "frames": len(answer.clip.images),
-        "heading_deg": degrees(heading_rad(answer.clip)),
+        "heading_deg": degrees(answer.headings_rad[0]),
         "true_position": _place(answer.truth) if answer.truth else None,
         "true_position_searched": answer.truth_is_searched,
         "fixes": [_properties(answer, index) for index in range(len(answer.fixes))],
@@ -179,6 +189,9 @@ def _properties(answer: Answer, index: int) -> dict[str, Any]:
         properties["confidence"] = fix.confidence
     if fix.known_share is not None:
         properties["known_share"] = fix.known_share
+    if fix.heading_sigma_rad is not None:
+        properties["heading_deg"] = degrees(answer.headings_rad[index])
+        properties["heading_sigma_deg"] = degrees(fix.heading_sigma_rad)
     return properties | ({"error_m": answer.errors_m[index]} if answer.errors_m is not None else {})
 
 

@@ -10,10 +10,13 @@ from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.config import WAY_M, Precision
 from cvlnet.geo import LatLon
 from cvlnet.imagery.overhead import Imagery
-from cvlnet.localize.answer import Answer
+from cvlnet.localize.answer import Answer, heading_rad
+from cvlnet.localize.area import MapArea
 from cvlnet.localize.clip_files import files_of, read_clip
-from cvlnet.localize.search import MOST_FIXES, distinct, encode_one, search_encoded
+from cvlnet.localize.search import MOST_FIXES, fixes_in
+from cvlnet.localize.turned import Heading, TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
+from cvlnet.map.store import Map
 from cvlnet.model.confidence import for_prior
 from cvlnet.model.device import named_device
 from cvlnet.types import Clip
@@ -74,6 +77,13 @@ class Localizer:
         """
         return encode_region(self.model, image, near=near, radius_m=radius_m, progress=progress)
 
+    def area(self, source: Path, *, near: LatLon | None = None, radius_m: float = NEAR_M) -> MapArea:
+        """A map on disk, of ``cvlnet map build``, or the part of it within ``radius_m`` of ``near``.
+
+        Raises InputError if there is no map, it was made with other weights, or is damaged.
+        """
+        return MapArea(self.model, Map.open(source), near=near, radius_m=radius_m)
+
     def locate(
         self,
         clip: Clip,
@@ -82,25 +92,41 @@ class Localizer:
         region: Region | None = None,
         near: LatLon | None = None,
         radius_m: float = NEAR_M,
+        heading: Heading = Heading(),
         most: int = MOST_FIXES,
         truth: LatLon | None = None,
     ) -> Answer:
         """The places on an image where a clip, batch shape [frames], may have been taken, best first.
 
-        region: the image as `encode` gave it; without one it is encoded as ``near`` and ``radius_m`` say. truth: where
-        the clip was taken, to report errors.
+        region: the image as `encode` gave it; without one it is encoded as ``near`` and ``radius_m`` say. heading: what
+        is known of the clip's; by default it is the recorded one. truth: where the clip was taken, to report errors.
         Raises InputError as `encode` does.
         """
         region = region or self.encode(image, near=near, radius_m=radius_m)
-        asked = encode_one(self.model, clip)
-        scores = search_encoded(self.model, asked, region)
-        fixes = distinct(
-            region,
-            scores,
-            self.model.sharpness.item(),
-            most=most,
-            confidence=self.confidence,
-            weight=asked.weight[0].cpu(),
-        )
-        threshold = None if self.confidence is None else self.confidence.threshold
-        return Answer(clip, image, region, scores, fixes, truth, threshold)
+        turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
+        scores, fixes = fixes_in(self.model, turned, region, turns_rad=turns_rad, most=most, confidence=self.confidence)
+        return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
+
+    def locate_on(
+        self,
+        clip: Clip,
+        area: MapArea,
+        *,
+        heading: Heading = Heading(),
+        most: int = MOST_FIXES,
+        truth: LatLon | None = None,
+    ) -> Answer:
+        """The places on a map where a clip, batch shape [frames], may have been taken, best first.
+
+        The answer's region and image are the panel of the map that holds the best place. heading and truth are those of
+        `locate`.
+        Raises InputError where the map is damaged, or shows nothing.
+        """
+        turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
+        region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
+        image = area.map.preview(region.cells)
+        return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
+
+    @property
+    def _threshold(self) -> float | None:
+        return None if self.confidence is None else self.confidence.threshold

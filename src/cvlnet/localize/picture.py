@@ -16,7 +16,7 @@ from cvlnet.arrays import Xy
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.io.files import written_whole
-from cvlnet.localize.answer import CONFIDENCE, Answer, ellipse_xy_m, forward_xy, heading_rad
+from cvlnet.localize.answer import CONFIDENCE, Answer, ellipse_xy_m, forward_xy
 
 _BEST, _OTHER, _TRUTH = "#ff3b30", "#ffd60a", "#32d74b"
 _HALO = [withStroke(linewidth=3, foreground="#000000b0")]
@@ -112,9 +112,11 @@ def _draw_fixes(axes: Any, answer: Answer, overhead: _Overhead) -> None:
         x, y = overhead.place_px(fix.position)
         best = rank == 1
         colour = _BEST if best else _OTHER
-        _draw_heading(axes, answer, overhead, fix.position, colour, 2.5 if best else 1.5)
+        _draw_heading(axes, answer, overhead, rank, colour, 2.5 if best else 1.5)
         axes.scatter(x, y, s=190 if best else 120, color=colour, edgecolor="black", linewidth=0.8, zorder=4)
-        axes.text(x, y, str(rank), ha="center", va="center_baseline", fontsize=9 if best else 7.5, zorder=5)
+        axes.text(
+            x, y, str(rank), ha="center", va="center_baseline", fontsize=9 if best else 7.5, zorder=5, clip_on=True
+        )
     _draw_truth(axes, answer, overhead)
     _draw_searched(axes, answer, overhead)
     found = len(answer.fixes)
@@ -168,7 +170,7 @@ def _draw_close(axes: Any, answer: Answer, overhead: _Overhead) -> None:
     curve_px = overhead.raster.xy_px(LocalFrame(best.position).latlon_deg(curve_m))
     label = f"{CONFIDENCE:.0%} ellipse"
     axes.fill(*curve_px.T, facecolor=_BEST + "30", edgecolor=_BEST, linewidth=2, label=label)
-    _draw_heading(axes, answer, overhead, best.position, _BEST, 3.0)
+    _draw_heading(axes, answer, overhead, 1, _BEST, 3.0)
     axes.scatter(x, y, s=60, color=_BEST, edgecolor="black", zorder=4, label="best fix and heading")
     _draw_truth(axes, answer, overhead)
     error = f", error {answer.errors_m[0]:.1f} m" if answer.errors_m is not None else ""
@@ -177,8 +179,8 @@ def _draw_close(axes: Any, answer: Answer, overhead: _Overhead) -> None:
     axes.legend(loc="upper right", fontsize=9, framealpha=0.85)
 
 
-def _draw_heading(axes: Any, answer: Answer, overhead: _Overhead, place: LatLon, colour: str, width: float) -> None:
-    tip_m = _ARROW_M * forward_xy(heading_rad(answer.clip))
+def _draw_heading(axes: Any, answer: Answer, overhead: _Overhead, rank: int, colour: str, width: float) -> None:
+    place, tip_m = answer.fixes[rank - 1].position, _ARROW_M * forward_xy(answer.headings_rad[rank - 1])
     start, tip = overhead.place_px(place), overhead.raster.xy_px(LocalFrame(place).latlon_deg(tip_m))
     style = {"arrowstyle": "-|>", "color": colour, "linewidth": width, "mutation_scale": 7 + 3 * width}
     arrow = axes.annotate("", xy=tip, xytext=start, arrowprops=style, zorder=3, annotation_clip=True)

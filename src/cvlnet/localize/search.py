@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import radians
 
 import numpy as np
 import torch
@@ -10,15 +13,30 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from cvlnet.geo import LatLon
-from cvlnet.geometry import Camera, Pose
+from cvlnet.geo import LatLon, earth_centred_m
+from cvlnet.grid import Grid
 from cvlnet.imagery.overhead import Imagery
+from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.types import Clip, ClipFeatures, Decoded, Fix, ScoreVolume
+from cvlnet.model.ssm import match
+from cvlnet.types import Clip, ClipFeatures, Decoded, Fix, MapFeatures, ScoreVolume
 
 MOST_FIXES = 10
+_TURNS_AT_ONCE = 4  # headings whose scores of all places are in memory
+_FINE_RAD = radians(0.5)  # between the headings that are tried around a place
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The score of every place of a region under its best heading; minus infinity where none is sought.
+
+    turn: the index of that heading among those that were tried.
+    """
+
+    values: Float[Tensor, "rows cols"]
+    turn: Int[Tensor, "rows cols"]
 
 
 def localize(
@@ -33,30 +51,68 @@ def localize(
 ) -> tuple[Fix, ...]:
     """Where on an overhead image a clip, batch shape [frames], was taken: fixes of different places, best first.
 
-    To find many clips on one image, encode it once (`encode_region`) and use `search` and `distinct`. confidence: the
-    model's, kept with its weights.
+    To find many clips on one image, encode it once (`encode_region`) and use `fixes_in`. confidence: the model's, kept
+    with its weights.
     Raises InputError if nothing of the image lies within ``radius_m`` of ``near``.
     """
-    region, asked = encode_region(model, image, near=near, radius_m=radius_m), encode_one(model, clip)
-    scores, weight = search_encoded(model, asked, region), asked.weight[0].cpu()
-    return distinct(region, scores, model.sharpness.item(), most=most, confidence=confidence, weight=weight)
+    region = encode_region(model, image, near=near, radius_m=radius_m)
+    _, fixes = fixes_in(model, TurnedClip(model, clip), region, most=most, confidence=confidence)
+    return fixes
+
+
+def fixes_in(
+    model: CVLNet,
+    clip: TurnedClip,
+    region: Region,
+    *,
+    turns_rad: Sequence[float] = (0.0,),
+    most: int = MOST_FIXES,
+    confidence: Confidence | None = None,
+) -> tuple[Scores, tuple[Fix, ...]]:
+    """The scores of a clip at all places of a region, and the fixes of different places, best first.
+
+    turns_rad: turns of the recorded clip that are tried; with several of them the best is refined for every fix.
+    """
+    if len(turns_rad) == 1:
+        features = clip.features(turns_rad)
+        values, weight = search_encoded(model, features, region), features.weight[0].cpu()
+        fixes = distinct(region, values, model.sharpness.item(), most=most, confidence=confidence, weight=weight)
+        turned = tuple(replace(fix, turn_rad=turns_rad[0]) for fix in fixes)
+        return Scores(values, torch.zeros(values.shape, dtype=torch.long)), turned
+    scores = search_turned(model, clip, region, turns_rad)
+    peaks = _peaks_apart(region, scores.values, max(most, 2))
+    step_rad = min(abs(b - a) for a, b in pairwise(turns_rad))
+    refined = [
+        _refined(model, clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad)
+        for peak in peaks
+    ]
+    return scores, ranked(refined, confidence=confidence)[:most]
 
 
 def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
     """Scores of a clip, batch shape [frames], at all places of a region; minus infinity where none is sought."""
-    return search_encoded(model, encode_one(model, clip), region)
-
-
-def encode_one(model: CVLNet, clip: Clip) -> ClipFeatures:
-    """Features of one clip, batch shape [frames]; a batch of one."""
-    with torch.inference_mode():
-        return model.encode_clip(_batch_of_one(clip).to(model.device))
+    return search_turned(model, TurnedClip(model, clip), region, (0.0,)).values
 
 
 def search_encoded(model: CVLNet, asked: ClipFeatures, region: Region) -> Float[Tensor, "rows cols"]:
     """`search` for the features of one clip, as `cvlnet.localize.stream` gives them."""
     correlation = region.matcher(model.device).scores(asked)[0].cpu()
     return (correlation / region.uncertainty).masked_fill(~region.searched, -torch.inf)
+
+
+def search_turned(model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float]) -> Scores:
+    """The best score of every place over the headings."""
+    best, turn = None, torch.zeros(region.searched.shape, dtype=torch.long)
+    for first in range(0, len(turns_rad), _TURNS_AT_ONCE):
+        features = clip.features(turns_rad[first : first + _TURNS_AT_ONCE])
+        values, index = region.matcher(model.device).scores(features).cpu().max(dim=0)
+        if best is None:
+            best, turn = values, index + first
+        else:
+            turn = torch.where(values > best, index + first, turn)
+            best = torch.maximum(values, best)
+    assert best is not None
+    return Scores((best / region.uncertainty).masked_fill(~region.searched, -torch.inf), turn)
 
 
 def distinct(
@@ -90,6 +146,93 @@ def distinct(
         left &= elsewhere
         left[best] = False
     return tuple(fixes)
+
+
+def ranked(fixes: Iterable[Fix], *, confidence: Confidence | None = None) -> tuple[Fix, ...]:
+    """Fixes of several searches by falling score, those near a better one dropped, with margins over each other.
+
+    A single one keeps its margin. Confidences follow the margins.
+    """
+    by_score = sorted(fixes, key=lambda fix: -fix.score)
+    places_m = earth_centred_m([fix.position.degrees for fix in by_score])
+    apart: list[int] = []
+    for i in range(len(by_score)):
+        if all(np.linalg.norm(places_m[i] - places_m[j]) > ELSEWHERE_M for j in apart):
+            apart.append(i)
+    kept = [by_score[i] for i in apart]
+    found = []
+    for number, fix in enumerate(kept):
+        rivals = [other.score for i, other in enumerate(kept) if i != number]
+        margin = fix.score - max(rivals) if rivals else fix.margin
+        trust = None
+        if confidence is not None:
+            spread_m = sigma_m(np.array(fix.covariance_m2))
+            trust = float(confidence.of(np.array(fix.score), np.array(margin), spread_m))
+        found.append(replace(fix, margin=margin, confidence=trust))
+    return tuple(found)
+
+
+def _peaks_apart(region: Region, scores: Tensor, most: int) -> list[Tensor]:
+    """The highest peaks that stand apart."""
+    peaks, _ = local_maxima(scores)
+    xy_m = region.places.xy_m(peaks.double()).numpy()
+    left, chosen = np.ones(len(peaks), dtype=bool), list[Tensor]()
+    while left.any() and len(chosen) < most:
+        best = int(left.argmax())
+        chosen.append(peaks[best])
+        left &= np.linalg.norm(xy_m - xy_m[best], axis=1) > ELSEWHERE_M
+        left[best] = False
+    return chosen
+
+
+def _refined(model: CVLNet, clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, step_rad: float) -> Fix:
+    """The fix around a peak, under the best of finer headings, with the heading's deviation."""
+    count = 2 * max(1, round(step_rad / _FINE_RAD)) + 1
+    turns_rad = turn_rad + step_rad * np.linspace(-1, 1, count)
+    features = clip.features(turns_rad.tolist())
+    tile = _tile_around(region, peak)
+    volume = match(features, MapFeatures(tile.descriptor, tile.uncertainty, tile.grid).to(model.device))
+    scores = volume.scores[:, 0].cpu().masked_fill(~tile.searched, -torch.inf)
+    heights, sharpness = scores.flatten(1).max(dim=1).values.double(), model.sharpness.item()
+    belief = (heights * sharpness).softmax(dim=0).numpy()
+    best = int(heights.argmax())
+    mean_rad = float(belief @ turns_rad)
+    deviation_rad = float(np.sqrt(belief @ (turns_rad - mean_rad) ** 2 + (2 * step_rad / (count - 1)) ** 2 / 12))
+    decoded = ScoreVolume(scores[best].double(), region.places.cell_m).decode(sharpness)
+    rival = float(scores[best][scores[best].isfinite()].min())
+    fix = _fix(region, peak, decoded, rival, None)
+    return replace(
+        fix,
+        known_share=region.known_share(peak, features.weight[best].cpu()),
+        turn_rad=float(turns_rad[best]),
+        heading_sigma_rad=deviation_rad,
+    )
+
+
+@dataclass(frozen=True)
+class _TileAround:
+    """The cells of a region around a place as a tile, and which of its displacements are searched."""
+
+    descriptor: Float[Tensor, "1 channels rows cols"]
+    uncertainty: Float[Tensor, "1 steps steps"]
+    searched: Tensor
+    grid: Grid
+
+
+def _tile_around(region: Region, peak: Tensor) -> _TileAround:
+    steps, clip_cells = region.steps, region.cells.rows - region.places.rows + 1
+    reach, side = steps // 2, steps + clip_cells - 1
+    row, col = peak.tolist()
+
+    def window(values: Tensor, size: int, fill: float) -> Tensor:
+        padded = functional.pad(values.float(), (reach,) * 4, value=fill)
+        return padded[..., row : row + size, col : col + size]
+
+    grid = Grid(side, side, region.cells.cell_m, (0.0, 0.0))
+    searched = window(region.searched, steps, 0.0) > 0
+    return _TileAround(
+        window(region.descriptor, side, 0.0)[None], window(region.uncertainty, steps, 1.0)[None], searched, grid
+    )
 
 
 def local_maxima(scores: Float[Tensor, "rows cols"]) -> tuple[Int[Tensor, "peaks 2"], Float[Tensor, peaks]]:
@@ -129,8 +272,3 @@ def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float, confidenc
         margin=margin,
         confidence=trust,
     )
-
-
-def _batch_of_one(clip: Clip) -> Clip:
-    camera, pose = Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam])
-    return Clip(clip.images.unsqueeze(0), camera, pose)

@@ -74,14 +74,7 @@ class MapArrays:
 
     def read(self, part: Window) -> EncodedCells:
         """The cells of any window of the grid. Raises InputError for a damaged chunk."""
-        found: dict[str, Tensor] = {}
-        for name, array in self._arrays.items():
-            try:
-                values = np.asarray(array[..., part.rows, part.cols])
-            except _READING as error:
-                what = f"{name} is damaged ({_short(error)})"
-                raise InputError(what, where=self.folder, remedy=REMEDY) from error
-            found[name] = torch.from_numpy(np.ascontiguousarray(values))
+        found = {name: self._values(name, part) for name in self._arrays}
         descriptor, state = found["descriptor"], found["state"]
         if self.header.storage == "int8":
             descriptor = (descriptor.float() / _STEPS_INT8).half()
@@ -89,6 +82,17 @@ class MapArrays:
         if not (bool(descriptor.isfinite().all()) and bool((found["uncertainty"] > 0).all())):
             raise InputError("a value is not finite, or not positive", where=self.folder, remedy=REMEDY)
         return EncodedCells(descriptor, found["uncertainty"], known, gone, on_image, found["preview"])
+
+    def known_cells(self, part: Window) -> int:
+        """Number of cells in a window that the imagery shows. Raises InputError for a damaged chunk."""
+        return int((self._values("state", part) & _KNOWN > 0).sum())
+
+    def _values(self, name: str, part: Window) -> Tensor:
+        try:
+            values = np.asarray(self._arrays[name][..., part.rows, part.cols])
+        except _READING as error:
+            raise InputError(f"{name} is damaged ({_short(error)})", where=self.folder, remedy=REMEDY) from error
+        return torch.from_numpy(np.ascontiguousarray(values))
 
     def chunks_of(self, part: Window) -> list[str]:
         """Names of the files, relative to the folder, that hold a window."""

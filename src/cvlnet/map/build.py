@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -33,7 +33,7 @@ from cvlnet.map.arrays import MapArrays
 from cvlnet.map.encode import EncodedCells, Window, encoded, window_cells, windows
 from cvlnet.map.header import FARTHEST_M, MapHeader, Source, Storage, weights_of
 from cvlnet.map.region import Layout, require_metric
-from cvlnet.map.store import MANIFEST, POINTER, Map, is_map
+from cvlnet.map.store import MANIFEST, POINTER, Map, is_map, listed
 from cvlnet.model.cvlnet import CVLNet
 
 _STAGING, _PLAN, _LOCK = ".building", "plan.json", ".lock"
@@ -348,12 +348,9 @@ def _published(out: Path) -> Map:
     for leftover in (staging / "map").rglob("*.partial"):
         leftover.unlink()
     files = sorted(path for path in (staging / "map").rglob("*") if path.is_file() and path.name != MANIFEST)
-    listed = {
-        path.relative_to(staging / "map").as_posix(): [sha256(path.read_bytes()).hexdigest(), path.stat().st_size]
-        for path in files
-    }
+    manifest = {path.relative_to(staging / "map").as_posix(): asdict(listed(path)) for path in files}
     with written_whole(staging / "map" / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(listed), encoding="utf-8")
+        temporary.write_text(json.dumps(manifest), encoding="utf-8")
     (staging / "map").rename(folder)
     _point(out, folder)
     shutil.rmtree(staging)

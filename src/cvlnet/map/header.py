@@ -61,24 +61,47 @@ class MapHeader:
         """The header of a file. Raises KeyError, TypeError or ValueError for anything but a valid one."""
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']}, not {FORMAT}")
-        cells, layout = dict(header["cells"]), dict(header["layout"])
-        cells["center_xy_m"] = _pair(cells["center_xy_m"])
-        layout["offset_m"] = _pair(layout["offset_m"])
+        cells, layout, storage = header["cells"], header["layout"], header["storage"]
+        if storage not in get_args(Storage):
+            raise ValueError(f"storage {storage!r}")
         found = MapHeader(
-            anchor=LatLon(**{name: float(value) for name, value in header["anchor"].items()}),
-            cells=Grid(**cells),
-            layout=Layout(**layout),
-            channels=header["channels"],
-            window=header["window"],
-            weights=str(header["weights"]),
-            storage=header["storage"],
+            anchor=LatLon(float(header["anchor"]["latitude_deg"]), float(header["anchor"]["longitude_deg"])),
+            cells=Grid(
+                _count(cells["rows"]), _count(cells["cols"]), float(cells["cell_m"]), _pair(cells["center_xy_m"])
+            ),
+            layout=Layout(
+                float(layout["cell_m"]),
+                _count(layout["clip_cells"]),
+                _count(layout["steps"]),
+                _pair(layout["offset_m"]),
+            ),
+            channels=_count(header["channels"]),
+            window=_count(header["window"]),
+            weights=_text(header["weights"]),
+            storage=storage,
             sources=tuple(
-                Source(str(source["name"]), source["credit"] and str(source["credit"]), str(source["state"]))
+                Source(
+                    _text(source["name"]),
+                    None if source["credit"] is None else _text(source["credit"]),
+                    _text(source["state"]),
+                )
                 for source in header["sources"]
             ),
         )
         _require_sane(found)
         return found
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"whole numbers from 1 are wanted, not {value!r}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value
 
 
 def _pair(values: Any) -> tuple[float, float]:
@@ -89,14 +112,6 @@ def _pair(values: Any) -> tuple[float, float]:
 def _require_sane(header: MapHeader) -> None:
     """Raise ValueError for a header that describes no map."""
     cells, layout = header.cells, header.layout
-    numbers = (cells.rows, cells.cols, layout.clip_cells, layout.steps, header.channels, header.window)
-    if not all(isinstance(number, int) and number >= 1 for number in numbers):
-        raise ValueError(f"whole numbers from 1 are wanted, not {numbers}")
-    texts = [text for source in header.sources for text in (source.name, source.credit or "", source.state)]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"sources {header.sources}")
-    if header.storage not in get_args(Storage):
-        raise ValueError(f"storage {header.storage!r}")
     if header.channels > _MOST_CHANNELS or header.window % 4 or cells.cell_m != layout.cell_m:
         raise ValueError(f"{header.channels} channels, windows of {header.window}, cells of {cells.cell_m} m")
     if min(cells.rows, cells.cols) < layout.clip_cells:

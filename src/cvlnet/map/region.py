@@ -103,19 +103,15 @@ class Region:
         inside = 0 <= row < self.places.rows and 0 <= col < self.places.cols
         return inside and bool(self.searched[row, col])
 
-    def near(self, place: LatLon | None, radius_m: float, source: Path) -> Region:
-        """The region with the places alone that lie within a radius of a place on earth; without one, itself.
+    def near(self, place: LatLon, radius_m: float, source: Path) -> Region:
+        """The region with the places alone that lie within a radius of a place on earth.
 
         Raises InputError, about ``source``, if no place is left.
         """
-        if place is None:
-            searched = self.searched
-        else:
-            east_m, north_m = self.frame.xy_world_m(place.degrees).tolist()
-            searched = self.searched & _within(self.places, (east_m, north_m), radius_m)
+        east_m, north_m = self.frame.xy_world_m(place.degrees).tolist()
+        searched = self.searched & _within(self.places, (east_m, north_m), radius_m)
         if not searched.any():
-            what, remedy = "the image shows nothing where it is to be searched", "give a map without holes there"
-            raise InputError(what, where=source, remedy=remedy)
+            raise _nothing_shown(source)
         return replace(self, searched=searched)
 
     def known_share(self, row_col: Int[Tensor, 2], weight: Float[Tensor, "clip_rows clip_cols"]) -> float:
@@ -179,7 +175,11 @@ def encode_region(
     parts = windows(cells, window_cells(model))
     whole = EncodedCells.joined(list(encoded(model, image, anchor, cells, parts, progress=progress)))
     region = region_of(layout, whole, cells, anchor)
-    return region.near(near, radius_m, image.source)
+    if near is not None:
+        return region.near(near, radius_m, image.source)
+    if not len(region):
+        raise _nothing_shown(image.source)
+    return region
 
 
 def require_metric(model: CVLNet, image: Imagery) -> None:
@@ -200,6 +200,11 @@ def _places(layout: Layout, half_m: Xy, image: Imagery) -> Grid:
             remedy="build a map of it by cvlnet map build, or search near a place",
         )
     return Grid(rows, cols, cell_m)
+
+
+def _nothing_shown(source: Path) -> InputError:
+    remedy = "give a map without holes there"
+    return InputError("the map shows nothing where it is to be searched", where=source, remedy=remedy)
 
 
 def _within(places: Grid, center_m: tuple[float, float] | None, radius_m: float) -> Bool[Tensor, "rows cols"]:

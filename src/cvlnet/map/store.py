@@ -1,7 +1,7 @@
 """Maps on disk: encoded imagery of any extent, as Zarr v3, read by windows.
 
     MAP/map.json                    the current version, with the checksum of its manifest
-    MAP/v1/manifest.json            SHA-256 and size of every file of the version
+    MAP/v1/manifest.json            SHA-256, size and last four bytes of every file of the version
     MAP/v1/zarr.json                a Zarr group, whose attributes hold the header
     MAP/v1/descriptor               [channels, rows, cols], float16, or int8 in steps of 1/127
     MAP/v1/uncertainty              [rows, cols], float32, of a vehicle at the corner south-east of each cell
@@ -33,13 +33,22 @@ from cvlnet.grid import Grid
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.io.text import read_json
 from cvlnet.map.arrays import REMEDY, MapArrays
-from cvlnet.map.encode import EncodedCells, Window
+from cvlnet.map.encode import EncodedCells, Window, windows
 from cvlnet.map.header import MapHeader, weights_of
 from cvlnet.map.region import NEAR_M, Region, region_of
 from cvlnet.model.cvlnet import CVLNet
 
 POINTER, MANIFEST = "map.json", "manifest.json"
 _LARGEST_MANIFEST_BYTES = 2**29
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file of a version: its checksum, its size in bytes, and, as text, its last four bytes, a chunk's CRC-32C."""
+
+    sha256: str
+    size: int
+    crc: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Map:
 
     path: Path
     arrays: MapArrays
-    manifest: Mapping[str, tuple[str, int]]
+    manifest: Mapping[str, ListedFile]
 
     @staticmethod
     def open(path: Path) -> Map:
@@ -63,15 +72,10 @@ class Map:
         if not (isinstance(version, str) and version.startswith("v") and version[1:].isdecimal()):
             raise InputError(f"names no version ({version!r})", where=path / POINTER, remedy=REMEDY)
         folder = path / version
-        listed = folder / MANIFEST
-        if not listed.is_file() or sha256(listed.read_bytes()).hexdigest() != checksum:
-            raise InputError("is missing or does not have its checksum", where=listed, remedy=REMEDY)
-        manifest = {
-            str(name): (str(digest), int(size)) for name, (digest, size) in json.loads(listed.read_bytes()).items()
-        }
-        for name, (digest, size) in manifest.items():
+        manifest = _manifest(folder / MANIFEST, checksum)
+        for name, expected in manifest.items():
             if name.endswith("zarr.json"):
-                _require_file(folder / name, digest, size)
+                _require_file(folder / name, expected)
         return Map(path, MapArrays(folder), manifest)
 
     @property
@@ -85,9 +89,27 @@ class Map:
         return LocalFrame(self.header.anchor)
 
     @property
+    def center(self) -> LatLon:
+        """The middle of the map's grid."""
+        return LatLon(*self.frame.latlon_deg(self.header.layout.places(self.header.cells).center_xy_m).tolist())
+
+    @property
+    def bounds(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The south-western and the north-eastern corner of the places, as (latitude, longitude)."""
+        corners_m = self.header.layout.places(self.header.cells).corners_xy_m().numpy()
+        (south, west), (north, east) = self.frame.latlon_deg(corners_m[[3, 1]]).tolist()
+        return (south, west), (north, east)
+
+    @cached_property
+    def known_cells(self) -> int:
+        """Number of cells that the imagery shows."""
+        parts = windows(self.header.cells, self.header.window)
+        return sum(self.arrays.known_cells(part) for part in parts if self.arrays.holds(part))
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all files of the version."""
-        return sum(size for _, size in self.manifest.values())
+        return sum(file.size for file in self.manifest.values())
 
     def require_made_by(self, model: CVLNet) -> None:
         """Raise InputError unless the map was made with a network's weights."""
@@ -104,26 +126,35 @@ class Map:
     def region(self, *, near: LatLon | None = None, radius_m: float = NEAR_M, places: Window | None = None) -> Region:
         """The part of the map that a search needs: around a place, or of a window of places, or as a whole.
 
-        Raises InputError if nothing is searched there, and as `read` does.
+        Raises InputError if nothing is searched within ``radius_m`` of the place, and as `read` does.
         """
         whole = self.header.layout.places(self.header.cells)
         if places is None:
-            places = Window(slice(0, whole.rows), slice(0, whole.cols))
-            if near is not None:
-                places = self._around(whole, near, radius_m)
-        more = self.header.layout.clip_cells - 1
-        part = Window(
-            slice(places.rows.start, places.rows.stop + more), slice(places.cols.start, places.cols.stop + more)
-        )
+            everywhere = Window(slice(0, whole.rows), slice(0, whole.cols))
+            places = everywhere if near is None else self._around(whole, near, radius_m)
+        part = self._seen_from(places)
         cells = part_of(self.header.cells, part)
         region = region_of(self.header.layout, self.read(part), cells, self.header.anchor)
-        return region.near(near, radius_m, self.path)
+        return region if near is None else region.near(near, radius_m, self.path)
 
-    def preview(self, part: Window | None = None) -> OverheadImage:
-        """The cells' mean colours as an image, of a window of the grid or of all of it."""
+    def shows(self, places: Window) -> bool:
+        """Whether the map shows anything of what clips at a window of places see."""
+        return any(name in self.manifest for name in self.arrays.chunks_of(self._seen_from(places)))
+
+    def _seen_from(self, places: Window) -> Window:
+        """The cells that clips at a window of places see."""
+        more = self.header.layout.clip_cells - 1
+        rows, cols = places.rows, places.cols
+        return Window(slice(rows.start, rows.stop + more), slice(cols.start, cols.stop + more))
+
+    def preview(self, cells: Grid | None = None) -> OverheadImage:
+        """The cells' mean colours as an image, of a part of the grid (a region's) or of all of it."""
         grid = self.header.cells
-        part = part or Window(slice(0, grid.rows), slice(0, grid.cols))
-        cells, read = part_of(grid, part), self.read(part)
+        cells = cells or grid
+        first = grid.row_col(cells.xy_m(torch.zeros(2, dtype=torch.float64))).round().long().tolist()
+        read = self.read(
+            Window(*(slice(start, start + side) for start, side in zip(first, (cells.rows, cells.cols), strict=True)))
+        )
         east_m, north_m = self.header.layout.offset_m
         middle_m = (cells.center_xy_m[0] - east_m, cells.center_xy_m[1] - north_m)
         center = LatLon(*self.frame.latlon_deg(middle_m).tolist())
@@ -133,8 +164,8 @@ class Map:
 
     def verify(self) -> None:
         """Read every file of the version. Raises InputError for the first that is missing or has another checksum."""
-        for name, (digest, size) in self.manifest.items():
-            _require_file(self.arrays.folder / name, digest, size)
+        for name, expected in self.manifest.items():
+            _require_file(self.arrays.folder / name, expected)
 
     def _around(self, places: Grid, near: LatLon, radius_m: float) -> Window:
         """The window of places that holds a circle, from the first place of a tile on."""
@@ -160,8 +191,11 @@ class Map:
             if path.exists():
                 raise InputError("is not listed in the map's manifest", where=path, remedy=REMEDY)
             return
-        if not path.is_file() or path.stat().st_size != self.manifest[name][1]:
+        expected = self.manifest[name]
+        if not path.is_file() or path.stat().st_size != expected.size:
             raise InputError("is missing, or is not whole", where=path, remedy=REMEDY)
+        if crc_of(path) != expected.crc:
+            raise InputError("does not have its checksum", where=path, remedy=REMEDY)
 
 
 def is_map(path: Path) -> bool:
@@ -169,14 +203,30 @@ def is_map(path: Path) -> bool:
     return (path / POINTER).is_file()
 
 
-def _manifest(path: Path, checksum: object) -> dict[str, tuple[str, int]]:
-    """SHA-256 and size of every file by its name."""
+def listed(path: Path) -> ListedFile:
+    """What the manifest says of a file."""
+    content = path.read_bytes()
+    return ListedFile(sha256(content).hexdigest(), len(content), content[-4:].hex())
+
+
+def crc_of(path: Path) -> str:
+    """The last four bytes of a chunk's file."""
+    with path.open("rb") as file:
+        file.seek(-4, 2)
+        return file.read(4).hex()
+
+
+def _manifest(path: Path, checksum: object) -> dict[str, ListedFile]:
+    """What the manifest says of every file, by its name. Raises InputError if it is damaged."""
     if not path.is_file() or path.stat().st_size > _LARGEST_MANIFEST_BYTES:
         raise InputError("is missing, or too large", where=path, remedy=REMEDY)
     text = path.read_bytes()
     if sha256(text).hexdigest() != checksum:
         raise InputError("does not have its checksum", where=path, remedy=REMEDY)
-    return {str(name): (str(digest), int(size)) for name, (digest, size) in json.loads(text).items()}
+    try:
+        return {name: ListedFile(**about) for name, about in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"is no manifest ({error})", where=path, remedy=REMEDY) from error
 
 
 def part_of(grid: Grid, part: Window) -> Grid:
@@ -187,9 +237,9 @@ def part_of(grid: Grid, part: Window) -> Grid:
     return Grid(rows, cols, grid.cell_m, (east_m, north_m))
 
 
-def _require_file(path: Path, digest: str, size: int) -> None:
+def _require_file(path: Path, expected: ListedFile) -> None:
     try:
-        same = path.stat().st_size == size and sha256(path.read_bytes()).hexdigest() == digest
+        same = path.stat().st_size == expected.size and listed(path) == expected
     except OSError:
         same = False
     if not same:

@@ -1,0 +1,182 @@
+"""``cvlnet map``: build, inspect, update, merge and export maps on disk."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App
+
+from cvlnet.cli.options import panel
+from cvlnet.config import Precision, RasterHints
+
+if TYPE_CHECKING:
+    from cvlnet.map.store import Map
+
+
+def map_app() -> App:
+    """The commands on maps."""
+    text = "Build maps of imagery, on which clips are found within milliseconds, and maintain them."
+    app = App(name="map", sort_key=1.5, help=text)
+    commands: tuple[Callable[..., None], ...] = (build, info, update, merge, export)
+    for place, command in enumerate(commands):
+        app.command(command, sort_key=place)
+    return app
+
+
+def build(
+    imagery: Path,
+    /,
+    *,
+    out: Path,
+    weights: Path | None = None,
+    storage: Literal["float16", "int8"] = "float16",
+    onto: Path | None = None,
+    image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> None:
+    """Encode imagery into a map, on which clips are then found within milliseconds.
+
+    An interrupted call resumes when it is repeated. The map is usable with the weights that made it.
+
+    For example:
+
+        cvlnet map build dop20.tif --out city.map
+        cvlnet map build sheets/ --crs EPSG:25832 --out city.map --storage int8
+        cvlnet localize city.map --folder my_video
+
+    Args:
+        imagery: Overhead image.
+        out: Folder of the map.
+        weights: File of weights; the package's own by default.
+        storage: Number format of the features: float16, or int8 in half the space.
+        onto: Another map, whose grid of cells the new one shares, so that the two can be merged.
+        device: Device to compute on: cpu or cuda.
+        precision: Number format of the encoder. bfloat16 is faster on devices that have it; others take float32.
+
+    """
+    from cvlnet.imagery.georef import open_overhead
+    from cvlnet.localize import Localizer
+    from cvlnet.map.build import build_map
+    from cvlnet.map.store import Map
+
+    model = Localizer(weights, device=device, precision=precision).model
+    base = None if onto is None else Map.open(onto)
+    source, progress = open_overhead(imagery, image), sys.stderr.isatty()
+    print(_described(build_map(model, source, out, storage=storage, onto=base, progress=progress)))
+
+
+def info(source: Path, /, *, verify: bool = False) -> None:
+    """Print what a map covers, how large it is, and which imagery and weights made it.
+
+    For example:
+
+        cvlnet map info city.map --verify
+
+    Args:
+        source: Folder of the map.
+        verify: Reads every file and compares its checksum.
+
+    """
+    from cvlnet.map.store import Map
+
+    opened = Map.open(source)
+    if verify:
+        opened.verify()
+    print(_described(opened))
+    if verify:
+        print(f"All {len(opened.manifest):,} files have their checksums.")
+
+
+def update(
+    source: Path,
+    imagery: Path,
+    /,
+    *,
+    weights: Path | None = None,
+    image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> None:
+    """Lay newer imagery over a map. The map grows where the imagery reaches beyond it.
+
+    Whoever reads the map meanwhile sees it as it was. An interrupted call resumes when it is repeated.
+
+    For example:
+
+        cvlnet map update city.map new_quarter.tif
+
+    Args:
+        source: Folder of the map.
+        imagery: Overhead image.
+        weights: The weights that made the map; the package's own by default.
+        device: Device to compute on: cpu or cuda.
+        precision: Number format of the encoder. bfloat16 is faster on devices that have it; others take float32.
+
+    """
+    from cvlnet.imagery.georef import open_overhead
+    from cvlnet.localize import Localizer
+    from cvlnet.map.build import update_map
+
+    model = Localizer(weights, device=device, precision=precision).model
+    print(_described(update_map(model, source, open_overhead(imagery, image), progress=sys.stderr.isatty())))
+
+
+def merge(first: Path, second: Path, /, *, out: Path) -> None:
+    """Join two maps into a third one. Where both show a place, the second one counts.
+
+    The second map must have been built with `--onto` the first one, so that both have the same grid of cells.
+
+    For example:
+
+        cvlnet map build west.tif --out west.map
+        cvlnet map build east.tif --onto west.map --out east.map
+        cvlnet map merge west.map east.map --out city.map
+
+    Args:
+        first: Folder of a map.
+        second: Folder of the map that is laid over it.
+        out: Folder of the new map.
+
+    """
+    from cvlnet.map.build import merge_maps
+    from cvlnet.map.store import Map
+
+    print(_described(merge_maps(Map.open(first), Map.open(second), out, progress=sys.stderr.isatty())))
+
+
+def export(source: Path, /, *, out: Path, layer: Literal["preview", "features", "uncertainty"] = "preview") -> None:
+    """Write a map as GeoTIFF, for QGIS and other programs.
+
+    For example:
+
+        cvlnet map export city.map --out city.tif
+        cvlnet map export city.map --out features.tif --layer features
+
+    Args:
+        source: Folder of the map.
+        out: File to write.
+        layer: "preview" is the imagery at the size of the cells, "features" the network's descriptors, "uncertainty"
+            how unlikely a vehicle is at each place.
+
+    """
+    from cvlnet.map.geotiff import write_geotiff
+    from cvlnet.map.store import Map
+
+    write_geotiff(Map.open(source), out, layer)
+
+
+def _described(opened: Map) -> str:
+    """What a map is, in lines."""
+    header, known_m2 = opened.header, opened.known_cells * opened.header.cells.cell_m**2
+    (south, west), (north, east) = opened.bounds
+    lines = [
+        f"{opened.path}: {known_m2 / 1e6:.3g} km2 in cells of {header.cells.cell_m:g} m, "
+        f"{header.channels} channels of {header.storage}, {opened.size_bytes / 1e6:.3g} MB",
+        f"from {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}; weights {header.weights[:12]}",
+        *(f"imagery: {source.name}" + (f" ({source.credit})" if source.credit else "") for source in header.sources),
+    ]
+    return "\n".join(lines)

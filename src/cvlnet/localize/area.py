@@ -1,0 +1,123 @@
+"""The part of a map that is searched, in panels; they are kept between questions as far as memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+
+from cvlnet.geo import LatLon
+from cvlnet.localize.search import MOST_FIXES, Scores, fixes_in, ranked
+from cvlnet.localize.turned import TurnedClip
+from cvlnet.map.encode import Window
+from cvlnet.map.region import NEAR_M, Region
+from cvlnet.map.store import Map
+from cvlnet.model.confidence import Confidence
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.types import Fix
+
+KEPT_BYTES = 8 * 2**30
+_MOST_PLACES = 2**24  # of a panel: 43 km2 of cells of 1.6 m
+_LEAST_TURN_RAD = 1e-3  # of true north from the grid's that is taken into account
+
+
+class MapArea:
+    """A map, or the part of it within ``radius_m`` of a place, on which clips are found.
+
+    kept_bytes: memory for panels between questions. Raises InputError if the map was made with other weights, or shows
+    nothing there.
+    """
+
+    def __init__(
+        self,
+        model: CVLNet,
+        source: Map,
+        *,
+        near: LatLon | None = None,
+        radius_m: float = NEAR_M,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
+        source.require_made_by(model)
+        self.model, self.map, self._near, self._radius_m = model, source, near, radius_m
+        self._most_kept_bytes, self._kept_bytes = kept_bytes, 0
+        self._kept: dict[int, Region | None] = {}
+        self.panels: list[Window | None] = [None] if near is not None else _panels(source)
+
+    def regions(self) -> Iterator[Region]:
+        """The panels with something to search, one after the other. Raises InputError where the map is damaged."""
+        for number, panel in enumerate(self.panels):
+            if number in self._kept:
+                region = self._kept[number]
+            else:
+                region = self._read(panel)
+                size = 0 if region is None else _bytes_of(region)
+                if self._kept_bytes + size <= self._most_kept_bytes:
+                    self._kept[number] = region
+                    self._kept_bytes += size
+            if region is not None:
+                yield region
+
+    def find(
+        self,
+        clip: TurnedClip,
+        *,
+        turns_rad: tuple[float, ...] = (0.0,),
+        most: int = MOST_FIXES,
+        confidence: Confidence | None = None,
+    ) -> tuple[Region, Scores, tuple[Fix, ...]]:
+        """The fixes of different places, best first, and the panel of the best one with its scores.
+
+        turns_rad: as in `fixes_in`, from true north; the clip is turned into the grid of every panel.
+        """
+        found: list[tuple[Region, Scores, tuple[Fix, ...]]] = []
+        for region in self.regions():
+            turn = convergence_rad(region)
+            of_grid = tuple(each + turn for each in turns_rad)
+            scores, fixes = fixes_in(
+                self.model, clip, region, turns_rad=of_grid, most=max(most, 2), confidence=confidence
+            )
+            found.append((region, scores, tuple(replace(fix, turn_rad=fix.turn_rad - turn) for fix in fixes)))
+        best = max(found, key=lambda panel: panel[2][0].score)
+        if len(found) == 1:
+            return best[0], best[1], best[2][:most]
+        return best[0], best[1], ranked((fix for *_, fixes in found for fix in fixes), confidence=confidence)[:most]
+
+    def _read(self, panel: Window | None) -> Region | None:
+        """A panel; None if nothing is searched there."""
+        if panel is None:
+            return self.map.region(near=self._near, radius_m=self._radius_m)
+        if not self.map.shows(panel):
+            return None
+        region = self.map.region(places=panel)
+        return region if len(region) else None
+
+
+def convergence_rad(region: Region) -> float:
+    """The direction of true north on a region's grid at its middle, counter-clockwise; 0 where it is negligible."""
+    middle = np.array(region.places.center_xy_m)
+    latitude_deg, longitude_deg = region.frame.latlon_deg(middle).tolist()
+    north = min(latitude_deg + 1e-4, 90.0)
+    east_m, north_m = (region.frame.xy_world_m([north, longitude_deg]) - middle).tolist()
+    turn = float(np.arctan2(-east_m, north_m))
+    return turn if abs(turn) > _LEAST_TURN_RAD else 0.0
+
+
+def _panels(source: Map) -> list[Window | None]:
+    """Windows of places, of equal size and whole tiles, that cover a map."""
+    places, steps = source.header.layout.places(source.header.cells), source.header.layout.steps
+    side = int(_MOST_PLACES**0.5) // steps * steps
+    row_parts, col_parts = (_parts(count, side, steps) for count in (places.rows, places.cols))
+    return [Window(rows, cols) for rows in row_parts for cols in col_parts]
+
+
+def _parts(count: int, most: int, steps: int) -> list[slice]:
+    parts = ceil(count / most)
+    side = ceil(count / parts / steps) * steps
+    return [slice(start, min(start + side, count)) for start in range(0, count, side)]
+
+
+def _bytes_of(region: Region) -> int:
+    """Memory of a region and its transforms, which take about twice as much as its descriptors in half precision."""
+    return 3 * region.descriptor.nbytes + 8 * region.uncertainty.nbytes

@@ -1,0 +1,103 @@
+"""A clip under other headings than the recorded one: its frames are encoded once and projected anew for every turn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, pi, radians
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cvlnet.geometry import Camera, Pose
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.types import Clip, ClipFeatures
+
+STEP_RAD = radians(5.0)  # between the headings that are tried everywhere: half of it costs no recall
+_AT_ONCE = 8  # turns whose features are computed together
+_RANGE = re.compile(r"(?P<middle>[+-]?[0-9.]+)?\s*(?:±|\+-|\+/-)\s*(?P<width>[0-9.]+)")
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What is known of the heading of a clip's newest frame.
+
+    middle_rad: counter-clockwise from east; None takes the recorded one. width_rad: how far the true one may be from
+    it, to either side; 0 takes it as it is, pi knows nothing.
+    """
+
+    middle_rad: float | None = None
+    width_rad: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.width_rad <= pi:
+            raise ValueError("a heading is known to between 0 and 180 degrees")
+
+    @staticmethod
+    def parse(text: str) -> Heading:
+        """From ``unknown``, ``±DEG`` or ``DEG±DEG``, in degrees. Raises ValueError for anything else."""
+        if text.strip().lower() == "unknown":
+            return Heading(None, pi)
+        found = _RANGE.fullmatch(text.strip())
+        try:
+            assert found is not None
+            middle = found["middle"]
+            return Heading(None if middle is None else radians(float(middle)), radians(float(found["width"])))
+        except (AssertionError, ValueError) as error:
+            raise ValueError(
+                f"a heading is unknown, or ±DEG, or DEG±DEG with DEG from 0 to 180, not {text!r}"
+            ) from error
+
+    def turns_rad(self, recorded_rad: float) -> tuple[float, ...]:
+        """Turns of the recorded clip to try, counter-clockwise, at most `STEP_RAD` apart; from least to most."""
+        offset = 0.0 if self.middle_rad is None else _wrapped(self.middle_rad - recorded_rad)
+        if self.width_rad >= pi:
+            count = ceil(2 * pi / STEP_RAD)
+            return tuple(offset - pi + 2 * pi * i / count for i in range(count))
+        steps = ceil(2 * self.width_rad / STEP_RAD - 1e-9)
+        if steps == 0:
+            return (offset,)
+        return tuple(offset + self.width_rad * (2 * i / steps - 1) for i in range(steps + 1))
+
+
+class TurnedClip:
+    """A clip, batch shape [frames], whose features around the vehicle are wanted for several headings."""
+
+    def __init__(self, model: CVLNet, clip: Clip) -> None:
+        self.model, self.clip = model, clip
+
+    def features(self, turns_rad: Sequence[float]) -> ClipFeatures:
+        """The fused features of the clip, turned counter-clockwise about the vehicle: a clip for each turn."""
+        with torch.inference_mode():
+            if list(turns_rad) == [0.0]:
+                return self.model.encode_clip(_batch_of_one(self.clip).to(self.model.device))
+            parts = [self._some(turns_rad[first : first + _AT_ONCE]) for first in range(0, len(turns_rad), _AT_ONCE)]
+            descriptor = torch.cat([part.descriptor for part in parts])
+            return ClipFeatures(descriptor, torch.cat([part.weight for part in parts]), parts[0].grid)
+
+    def _some(self, turns_rad: Sequence[float]) -> ClipFeatures:
+        count, zero = len(turns_rad), torch.zeros(len(turns_rad), 1)
+        yaw_rad = torch.tensor(turns_rad, dtype=torch.float32).unsqueeze(1)
+        turn = Pose.from_euler(zero, zero, yaw_rad, torch.zeros(count, 1, 3))
+        one = _batch_of_one(self.clip)
+        cameras = Camera.stack([self.clip.camera] * count).to(self.model.device)
+        poses = (turn @ one.ground_from_cam.to(torch.float32)).to(self.model.device)
+        fused = self.model.fuse_frames(self._frames.expand(count, -1, -1, -1, -1), cameras, poses)
+        return self.model.describe_clips(*fused)
+
+    @cached_property
+    def _frames(self) -> Float[Tensor, "1 frames channels height width"]:
+        with torch.inference_mode():
+            return self.model.encode_frames(self.clip.images.unsqueeze(0).to(self.model.device))
+
+
+def _batch_of_one(clip: Clip) -> Clip:
+    return Clip(clip.images.unsqueeze(0), Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam]))
+
+
+def _wrapped(angle_rad: float) -> float:
+    """The same angle from -pi to below pi."""
+    return (angle_rad + pi) % (2 * pi) - pi
