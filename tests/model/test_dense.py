@@ -37,7 +37,7 @@ def test_scores_are_those_of_the_tiles_wherever_blocks_end(block_cells):
     for row in (0, 7, 21):
         for col in (0, 8, 13, 29):
             expected = tile_scores(clip, descriptor, row, col)
-            torch.testing.assert_close(found[:, row : row + STEPS, col : col + STEPS], expected, atol=1e-5, rtol=0)
+            torch.testing.assert_close(found[:, row : row + STEPS, col : col + STEPS], expected, atol=1e-4, rtol=0)
 
 
 def test_a_part_of_the_map_is_found_where_it_was_cut_out():
@@ -46,7 +46,7 @@ def test_a_part_of_the_map_is_found_where_it_was_cut_out():
     clip = ClipFeatures(part, torch.ones(1, CLIP, CLIP), Grid(CLIP, CLIP, CELL_M))
     found = DenseMatcher(descriptor, CLIP, block_cells=16).scores(clip)[0]
     assert divmod(int(found.argmax()), found.shape[1]) == (11, 23)
-    assert float(found.max()) == pytest.approx(1, abs=1e-5)
+    assert float(found.max()) == pytest.approx(1, abs=1e-4)
 
 
 def test_a_score_is_the_normalised_correlation_over_the_cells_that_are_seen():
@@ -55,7 +55,7 @@ def test_a_score_is_the_normalised_correlation_over_the_cells_that_are_seen():
     weight, seen = clip.weight[0], descriptor[:, 2 : 2 + CLIP, 3 : 3 + CLIP]
     product = float((weight * clip.descriptor[0] * seen).sum())
     energies = (weight * clip.descriptor[0].square()).sum() * (weight * seen.square()).sum()
-    assert float(found[2, 3]) == pytest.approx(product / float(energies) ** 0.5, abs=1e-5)
+    assert float(found[2, 3]) == pytest.approx(product / float(energies) ** 0.5, abs=1e-4)
 
 
 def test_where_the_map_shows_nothing_the_score_is_zero():

@@ -1,8 +1,8 @@
 """SSM over a whole map: a clip slides over every cell, and no tile limits its displacement.
 
 The correlation is computed in blocks of the map by fast Fourier transforms (overlap-save). The map's transforms depend
-on the map alone: they are kept, as far as memory allows, so that a further clip costs a product per frequency and the
-transform back. The scores are those of `cvlnet.model.ssm.match` at the same places.
+on the map alone: they are kept in half precision, as far as memory allows, so that a further clip costs a product per
+frequency and the transform back. The scores are those of `cvlnet.model.ssm.match` at the same places, to 1e-4.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from cvlnet.types import ClipFeatures
 
-BLOCK_CELLS = 192  # side of a block: of 128 to 384 the fastest for clips of 52 cells
-KEPT_BYTES = 2 * 2**30
-_AT_ONCE = 32  # blocks that are transformed together: limits the memory besides what is kept
+KEPT_BYTES = 4 * 2**30
+_SIDES = (160, 180, 192, 200, 208, 216, 240, 256, 270, 288, 300, 320)  # of blocks, whose transforms are fast
+_AT_ONCE = 8  # blocks that are transformed together: what is computed of them stays in the processor's cache
 _LEAST_ENERGY = 1e-6  # of a window, a cell of the clip's weight: what rounding leaves where nothing is shown
 _TINY = 1e-12
 
@@ -39,7 +39,8 @@ class DenseMatcher:
 
     descriptor: of the map's cells, zero where the map shows nothing. Places are the windows of a clip's size that the
     map holds, by their north-western cell: ``rows - clip_cells + 1`` rows of them.
-    kept_bytes: memory for the map's transforms; those of blocks beyond it are computed anew for every call of `scores`.
+    block_cells: side of the blocks; by default the one with the least to compute. kept_bytes: memory for the map's
+    transforms; those of blocks beyond it are computed anew for every call of `scores`.
     Raises ValueError for a map that is smaller than a clip.
     """
 
@@ -48,7 +49,7 @@ class DenseMatcher:
         descriptor: Float[Tensor, "channels rows cols"],
         clip_cells: int,
         *,
-        block_cells: int = BLOCK_CELLS,
+        block_cells: int | None = None,
         kept_bytes: int = KEPT_BYTES,
     ) -> None:
         rows, cols = (side - clip_cells + 1 for side in descriptor.shape[1:])
@@ -56,7 +57,7 @@ class DenseMatcher:
             raise ValueError(f"a map of {descriptor.shape[1]} x {descriptor.shape[2]} cells holds no clip")
         self.descriptor, self.clip_cells = descriptor, clip_cells
         self.rows, self.cols = rows, cols
-        self._side = max(block_cells, 2 * clip_cells)
+        self._side = max(block_cells or _best_side(rows, cols, clip_cells), 2 * clip_cells)
         self._most_kept_bytes = kept_bytes
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}  # by the number of the first block
 
@@ -74,8 +75,13 @@ class DenseMatcher:
         least = _LEAST_ENERGY * weight.sum(dim=(1, 2, 3))[:, None, None, None]
         kernel, energy_kernel = _as_matrices(self._spectrum(weighted)), self._spectrum(weight).conj()
         found = torch.empty(len(weighted), self.rows, self.cols, device=self.descriptor.device)
+        frequencies, most = kernel.shape[0], min(_AT_ONCE, len(self._blocks))
+        unpacked = kernel.new_empty(
+            frequencies, most, kernel.shape[1]
+        )  # memory that is new would cost more than the product
         for first in range(0, len(self._blocks), _AT_ONCE):
-            spectra, energy_spectra = self._transformed(first)
+            packed, energy_spectra = self._transformed(first)
+            spectra = unpacked[:, : packed.shape[1]].copy_(packed)
             products = self._displacements(_as_complex(torch.bmm(spectra, kernel), self._side))
             energy = self._displacements(energy_spectra * energy_kernel)
             correlation = products * (energy * clip_energy).clamp(min=_TINY).rsqrt()
@@ -104,9 +110,9 @@ class DenseMatcher:
         if first in self._kept:
             return self._kept[first]
         cut = torch.stack([self._cut(block) for block in self._blocks[first : first + _AT_ONCE]])
-        pairs = torch.view_as_real(torch.fft.rfft2(cut)).permute(2, 3, 0, 1, 4)
+        pairs = torch.view_as_real(torch.fft.rfft2(cut, norm="ortho")).half().permute(2, 3, 0, 1, 4)
         spectra = pairs.reshape(pairs.shape[0] * pairs.shape[1], len(cut), -1).contiguous()
-        transformed = spectra, torch.fft.rfft2(cut.square().sum(dim=1))
+        transformed = spectra, torch.fft.rfft2(cut.square().sum(dim=1), norm="ortho")
         if self.kept_bytes + sum(tensor.nbytes for tensor in transformed) <= self._most_kept_bytes:
             self._kept[first] = transformed
         return transformed
@@ -122,7 +128,17 @@ class DenseMatcher:
     def _displacements(self, spectra: Complex[Tensor, "clips blocks y x"]) -> Float[Tensor, "clips blocks rows cols"]:
         """Correlations at the displacements that do not wrap around: a block's places."""
         step = self._side - self.clip_cells + 1
-        return torch.as_tensor(torch.fft.irfft2(spectra, (self._side, self._side))[..., :step, :step])
+        return torch.as_tensor(torch.fft.irfft2(spectra, (self._side, self._side), norm="ortho")[..., :step, :step])
+
+
+def _best_side(rows: int, cols: int, clip_cells: int) -> int:
+    """The side of the blocks that together hold the fewest cells."""
+
+    def cells(side: int) -> int:
+        step = side - clip_cells + 1
+        return -(-rows // step) * -(-cols // step) * side**2
+
+    return min((side for side in _SIDES if side >= 2 * clip_cells), key=cells, default=2 * clip_cells)
 
 
 def _as_matrices(spectra: Complex[Tensor, "clips channels y x"]) -> Float[Tensor, "freqs parts outputs"]:
