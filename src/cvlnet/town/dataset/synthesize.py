@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from cvlnet.errors import InputError
 from cvlnet.io.files import remove_unfinished
+from cvlnet.io.outputs import write_text
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.tiles import tile_px
 from cvlnet.town.dataset.warmup import compile_kernels
 from cvlnet.town.dataset.writers import Listing, write_drive, write_labels, write_tiles
-from cvlnet.town.files import write_text
 from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 
 FORMAT_VERSION = 1
