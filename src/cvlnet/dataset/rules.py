@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.spatial import cKDTree
 
-from cvlnet.arrays import F64, Points
+from cvlnet.arrays import F64
 from cvlnet.geo import LatLon
 
 PUBLISHED_LATITUDE_DEG = 49.0148564  # at which a step of the published lattices is as long to the east as to the north
@@ -122,7 +122,9 @@ def distractors(lattice: Lattice, taken: Places, latlon_deg: LatLons, farthest_m
     return places[np.asarray(away) * lattice.gap_m <= farthest_m]
 
 
-def share_near(queries_m: Points, others_m: Points, within_m: float) -> float:
+def share_near(
+    queries_m: Float64[np.ndarray, "_ dims"], others_m: Float64[np.ndarray, "_ dims"], within_m: float
+) -> float:
     """The share of the first positions, in any metric frame, that have one of the others within a distance."""
     if len(queries_m) == 0 or len(others_m) == 0:
         return 0.0
