@@ -90,7 +90,7 @@ def test_a_data_set_says_how_its_unit_is_mounted_and_that_its_tiles_are_the_publ
     assert read_recording(drive_dir).road_from_body.rotation[0, 2] == pytest.approx(np.sin(np.radians(1.5)))
     assert next(iter(read_split(tmp_path, "train").tiles.values())).m_per_px is None
     write_dataset(tmp_path, tile={"projection": "Web Mercator", "zoom": 19, "scale": 2})
-    with pytest.raises(InputError, match="dataset.json: has no m_per_px; make the data set again"):
+    with pytest.raises(InputError, match=r"dataset.json: has no m_per_px; make the data set again"):
         read_split(tmp_path, "train")
 
 

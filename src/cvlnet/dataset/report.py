@@ -123,7 +123,7 @@ class Report:
             lines.append(f"drives that are too short for a query: {_listed(self.without_query)}")
         years = [y for drive in self.drives if drive.years_since_flight is not None for y in drive.years_since_flight]
         if years:
-            lines.append(f"flights: {_apart(min(years))} to {_apart(max(years))}")
+            lines.append(f"flights: {_apart(min(years), max(years))}")
         if self.test_near_training:
             lines.append(f"test queries within {NEAR_M:.0f} m of a training query: {self.test_near_training:.1%}")
         return [*lines, *(f"imagery: {credit}" for credit in self.credit)]
@@ -209,5 +209,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _apart(years: float) -> str:
-    return f"{abs(years):.1f} years {'after' if years < 0 else 'before'} the drives"
+def _apart(least_years: float, most_years: float) -> str:
+    """When flights were, by the years from them to the drives."""
+    ends = [f"{abs(years):.1f} years {'after' if years < 0 else 'before'}" for years in (most_years, least_years)]
+    return f"{' to '.join(dict.fromkeys(ends))} the drives"

@@ -58,8 +58,8 @@ class Lattice:
         south, west = (origin + away_deg.min(axis=0)).tolist()
         north_deg = gap_m / _M_PER_DEG
         step_deg = (north_deg, north_deg / cos(radians(south if latitude_deg is None else latitude_deg)))
-        extent = np.ptp(away_deg, axis=0) / step_deg
-        return Lattice(LatLon.wrapped(south, west), step_deg, gap_m, (ceil(extent[0]) + 1, ceil(extent[1]) + 1))
+        rows, cols = (ceil(extent - _ON_LATTICE) + 1 for extent in np.ptp(away_deg, axis=0) / step_deg)
+        return Lattice(LatLon.wrapped(south, west), step_deg, gap_m, (rows, cols))
 
     @property
     def size(self) -> int:
