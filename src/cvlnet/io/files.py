@@ -57,6 +57,7 @@ def link(path: Path, target: str) -> None:
         temporary.symlink_to(target)
         temporary.replace(path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise _refusal(path, error) from error
 
 
