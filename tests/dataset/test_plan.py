@@ -123,7 +123,7 @@ def test_what_cannot_be_planned_is_one_line(monkeypatch):
     with pytest.raises(InputError, match="--drives: has none of the drives that the lists name"):
         plan_by_lists({}, {"train": [listed("a", 3, "49.0", "8.4")]}, DatasetConfig())
     swapped = {"train": [listed("a", 3, "8.4", "49.0")]}
-    with pytest.raises(InputError, match=r"frame 3 of day/a was taken [0-9]{7} m from the tile of its line; check that"):
+    with pytest.raises(InputError, match=r"frame 3 of day/a was taken [0-9]{7} m from the tile of its line; check"):
         plan_by_lists({"day/a": track("a", (0, 0))}, swapped, DatasetConfig())
     monkeypatch.setattr(planning, "MOST_TILES", 100)
     wide = [track("a", (0, 0)), track("b", (0, 0), (4.0, 4.0))]

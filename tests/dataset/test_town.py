@@ -1,8 +1,7 @@
-"""A synthetic town whose overhead map is imagery like any other: a data set is made of it, trained on, and evaluated."""
+"""The overhead map of a synthetic town is imagery like any other: of it a data set is made, trained on and evaluated."""
 
 import numpy as np
 import pytest
-from geotiffs import write_geotiff
 
 from cvlnet.cli import run
 from cvlnet.data.kitti_cvl import open_tile, read_split
@@ -13,9 +12,10 @@ from cvlnet.town.dataset.tiles import map_grid
 from cvlnet.town.presets import TownConfig
 from cvlnet.town.render.overhead import render_overhead
 from cvlnet.town.streams import stream
+from geotiffs import write_geotiff
 
 GRID = Grid(200, 200, 0.5)
-SMALL = "--image-width-px 128 --image-height-px 32 --clip-cells 16 --window-cells 2 --channels 8".split()
+SMALL = "--image-width-px 128 --image-height-px 32 --clip-cells 16 --window-cells 2 --channels 8"
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,11 @@ def test_tiles_cut_by_a_town_s_lists_show_what_the_town_s_own_tiles_show(tmp_pat
 @pytest.mark.slow
 def test_what_is_made_of_a_town_is_trained_on_and_evaluated(tmp_path, tiny_town, imagery, capsys):
     out, trained = tmp_path / "made", tmp_path / "run"
-    command = f"dataset build --drives {tiny_town / 'raw_data'} --imagery {imagery} --out {out} --first-query 3"
-    assert run([*command.split(), *"--tile-m 104 --test-share 0.3".split()]) == 0
+    made = f"dataset build --drives {tiny_town / 'raw_data'} --imagery {imagery} --out {out}"
+    assert run(f"{made} --first-query 3 --tile-m 104 --test-share 0.3".split()) == 0
     assert "outside the imagery" not in capsys.readouterr().out
     training = f"train {out} --out {trained} --steps 2 --batch-size 2 --neighbours 2 --frames 2 --min-distance-m 0.5"
-    assert run([*training.split(), "--workers", "0", *SMALL]) == 0
-    weights = trained / "best.safetensors"
-    evaluation = f"evaluate {out} --weights {weights} --out {tmp_path / 'report'} --frames 2 --most-queries 4 --workers 0"
-    assert run(evaluation.split()) == 0
+    assert run(f"{training} --workers 0 {SMALL}".split()) == 0
+    evaluation = f"evaluate {out} --weights {trained / 'best.safetensors'} --out {tmp_path / 'report'} --frames 2"
+    assert run(f"{evaluation} --most-queries 4 --workers 0".split()) == 0
     assert (tmp_path / "report" / "index.html").is_file()
