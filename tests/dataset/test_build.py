@@ -153,6 +153,7 @@ def test_what_the_imagery_lacks_is_left_out_and_told(tmp_path, raw, south):
         "test2": (12, 2),
     }
     drive = report.drives[0]
+    assert (drive.queries, drive.tiles) == (12, 2)
     assert (drive.outside, drive.left_out, drive.holes) == (0, 1, 1)
     assert [q.frame for q in read_split(out, "train").queries] == list(range(3, 15))
     assert len(read_split(out, "test2").tiles) == 2
@@ -199,7 +200,9 @@ def test_an_interrupted_run_resumes(tmp_path, raw, imagery, monkeypatch):
 def test_more_imagery_adds_the_tiles_that_were_left_out(tmp_path, raw, imagery, south):
     out = tmp_path / "out"
     assert build_dataset(raw, [south], out, RULES).splits["train"].tiles == 1
-    assert build_dataset(raw, [south, imagery], out, RULES).splits["train"].tiles == 3
+    report = build_dataset(raw, [imagery], out, RULES)
+    assert report.splits["train"].tiles == 3
+    assert report.credit == ("LGL, dl-de/by-2-0",)
     assert len(read_split(out, "train").queries) == 22
 
 

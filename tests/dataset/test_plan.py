@@ -127,10 +127,16 @@ def test_what_cannot_be_planned_is_one_line(monkeypatch):
         plan_by_lists({"day/a": track("a", (0, 0))}, swapped, DatasetConfig())
     monkeypatch.setattr(planning, "MOST_TILES", 100)
     wide = [track("a", (0, 0)), track("b", (0, 0), (4.0, 4.0))]
-    with pytest.raises(InputError, match=r"day/b: the rectangle around the way has 121 tiles; .* --distractors-m 100"):
+    with pytest.raises(
+        InputError, match=r"day/b: the rectangle around the way has 121 tiles, more than 100; .* --distractors-m 100"
+    ):
         plan_by_rules(wide, RULES)
     near = DatasetConfig(first_query=2, test_drives=("b",), distractors_m=8.0)
     assert len(plan_by_rules(wide, near).tiles) < 50
+    monkeypatch.setattr(planning, "MOST_PLACES", 100)
+    with pytest.raises(InputError, match=r"day/b: the rectangle .* has 121 tiles, more than 100; divide the drive"):
+        plan_by_rules(wide, near)
+    monkeypatch.setattr(planning, "MOST_PLACES", 1000)
     monkeypatch.setattr(planning, "MOST_TILES", 10)
     with pytest.raises(InputError, match=r"--drives: [0-9]+ tiles are too many for one data set; it has 10 at most"):
         plan_by_rules(wide, near)

@@ -1,4 +1,4 @@
-"""The overhead map of a synthetic town is imagery like any other: of it a data set is made, trained on and evaluated."""
+"""The overhead map of a town is imagery like any other: a data set is made of it, trained on and evaluated."""
 
 import numpy as np
 import pytest

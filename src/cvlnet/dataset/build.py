@@ -84,7 +84,8 @@ def build_dataset(
         cut = _cut_tiles(out, plan.tiles, sheets, side_px, config.most_missing)
     finally:
         remove_unfinished(out / "satmap")
-    provenance = {str(path): provenance_of(path) for path in imagery}
+    shown = {sheet for tile in cut.values() for sheet in tile.sheets}  # some perhaps in an earlier run
+    provenance = {sheet: provenance_of(Path(sheet)) for sheet in shown}
     report = report_of(plan, cut, provenance, config.most_missing, absent=absent, without_query=without_query)
     if not any(split.queries for split in report.splits.values()):
         what = f"no query lies on the imagery, of {len(plan.tiles):,} tiles"
@@ -110,10 +111,7 @@ def _m_per_px(latitude_deg: float) -> float:
 
 def _read_lists(folder: Path) -> dict[SplitName, tuple[ListedFrame, ...]]:
     """The lists that are in a folder; at least one has to be."""
-    splits: tuple[SplitName, ...] = ("train", "test1", "test2")
-    found = {
-        split: read_split_list(folder / list_name(split)) for split in splits if (folder / list_name(split)).is_file()
-    }
+    found = {split: read_split_list(path) for split, path in _list_paths(folder).items()}
     if not found:
         remedy = "give the folder of the lists, such as the published code's dataLoader"
         raise InputError(f"holds none of the lists, such as {list_name('train')}", where=folder, remedy=remedy)

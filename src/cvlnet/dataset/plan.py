@@ -20,7 +20,9 @@ from cvlnet.geo import LatLon, earth_centred_m
 from cvlnet.io.text import did_you_mean
 
 MOST_TILES = 200_000  # of a data set
+MOST_PLACES = 10_000_000  # of a lattice of which only those near the way become tiles
 _DEGREES = 12  # decimals of latitudes and longitudes in names
+_SHORTER = "divide the drive into shorter ones"
 _FEWER = "let distractors lie only near the way, such as with --distractors-m 100, or give fewer drives"
 
 
@@ -191,9 +193,10 @@ def _plan(
     others: list[PlannedTile] = []
     for name in sorted(tested):
         lattice, track = lattices[name], tracks[name]
-        if len(tiles) + len(others) + lattice.size > MOST_TILES and config.distractors_m is None:
-            what = f"the rectangle around the way has {lattice.size:,} tiles; a data set has {MOST_TILES:,} at most"
-            raise InputError(what, where=name, remedy=_FEWER)
+        most = MOST_TILES if config.distractors_m is None else MOST_PLACES
+        if lattice.size > most:
+            what = f"the rectangle around the way has {lattice.size:,} tiles, more than {most:,}"
+            raise InputError(what, where=name, remedy=_FEWER if config.distractors_m is None else _SHORTER)
         centers_deg = np.array([tile.center.degrees for tile in tiles.values() if tile.recording == name])
         free = distractors(lattice, lattice.nearest(centers_deg), track.latlon_deg, config.distractors_m)
         for text, center in _named(lattice, free):

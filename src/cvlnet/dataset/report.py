@@ -173,7 +173,8 @@ def _drive(
 ) -> DriveReport:
     kept = [tile for tile in tiles if tile.id in there]
     lost = [cut[tile.id].missing for tile in tiles if tile.id not in there]
-    frames = {query.frame for listed in plan.queries.values() for query in listed if query.recording == recording}
+    queries = [query for listed in plan.queries.values() for query in listed if query.recording == recording]
+    frames = {query.frame for query in queries if tile_of(query) in there}
     seen = {sheet for tile in kept for sheet in cut[tile.id].sheets}
     flown = {day for sheet in seen for day in provenance[sheet].flown}
     driven = day_of(recording)
