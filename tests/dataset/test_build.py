@@ -155,7 +155,9 @@ def test_what_the_imagery_lacks_is_left_out_and_told(tmp_path, raw, south):
     drive = report.drives[0]
     assert (drive.queries, drive.tiles) == (12, 2)
     assert (drive.outside, drive.left_out, drive.holes) == (0, 1, 1)
-    assert [q.frame for q in read_split(out, "train").queries] == list(range(3, 15))
+    split = read_split(out, "train")
+    assert [q.frame for q in split.queries] == list(range(3, 15))
+    assert split.left_out == ()  # the lists name no tile that is not there
     assert len(read_split(out, "test2").tiles) == 2
     assert not any("_30" in p.name for p in (out / "satmap").rglob("*.png"))
     printed = "\n".join(report.lines)

@@ -183,7 +183,6 @@ def _begin(out: Path, about: dict[str, Any], *, in_place: bool) -> None:
             remedy = "choose another folder, or delete this one"
             raise InputError("holds a data set of other drives, lists or settings", where=out, remedy=remedy)
     write_text(out / STARTED, json.dumps(about, indent=1))
-    (out / DESCRIPTION).unlink(missing_ok=True)
 
 
 def _cut_tiles(
@@ -197,7 +196,7 @@ def _cut_tiles(
         for tile in tqdm(tiles, desc="overhead tiles", unit="tile", disable=None):
             name = tile.paths[0].as_posix()
             about = known.get(name)
-            if about is None or about.missing > largest_missing or not (out / name).is_file():
+            if about is None or not (out / name).is_file():  # as those are that lacked too much before
                 pixels, about = cut_tile(sheets, tile.center, side_px)
                 if about.missing <= largest_missing:
                     write_png(out / name, pixels)
