@@ -251,6 +251,46 @@ class ClipFiles:
 
 
 @dataclass(frozen=True)
+class DatasetConfig:
+    """How a data set is made of drives and imagery; the defaults are the rules of KITTI-CVL.
+
+    Attributes:
+        gap_m: Distance between neighbouring tiles, to the north and to the east.
+        moved_m: Least movement between two queries, northward or eastward.
+        first_query: Number of the first frame that may be a query, so that every clip has frames before it.
+        tile_m: Least width of a tile on the ground.
+        most_missing: Largest share of a tile that the imagery may lack; the tile is left out otherwise.
+        distractors_m: Largest distance of distractors from the way of their drive; by default they fill the rectangle
+            around it.
+        test_drives: Drives for testing, by name; a share of all drives if none is given.
+        test_share: Share of the drives that are for testing, drawn at random.
+        seed: Seed of that draw.
+
+    """
+
+    gap_m: float = 10.0
+    moved_m: float = 0.1958
+    first_query: int = 48
+    tile_m: float = 200.0
+    most_missing: float = 0.02
+    distractors_m: float | None = None
+    test_drives: tuple[str, ...] = ()
+    test_share: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.gap_m <= 1000, "gap_m", "from 1 to 1000", self)
+        _check(0 < self.moved_m < inf, "moved_m", "positive and finite", self)
+        _check(self.first_query >= 0, "first_query", "0 or greater", self)
+        _check(10 <= self.tile_m <= 2000, "tile_m", "from 10 to 2000", self)
+        _check(0 <= self.most_missing < 1, "most_missing", "from 0 to below 1", self)
+        far = self.distractors_m
+        _check(far is None or 0 <= far < inf, "distractors_m", "finite and not negative", self)
+        _check(0 < self.test_share < 1, "test_share", "between 0 and 1", self)
+        _check(self.seed >= 0, "seed", "0 or greater", self)
+
+
+@dataclass(frozen=True)
 class RasterHints:
     """Properties of an overhead image that its file does not state.
 

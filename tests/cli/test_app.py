@@ -7,11 +7,12 @@ import pytest
 from cvlnet import __version__
 from cvlnet.cli import run
 from cvlnet.cli.options import Resources
-from cvlnet.config import ClipFiles, EvaluationConfig, ModelConfig, RasterHints, TrainConfig
+from cvlnet.config import ClipFiles, DatasetConfig, EvaluationConfig, ModelConfig, RasterHints, TrainConfig
 from cvlnet.errors import InputError
 from cvlnet.town.presets import Nuisances
 
 COMMANDS = ("demo", "localize", "evaluate", "train", "synth", "calibrate", "ablate", "average", "convert", "export")
+COMMANDS_OF_GROUPS = ("dataset build",)
 
 
 def test_version(capsys):
@@ -22,21 +23,21 @@ def test_version(capsys):
 def test_help_lists_the_commands(capsys):
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out
-    assert all(command in printed for command in COMMANDS)
+    assert all(command.partition(" ")[0] in printed for command in (*COMMANDS, *COMMANDS_OF_GROUPS))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *COMMANDS_OF_GROUPS])
 def test_help_of_a_command_has_an_example(capsys, command):
-    assert run([command, "--help"]) == 0
+    assert run([*command.split(), "--help"]) == 0
     _, _, after = capsys.readouterr().out.partition("For example:")
     assert f"cvlnet {command}" in after
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *COMMANDS_OF_GROUPS])
 def test_help_fits_a_terminal_of_80_columns(capsys, monkeypatch, command):
     """Examples that were wrapped could not be copied."""
     monkeypatch.setenv("COLUMNS", "80")
-    assert run([command, "--help"]) == 0
+    assert run([*command.split(), "--help"]) == 0
     _, _, after = capsys.readouterr().out.partition("For example:")
     lines = [line.rstrip() for line in after.partition("╭")[0].splitlines() if line.strip()]
     continued = [before.endswith("\\") for before in ("", *lines[:-1])]
@@ -58,10 +59,12 @@ def test_help_fits_a_terminal_of_80_columns(capsys, monkeypatch, command):
         ("ablate", TrainConfig),
         ("ablate", Resources),
         ("synth", Nuisances),
+        ("dataset build", DatasetConfig),
+        ("dataset build", RasterHints),
     ],
 )
 def test_every_setting_can_be_reached(capsys, command, configuration):
-    run([command, "--help"])
+    run([*command.split(), "--help"])
     printed = capsys.readouterr().out
     options = [f"--{field.name.replace('_', '-')}" for field in fields(configuration)]
     assert options
@@ -103,6 +106,12 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["calibrate", "x", "--weights", "missing.safetensors", "--out", "."], "is a directory"),
         (["synth", "x", "--seed", "1", "--preset", "huge"], "huge"),
         (["synth", "x", "--seed", "-1"], "-1"),
+        (["dataset", "build", "--out", "x", "--drives", "y"], "--imagery"),
+        (["dataset", "build", "--out", "x", "--drives", "y", "--imagery", "z.tif"], "z.tif: there is no such file"),
+        (["dataset", "build", "--out", "x", "--drives", "y", "--imagery", "z", "--gap-m", "0"], "gap_m must be from 1"),
+        (["dataset", "build", "--out", "x", "--imagery", "z", "--first-query", "1.5"], "1.5 is not a whole number"),
+        (["dataset", "build", "--gap-m", "0"], "(see cvlnet dataset build --help)"),
+        (["dataset", "bild"], 'Did you mean "build"?'),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, tokens, told):

@@ -83,6 +83,17 @@ def test_the_unit_is_front_down_in_kitti_and_level_in_a_town(tmp_path: Path) -> 
     assert read_recording(drive_dir).road_from_body.rotation[0, 2] == 0
 
 
+def test_a_data_set_says_how_its_unit_is_mounted_and_that_its_tiles_are_the_published_ones(tmp_path: Path) -> None:
+    write_kitti_cvl(tmp_path)
+    drive_dir = tmp_path / "raw_data" / DATE / DRIVE
+    write_dataset(tmp_path, unit_pitch_deg=1.5, tile={"projection": "Web Mercator", "zoom": 18, "scale": 2})
+    assert read_recording(drive_dir).road_from_body.rotation[0, 2] == pytest.approx(np.sin(np.radians(1.5)))
+    assert next(iter(read_split(tmp_path, "train").tiles.values())).m_per_px is None
+    write_dataset(tmp_path, tile={"projection": "Web Mercator", "zoom": 19, "scale": 2})
+    with pytest.raises(InputError, match=r"dataset.json: has no m_per_px; make the data set again"):
+        read_split(tmp_path, "train")
+
+
 @pytest.mark.parametrize("folder", ["", "satmap"])
 def test_distractors_join_the_gallery_of_test2_only(tmp_path: Path, folder: str) -> None:
     write_kitti_cvl(tmp_path)
@@ -145,14 +156,14 @@ def test_a_town_for_tests_is_not_trained_on(tmp_path: Path) -> None:
 def test_malformed_dataset(tmp_path: Path, text: str, what: str) -> None:
     write_kitti_cvl(tmp_path)
     (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(InputError, match=f"dataset.json: .*{what}.*; make the town again"):
+    with pytest.raises(InputError, match=f"dataset.json: .*{what}.*; make the data set again"):
         read_split(tmp_path, "test1")
 
 
 def test_unfinished_town(tmp_path: Path) -> None:
     write_kitti_cvl(tmp_path)
     (tmp_path / "unfinished.json").write_text("{}")
-    with pytest.raises(InputError, match="the town is not finished; let cvlnet synth finish it"):
+    with pytest.raises(InputError, match="the data set is not finished; let the command that makes it finish"):
         read_split(tmp_path, "test1")
 
 

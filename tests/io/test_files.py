@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from cvlnet.errors import InputError
-from cvlnet.io.files import remove_unfinished, written_whole
+from cvlnet.io.files import link, remove_unfinished, written_whole
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
@@ -50,6 +50,21 @@ def test_a_full_disk_is_an_input_error_and_other_faults_of_the_block_are_not(tmp
     with pytest.raises(FileNotFoundError), written_whole(tmp_path / "a.json"):
         (tmp_path / "what the block reads").read_text()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_takes_the_place_of_what_is_there_and_is_not_made_twice(tmp_path):
+    (tmp_path / "figures.json").write_text("whole")
+    path = tmp_path / "new" / "link.json"
+    for target in ("../nothing.json", "../figures.json"):
+        link(path, target)
+        assert str(path.readlink()) == target
+    made = path.lstat().st_ino
+    link(path, "../figures.json")
+    assert path.lstat().st_ino == made
+    assert path.read_text() == "whole"
+    with pytest.raises(InputError, match=r"new: cannot be written \(Is a directory\); choose another place"):
+        link(path.parent, "elsewhere")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["figures.json", "new"]
 
 
 def test_what_killed_writers_leave_is_removed_and_nothing_else(tmp_path):

@@ -10,6 +10,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from cvlnet import __version__
+from cvlnet.cli.dataset import dataset_app
 from cvlnet.cli.evaluate import ablate, calibrate, evaluate
 from cvlnet.cli.locate import localize
 from cvlnet.cli.map import map_app
@@ -82,6 +83,7 @@ def build_app() -> App:
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
     app.command(map_app())
+    app.command(dataset_app())
     return app
 
 

@@ -6,8 +6,9 @@
     ROOT/{train,test1,test2}_files_with_sat_GPS.txt         lines: date/drive/frame.png lat lon (of the tile's centre)
     ROOT/test.csv, ignore.csv (or in ROOT/satmap)           drives whose tiles belong to the gallery, and that do not
 
-Published tiles are Web Mercator, zoom 18, scale 2. A synthetic town has the same layout and a ``dataset.json`` with
-the resolution of its tiles (true metres, north up) and its role.
+Published tiles are Web Mercator, zoom 18, scale 2. A synthetic town and what ``cvlnet dataset build`` makes have the
+same layout and a ``dataset.json`` with the data set's role, the projection of its tiles or their resolution (true
+metres, north up), and the pitch at which the GPS/IMU unit is mounted.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import dist
+from math import dist, radians
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,18 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.io.listing import PICTURES, files_in
-from cvlnet.io.text import positive_of, read_json, read_text, to_numbers
+from cvlnet.io.text import number_of, positive_of, read_json, read_text, to_numbers
 
+DESCRIPTION, STARTED = "dataset.json", "unfinished.json"  # of a complete data set, and of one that is being made
 PUBLISHED_ZOOM = 18
 PUBLISHED_TILE_PX = 512  # scale 2
 FARTHEST_TILE_M = 1000.0  # of a query from its tile's centre: tiles are some 100 m wide
 _LINE = "`date/drive/frame.png lat lon`"
 _FRAME = re.compile(r"[0-9]{1,18}")
 _FOLDER = re.compile(r"(?!\.)[^/\\:\0]+")  # no hidden folder, and none that leads out of the data set
-_REMAKE = "make the town again with cvlnet synth"
+_REMAKE = "make the data set again with cvlnet synth or cvlnet dataset build"
 _NAME_TILE = "name a tile <latitude>_<longitude>.png"
+PUBLISHED_PROJECTION: dict[str, Any] = {"projection": "Web Mercator", "zoom": PUBLISHED_ZOOM, "scale": 2}
 _FETCH_TILES = "unpack the data set's satmap folder"
 
 
@@ -157,21 +160,21 @@ def _list_path(root: Path, split: SplitName) -> Path:
 
 def require_trainable(root: Path) -> None:
     """Raise InputError if ``root`` is a town that is kept for validation or test."""
-    role = _dataset(root).get("role", "train")
+    role = role_of(root)
     if role != "train":
         raise InputError(
             f"this data set is for {role}, not for training",
-            where=root / "dataset.json",
+            where=root / DESCRIPTION,
             remedy="train on a town of a training seed (below 100000)",
         )
 
 
 def refuse_test_data(root: Path) -> None:
     """Raise InputError if ``root`` is a town that is kept for tests: nothing is chosen by it."""
-    if _dataset(root).get("role") == "test":
+    if role_of(root) == "test":
         raise InputError(
             "this data set is for tests, not for validation",
-            where=root / "dataset.json",
+            where=root / DESCRIPTION,
             remedy="take a town of a validation seed (100000 to 199999)",
         )
 
@@ -201,9 +204,25 @@ def read_recording(drive_dir: Path, *, nominal_mounting: bool = False) -> Record
     """
     date_dir = drive_dir.absolute().parent
     raw = date_dir.parent
-    unit_pitch_rad = 0.0 if _dataset(raw.parent) else UNIT_PITCH_RAD  # a town's unit is level
+    unit_pitch_rad = mounted_pitch_rad(raw.parent)
     drive = (raw, date_dir.name, drive_dir.absolute().name)
     return read_drive(*drive, nominal_mounting=nominal_mounting, unit_pitch_rad=unit_pitch_rad)
+
+
+def mounted_pitch_rad(root: Path) -> float:
+    """The pitch of the GPS/IMU unit against the road on a data set's drives: KITTI's, or what dataset.json says.
+
+    A town's unit is level.
+    """
+    dataset = _dataset(root)
+    if not dataset:
+        return UNIT_PITCH_RAD
+    return radians(number_of(dataset, "unit_pitch_deg", root / DESCRIPTION, _REMAKE, default=0.0))
+
+
+def role_of(root: Path) -> str:
+    """What a data set is for: "train", "validation" or "test". KITTI-CVL is for training, less its test drives."""
+    return str(_dataset(root).get("role", "train"))
 
 
 def open_tile(tile: Tile) -> OverheadImage:
@@ -288,16 +307,19 @@ def _csv_cells(root: Path, name: str) -> set[str]:
 
 
 def _true_m_per_px(root: Path) -> float | None:
+    """Resolution of the tiles; None if they are in the published projection."""
     dataset = _dataset(root)
-    return positive_of(dataset["tile"], "m_per_px", root / "dataset.json", _REMAKE) if dataset else None
+    if not dataset or dataset["tile"].items() >= PUBLISHED_PROJECTION.items():
+        return None
+    return positive_of(dataset["tile"], "m_per_px", root / DESCRIPTION, _REMAKE)
 
 
 def _dataset(root: Path) -> dict[str, Any]:
-    """The contents of a town's dataset.json; nothing for KITTI-CVL."""
-    path = root / "dataset.json"
-    if (root / "unfinished.json").is_file():
-        remedy = "let cvlnet synth finish it: the same command goes on"
-        raise InputError("the town is not finished", where=root, remedy=remedy)
+    """The contents of dataset.json; nothing for KITTI-CVL as it is published."""
+    path = root / DESCRIPTION
+    if (root / STARTED).is_file():
+        remedy = "let the command that makes it finish: the same command goes on"
+        raise InputError("the data set is not finished", where=root, remedy=remedy)
     if not path.is_file():
         return {}
     dataset = read_json(path, _REMAKE)

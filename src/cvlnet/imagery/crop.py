@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, UInt8
 from scipy import ndimage
 from torch import Tensor
 
-from cvlnet.arrays import Corners, Mask, Matrix2, Rgb, Xy
+from cvlnet.arrays import Corners, Matrix2, Rgb, Xy
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster, Pairs, Raster
 from cvlnet.grid import Grid
@@ -75,6 +75,27 @@ def missing(image: Imagery, center: LatLon, grid: Grid) -> Bool[Tensor, "rows co
         return torch.from_numpy(nowhere)
     share = resample((~patch.valid).astype(np.uint8) * np.uint8(255), corners, grid)
     return torch.from_numpy(share >= 128)
+
+
+def on_raster(image: Imagery, raster: Raster, rows: int, cols: int) -> Patch:
+    """What an image shows on the pixels of another raster, of the extent of a crop; averaged where those are larger.
+
+    A pixel is valid if at least half of it lies on the image and in none of its holes.
+    """
+    whole = np.array([[0.0, 0.0], [cols, 0.0], [cols, rows], [0.0, rows]])
+    grid = Grid(rows, cols, 1.0)  # the pixels' own size: `resample` goes by the corners
+    patch, corners = _read_around(image, image.raster.xy_px(raster.latlon_deg(whole)), grid)
+    there = np.ones(patch.pixels.shape[:2], np.bool_) if patch.valid is None else patch.valid
+    share = resample(there.astype(np.uint8) * np.uint8(255), corners, grid, cv2.BORDER_CONSTANT)
+    return Patch(resample(filled(patch), corners, grid), share >= 128)
+
+
+def filled(patch: Patch) -> Rgb:
+    """The pixels of a patch; its holes hold the nearest pixel that is there."""
+    if patch.valid is None or patch.valid.all() or not patch.valid.any():
+        return patch.pixels
+    nearest = ndimage.distance_transform_edt(~patch.valid, return_distances=False, return_indices=True)
+    return np.ascontiguousarray(patch.pixels[tuple(nearest)])
 
 
 def reach_m(image: Imagery) -> Xy:
@@ -145,8 +166,7 @@ def _tensor(pixels: Rgb) -> UInt8[Tensor, "3 rows cols"]:
 
 def _sampled(image: Imagery, corners_px: Corners, grid: Grid, border: int) -> Rgb:
     patch, corners = _read_around(image, corners_px, grid)
-    pixels = patch.pixels if patch.valid is None else _filled(patch.pixels, patch.valid)
-    return resample(pixels, corners, grid, border)
+    return resample(filled(patch), corners, grid, border)
 
 
 def _read_around(image: Imagery, corners_px: Corners, grid: Grid) -> tuple[Patch, Corners]:
@@ -155,14 +175,6 @@ def _read_around(image: Imagery, corners_px: Corners, grid: Grid) -> tuple[Patch
     reduction = int(px_per_cell / _FINE_PX * 2) if px_per_cell > _FINE_PX else 1
     rows, cols = window(image.shape, corners_px, margin=2 * reduction)
     return image.read(rows, cols, reduction), (corners_px - (cols.start, rows.start)) / reduction
-
-
-def _filled(pixels: Rgb, valid: Mask) -> Rgb:
-    """Pixels whose holes hold the nearest pixel that is there."""
-    if valid.all() or not valid.any():
-        return pixels
-    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return np.ascontiguousarray(pixels[tuple(nearest)])
 
 
 def resample(

@@ -43,6 +43,24 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
 
 
+def link(path: Path, target: str) -> None:
+    """A symbolic link at ``path``, whose folder ``target`` may be relative to; a file or link there is replaced.
+
+    Raises InputError if none can be made there.
+    """
+    if path.is_symlink() and str(path.readlink()) == target:
+        return
+    temporary = path.with_name(f"{_UNFINISHED}{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _refusal(path, error) from error
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove the temporary files of writers that were killed, from a folder and all below it."""
     for path in folder.rglob(f"{_UNFINISHED}*"):

@@ -20,12 +20,12 @@ from cvlnet.data.label_maps import read_label_map
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.image_spec import ImageSpec
+from cvlnet.io.outputs import write_text
 from cvlnet.town.dataset import synthesize
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.synthesize import describe, jobs_of, pictures_of, write_dataset
 from cvlnet.town.dataset.tiles import nearest_tiles, query_tiles
 from cvlnet.town.drive.routes import FRAMES_PER_S
-from cvlnet.town.files import write_text
 from cvlnet.town.ground.groundtruth import label_grid
 from cvlnet.town.presets import Nuisances, TownConfig, preset_towns
 

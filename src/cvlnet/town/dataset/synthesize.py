@@ -21,17 +21,17 @@ import cv2
 import torch
 from tqdm import tqdm
 
+from cvlnet.data.kitti_cvl import DESCRIPTION, STARTED
 from cvlnet.errors import InputError
 from cvlnet.io.files import remove_unfinished
+from cvlnet.io.outputs import write_text
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.tiles import tile_px
 from cvlnet.town.dataset.warmup import compile_kernels
 from cvlnet.town.dataset.writers import Listing, write_drive, write_labels, write_tiles
-from cvlnet.town.files import write_text
 from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 
 FORMAT_VERSION = 1
-COMPLETE, STARTED = "dataset.json", "unfinished.json"
 ATTRIBUTION = "Synthetic town, drawn by cvlnet; no real imagery"
 _LOOK_S = 2.0  # between two checks of the workers' progress
 _PLANNING, _FRAMES, _OVERHEAD = "planning, compiling", "frames", "overhead images"
@@ -81,7 +81,7 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
         what = f"the folder cannot be used ({error.strerror})"
         raise InputError(what, where=out, remedy="choose another folder") from error
     write_text(out / STARTED, json.dumps(about, indent=1))
-    (out / COMPLETE).unlink(missing_ok=True)
+    (out / DESCRIPTION).unlink(missing_ok=True)
     jobs = jobs_of(out, towns, workers)
     pictures = sum(pictures_of(town) for town in towns)
     try:
@@ -92,7 +92,7 @@ def write_dataset(out: Path, towns: Sequence[TownConfig], *, name: str, workers:
     write_lists(out, [listing for listing in results if listing is not None])
     (out / STARTED).unlink()
     about["files"] = _count_files(out)
-    write_text(out / COMPLETE, json.dumps(about, indent=1))
+    write_text(out / DESCRIPTION, json.dumps(about, indent=1))
 
 
 def pictures_of(town: TownConfig) -> int:
@@ -140,7 +140,7 @@ def _is_complete(out: Path, about: dict[str, Any]) -> bool:
     """Whether ``out`` holds the complete data set. Raises InputError if it holds something else."""
     if out.exists() and not out.is_dir():
         raise InputError("is a file", where=out, remedy="choose a folder")
-    marks = [out / name for name in (COMPLETE, STARTED) if (out / name).is_file()]
+    marks = [out / name for name in (DESCRIPTION, STARTED) if (out / name).is_file()]
     if not marks:
         if out.is_dir() and any(out.iterdir()):
             raise InputError("holds other files", where=out, remedy="choose a new or empty folder")
@@ -156,11 +156,11 @@ def _is_complete(out: Path, about: dict[str, Any]) -> bool:
             where=out,
             remedy="choose another folder, or delete this one",
         )
-    return marks[0].name == COMPLETE and found.get("files") == _count_files(out)
+    return marks[0].name == DESCRIPTION and found.get("files") == _count_files(out)
 
 
 def _count_files(out: Path) -> int:
-    return sum(path.is_file() for path in out.rglob("*") if path != out / COMPLETE)
+    return sum(path.is_file() for path in out.rglob("*") if path != out / DESCRIPTION)
 
 
 def _show(bar: Any, name: str, doing: str, more: int) -> None:

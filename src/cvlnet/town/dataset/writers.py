@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from cvlnet.geometry import Camera, Pose
+from cvlnet.io.outputs import write_png, write_text
 from cvlnet.town.dataset.survey import Town
 from cvlnet.town.dataset.tiles import (
     PlacedTile,
@@ -31,7 +32,6 @@ from cvlnet.town.dataset.tiles import (
 )
 from cvlnet.town.drive.oxts import write_oxts
 from cvlnet.town.drive.rig import write_calibration
-from cvlnet.town.files import write_png, write_text
 from cvlnet.town.ground.groundtruth import LABEL_M_PER_PX, draw_labels
 from cvlnet.town.render.camera import present_mesh, render_camera
 from cvlnet.town.render.light import drive_light

@@ -12,8 +12,8 @@ from jaxtyping import Float64
 
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Pose
+from cvlnet.io.outputs import write_text
 from cvlnet.town.drive.rig import BODY_HEIGHT_M
-from cvlnet.town.files import write_text
 from cvlnet.town.presets import Nuisances
 from cvlnet.town.scene import Drive
 

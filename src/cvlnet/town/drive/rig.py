@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float64
 
 from cvlnet.geometry import Camera, Pose
-from cvlnet.town.files import write_text
+from cvlnet.io.outputs import write_text
 
 WIDTH_PX, HEIGHT_PX = 1242, 375
 FOCAL_PX = 721.5377
