@@ -22,8 +22,8 @@ from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.answer import Answer
 from cvlnet.localize.picture import draw
-from cvlnet.map.region import Region, encode_region
 from cvlnet.localize.search import MOST_FIXES, distinct, search
+from cvlnet.map.region import Region, encode_region
 from cvlnet.model.cvlnet import CVLNet
 from measure import print_results, run
 

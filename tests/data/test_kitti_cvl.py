@@ -125,7 +125,7 @@ def test_a_gallery_tile_without_a_place_in_its_name(tmp_path: Path) -> None:
 
 def test_what_is_not_on_disk_is_told_and_left_out(tmp_path: Path) -> None:
     write_kitti_cvl(tmp_path)
-    path = tmp_path / "test1_files_with_sat_GPS.txt"
+    path = tmp_path / "test2_files_with_sat_GPS.txt"
     absent_drive = f"{DATE}/absent_sync/0000000009.png 49.1 8.1\n"
     write_picture(tmp_path / "satmap" / "test" / "absent_sync" / "49.1_8.1.png", 4, 4)
     path.write_text(path.read_text() + f"{NAME}/0000000011.png 48.0 8.0\n" + absent_drive)
@@ -243,7 +243,7 @@ def test_a_folder_with_no_room_for_a_date_above_it_gets_one_line() -> None:
 def test_lists_that_say_the_same(tmp_path: Path, rewrite: Callable[[str], str]) -> None:
     write_kitti_cvl(tmp_path)
     expected = read_split(tmp_path, "test1").queries
-    path = tmp_path / "test1_files_with_sat_GPS.txt"
+    path = tmp_path / "test2_files_with_sat_GPS.txt"
     text = rewrite(path.read_text())
     for content in (text.encode(), text.removeprefix("\ufeff").encode("utf-16")):
         path.write_bytes(content)

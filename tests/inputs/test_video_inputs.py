@@ -501,7 +501,7 @@ DRIVES = (
     ),
 )
 
-TEST1 = "test1_files_with_sat_GPS.txt"
+TEST1 = "test2_files_with_sat_GPS.txt"
 A_LINE = "write the line as `date/drive/frame.png lat lon`"
 
 

@@ -73,7 +73,7 @@ def test_another_budget_is_not_mistaken_for_the_one_before(setting):
 
 
 def test_data_to_test_on_that_is_missing_is_told_before_any_training(setting, tmp_path):
-    with pytest.raises(InputError, match=r"test1_files_with_sat_GPS\.txt: the file is missing"):
+    with pytest.raises(InputError, match=r"test2_files_with_sat_GPS\.txt: the file is missing"):
         write_table("matching", variants("matching", MODEL, TRAINING), replace(setting, tests=(tmp_path,)))
     assert not setting.out.exists()
 

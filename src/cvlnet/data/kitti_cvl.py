@@ -6,6 +6,9 @@
     ROOT/{train,test1,test2}_files_with_sat_GPS.txt         lines: date/drive/frame.png lat lon (of the tile's centre)
     ROOT/test.csv, ignore.csv (or in ROOT/satmap)           drives whose tiles belong to the gallery, and that do not
 
+Test-1 and Test-2 have the same queries, those of the list test2; the gallery of Test-2 has distractors besides their
+tiles. The list test1 is the published code's validation on streets of the training; it is not read here.
+
 Published tiles are Web Mercator, zoom 18, scale 2. A synthetic town and what ``cvlnet dataset build`` makes have the
 same layout and a ``dataset.json`` with the data set's role, the projection of its tiles or their resolution (true
 metres, north up), and the pitch at which the GPS/IMU unit is mounted.
@@ -124,7 +127,8 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
     """
     if name == "train":
         require_trainable(root)
-    list_path = _list_path(root, name) if lists is None else lists / list_name(name)
+    listed = list_name("train" if name == "train" else "test2")
+    list_path = _list_path(root, listed) if lists is None else lists / listed
     m_per_px = _true_m_per_px(root)
     tiles: dict[str, Tile] = {}
     queries, missing = [], Counter[str]()
@@ -148,14 +152,14 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
 
 
 def list_name(split: SplitName) -> str:
-    """Name of a split's list."""
+    """Name of the list that is called after a split."""
     return f"{split}_files_with_sat_GPS.txt"
 
 
-def _list_path(root: Path, split: SplitName) -> Path:
-    """A split's list in the data set's folder, or in ``dataLoader``, where the published code keeps it."""
-    beside = root / "dataLoader" / list_name(split)
-    return beside if beside.is_file() and not (root / list_name(split)).is_file() else root / list_name(split)
+def _list_path(root: Path, name: str) -> Path:
+    """A list in the data set's folder, or in ``dataLoader``, where the published code keeps it."""
+    beside = root / "dataLoader" / name
+    return beside if beside.is_file() and not (root / name).is_file() else root / name
 
 
 def require_trainable(root: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_run_goes_on_to_the_same_bytes(copy: Path, tiny_town: Path) -> None:
         *sorted(copy.rglob("image_03/data/*.png"))[-1:],
         *sorted(copy.rglob("oxts/data/*.txt"))[3:4],
         *sorted(copy.rglob("satmap/*/*/*.png"))[:1],
-        copy / "test1_files_with_sat_GPS.txt",
+        copy / "test2_files_with_sat_GPS.txt",
     ]
     assert len(gone) == 5
     for path in gone:
