@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cvlnet.checkpoint import shipped_weights
+from cvlnet.data.clips import ClipSpec
 from cvlnet.errors import InputError
 from cvlnet.evaluation.report.report import Report, Wording, evaluate_and_report
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.localize import Localizer
+from cvlnet.localize.trial import try_map
+from cvlnet.localize.turned import Heading
+from cvlnet.map.build import build_map
 from cvlnet.town.dataset.synthesize import synthesize
 from cvlnet.town.presets import role_of_seed
 
@@ -39,5 +46,19 @@ def run_demo(
     if role_of_seed(seed) != "test":
         raise InputError("a town that training may have seen shows nothing", where=f"seed {seed}", remedy=_REMEDY)
     weights = weights or shipped_weights()
-    synthesize(out / "town", seed, "demo", workers=workers)
-    return evaluate_and_report(out / "town", weights, out, progress=progress, wording=_WORDING)
+    town = out / "town"
+    synthesize(town, seed, "demo", workers=workers)
+    report = evaluate_and_report(town, weights, out, progress=progress, wording=_WORDING)
+    return replace(report, lines=(*report.lines, *_on_the_map(town, weights, out / "map", progress)))
+
+
+def _on_the_map(town: Path, weights: Path, out: Path, progress: bool) -> list[str]:
+    """The town is made into a map, and sought as a whole."""
+    localizer = Localizer(weights)
+    (imagery,) = (town / "overhead").glob("*.tif")
+    opened = build_map(localizer.model, open_overhead(imagery), out, progress=progress)
+    area = {"": localizer.area(out)}
+    spec = ClipSpec(localizer.model.image_spec)
+    trial = try_map(localizer, town, area, clip_spec=spec, progress=progress)
+    size = f"{opened.known_cells * opened.header.cells.cell_m**2 / 1e6:.2f} km2, {opened.size_bytes / 1e6:.0f} MB"
+    return [f"{out}: {size}", *trial.lines(Heading())]

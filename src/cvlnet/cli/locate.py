@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cvlnet.cli.options import AtLeastOne, Share, panel
+from cvlnet.cli.options import AtLeastOne, Share, heading_of, panel
 from cvlnet.config import ClipFiles, Precision, RasterHints
 from cvlnet.errors import InputError
 
 if TYPE_CHECKING:
     from cvlnet.geo import LatLon
-    from cvlnet.localize.turned import Heading
 
 
 def localize(
@@ -70,21 +69,11 @@ def localize(
 
     map_files = MapFiles(map, _place(near), radius_m, image)
     localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
-    found = answer(localizer, clip, map_files, heading=_heading(heading), most=most, progress=sys.stderr.isatty())
+    found = answer(localizer, clip, map_files, heading=heading_of(heading), most=most, progress=sys.stderr.isatty())
     print(to_table(found))
     print(verdict(found))
     if out is not None:
         write_answer(found, out)
-
-
-def _heading(text: str | None) -> Heading:
-    """What ``--heading`` says. Raises InputError if it says nothing of a heading."""
-    from cvlnet.localize.turned import Heading
-
-    try:
-        return Heading() if text is None else Heading.parse(text)
-    except ValueError as error:
-        raise InputError(str(error), where="--heading", remedy='say "unknown", "±20" or "90±20"') from error
 
 
 def _place(near: tuple[float, float] | None) -> LatLon | None:

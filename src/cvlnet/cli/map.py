@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App
 
-from cvlnet.cli.options import panel
+from cvlnet.cli.options import AtLeastOne, FramesOfClip, heading_of, panel
 from cvlnet.config import Precision, RasterHints
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def map_app() -> App:
     """The commands on maps."""
     text = "Build maps of imagery, on which clips are found within milliseconds, and maintain them."
     app = App(name="map", sort_key=1.5, help=text)
-    commands: tuple[Callable[..., None], ...] = (build, info, update, merge, export)
+    commands: tuple[Callable[..., None], ...] = (build, info, evaluate, update, merge, export)
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
     return app
@@ -89,6 +89,55 @@ def info(source: Path, /, *, verify: bool = False) -> None:
     print(_described(opened))
     if verify:
         print(f"All {len(opened.manifest):,} files have their checksums.")
+
+
+def evaluate(
+    source: Path,
+    data: Path,
+    /,
+    *,
+    heading: str | None = None,
+    most_queries: Annotated[int | None, AtLeastOne] = None,
+    frames: Annotated[int, FramesOfClip] = 4,
+    weights: Path | None = None,
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> None:
+    """Seek clips of known places on a map as a whole, and report errors and times.
+
+    For example:
+
+        cvlnet map evaluate town.map data/town
+        cvlnet map evaluate town.map data/town --heading unknown --most-queries 200
+
+    Args:
+        source: Folder of the map.
+        data: Data set in the layout of KITTI-CVL, whose test queries are sought.
+        heading: How well headings are assumed to be known, such as "±20", or "unknown"; each clip is turned by a random
+            angle up to that width first. By default the recorded headings are used as they are.
+        most_queries: Largest number of queries, evenly spaced; all by default.
+        frames: Number of frames of a clip.
+        weights: The weights that made the map; the package's own by default.
+        device: Device to compute on: cpu or cuda.
+        precision: Number format of the encoder. bfloat16 is faster on devices that have it; others take float32.
+
+    """
+    from cvlnet.data.clips import ClipSpec
+    from cvlnet.localize import Localizer
+    from cvlnet.localize.trial import try_map
+
+    localizer = Localizer(weights, device=device, precision=precision)
+    known = heading_of(heading)
+    trial = try_map(
+        localizer,
+        data,
+        {"": localizer.area(source)},
+        clip_spec=ClipSpec(localizer.model.image_spec, frames),
+        heading=known,
+        most_queries=most_queries,
+        progress=sys.stderr.isatty(),
+    )
+    print("\n".join(trial.lines(known)))
 
 
 def update(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from cyclopts import UNSET, App, ArgumentCollection, CycloptsError, Group, Parameter
 from cyclopts.config import Toml
@@ -13,6 +13,9 @@ from cyclopts.validators import Number
 
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.errors import InputError
+
+if TYPE_CHECKING:
+    from cvlnet.localize.turned import Heading
 
 AtLeastOne = Parameter(validator=Number(gte=1))
 NotNegative = Parameter(validator=Number(gte=0))
@@ -50,6 +53,16 @@ class Resources:
 ModelOptions = Annotated[ModelConfig, panel("Model", ModelConfig)]
 TrainOptions = Annotated[TrainConfig, panel("Training", TrainConfig)]
 ResourceOptions = Annotated[Resources, panel("Resources", Resources)]
+
+
+def heading_of(text: str | None) -> Heading:
+    """What ``--heading`` says. Raises InputError if it says nothing of a heading."""
+    from cvlnet.localize.turned import Heading
+
+    try:
+        return Heading() if text is None else Heading.parse(text)
+    except ValueError as error:
+        raise InputError(str(error), where="--heading", remedy='say "unknown", "±20" or "90±20"') from error
 
 
 def default_text(value: Any) -> str | None:

@@ -19,7 +19,7 @@ from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.map.store import Map
 from cvlnet.model.confidence import for_prior
 from cvlnet.model.device import named_device
-from cvlnet.types import Clip
+from cvlnet.types import Clip, Fix
 
 
 class Localizer:
@@ -126,6 +126,13 @@ class Localizer:
         region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
         image = area.map.preview(region.cells)
         return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
+
+    def fixes_on(
+        self, clip: Clip, area: MapArea, *, heading: Heading = Heading(), most: int = MOST_FIXES
+    ) -> tuple[Fix, ...]:
+        """The fixes of `locate_on` alone, without the picture of the map that an answer has."""
+        clip_turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
+        return area.find(clip_turned, turns_rad=turns_rad, most=most, confidence=self.confidence)[2]
 
     @property
     def _threshold(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, pi, radians
 
@@ -61,6 +61,13 @@ class Heading:
         if steps == 0:
             return (offset,)
         return tuple(offset + self.width_rad * (2 * i / steps - 1) for i in range(steps + 1))
+
+
+def turned(clip: Clip, turn_rad: float) -> Clip:
+    """The clip, batch shape [frames], as if the vehicle had been turned counter-clockwise, and all its way with it."""
+    zero = torch.zeros(1)
+    turn = Pose.from_euler(zero, zero, torch.tensor([turn_rad]), torch.zeros(1, 3))
+    return replace(clip, ground_from_cam=turn @ clip.ground_from_cam)
 
 
 class TurnedClip:

@@ -141,6 +141,15 @@ class Map:
         """Whether the map shows anything of what clips at a window of places see."""
         return any(name in self.manifest for name in self.arrays.chunks_of(self._seen_from(places)))
 
+    def shows_place(self, place: LatLon) -> bool:
+        """Whether the map shows the cell at a place."""
+        cells, offset_m = self.header.cells, torch.tensor(self.header.layout.offset_m, dtype=torch.float64)
+        xy_m = torch.from_numpy(self.frame.xy_world_m(place.degrees)) + offset_m
+        row, col = cells.row_col(xy_m).round().long().tolist()
+        if not (0 <= row < cells.rows and 0 <= col < cells.cols):
+            return False
+        return bool(self.arrays.known_cells(Window(slice(row, row + 1), slice(col, col + 1))))
+
     def _seen_from(self, places: Window) -> Window:
         """The cells that clips at a window of places see."""
         more = self.header.layout.clip_cells - 1

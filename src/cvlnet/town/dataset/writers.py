@@ -2,6 +2,7 @@
 
     OUT/raw_data/<date>/calib_*.txt, <date>_drive_NNNN_sync/{oxts,image_02,image_03}/
     OUT/satmap/train_10mgap/<date>/<drive>/<frame>.png        OUT/satmap/test/<drive>/<lat>_<lon>.png
+    OUT/overhead/<date>.tif             the whole overhead map, a GeoTIFF
     OUT/labels/<date>.{png,json}        label map of the town (see `cvlnet.data.label_maps`)
 
 Existing files are kept, and every file is written whole or not at all, so that an interrupted run can be resumed.
@@ -14,11 +15,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import rasterio
 from jaxtyping import Float64, UInt8
+from rasterio.transform import from_origin
 
+from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
+from cvlnet.grid import Grid
+from cvlnet.io.files import written_whole
 from cvlnet.io.outputs import write_png, write_text
 from cvlnet.town.dataset.survey import Town
 from cvlnet.town.dataset.tiles import (
@@ -125,12 +132,42 @@ def write_tiles(out: Path, town: Town) -> Listing:
     paths = {out / tile_path(town, tile): tile for tiles in placed.values() for tile in tiles}
     paths |= {out / tile_path(town, tile): tile for tile in others}
     missing = {path: tile for path, tile in paths.items() if not path.exists()}
-    if missing:
+    whole = overhead_path(out, town.date)
+    if missing or not whole.exists():
         grid = map_grid(config)
         picture = render_overhead(town.scene, grid, config.nuisances, stream(config.seed, "flight"))
         for path, tile in missing.items():
             write_png(path, _cut(picture, tile, config.overhead_m_per_px, tile_px(config)))
+        if not whole.exists():
+            write_overhead(whole, picture, town.frame, grid)
     return _listing(town, placed, tested, others)
+
+
+def overhead_path(out: Path, date: str) -> Path:
+    """The overhead map of a data set's town."""
+    return out / "overhead" / f"{date}.tif"
+
+
+def write_overhead(path: Path, picture: UInt8[np.ndarray, "rows cols 3"], frame: LocalFrame, grid: Grid) -> None:
+    """Write an overhead map as a tiled GeoTIFF, in the azimuthal equidistant projection around the town's anchor."""
+    latitude_deg, longitude_deg = frame.anchor.degrees
+    west_m, north_m = grid.corners_xy_m()[0].tolist()
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "width": grid.cols,
+        "height": grid.rows,
+        "count": 3,
+        "dtype": "uint8",
+        "photometric": "rgb",
+        "crs": f"+proj=aeqd +lat_0={latitude_deg!r} +lon_0={longitude_deg!r} +datum=WGS84 +units=m",
+        "transform": from_origin(west_m, north_m, grid.cell_m, grid.cell_m),
+        "tiled": True,
+        "compress": "deflate",
+        "predictor": 2,
+        "zlevel": 4,
+    }
+    with written_whole(path) as temporary, rasterio.open(temporary, "w", **profile) as file:
+        file.write(np.moveaxis(picture, -1, 0))
 
 
 def write_labels(out: Path, town: Town) -> None:

@@ -1,0 +1,134 @@
+"""How well clips of known places are found on a map as a whole, and how long a question takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import degrees, pi, remainder
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from jaxtyping import Float64
+from tqdm import tqdm
+
+from cvlnet.data.clips import ClipSpec, assemble_clip
+from cvlnet.data.kitti_cvl import Query, read_recordings, read_split
+from cvlnet.data.recording import Recording
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.localize.area import MapArea
+from cvlnet.localize.localizer import Localizer
+from cvlnet.localize.turned import Heading, TurnedClip, turned
+
+FOUND_M = (1.0, 3.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Questions about clips of known places.
+
+    errors_m: of the best fix. confidence: NaN where the weights have none. heading_errors_rad: of the best fix, from 0
+    to pi. encode_s: seconds for the features of a clip under its recorded heading. question_s: seconds from the clip to
+    its fixes. off_map: queries that were left out because the map does not show their place.
+    """
+
+    errors_m: Float64[np.ndarray, " queries"]
+    confidence: Float64[np.ndarray, " queries"]
+    heading_errors_rad: Float64[np.ndarray, " queries"]
+    encode_s: Float64[np.ndarray, " queries"]
+    question_s: Float64[np.ndarray, " queries"]
+    off_map: int
+
+    def lines(self, heading: Heading) -> list[str]:
+        """The figures as text."""
+        shares = ", ".join(f"{100 * np.mean(self.errors_m <= radius):.1f} % within {radius:g} m" for radius in FOUND_M)
+        encode_ms, question_ms = (1000 * float(np.median(times)) for times in (self.encode_s, self.question_s))
+        lines = [
+            f"{len(self.errors_m):,} queries on the whole map: {shares}, median {np.median(self.errors_m):.1f} m",
+            f"a question took {question_ms:.0f} ms (median), of which {encode_ms:.0f} ms are for encoding the frames",
+        ]
+        if heading.width_rad > 0:
+            found = self.heading_errors_rad[self.errors_m <= FOUND_M[-1]]
+            median = degrees(float(np.median(found))) if len(found) else float("nan")
+            width = degrees(heading.width_rad)
+            lines.append(
+                f"heading known to ±{width:g} degrees; of those found to 10 m it errs by {median:.2f} (median)"
+            )
+        if self.off_map:
+            lines.append(f"{self.off_map:,} queries were left out: the map does not show their place")
+        return lines
+
+
+def try_map(
+    localizer: Localizer,
+    root: Path,
+    areas: Mapping[str, MapArea],
+    *,
+    clip_spec: ClipSpec,
+    heading: Heading = Heading(),
+    most_queries: int | None = None,
+    progress: bool = False,
+) -> Trial:
+    """Seek the test queries of a data set in KITTI-CVL's layout on maps.
+
+    areas: by the date of the recordings; "" for all dates that have none of their own. heading: clips are turned by
+    random angles up to its width, the same ones in every trial, before they are sought.
+    Raises InputError as the readers do, or if no query lies on a map.
+    """
+    split = read_split(root, "test1")
+    recordings = read_recordings(split)
+    chosen = split.queries
+    if most_queries is not None and len(chosen) > most_queries:
+        chosen = tuple(chosen[i] for i in np.linspace(0, len(chosen) - 1, most_queries).round().astype(int))
+    mapped = [(query, areas.get(query.date, areas.get(""))) for query in chosen]
+    asked = [
+        (query, area)
+        for query, area in mapped
+        if area is not None and area.map.shows_place(_position(recordings, query))
+    ]
+    if not asked:
+        remedy = "give a map of the place where the drives were recorded"
+        raise InputError("no query lies on the map", where=root, remedy=remedy)
+    turns_rad = np.random.default_rng(0).uniform(-1, 1, len(asked)) * heading.width_rad
+    rows = [
+        _asked(localizer, area, recordings[query.recording], query, clip_spec, heading, turn_rad)
+        for (query, area), turn_rad in zip(
+            tqdm(asked, "asking the map", disable=not progress), turns_rad.tolist(), strict=True
+        )
+    ]
+    errors_m, confidence, heading_errors_rad, encode_s, question_s = np.array(rows, dtype=np.float64).T
+    return Trial(errors_m, confidence, heading_errors_rad, encode_s, question_s, len(chosen) - len(asked))
+
+
+def _asked(
+    localizer: Localizer,
+    area: MapArea,
+    recording: Recording,
+    query: Query,
+    clip_spec: ClipSpec,
+    heading: Heading,
+    turn_rad: float,
+) -> Sequence[float]:
+    """One question: error, confidence, heading error, seconds to encode and in all."""
+    clip = turned(assemble_clip(recording, query.frame, clip_spec), turn_rad)
+    truth = _place(recording, query)
+    start = perf_counter()
+    TurnedClip(localizer.model, clip).features([0.0])
+    encoded = perf_counter()
+    found = localizer.fixes_on(clip, area, heading=heading)
+    ended = perf_counter()
+    error_m = float(np.hypot(*LocalFrame(truth).xy_world_m(found[0].position.degrees)))
+    trust = np.nan if found[0].confidence is None else found[0].confidence
+    return error_m, trust, abs(remainder(found[0].turn_rad + turn_rad, 2 * pi)), encoded - start, ended - encoded
+
+
+def _position(recordings: Mapping[str, Recording], query: Query) -> LatLon:
+    return _place(recordings[query.recording], query)
+
+
+def _place(recording: Recording, query: Query) -> LatLon:
+    frame = recording.frame(query.frame)
+    if frame is None:
+        raise InputError(f"has no frame {query.frame}", where=recording.name, remedy="copy the whole drive")
+    return frame.position
