@@ -14,7 +14,7 @@ from cvlnet.errors import InputError
 
 if TYPE_CHECKING:
     from cvlnet.fetch.area import Area
-    from cvlnet.fetch.sources import Source
+    from cvlnet.fetch.source import Source
 
 Positive = Parameter(validator=Number(gt=0, lt=inf))
 

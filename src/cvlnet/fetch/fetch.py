@@ -17,8 +17,7 @@ from cvlnet.errors import InputError, warn
 from cvlnet.fetch.area import Area
 from cvlnet.fetch.connection import GB, Connection, NotThereError, StoppedError
 from cvlnet.fetch.manifest import FetchedFile, Manifest, digest_of, read_manifest
-from cvlnet.fetch.piece import Obtained, Piece
-from cvlnet.fetch.sources import Source
+from cvlnet.fetch.source import Obtained, Piece, Source
 from cvlnet.imagery.crop import ground_m_per_px
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import Imagery

@@ -107,7 +107,7 @@ def _is_unchanged(path: Path, file: FetchedFile) -> bool:
 
 
 def _file(name: str, entry: Any, path: Path) -> FetchedFile:
-    if Path(name).name != name or "\\" in name or name.startswith("."):
+    if not name or Path(name).name != name or "\\" in name or name.startswith("."):
         raise InputError(f"names {name!r}, which is no file beside it", where=path, remedy=_REMEDY)
     keys = [item.name for item in fields(FetchedFile)]
     optional = {"flown", "ground_m2"}

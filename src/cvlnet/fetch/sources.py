@@ -6,7 +6,6 @@ other people's code, and a source that has changed is refused with a message. do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from cvlnet.errors import InputError
-from cvlnet.fetch.piece import Access, plain
+from cvlnet.fetch.source import Source, plain
 from cvlnet.fetch.stac import StacCollection
 from cvlnet.fetch.web_map import WebMap
 from cvlnet.fetch.web_tiles import WebTiles
@@ -22,27 +21,6 @@ from cvlnet.fetch.zip_cells import ZipCells
 from cvlnet.io.text import did_you_mean
 
 _GB, _MB = 10**9, 10**6
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where imagery comes from.
-
-    crs: EPSG:CODE; m_per_px: in its units, metres. credit: the line that the provider wants to be shown.
-    """
-
-    name: str
-    title: str
-    crs: str
-    m_per_px: float
-    licence: str
-    credit: str
-    access: Access
-
-    @property
-    def stem(self) -> str:
-        """How the names of its files begin."""
-        return plain(self.name)
 
 
 SOURCES = (

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pystac
@@ -20,10 +20,7 @@ from pystac_client.stac_api_io import StacApiIO
 from cvlnet.errors import InputError, warn
 from cvlnet.fetch.area import Area, Bounds, cells_of
 from cvlnet.fetch.connection import Connection
-from cvlnet.fetch.piece import Obtained, Piece
-
-if TYPE_CHECKING:
-    from cvlnet.fetch.sources import Source
+from cvlnet.fetch.source import Obtained, Piece, Source
 
 _PAGE, _MOST_ITEMS = 100, 20_000
 _MOST_PAGE_BYTES = 32 << 20
@@ -72,7 +69,15 @@ class StacCollection:
         )
         try:
             items = list(search.items())
-        except (pystac.STACError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (
+            pystac.STACError,
+            pystac.STACTypeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise InputError(f"does not answer as STAC ({error!r})", where=self.address, remedy=_REMEDY) from error
         if len(items) >= _MOST_ITEMS:
             what = f"lists {_MOST_ITEMS} items or more"

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -19,11 +19,8 @@ from cvlnet.errors import InputError
 from cvlnet.fetch.area import Area, Bounds, cells_of
 from cvlnet.fetch.connection import Connection, NotThereError
 from cvlnet.fetch.picture import chosen_format, decoded, is_blank, message_of, write_geotiff
-from cvlnet.fetch.piece import Obtained, Piece
+from cvlnet.fetch.source import Obtained, Piece, Source
 from cvlnet.io.text import did_you_mean
-
-if TYPE_CHECKING:
-    from cvlnet.fetch.sources import Source
 
 MOST_CAPABILITIES_BYTES = 32 << 20
 _WMS = "{http://www.opengis.net/wms}"

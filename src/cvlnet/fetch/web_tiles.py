@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, log
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -16,7 +16,7 @@ from cvlnet.errors import InputError
 from cvlnet.fetch.area import Area, cells_of
 from cvlnet.fetch.connection import Connection, NotThereError
 from cvlnet.fetch.picture import chosen_format, decoded, is_blank, write_geotiff
-from cvlnet.fetch.piece import Obtained, Piece, Tile, plain
+from cvlnet.fetch.source import Obtained, Piece, Source, Tile, plain
 from cvlnet.fetch.web_map import (
     MOST_CAPABILITIES_BYTES,
     capabilities,
@@ -25,9 +25,6 @@ from cvlnet.fetch.web_map import (
     most_bytes_of,
     with_query,
 )
-
-if TYPE_CHECKING:
-    from cvlnet.fetch.sources import Source
 
 _BLOCK = 8  # tiles along each side of a piece
 _PIXEL_M = 0.00028  # of the screen that WMTS's scales refer to

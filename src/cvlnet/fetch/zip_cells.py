@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pyproj import CRS
@@ -17,12 +16,9 @@ from pyproj.enums import WktVersion
 from cvlnet.errors import InputError
 from cvlnet.fetch.area import Area, cells_of
 from cvlnet.fetch.connection import Connection
-from cvlnet.fetch.piece import Obtained, Piece
+from cvlnet.fetch.source import Obtained, Piece, Source
 from cvlnet.fetch.unpack import unpack
 from cvlnet.io.files import written_whole
-
-if TYPE_CHECKING:
-    from cvlnet.fetch.sources import Source
 
 _PICTURES, _WORLD_FILES, _TABLES = (".tif", ".tiff"), (".tfw", ".tifw"), (".csv",)
 _MOST_TABLE_BYTES = 1 << 20

@@ -1,4 +1,4 @@
-"""What a source is asked for, piece by piece."""
+"""A source of imagery, and what it is asked for, piece by piece."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, runtime_checkable
 
 from cvlnet.fetch.area import Area, Bounds
 from cvlnet.fetch.connection import Connection
-
-if TYPE_CHECKING:
-    from cvlnet.fetch.sources import Source
 
 
 def plain(text: str) -> str:
@@ -58,6 +55,7 @@ class Obtained:
     flown: str | None
 
 
+@runtime_checkable
 class Access(Protocol):
     """How a source is asked."""
 
@@ -77,3 +75,24 @@ class Access(Protocol):
 
         Raises NotThereError if the source has no imagery there, and InputError if what it sends cannot be used.
         """
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where imagery comes from.
+
+    crs: EPSG:CODE; m_per_px: in its units, metres. credit: the line that the provider wants to be shown.
+    """
+
+    name: str
+    title: str
+    crs: str
+    m_per_px: float
+    licence: str
+    credit: str
+    access: Access
+
+    @property
+    def stem(self) -> str:
+        """How the names of its files begin."""
+        return plain(self.name)
