@@ -17,7 +17,7 @@ import numpy as np
 import rasterio
 from pyproj import Transformer
 from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import from_bounds
+from rasterio.transform import Affine
 
 from cvlnet.imagery.overhead import Imagery
 
@@ -43,6 +43,7 @@ def running() -> Iterator[MapServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # or each small answer waits for an acknowledgement
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
@@ -172,7 +173,7 @@ def lies_right(image: Imagery, crs: str) -> bool:
 
 def geotiff(west: float, north: float, side: float, side_px: int, crs: str) -> bytes:
     """A painted GeoTIFF."""
-    place = from_bounds(west, north - side, west + side, north, side_px, side_px)
+    place = Affine(side / side_px, 0.0, west, 0.0, -side / side_px, north)
     return _tiff(painted(west, north, side, side_px), crs=crs, transform=place)
 
 

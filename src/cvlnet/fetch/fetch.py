@@ -78,7 +78,10 @@ def fetch_imagery(source: Source, area: Area, out: Path, connection: Connection,
     more would be received than the connection allows, if the disk is full, or if the folder holds anything else.
     """
     manifest = _manifest_for(source, out)
-    pieces = source.access.pieces(source, area, connection)
+    try:
+        pieces = source.access.pieces(source, area, connection)
+    except NotThereError as error:
+        raise InputError("the service is not there any more", where=str(error), remedy=_LOOK) from error
     wanted = [piece for piece in pieces if piece.listed and not manifest.holds(piece.name, piece.address, out)]
     _require_modest(wanted, connection)
     not_there = [piece.name for piece in pieces if not piece.listed]
@@ -98,7 +101,7 @@ def fetch_imagery(source: Source, area: Area, out: Path, connection: Connection,
             except InputError as error:
                 faults.append(error)
             manifest.write(out)
-    if not (out / _BEGUN).is_dir() or not any((out / _BEGUN).iterdir()):
+    if not faults:
         shutil.rmtree(out / _BEGUN, ignore_errors=True)
     _require_success(source, pieces, not_there, faults)
     new = len(wanted) - len(not_there) + sum(not piece.listed for piece in pieces)

@@ -12,7 +12,7 @@ import rasterio
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from rasterio.enums import ColorInterp
-from rasterio.transform import from_bounds
+from rasterio.transform import Affine
 
 from cvlnet.errors import InputError
 from cvlnet.fetch.area import Bounds
@@ -63,6 +63,7 @@ def is_blank(rgba: Rgba) -> bool:
 def write_geotiff(path: Path, rgba: Rgba, bounds: Bounds, crs: str) -> None:
     """Write a picture between these bounds, with transparency where some of it is missing."""
     height_px, width_px = rgba.shape[:2]
+    west, south, east, north = bounds
     bands = rgba if (rgba[..., 3] < 255).any() else rgba[..., :3]
     colors = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
     profile = {"tiled": True, "compress": "deflate", "predictor": 2, "photometric": "RGB"}
@@ -77,7 +78,7 @@ def write_geotiff(path: Path, rgba: Rgba, bounds: Bounds, crs: str) -> None:
             count=bands.shape[2],
             dtype="uint8",
             crs=crs,
-            transform=from_bounds(*bounds, width_px, height_px),
+            transform=Affine((east - west) / width_px, 0.0, west, 0.0, (south - north) / height_px, north),
             **profile,
         ) as dataset,
     ):
