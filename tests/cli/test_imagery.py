@@ -51,7 +51,7 @@ def test_imagery_around_a_drive(capsys, monkeypatch, tmp_path):
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith(f"{out}: 4 pictures, 4.0")
     assert printed[2] == f"credit: {source.credit}"
-    assert printed[-1] == f"next: cvlnet map build {out}"
+    assert printed[-1] == f"next: cvlnet map build {out} --out imagery.map"
     assert len(list(out.glob("*.tif"))) == 4
 
 

@@ -247,6 +247,15 @@ def test_what_cannot_be_used_is_named_after_the_others_are_fetched(
     assert files_below(tmp_path / "one") == {"out/manifest.json"}
 
 
+def test_an_archive_that_breaks_within_leaves_nothing(source: Source, server: MapServer, tmp_path: Path) -> None:
+    content = zipped({"a.tif": bytes(1000), "b.tif": bytes(range(256)) * 4})
+    middle = content.index(b"b.tif") + 30
+    server.answers[path_of(455)] = body(content[:middle] + bytes(9) + content[middle + 9 :])
+    with pytest.raises(InputError, match="is no whole ZIP file"):
+        fetch(source, ONE, tmp_path / "out")
+    assert files_below(tmp_path) == {"out/manifest.json"}
+
+
 def test_a_file_of_another_piece_is_not_replaced(source: Source, server: MapServer, tmp_path: Path) -> None:
     """An archive with a picture of its own cell under the name of one of the other cell."""
     fetch(source, ONE, tmp_path)

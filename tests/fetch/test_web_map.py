@@ -204,6 +204,7 @@ def test_what_is_no_picture(source: Source, server: MapServer, tmp_path: Path, c
         (b"<!DOCTYPE a [<!ENTITY b 'x'>]><a>&b;</a>", "does not answer as WMS 1.3.0"),
         (capabilities(layer="nw_dop_nir"), r"has no layer nw_dop_rgb \(did you mean nw_dop_nir\?\)"),
         (capabilities(crs="EPSG:4326"), "nw_dop_rgb is not offered in EPSG:25832; choose one of EPSG:4326"),
+        (capabilities().replace(b"GetMap", b"GetMop"), "offers pictures as nothing only"),
         (capabilities(picture="image/svg+xml"), r"offers pictures as image/svg\+xml only"),
     ],
 )

@@ -80,7 +80,7 @@ def fetch(
     connection = connect(chosen, round(max_gb * 1e9))
     fetched = fetch_imagery(chosen, _area(around, bbox, margin_m), out, connection, progress=sys.stderr.isatty())
     print(fetched.summary)
-    print(f"next: cvlnet map build {out}")
+    print(f"next: cvlnet map build {out} --out {out.resolve().name}.map")
 
 
 def sources() -> None:

@@ -13,16 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
+import requests
+
 from cvlnet import __version__
 from cvlnet.errors import InputError
 from cvlnet.io.files import written_whole
-
-try:
-    import requests
-except ImportError as error:
-    raise InputError(
-        "requests is not installed", where="cvlnet imagery", remedy="install the extra: pip install 'cvlnet[fetch]'"
-    ) from error
 
 GB = 10**9
 _MOST_REDIRECTIONS, _REDIRECTED = 5, (301, 302, 303, 307, 308)
@@ -83,7 +78,7 @@ class Connection:
         return self._persistently(attempt, address)
 
     def download(self, address: str, path: Path, most_bytes: int) -> None:
-        """Download a file. What has arrived stays beside it (.part) if that is interrupted, and is resumed.
+        """Download a file. What has arrived stays beside it (.part) while it can be resumed.
 
         Raises NotThereError if the server has nothing there, StoppedError if it cannot be reached, too much has been
         received or the disk is full, and InputError if the file is too large or the answer is a web page.
@@ -93,6 +88,12 @@ class Connection:
             self._persistently(lambda: self._continue(address, part, most_bytes), address)
             part.replace(path)
             _version_file(part).unlink(missing_ok=True)
+        except StoppedError:
+            raise
+        except InputError:
+            part.unlink(missing_ok=True)
+            _version_file(part).unlink(missing_ok=True)
+            raise
         except OSError as error:
             remedy = "free some space or choose another place"
             raise StoppedError(f"cannot be written ({error.strerror})", where=path, remedy=remedy) from error
@@ -120,10 +121,10 @@ class Connection:
         asked = {"Range": f"bytes={have}-", "If-Range": version} if version is not None and have else {}
         with self._answer(address, asked) as response:
             start, total = _extent(response)
-            if response.status_code == 416 and total == have:
+            if response.status_code == 416 and have and total == have:
                 return
             if response.status_code == 416 or start not in (0, have):
-                part.unlink()
+                part.unlink(missing_ok=True)
                 raise _PassingError("the server does not resume where it was asked to")
             if start == 0:
                 part.unlink(missing_ok=True)

@@ -21,7 +21,6 @@ from cvlnet.fetch.source import Obtained, Piece, Source
 from cvlnet.imagery.crop import ground_m_per_px
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import Imagery
-from cvlnet.io.files import remove_unfinished
 
 _PICTURES = (".tif", ".tiff")
 _BEGUN = ".fetching"  # folder of what is not whole yet
@@ -101,8 +100,7 @@ def fetch_imagery(source: Source, area: Area, out: Path, connection: Connection,
             except InputError as error:
                 faults.append(error)
             manifest.write(out)
-    if not faults:
-        shutil.rmtree(out / _BEGUN, ignore_errors=True)
+    shutil.rmtree(out / _BEGUN, ignore_errors=True)
     _require_success(source, pieces, not_there, faults)
     new = len(wanted) - len(not_there) + sum(not piece.listed for piece in pieces)
     return Fetched(out, manifest, new, len(pieces) - len(not_there) - new, tuple(not_there))
@@ -119,7 +117,6 @@ def _manifest_for(source: Source, out: Path) -> Manifest:
     if (manifest.source, manifest.title) != (source.name, source.title):
         remedy = "choose another folder for each source, because credit and licence differ"
         raise InputError(f"holds imagery of {manifest.title}", where=out, remedy=remedy)
-    remove_unfinished(out / _BEGUN)
     return manifest
 
 
@@ -139,8 +136,8 @@ def _fetch_piece(
     """Fetch a piece into a hidden folder, look at its files there, and move them to their places."""
     begun = out / _BEGUN
     begun.mkdir(exist_ok=True)
-    obtained = source.access.obtain(source, piece, begun, connection)
     try:
+        obtained = source.access.obtain(source, piece, begun, connection)
         files = {file.path.name: _looked_at(file, source, piece) for file in obtained}
         for name in files:
             if name in manifest.files and manifest.files[name].piece != piece.name:
@@ -149,8 +146,9 @@ def _fetch_piece(
         for file in obtained:
             file.path.replace(out / file.path.name)
     finally:
-        for file in obtained:
-            file.path.unlink(missing_ok=True)
+        for path in begun.iterdir():
+            if not path.name.endswith((".part", ".part.json")):  # which can be resumed
+                path.unlink()
     return files
 
 

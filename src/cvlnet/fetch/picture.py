@@ -30,7 +30,7 @@ def chosen_format(offered: Sequence[str], where: str) -> str:
     for name in FORMATS:
         if name in offered:
             return name
-    what = f"offers pictures as {', '.join(offered) or 'nothing'} only"
+    what = f"offers pictures as {', '.join(map(str, offered)) or 'nothing'} only"
     raise InputError(what, where=where, remedy="choose a service that offers PNG or JPEG")
 
 

@@ -49,7 +49,8 @@ class WebMap:
         if source.crs not in {str(code).upper() for code in layer.crsOptions or ()}:
             remedy = f"choose one of {', '.join(sorted(map(str, layer.crsOptions or ())))}"
             raise InputError(f"{self.layer} is not offered in {source.crs}", where=self.address, remedy=remedy)
-        picture_format = chosen_format(service.getOperationByName("GetMap").formatOptions, self.address)
+        offered = {operation.name: operation.formatOptions for operation in service.operations}
+        picture_format = chosen_format(offered.get("GetMap", ()), self.address)
         side_px = min([self.side_px, *_largest_px(xml)])
         side = side_px * source.m_per_px
         pieces = []
