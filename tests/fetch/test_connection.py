@@ -64,7 +64,7 @@ def test_what_may_be_of_another_file_is_not_continued(
             f"{server.address}/{'b' if has == 'another address' else 'a'}", tmp_path / "a", 10**7
         )
     assert (tmp_path / "a.part").stat().st_size == 65536
-    server.answers["/a"] = file(CONTENT)
+    server.answers["/a"] = file(CONTENT, etag if has == "no version" else '"1"')
     connection.download(f"{server.address}/a", tmp_path / "a", 10**7)
     assert (tmp_path / "a").read_bytes() == CONTENT
 
@@ -89,6 +89,34 @@ def test_a_server_that_resumes_elsewhere_is_not_believed(
     server.answers["/a"] = first(cut(CONTENT, 500_000), elsewhere, file(CONTENT))
     connection.download(f"{server.address}/a", tmp_path / "a", 10**7)
     assert (tmp_path / "a").read_bytes() == CONTENT
+
+
+def test_a_server_that_resumes_in_parts_is_asked_again(
+    server: MapServer, connection: Connection, tmp_path: Path
+) -> None:
+    def part(handler, query):
+        start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {start}-{start + 99}/{len(CONTENT)}")
+        handler.send_header("Content-Length", "100")
+        handler.end_headers()
+        handler.wfile.write(CONTENT[start : start + 100])
+
+    server.answers["/a"] = first(cut(CONTENT, 500_000), part, part, file(CONTENT))
+    connection.download(f"{server.address}/a", tmp_path / "a", 10**7)
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert server.asked[3][1]["Range"] == f"bytes={WHOLE_CHUNKS + 200}-"
+
+
+def test_what_is_resumed_counts_for_the_bound_of_the_file(
+    server: MapServer, connection: Connection, tmp_path: Path
+) -> None:
+    server.answers["/a"] = cut(CONTENT[:600_000], 500_000)
+    with pytest.raises(StoppedError):
+        connection.download(f"{server.address}/a", tmp_path / "a", 700_000)
+    server.answers["/a"] = file(CONTENT)
+    with pytest.raises(InputError, match="is larger than"):
+        connection.download(f"{server.address}/a", tmp_path / "a", 700_000)
 
 
 def test_a_file_that_was_whole_before_its_last_step_is_not_read_again(
@@ -188,6 +216,16 @@ def test_other_servers_and_unprotected_ones_are_not_asked(address: str) -> None:
     connection = Connection(("127.0.0.1",), secure=True, most_bytes=100)
     with pytest.raises(InputError, match="is not on a server of this source"):
         connection.read(address, 100)
+
+
+def test_what_says_that_it_is_too_large_is_not_read(server: MapServer, tmp_path: Path) -> None:
+    connection = Connection(("127.0.0.1",), secure=False, most_bytes=10**5)
+    server.answers["/a"] = file(CONTENT)
+    with pytest.raises(InputError, match="/a: is larger than"):
+        connection.read(f"{server.address}/a", 10**4)
+    with pytest.raises(StoppedError, match="/a: needs more than"):
+        connection.read(f"{server.address}/a", 10**9)
+    assert connection.received_bytes == 0
 
 
 @pytest.mark.parametrize("answer", [file(CONTENT), endless])

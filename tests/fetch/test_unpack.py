@@ -1,10 +1,13 @@
+import shutil
 import stat
 import zipfile
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
 from cvlnet.errors import InputError
+from cvlnet.fetch.connection import StoppedError
 from cvlnet.fetch.unpack import unpack
 from map_servers import files_below, zipped
 
@@ -97,6 +100,15 @@ def test_an_unusual_compression(archive: Path, out: Path) -> None:
         file.writestr("a.tif", b"1")
     with pytest.raises(InputError, match="is compressed in an unusual way"):
         unpack(archive, out, (".tif",), MB)
+
+
+def test_a_full_disk_is_noticed_before(archive: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12 - 10**6, 10**6))
+    archive.write_bytes(zipped({"a.tif": b"1"}))
+    with pytest.raises(StoppedError, match="free space"):
+        unpack(archive, out, (".tif",), MB)
+    assert files_below(out) == set()
 
 
 def test_nothing_expected_inside(archive: Path, out: Path) -> None:

@@ -2,9 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kitti_tree import shared
 
 from cvlnet.errors import InputError
-from cvlnet.fetch.area import Area
+from cvlnet.fetch.area import Area, around_drives
 from cvlnet.fetch.connection import NotThereError
 from cvlnet.fetch.fetch import connect
 from cvlnet.fetch.source import Obtained, Piece, Source
@@ -48,6 +49,15 @@ def test_cells_have_odd_eastings_and_even_northings() -> None:
     assert all(east % 2 == 1 and north % 2 == 0 for east, north in numbers)
     assert {(455, 5428), (449, 5422)} <= numbers
     assert len(numbers) == len(pieces)
+
+
+def test_the_cells_of_real_drives() -> None:
+    source = source_of("bw-dop20")
+    raw = shared("kitti", "raw_data", "2011_09_26")
+    for number, cells in ((2, [457]), (9, [457, 459])):
+        area = around_drives([raw / f"2011_09_26_drive_{number:04d}_sync"], 150.0)
+        names = [piece.name for piece in source.access.pieces(source, area, connect(source, 1))]
+        assert names == [f"dop20rgb_32_{east_km}_5428_2_bw" for east_km in cells]
 
 
 def test_what_is_inside_lies_right(server: MapServer, source: Source, tmp_path: Path) -> None:

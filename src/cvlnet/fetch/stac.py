@@ -50,7 +50,7 @@ class StacCollection:
         for item in self._items(area, connection):
             cell, asset = self._cell(item, source.crs), _asset(item, source)
             flown = "" if item.datetime is None else item.datetime.date().isoformat()
-            if asset is not None and cell in wanted and (cell not in newest or flown > newest[cell][0]):
+            if asset is not None and (cell not in newest or flown > newest[cell][0]):
                 newest[cell] = flown, item, asset
         return [
             self._piece(source, cell, *newest[cell]) if cell in newest else self._nothing(source, cell)
