@@ -71,6 +71,7 @@ def test_a_folder_of_imagery(source: Source, tmp_path: Path, archives: dict[int,
     stems = {f"dop20rgb_32_{east}_{north}_1_bw_2023" for east in range(455, 459) for north in (5428, 5429)}
     names = {f"{stem}{suffix}" for stem in stems for suffix in (".tif", ".tfw", ".csv", ".prj")}
     assert files_below(out) == {*names, "manifest.json"}
+    assert not any(path.is_dir() for path in out.iterdir())
     assert all(lies_right(open_overhead(out / f"{stem}.tif"), "EPSG:25832") for stem in stems)
 
 
@@ -355,6 +356,14 @@ def test_more_than_is_allowed_is_refused_while_it_arrives(source: Source, server
     with pytest.raises(StoppedError, match="may be received in all; raise --max-gb"):
         fetch(source, TWO, tmp_path, most_bytes=6_000_000)
     assert len(read_manifest(tmp_path).files) == 16
+
+
+def test_a_call_that_stops_keeps_only_what_it_can_resume(source: Source, server: MapServer, tmp_path: Path) -> None:
+    server.answers |= {path_of(455): body(moved(455)), path_of(457): cut(bytes(200_000), 100_000)}
+    with pytest.raises(StoppedError, match="cannot be reached"):
+        fetch(source, TWO, tmp_path)
+    begun = f".fetching/{path_of(457).rpartition('/')[2]}.part"
+    assert files_below(tmp_path) == {"manifest.json", begun, f"{begun}.json"}
 
 
 def test_a_full_disk_stops_the_call(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

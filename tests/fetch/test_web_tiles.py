@@ -115,6 +115,18 @@ def test_tiles_that_are_missing_are_transparent(source: Source, server: MapServe
     assert by_tile.tolist() == [0.0 if number in (1, 63) else 1.0 for number in range(64)]
 
 
+def test_tiles_that_are_blank_are_transparent(source: Source, server: MapServer, tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((256, 256, 3), 255, np.uint8)).save(stream, "PNG")
+    (piece,) = pieces(source)
+    serve_tiles(server, piece)
+    server.answers[piece.tiles[0].address.removeprefix(server.address)] = body(stream.getvalue())
+    valid = open_overhead(obtain(source, piece, tmp_path)).read(slice(0, 2048), slice(0, 2048)).valid
+    assert valid is not None
+    assert not valid[:256, :256].any()
+    assert valid.sum() == 63 * 256**2
+
+
 def test_no_tiles_are_no_imagery(source: Source, tmp_path: Path) -> None:
     with pytest.raises(NotThereError):
         obtain(source, pieces(source)[0], tmp_path)
