@@ -14,18 +14,6 @@ OWN = ["--url", "https://example.org/wms", "--layer", "a", "--crs", "EPSG:25832"
 OWN += ["--credit", "b", "--licence", "c"]
 
 
-@pytest.mark.parametrize("command", ["fetch", "sources"])
-def test_help_has_an_example_that_fits_a_terminal(capsys, monkeypatch, command):
-    monkeypatch.setenv("COLUMNS", "80")
-    assert run(["imagery", command, "--help"]) == 0
-    _, _, after = capsys.readouterr().out.partition("For example:")
-    lines = [line.rstrip() for line in after.partition("╭")[0].splitlines() if line.strip()]
-    assert f" cvlnet imagery {command}" in lines[0]
-    continued = [before.endswith("\\") for before in ("", *lines[:-1])]
-    for line, is_continued in zip(lines, continued, strict=True):
-        assert line.startswith("     --" if is_continued else " cvlnet imagery "), line
-
-
 def test_the_sources_are_listed_with_their_credit(capsys):
     assert run(["imagery", "sources"]) == 0
     printed = capsys.readouterr().out

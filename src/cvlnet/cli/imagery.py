@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 Positive = Parameter(validator=Number(gt=0, lt=inf))
 
 
-def imagery_app(sort_key: int) -> App:
+def imagery_app() -> App:
     """The commands of ``cvlnet imagery``."""
-    app = App(name="imagery", help="Fetch open overhead imagery from public servers.", sort_key=sort_key)
+    app = App(name="imagery", help="Fetch open overhead imagery from public servers.", sort_key=101)
     for command in (fetch, sources):
         app.command(command)
     return app
