@@ -12,7 +12,7 @@ from cvlnet.errors import InputError
 from cvlnet.town.presets import Nuisances
 
 COMMANDS = ("demo", "localize", "evaluate", "train", "synth", "calibrate", "ablate", "average", "convert", "export")
-COMMANDS_OF_GROUPS = ("dataset build",)
+COMMANDS_OF_GROUPS = ("dataset build", "imagery fetch", "imagery sources")
 
 
 def test_version(capsys):

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cvlnet import __version__
 from cvlnet.cli.dataset import dataset_app
 from cvlnet.cli.evaluate import ablate, calibrate, evaluate
+from cvlnet.cli.imagery import imagery_app
 from cvlnet.cli.locate import localize
 from cvlnet.cli.map import map_app
 from cvlnet.cli.networks import convert, export
@@ -84,6 +85,7 @@ def build_app() -> App:
         app.command(command, sort_key=place)
     app.command(map_app())
     app.command(dataset_app())
+    app.command(imagery_app())
     return app
 
 
