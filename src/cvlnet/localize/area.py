@@ -8,6 +8,7 @@ from math import ceil
 
 import numpy as np
 
+from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.localize.search import MOST_FIXES, Scores, fixes_in, ranked
 from cvlnet.localize.turned import TurnedClip
@@ -79,6 +80,9 @@ class MapArea:
                 self.model, clip, region, turns_rad=of_grid, most=max(most, 2), confidence=confidence
             )
             found.append((region, scores, tuple(replace(fix, turn_rad=fix.turn_rad - turn) for fix in fixes)))
+        if not found:
+            remedy = "give a map of imagery without holes there"
+            raise InputError("the map shows nothing where it is to be searched", where=self.map.path, remedy=remedy)
         best = max(found, key=lambda panel: panel[2][0].score)
         if len(found) == 1:
             return best[0], best[1], best[2][:most]
