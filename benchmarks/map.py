@@ -1,58 +1,87 @@
-"""How long it takes to encode the map: a square kilometre as a whole, as localization does, and tile by tile."""
+"""How long it takes to encode a map, how large it is, and what its number formats and unknown headings cost in recall.
+
+    python benchmarks/map.py TOWN
+
+TOWN is a synthetic town (`cvlnet synth`), with its overhead map and the drives whose clips are sought.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import get_args
 
 import numpy as np
-import torch
 
-from cvlnet.geo import LatLon, MetricRaster
-from cvlnet.imagery.overhead import OverheadImage
-from cvlnet.map.region import encode_region
-from cvlnet.model.build import build_model
-from measure import in_own_process, print_results, seconds_each
-from samples import CONFIGURATIONS, random_tiles
+from cvlnet.data.clips import ClipSpec
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.localize import Localizer
+from cvlnet.localize.trial import Trial, try_map
+from cvlnet.localize.turned import Heading
+from cvlnet.map.build import build_map
+from cvlnet.map.header import Storage
+from cvlnet.map.store import Map
+from measure import in_own_process, print_results, run
 
-SIDE_M = 250.0
-GAP_M = 10.0  # of the tiles, as in KITTI-CVL
-BATCH = 8
-
-
-def measure_whole(name: str) -> tuple[float, float]:
-    """Seconds a square kilometre, and MB that its features take."""
-    model = build_model(CONFIGURATIONS[name]).eval()
-    m_per_px = model.tile_grid.cell_m
-    side_px = round(SIDE_M / m_per_px)
-    pixels = np.random.default_rng(0).integers(0, 256, (side_px, side_px, 3), dtype=np.uint8)
-    image = OverheadImage(pixels, MetricRaster(LatLon(49.0, 8.4), side_px, side_px, m_per_px), Path("random"))
-    images_a_km2 = (1000 / SIDE_M) ** 2
-    region = encode_region(model, image)
-    megabytes = (2 * region.descriptor.numel() + 4 * region.uncertainty.numel()) / 1e6
-    return seconds_each(lambda: encode_region(model, image)) * images_a_km2, megabytes * images_a_km2
+HEADINGS = ("as recorded", "±5", "±20", "unknown")
 
 
-def measure_tiles(name: str) -> tuple[float, float]:
-    """The same, tile by tile."""
-    model = build_model(CONFIGURATIONS[name]).eval()
-    tiles = random_tiles(model.tile_grid.rows, BATCH)
-    tiles_a_km2 = (1000 / GAP_M) ** 2
-    with torch.inference_mode():
-        seconds = seconds_each(lambda: model.encode_map(tiles)) / BATCH
-        features = model.encode_map(tiles[:1])
-    megabytes = (2 * features.descriptor.numel() + 4 * features.uncertainty.numel()) / 1e6
-    return seconds * tiles_a_km2, megabytes * tiles_a_km2
+def build(imagery: Path, out: Path, storage: Storage) -> tuple[float, float]:
+    """Seconds and MB a square kilometre of a map of an image."""
+    model, image = Localizer().model, open_overhead(imagery)
+    start = perf_counter()
+    built = build_map(model, image, out, storage=storage)
+    seconds, km2 = perf_counter() - start, _km2(built)
+    return seconds / km2, built.size_bytes / 1e6 / km2
+
+
+def seek(town: Path, path: Path, heading: str, most_queries: int) -> Trial:
+    """Seek the town's queries on its map, with a heading that is known to some degrees."""
+    localizer = Localizer()
+    known = Heading() if heading == HEADINGS[0] else Heading.parse(heading)
+    spec = ClipSpec(localizer.model.image_spec)
+    return try_map(
+        localizer, town, {"": localizer.area(path)}, clip_spec=spec, heading=known, most_queries=most_queries
+    )
+
+
+def _km2(built: Map) -> float:
+    return built.known_cells * built.header.cells.cell_m**2 / 1e6
+
+
+def _shares(trial: Trial) -> tuple[str, ...]:
+    shares = (f"{100 * np.mean(trial.errors_m <= radius_m):.1f}" for radius_m in (5, 10))
+    return (*shares, f"{np.median(trial.errors_m):.2f}")
 
 
 def main() -> None:
-    rows = []
-    for name in CONFIGURATIONS:
-        for way, measure in (("as a whole", measure_whole), (f"a tile every {GAP_M:g} m", measure_tiles)):
-            (seconds, megabytes), peak_mib = in_own_process(measure, name)
-            rows.append((name, way, f"{seconds:.0f}", f"{megabytes:.0f}", f"{peak_mib:.0f}"))
-    header = ("network", "way", "s a km2", "MB a km2", "peak MiB")
-    print_results(f"Encoding the map, images of {SIDE_M:g} m", header, rows)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("town", type=Path, help="folder of a synthetic town")
+    parser.add_argument("--most-queries", type=int, default=200, help="queries that are sought (%(default)s)")
+    asked = parser.parse_args()
+    imagery = sorted((asked.town / "overhead").glob("*.tif"))[0]
+    with TemporaryDirectory() as folder:
+        rows, paths = [], {}
+        for storage in get_args(Storage):
+            paths[storage] = Path(folder) / storage
+            (seconds, megabytes), peak_mib = in_own_process(build, imagery, paths[storage], storage)
+            trial, _ = in_own_process(seek, asked.town, paths[storage], HEADINGS[0], asked.most_queries)
+            rows.append((storage, f"{seconds:.1f}", f"{megabytes:.1f}", f"{peak_mib:.0f}", *_shares(trial)))
+        header = ("storage", "s a km2", "MB a km2", "peak MiB", "% within 5 m", "% within 10 m", "median m")
+        print_results("Building a map, and asking it", header, rows)
+        rows = []
+        for heading in HEADINGS:
+            trial, peak_mib = in_own_process(seek, asked.town, paths["float16"], heading, asked.most_queries)
+            found = trial.heading_errors_rad[trial.errors_m <= 10]
+            off = f"{np.degrees(np.median(found)):.2f}"
+            rows.append((heading, *_shares(trial), off, f"{1000 * np.median(trial.question_s):.0f}", f"{peak_mib:.0f}"))
+        header = ("heading", "% within 5 m", "% within 10 m", "median m", "heading error", "ms a question", "peak MiB")
+        print_results("What is known of the heading", header, rows)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -51,10 +51,8 @@ class Trial:
         if heading.width_rad > 0:
             found = self.heading_errors_rad[self.errors_m <= FOUND_M[-1]]
             median = degrees(float(np.median(found))) if len(found) else float("nan")
-            width = degrees(heading.width_rad)
-            lines.append(
-                f"heading known to ±{width:g} degrees; of those found to 10 m it errs by {median:.2f} (median)"
-            )
+            known = f"heading known to ±{degrees(heading.width_rad):g} degrees"
+            lines.append(f"{known}; in the fixes within 10 m it is wrong by {median:.2f} degrees (median)")
         if self.off_map:
             lines.append(f"{self.off_map:,} queries were left out: the map does not show their place")
         return lines

@@ -1,0 +1,75 @@
+from math import radians
+
+import numpy as np
+import pytest
+
+from cvlnet.data.clips import ClipSpec
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, MetricRaster
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.localize.localizer import Localizer
+from cvlnet.localize.trial import Trial, try_map
+from cvlnet.localize.turned import Heading
+from cvlnet.map.build import build_map
+
+
+@pytest.fixture(scope="module")
+def localizer():
+    return Localizer()
+
+
+@pytest.fixture(scope="module")
+def town_map(localizer, tiny_town, tmp_path_factory):
+    """The map of the tiny town, by the package's weights."""
+    (imagery,) = (tiny_town / "overhead").glob("*.tif")
+    out = tmp_path_factory.mktemp("maps") / "town"
+    build_map(localizer.model, open_overhead(imagery), out)
+    return out
+
+
+def test_a_town_s_clips_are_found_on_its_map(localizer, tiny_town, town_map):
+    spec = ClipSpec(localizer.model.image_spec)
+    trial = try_map(localizer, tiny_town, {"": localizer.area(town_map)}, clip_spec=spec)
+    assert len(trial.errors_m) == 3
+    assert trial.off_map == 0
+    assert np.median(trial.errors_m) < 10
+    assert (trial.heading_errors_rad == 0).all()
+    assert (trial.question_s > 0).all()
+    lines = trial.lines(Heading())
+    assert lines[0].startswith("3 queries on the whole map: ")
+    assert len(lines) == 2
+
+
+def test_headings_that_were_turned_are_found_again(localizer, tiny_town, town_map):
+    spec, known = ClipSpec(localizer.model.image_spec), Heading(None, radians(15))
+    trial = try_map(localizer, tiny_town, {"": localizer.area(town_map)}, clip_spec=spec, heading=known, most_queries=2)
+    found = trial.errors_m < 10
+    assert found.any()
+    assert np.degrees(trial.heading_errors_rad[found]).max() < 10
+    assert "heading known to ±15 degrees; in the fixes within 10 m it is wrong by" in trial.lines(known)[-1]
+
+
+def test_queries_off_the_map_are_left_out(localizer, tiny_town, tmp_path):
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    image = OverheadImage(pixels, MetricRaster(LatLon(10.0, 10.0), 200, 200, 0.5), tmp_path / "elsewhere.png")
+    build_map(localizer.model, image, tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="no query lies on the map; give a map of the place"):
+        try_map(
+            localizer,
+            tiny_town,
+            {"": localizer.area(tmp_path / "elsewhere")},
+            clip_spec=ClipSpec(localizer.model.image_spec),
+        )
+
+
+def test_the_figures_are_told_in_words():
+    errors = np.array([0.5, 2.0, 4.0, 50.0])
+    trial = Trial(errors, errors * np.nan, np.radians([0.5, 1.0, 1.5, 90.0]), errors * 0 + 0.07, errors * 0 + 0.1, 3)
+    assert trial.lines(Heading(None, radians(20))) == [
+        "4 queries on the whole map: 25.0 % within 1 m, 50.0 % within 3 m, 75.0 % within 5 m, 75.0 % within 10 m, "
+        "median 3.0 m",
+        "a question took 100 ms (median), of which 70 ms are for encoding the frames",
+        "heading known to ±20 degrees; in the fixes within 10 m it is wrong by 1.00 degrees (median)",
+        "3 queries were left out: the map does not show their place",
+    ]
