@@ -178,6 +178,11 @@ class ProjectedRaster:
         """Whether a more accurate change of datum exists, whose grid files are not installed."""
         return self._operation.lacks_grids
 
+    @property
+    def period(self) -> float | None:
+        """What once around the earth adds to x, in units of the system; None if x depends on more than longitude."""
+        return self._operation.period
+
     def xy_px(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
