@@ -345,7 +345,7 @@ def _corners(matrix: Matrix3, shape: tuple[int, int]) -> Float64[np.ndarray, "4 
     return np.asarray(corners_px @ matrix[:2].T)
 
 
-def _shift(x: float, y: float) -> Matrix3:
+def _shift(x: int | float, y: int | float) -> Matrix3:
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
 
 

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import rasterio
 from jaxtyping import Shaped, UInt8
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
@@ -49,7 +50,7 @@ _GDAL: dict[str, Any] = {
 }
 _MOST_BLOCK_BYTES = 2**28  # of a file are decoded at once, whatever window is read
 _FROM_THE_START = ("PNG", "JPEG", "WEBP", "GIF")  # formats whose rows are decoded one after the other, and
-_LARGE_PX = 2**28  # the size from which on that takes long
+_LARGE_PX = 2**27  # the size from which on that takes long
 _RANGES = (1.0, 255.0, 1023.0, 2047.0, 4095.0, 10_000.0, 16_383.0, 65_535.0)
 _OUTLIERS = 1e-3  # the share of values that may lie above their range
 _MASK_SHARE = 0.98  # of an alpha band is 0 or the highest value, if it is a mask
@@ -123,7 +124,7 @@ def gdal(path: Path) -> Iterator[None]:
     try:
         with rasterio.Env(**_GDAL):
             yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:  # the latter from warping
         what = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"is not a whole picture ({what})", where=path, remedy=_DAMAGED) from error
 
@@ -177,11 +178,19 @@ class Layout:
 
 
 def warn_if_slow(dataset: Any, path: Path) -> None:
-    """Warn of a large picture in a format that cannot be read by windows."""
-    if dataset.driver in _FROM_THE_START and dataset.width * dataset.height > _LARGE_PX:
+    """Warn of a large picture that is decoded from its beginning for every window."""
+    if dataset.width * dataset.height > _LARGE_PX and (dataset.driver in _FROM_THE_START or _is_one_strip(dataset)):
         size = f"{dataset.driver} of {dataset.width} x {dataset.height} px"
-        what = f"a {size} is decoded from its beginning for every window"
+        what = f"a {size} without tiles is decoded from its beginning for every window"
         warn(what, where=path, remedy=f"for speed, {_TILE_IT}")
+
+
+def _is_one_strip(dataset: Any) -> bool:
+    """Whether a GeoTIFF is compressed as a whole."""
+    if dataset.driver != "GTiff" or dataset.compression is None or dataset.block_shapes[0][0] != 1:
+        return False
+    first, second = (dataset.get_tag_item(f"BLOCK_OFFSET_0_{row}", "TIFF", bidx=1) for row in (0, 1))
+    return first is not None and second is None
 
 
 def interpret(datasets: Sequence[Any], hints: RasterHints, path: Path) -> Interpretation:
@@ -228,8 +237,8 @@ def _require_own(dataset: Any, path: Path) -> None:
 
 
 def _require_blocks(dataset: Any, path: Path) -> None:
-    """A window is read by whole blocks, such as tiles or strips, and one block may be all of the file."""
-    rows, cols = dataset.block_shapes[0]
+    """A window is read by whole blocks, such as tiles or strips, and one block may be all of the file, as in WebP."""
+    rows, cols = (dataset.height, dataset.width) if dataset.driver == "WEBP" else dataset.block_shapes[0]
     together = dataset.count if dataset.interleaving is not None and dataset.interleaving.name == "pixel" else 1
     if rows * cols * together * np.dtype(dataset.dtypes[0]).itemsize > _MOST_BLOCK_BYTES:
         what = f"is stored in blocks of {cols} x {rows} px, each of which has to be read as a whole"
