@@ -200,6 +200,10 @@ class ProjectedRaster:
         lon, lat = transform(projected[..., 0], projected[..., 1], direction="INVERSE")
         return np.stack([lat, _wrapped_deg(lon)], axis=-1)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without PROJ's objects, which cannot cross processes."""
+        return {name: value for name, value in self.__dict__.items() if name != "_operation"}
+
     @property
     def _matrix(self) -> Float64[np.ndarray, "2 3"]:
         return np.array(self.affine)

@@ -180,7 +180,7 @@ def test_sheets_that_do_not_coincide_are_interpolated(tmp_path: Path) -> None:
     image = open_overhead(tmp_path)
     assert misplaced_m(image, near(HERE, 1.0, -2.0), HERE) < SAME_M
     patch = image.read(slice(100, 200), slice(100, 250))
-    assert patch.valid is None
+    assert patch.valid is None or patch.valid.all()
 
 
 @pytest.mark.parametrize("reduction", [2, 3, 8])

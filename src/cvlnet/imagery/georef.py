@@ -54,7 +54,7 @@ def _opened(path: Path, hints: RasterHints) -> Imagery:
     dataset, warp_crs = opened(path, hints)
     raster = raster_at(georeference(dataset, path, hints, warp_crs), (dataset.height, dataset.width), path)
     warn_if_slow(dataset, path)
-    return RasterFile(path, raster, interpret([dataset], hints, path), warp_crs, credit_of(path))
+    return RasterFile(path, raster, interpret({path: dataset}, hints, path), warp_crs, credit_of(path))
 
 
 def _folder(folder: Path, hints: RasterHints) -> Imagery:

@@ -233,7 +233,7 @@ def _interpretations(headers: Sequence[_Header], hints: RasterHints, source: Pat
     ranged: tuple[Path, tuple[float, float]] | None = None
     for layout, members in of_layout.items():
         chosen = [members[i] for i in np.linspace(0, len(members) - 1, min(len(members), _LOOKED_AT)).astype(int)]
-        datasets = [open_dataset(header.path, header.warp_crs) for header in chosen]
+        datasets = {header.path: open_dataset(header.path, header.warp_crs) for header in chosen}
         where = chosen[0].path if len(of_layout) > 1 or len(headers) == 1 else source
         found[layout] = interpret(datasets, hints, where)
         value_range = found[layout].value_range
@@ -299,9 +299,7 @@ def _interpolated(
     last_col, last_row = np.minimum(np.ceil(sheet_xy[inside].max(axis=0)).astype(int) + 2, shape[::-1]).tolist()
     patch = file.read(slice(first_row, last_row), slice(first_col, last_col))
     patch_from_part = sheet_from_part[:2].copy()
-    patch_from_part[:, 2] += (
-        patch_from_part[:, :2] @ (0.5, 0.5) - 0.5 - (first_col, first_row)
-    )  # of pixel centres
+    patch_from_part[:, 2] += patch_from_part[:, :2] @ (0.5, 0.5) - 0.5 - (first_col, first_row)  # of pixel centres
     pixels = patch.pixels if patch.valid is None else filled(patch.pixels, patch.valid)
     warped = _warped(pixels, patch_from_part, width, height, cv2.INTER_LINEAR)
     if patch.valid is None:

@@ -35,6 +35,7 @@ Affine3 = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 _FINEST_M, _COARSEST_M = 0.002, 2.5  # a pixel; of coarser ones the road is not to be seen
 _IDENTICAL_M = 1e-3  # by how much the same system may differ under another name
+_SAME_PX = 1.0  # how far a pixel may come to lie from itself
 _SAME_M = 3.0  # how far two descriptions of a place may lie apart
 _ACCURATE_M = 1.5  # a datum that is known worse than this is worth a warning
 _ENTRY_KEYS = ("center", "m_per_px", "north_west", "south_east")
@@ -86,11 +87,11 @@ def raster_at(place: Georeference | MercatorRaster | MetricRaster, shape: tuple[
 
     Raises InputError if it is not on earth, or if the ground cannot be seen in such pixels.
     """
-    if not isinstance(place, Georeference):
-        return _plausible(place, shape, path)
-    raster = _projected(place, path)
-    _warn_of_datum(raster, path)
-    return _plausible(raster, shape, path)
+    raster = _projected(place, path) if isinstance(place, Georeference) else place
+    if isinstance(raster, ProjectedRaster):
+        _warn_of_datum(raster, path)
+    require_plausible(raster, shape, path)
+    return raster
 
 
 def agree(one: Georeference, other: Georeference) -> bool:
@@ -255,10 +256,12 @@ def _require_same(raster: Raster, beside: Raster, dataset: Any, path: Path) -> N
         raise InputError(what, where=path, remedy="remove the wrong one")
 
 
-def _plausible(raster: Raster, shape: tuple[int, int], path: Path) -> Raster:
-    """The raster, if the ground can be seen in such pixels."""
+def require_plausible(raster: Raster, shape: tuple[int, int], path: Path) -> None:
+    """Raise InputError if an image of this shape is not on earth, or if the ground cannot be seen in such pixels."""
     rows, cols = shape
-    if not np.isfinite(raster.latlon_deg([[0.0, 0.0], [cols, 0.0], [0.0, rows], [cols, rows]])).all():
+    corners_px = np.array([[0.0, 0.0], [cols, 0.0], [0.0, rows], [cols, rows]])
+    again_px = raster.xy_px(raster.latlon_deg(corners_px))  # or, if it goes around the earth, elsewhere
+    if not np.abs(again_px - corners_px).max() < _SAME_PX:
         raise InputError("reaches beyond its coordinate reference system", where=path, remedy="cut it, or warp it")
     with gdal(path):
         pixel_m = ground_m_per_px(raster, [cols / 2, rows / 2])
@@ -269,4 +272,3 @@ def _plausible(raster: Raster, shape: tuple[int, int], path: Path) -> Raster:
             where=path,
             remedy="correct the description of its place, or give a sharper image",
         )
-    return raster

@@ -15,7 +15,7 @@ What a file does not say, or says in two ways, is not guessed: `RasterHints` sta
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -193,13 +193,13 @@ def _is_one_strip(dataset: Any) -> bool:
     return first is not None and second is None
 
 
-def interpret(datasets: Sequence[Any], hints: RasterHints, path: Path) -> Interpretation:
-    """How the bands of a dataset become RGB, or those of several of one `Layout` alike.
+def interpret(datasets: Mapping[Path, Any], hints: RasterHints, path: Path) -> Interpretation:
+    """How the bands of a file become RGB, or those of several files of one `Layout` alike. ``path`` is in warnings.
 
     Says so in a warning where a rule decided that may not hold.
     Raises InputError where the file does not say which bands are which, or holds nothing that can be shown.
     """
-    first = datasets[0]
+    first = next(iter(datasets.values()))
     with gdal(path):
         bands = _bands(first, hints, path)
         palette = palette_of(first, bands)
@@ -222,9 +222,12 @@ def palette_of(dataset: Any, bands: Sequence[int]) -> UInt8[np.ndarray, "256 4"]
     return colors
 
 
-def _sample(datasets: Sequence[Any], bands: Sequence[int]) -> Values:
+def _sample(datasets: Mapping[Path, Any], bands: Sequence[int]) -> Values:
     """Values [band, ...] from all over the datasets."""
-    parts = [_values(dataset, bands, part) for dataset in datasets for part in _parts(dataset)]
+    parts = []
+    for path, dataset in datasets.items():
+        with gdal(path):
+            parts += [_values(dataset, bands, part) for part in _parts(dataset)]
     return np.concatenate([part.reshape(len(bands), -1) for part in parts], axis=1)
 
 
@@ -277,9 +280,9 @@ def _band_of(dataset: Any, color: str) -> int | None:
 
 
 def _masking(
-    datasets: Sequence[Any], hints: RasterHints, bands: Sequence[int], path: Path
+    datasets: Mapping[Path, Any], hints: RasterHints, bands: Sequence[int], path: Path
 ) -> tuple[Masking, int | None]:
-    dataset = datasets[0]
+    dataset = next(iter(datasets.values()))
     if hints.nodata is not None:
         return "value", None
     flags = dataset.mask_flag_enums[bands[0] - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -170,4 +171,4 @@ def _meets(bounds: Bounds, extent: TileRange, scheme: TileScheme) -> bool:
 
 def _plain(value: Any) -> str | None:
     """An attribution without the tags of HTML."""
-    return one_line(re.sub(r"<[^>]*>", "", value[:10_000])) if isinstance(value, str) else None
+    return one_line(html.unescape(re.sub(r"<[^>]*>", "", value[:10_000]))) if isinstance(value, str) else None

@@ -24,7 +24,7 @@ from cvlnet.config import RasterHints, TileScheme
 from cvlnet.errors import InputError
 from cvlnet.geo import EARTH_RADIUS_M, MercatorRaster, Raster
 from cvlnet.imagery.overhead import Imagery, Patch, read_in_bands
-from cvlnet.imagery.placement import hinted_crs
+from cvlnet.imagery.placement import hinted_crs, require_plausible
 
 MOST_TILE_BYTES = 2**24  # of an encoded tile
 DEEPEST_ZOOM = 26  # pixels of 2 mm
@@ -162,7 +162,9 @@ def open_tiles(store: TileStore, hints: RasterHints, credit: str | None) -> Tile
     encoded = store.encoded(x, y)
     if encoded is None:
         raise InputError("holds no tiles", where=store.source, remedy="give tiles of imagery")
-    return TileImage(store, _side_px(encoded, store.name(x, y)), hints.nodata, credit)
+    image = TileImage(store, _side_px(encoded, store.name(x, y)), hints.nodata, credit)
+    require_plausible(image.raster, image.shape, store.source)
+    return image
 
 
 def level_raster(zoom: int) -> MercatorRaster:
@@ -232,6 +234,8 @@ def _side_px(encoded: bytes, where: str) -> int:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decoded yet
             with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
                 width, height = image.size
+    except Image.DecompressionBombError as error:
+        raise InputError("is far larger than a tile", where=where, remedy="give tiles of the usual size") from error
     except Exception as error:  # of many kinds, by what is damaged
         raise InputError("is no PNG, JPEG or WebP picture", where=where, remedy=_AGAIN) from error
     if width != height or width not in _SIDES_PX:
