@@ -84,7 +84,7 @@ class Mosaic(Imagery):
 
     def fingerprint(self) -> bytes:
         """As `Imagery` says."""
-        return repr(self).encode()
+        return repr([replace(sheet, path=Path(sheet.path.name)) for sheet in self.sheets]).encode()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without open files, so that another process can open them anew."""

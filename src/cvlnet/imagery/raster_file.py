@@ -107,7 +107,8 @@ class RasterFile(Imagery):
     def fingerprint(self) -> bytes:
         """As `Imagery` says."""
         state = self.source.stat()
-        return repr((state.st_size, state.st_mtime_ns, self)).encode()
+        known = (self.source.name, state.st_size, state.st_mtime_ns, self.interpretation, self.warp_crs)
+        return repr(known).encode()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open file, so that another process can open it anew."""

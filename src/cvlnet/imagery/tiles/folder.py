@@ -56,7 +56,7 @@ class TileFolder(TileStore):
     def state(self) -> str:
         """As `TileStore` says. Pictures that are replaced by others of the same name are not noticed."""
         columns = sorted(_numbered(self.source / str(self.extent.zoom)))
-        return repr((self, [(x, path.stat().st_mtime_ns) for x, path in columns]))
+        return repr((self.extent, self.scheme, [(x, path.stat().st_mtime_ns) for x, path in columns]))
 
     def _path(self, x: int, y: int) -> Path:
         zoom = self.extent.zoom

@@ -65,7 +65,7 @@ class MBTiles(TileStore):
     def state(self) -> str:
         """As `TileStore` says."""
         state = self.source.stat()
-        return repr((self, state.st_size, state.st_mtime_ns))
+        return repr((self.source.name, self.extent, self.scheme, state.st_size, state.st_mtime_ns))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open file, so that another process can open it anew."""

@@ -75,7 +75,7 @@ class PMTiles(TileStore):
     def state(self) -> str:
         """As `TileStore` says."""
         state = self.source.stat()
-        return repr((self.source, self.extent, state.st_size, state.st_mtime_ns))
+        return repr((self.source.name, self.extent, state.st_size, state.st_mtime_ns))
 
 
 @dataclass(frozen=True)
