@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 import sqlite3
 import zlib
@@ -101,6 +102,15 @@ def without_systems(folder: Path) -> Path:
         write(path, data)
         world_file(path.with_suffix(".tfw"), transform)
     (folder / "0.prj").write_text(rasterio.crs.CRS.from_user_input(UTM).to_wkt())
+    return folder
+
+
+def described_alike(folder: Path) -> Path:
+    """Two pictures with one georef.json."""
+    place = {"north_west": [49.001, 8.4], "south_east": [49.0, 8.401524]}
+    (folder / "georef.json").write_text(json.dumps(place))
+    for index in range(2):
+        write(folder / f"{index}.png", BANDS[:, :, :SIDE])
     return folder
 
 
@@ -356,6 +366,7 @@ REFUSED = (
     Refused("a sheet in another system than --crs", two_sheets, "0.tif: is in ETRS89 / UTM zone 32N, not in", RasterHints(crs="EPSG:3857")),
     Refused("a sheet that nothing places", then(lambda folder: write(folder / "2.tif", BANDS)), "2.tif: nothing says where the overhead image lies"),
     Refused("a sheet in true metres", then(lambda f: (write(f / "2.png", BANDS), (f / "2.json").write_text('{"center": [49, 8], "m_per_px": 0.2}'))), "2.png: has its own system of true metres; give the corners"),
+    Refused("one description of two pictures", described_alike, "georef.json: describes one picture, and both 0.png and 1.png are there; give each an entry"),
     Refused("a damaged sheet", then(lambda folder: cut(folder / "1.tif", 0.001)), "1.tif: is not a whole picture"),
     Refused("half a sheet", then(lambda folder: cut(folder / "1.tif", 0.5)), "1.tif: is not a whole picture"),
     Refused("an empty sheet", then(lambda folder: (folder / "1.tif").write_bytes(b"")), r"1.tif: the picture file is empty \(0 bytes\)"),

@@ -25,7 +25,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import MetricRaster, ProjectedRaster, Raster
 from cvlnet.imagery.crop import filled
 from cvlnet.imagery.overhead import Imagery, Patch, read_in_bands
-from cvlnet.imagery.placement import Affine3, Georeference, agree, georeference, opened, raster_at
+from cvlnet.imagery.placement import Affine3, Georeference, agree, georeference, one_for_all, opened, raster_at
 from cvlnet.imagery.raster_file import Interpretation, Layout, RasterFile, interpret, open_dataset, palette_of
 from cvlnet.io.listing import natural_key
 
@@ -123,6 +123,7 @@ def open_mosaic(paths: Sequence[Path], source: Path, hints: RasterHints, credit:
     ordered = sorted(dict.fromkeys(paths), key=lambda path: natural_key(str(path)))
     headers = [_header(path, hints) for path in ordered]
     first = headers[0]
+    _require_own_descriptions(headers)
     for header in headers[1:]:
         _require_alike(first, header)
     mosaic_from_sheets = [_mosaic_from_sheet(first, header, _period(first, headers)) for header in headers]
@@ -159,6 +160,7 @@ class _Header:
     layout: Layout
     warp_crs: str | None
     state: tuple[int, int]
+    described_in: Path | None = None  # a file that describes whatever picture is there
 
     @property
     def pixel_size(self) -> tuple[float, float]:
@@ -177,14 +179,30 @@ def _header(path: Path, hints: RasterHints) -> _Header:
                 "give the corners of a mosaic's pictures, or open it alone",
             )
             raise InputError(what, where=path, remedy=remedy)
+        described_in = None
         if not isinstance(place, Georeference):
+            described_in = one_for_all(path)
             affine = ((place.pixel_m, 0.0, place.west_m), (0.0, -place.pixel_m, place.north_m))
             place = Georeference(_WEB_MERCATOR, affine)
         if abs(float(np.linalg.det(_square(place.affine)))) == 0.0:
             raise InputError("its pixels have no size", where=path, remedy="correct its georeference")
         state = path.stat()
         shape = (dataset.height, dataset.width)
-        return _Header(path, shape, place, Layout.of(dataset), warp_crs, (state.st_size, state.st_mtime_ns))
+        changed = (state.st_size, state.st_mtime_ns)
+        return _Header(path, shape, place, Layout.of(dataset), warp_crs, changed, described_in)
+
+
+def _require_own_descriptions(headers: Sequence[_Header]) -> None:
+    """Two pictures of one description would lie on top of each other."""
+    described: dict[Path, Path] = {}
+    for header in headers:
+        if header.described_in is not None:
+            other = described.setdefault(header.described_in, header.path)
+            if other != header.path:
+                what = f"describes one picture, and both {other.name} and {header.path.name} are there"
+                raise InputError(
+                    what, where=header.described_in, remedy="give each an entry by its name without suffix"
+                )
 
 
 def _require_alike(first: _Header, other: _Header) -> None:

@@ -38,6 +38,7 @@ _IDENTICAL_M = 1e-3  # by how much the same system may differ under another name
 _SAME_PX = 1.0  # how far a pixel may come to lie from itself
 _SAME_M = 3.0  # how far two descriptions of a place may lie apart
 _ACCURATE_M = 1.5  # a datum that is known worse than this is worth a warning
+_GEOREF = "georef.json"
 _ENTRY_KEYS = ("center", "m_per_px", "north_west", "south_east")
 _SEE = "see the file formats in docs/conventions.md"
 
@@ -199,12 +200,21 @@ def _warn_of_datum(raster: ProjectedRaster, path: Path) -> None:
 
 def _beside(path: Path, width_px: int, height_px: int) -> MercatorRaster | MetricRaster | None:
     """Where the image lies by a JSON file beside it; None if there is none that describes it."""
-    for georef in (path.with_suffix(".json"), path.with_name("georef.json")):
+    for georef in (path.with_suffix(".json"), path.with_name(_GEOREF)):
         if georef.is_file():
             entry = _entry_of(read_json(georef, _SEE), path.stem, georef)
             if entry is not None:
                 return raster_of(entry, width_px, height_px, georef)
     return None
+
+
+def one_for_all(path: Path) -> Path | None:
+    """The georef.json beside a picture, if it describes whatever picture is there, and this one has no file of its own."""
+    georef = path.with_name(_GEOREF)
+    if path.with_suffix(".json").is_file() or not georef.is_file():
+        return None
+    entries = read_json(georef, _SEE)
+    return georef if _entry_of(entries, path.stem, georef) is entries else None
 
 
 def _entry_of(georef: dict[str, Any], stem: str, where: Path) -> Mapping[str, Any] | None:
@@ -237,8 +247,8 @@ def _unplaced(dataset: Any, path: Path) -> InputError:
         name = CRS.from_wkt(dataset.crs.to_wkt()).name
         remedy = "add a world file, or describe it by a georef.json"
         return InputError(f"has a coordinate reference system ({name}), but no coordinates", where=path, remedy=remedy)
-    if path.with_name("georef.json").is_file():
-        return InputError(f"has no entry {path.stem}", where=path.with_name("georef.json"), remedy=_SEE)
+    if path.with_name(_GEOREF).is_file():
+        return InputError(f"has no entry {path.stem}", where=path.with_name(_GEOREF), remedy=_SEE)
     for kin in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")):
         if kin.suffix.lower() == ".wld" or (kin.suffix.lower().endswith("w") and len(kin.suffix) in (4, 5)):
             what = f"is no world file of six numbers, or not one of a {path.suffix} picture by its name"

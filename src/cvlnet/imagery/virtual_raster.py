@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,9 +25,12 @@ _REMAKE = "make it anew by gdalbuildvrt"
 
 
 def is_virtual(path: Path) -> bool:
-    """Whether GDAL takes a file for a virtual raster."""
-    with path.open("rb") as file:
-        return b"<VRTDataset" in file.read(_HEADER_BYTES)
+    """Whether GDAL takes a file for a virtual raster. Raises InputError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return b"<VRTDataset" in file.read(_HEADER_BYTES)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, remedy="make it readable") from error
 
 
 def is_remote(name: str) -> bool:
@@ -38,7 +42,7 @@ def require_local(path: Path, drivers: Sequence[str], depth: int = 1) -> None:
     """Raise InputError unless all that a virtual raster refers to are pictures in files that these drivers read."""
     if path.stat().st_size > _LARGEST_BYTES:
         raise InputError(f"is larger than {_LARGEST_BYTES >> 20} MB", where=path, remedy="make it of fewer files")
-    for name, source in _sources(path):
+    for name, source in dict.fromkeys(_sources(path)):
         if is_remote(name):
             raise InputError(f"refers to {name}, which is no file", where=path, remedy="download what it refers to")
         if not source.is_file():
@@ -48,18 +52,22 @@ def require_local(path: Path, drivers: Sequence[str], depth: int = 1) -> None:
                 what = f"refers to {name}, a virtual raster {depth} levels deep"
                 raise InputError(what, where=path, remedy="make one of the pictures themselves")
             require_local(source, drivers, depth + 1)
-        else:
-            _require_picture(source, name, path, drivers)
+        elif not _is_picture(source, source.stat().st_mtime_ns, tuple(drivers)):
+            what = f"refers to {name}, which is no picture that is read here"
+            raise InputError(what, where=path, remedy="copy it again, or convert it to GeoTIFF")
 
 
-def _require_picture(source: Path, name: str, path: Path, drivers: Sequence[str]) -> None:
+@lru_cache(maxsize=100_000)
+def _is_picture(source: Path, changed_ns: int, drivers: tuple[str, ...]) -> bool:
+    """Whether a file, as it is since a time, is read by one of the drivers other than that of virtual rasters."""
+    del changed_ns
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             DatasetReader(source, driver=[driver for driver in drivers if driver != "VRT"]).close()
-    except RasterioError as error:
-        what = f"refers to {name}, which is no picture that is read here"
-        raise InputError(what, where=path, remedy="copy it again, or convert it to GeoTIFF") from error
+    except RasterioError:
+        return False
+    return True
 
 
 def _sources(path: Path) -> Iterator[tuple[str, Path]]:
