@@ -111,17 +111,39 @@ def test_sheets_are_interpolated_only_where_pixels_lie_apart(right: float, tmp_p
         assert np.abs(pixels[:, :, SIDE + 1 : 2 * SIDE] - between).max() <= 1 + 255 / 32  # OpenCV's steps are 1/32
 
 
-def test_holes_of_an_interpolated_sheet_do_not_bleed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("right", [0.4, 0.6])
+def test_holes_of_an_interpolated_sheet_do_not_bleed(right: float, tmp_path: Path) -> None:
     grey = np.full((3, SIDE, SIDE), 200, np.uint8)
     grey[:, :, 20:] = 0
     sheet(tmp_path / "1.tif", 0, 0, noise(1))
-    sheet(tmp_path / "2.tif", SIDE + 0.5, 0.5, grey, nodata=0)
+    sheet(tmp_path / "2.tif", SIDE + right, right, grey, nodata=0)
     patch = whole(open_overhead(tmp_path))
     assert patch.valid is not None
     seen = patch.pixels[:, SIDE:][patch.valid[:, SIDE:]]
     assert len(seen) > 700
     assert (seen == 200).all()
     assert not patch.valid[:, SIDE + 22 :].any()
+
+
+@pytest.mark.parametrize("has_hole", [False, True])
+def test_beyond_a_turned_sheet_pixels_are_missing(has_hole: bool, tmp_path: Path) -> None:
+    sheet(tmp_path / "1.tif", 0, 0, noise(1))
+    turned = Affine.translation(2 * SIDE, SIDE) @ Affine.rotation(30.0)
+    data = noise(2)
+    if has_hole:
+        data[:, 20, 20] = 0
+    write(tmp_path / "2.tif", data, transform=ORIGIN @ turned, crs=UTM, nodata=0)
+    patch = whole(open_overhead(tmp_path))
+    rows, cols = patch.pixels.shape[:2]
+    x, y = np.meshgrid(np.arange(cols) + 0.5, np.arange(rows) + 0.5)
+    left = int(np.floor(min((turned @ corner)[0] for corner in ((0, 0), (0, SIDE), (SIDE, 0), (SIDE, SIDE)))))
+    assert left > SIDE  # so that the mosaic begins with the first sheet
+    sheet_x, sheet_y = ~turned @ (x, y)
+    inside = (sheet_x >= 0) & (sheet_x < SIDE) & (sheet_y >= 0) & (sheet_y < SIDE)
+    assert patch.valid is not None
+    assert not patch.valid[:, SIDE:][~inside[:, SIDE:]].any()
+    assert (~patch.valid[:, SIDE:][inside[:, SIDE:]]).sum() in ((1, 2) if has_hole else (0,))
+    assert abs(int(inside.sum()) - SIDE**2) < 2 * SIDE
 
 
 def test_averages_of_squares_leave_out_what_is_missing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (1300, 60, 3), dtype=np.uint8)
 
 
 def test_missing_pixels_do_not_count_in_averages() -> None:
-    pixels = np.zeros((2, 6, 3), np.uint8)
+    pixels = np.full((2, 6, 3), 255, np.uint8)
     pixels[:, 1:] = 90
     pixels[0, 4] = 30
     valid = np.ones((2, 6), bool)

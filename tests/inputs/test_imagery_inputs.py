@@ -105,6 +105,15 @@ def without_systems(folder: Path) -> Path:
     return folder
 
 
+def two_ranges(folder: Path) -> Path:
+    """Sheets of 16 bits, one of 12 of them, and one of all of them, that differs in what is missing, too."""
+    for index, (factor, options) in enumerate(((16, {}), (257, {"nodata": 0}))):
+        data = BANDS[:, :, :SIDE].astype(np.uint16) * factor
+        transform = ORIGIN @ Affine.translation(index * SIDE, 0)
+        write(folder / f"{index}.tif", data, transform=transform, crs=UTM, **options)
+    return folder
+
+
 def described_alike(folder: Path) -> Path:
     """Two pictures with one georef.json."""
     place = {"north_west": [49.001, 8.4], "south_east": [49.0, 8.401524]}
@@ -222,7 +231,9 @@ def by_a_view(folder: Path) -> Path:
     )(folder)  # type: ignore[return-value]
 
 
-def vrt(folder: Path, *sources: str, relative: int = 1, name: str = "map.vrt", more: str = "") -> Path:
+def vrt(
+    folder: Path, *sources: str, relative: int = 1, name: str = "map.vrt", more: str = "", inside: str = ""
+) -> Path:
     """A virtual raster of sources side by side."""
     bands = ""
     for band in (1, 2, 3):
@@ -238,7 +249,7 @@ def vrt(folder: Path, *sources: str, relative: int = 1, name: str = "map.vrt", m
         )
     transform = ", ".join(map(str, (ORIGIN.c, ORIGIN.a, 0, ORIGIN.f, 0, ORIGIN.e)))
     size = f'rasterXSize="{2 * SIDE}" rasterYSize="{SIDE}"'
-    head = f"<VRTDataset {size}><SRS>{UTM}</SRS><GeoTransform>{transform}</GeoTransform>"
+    head = f"<VRTDataset {size}><SRS>{UTM}</SRS><GeoTransform>{transform}</GeoTransform>{inside}"
     path = folder / name
     path.write_text(f"{more}{head}{bands}</VRTDataset>")
     return path
@@ -260,13 +271,6 @@ def vrt_of_text(text: str) -> Make:
         return vrt(folder, "source.xml")
 
     return make
-
-
-def with_terrain(folder: Path) -> Path:
-    """A virtual raster that is warped by a terrain model elsewhere."""
-    path = vrt(two_sheets(folder), "0.tif")
-    path.write_text(path.read_text().replace("<SRS>", "<DEMPath>/vsicurl/x</DEMPath><SRS>"))
-    return path
 
 
 def nested_vrt(folder: Path) -> Path:
@@ -366,6 +370,7 @@ REFUSED = (
     Refused("a sheet in another system than --crs", two_sheets, "0.tif: is in ETRS89 / UTM zone 32N, not in", RasterHints(crs="EPSG:3857")),
     Refused("a sheet that nothing places", then(lambda folder: write(folder / "2.tif", BANDS)), "2.tif: nothing says where the overhead image lies"),
     Refused("a sheet in true metres", then(lambda f: (write(f / "2.png", BANDS), (f / "2.json").write_text('{"center": [49, 8], "m_per_px": 0.2}'))), "2.png: has its own system of true metres; give the corners"),
+    Refused("sheets of two ranges of values", two_ranges, "1.tif: its values reach 65535, those of .*0.tif 4095; state the values of black and white by --value-range"),
     Refused("one description of two pictures", described_alike, "georef.json: describes one picture, and both 0.png and 1.png are there; give each an entry"),
     Refused("a damaged sheet", then(lambda folder: cut(folder / "1.tif", 0.001)), "1.tif: is not a whole picture"),
     Refused("half a sheet", then(lambda folder: cut(folder / "1.tif", 0.5)), "1.tif: is not a whole picture"),
@@ -384,7 +389,8 @@ REFUSED = (
     Refused("no picture in a virtual raster", vrt_of_text("root:x:0:0"), "refers to source.xml, which is no picture that is read here"),
     Refused("a virtual raster of itself", lambda f: vrt(f, "map.vrt"), "refers to map.vrt, a virtual raster 4 levels deep"),
     Refused("a virtual raster of a virtual raster that is remote", lambda f: (vrt(f, "/vsis3/x", name="1.vrt"), vrt(f, "1.vrt"))[1], "1.vrt: refers to /vsis3/x, which is no file"),
-    Refused("a terrain model elsewhere", with_terrain, "refers to /vsicurl/x, which is no file"),
+    Refused("a terrain model elsewhere", lambda f: vrt(two_sheets(f), "0.tif", inside="<DEMPath>/vsicurl/x</DEMPath>"), "refers to /vsicurl/x, which is no file"),
+    Refused("coordinates of pixels elsewhere", lambda f: vrt(two_sheets(f), "0.tif", inside='<Metadata domain="GEOLOCATION"><MDI key="X_DATASET">/vsicurl/x</MDI></Metadata>'), "refers to /vsicurl/x, which is no file"),
     Refused("entities in a virtual raster", lambda f: vrt(two_sheets(f), "0.tif", more='<!DOCTYPE x [<!ENTITY a "b">]>'), "declares XML entities; make it anew"),
     Refused("half a virtual raster", then(lambda path: cut(path, 0.5), lambda f: vrt(two_sheets(f), "0.tif")), "is no virtual raster"),
     Refused("rows that could be counted either way", lambda folder: write_folder(folder, pair()), "nothing says whether rows of tiles are counted from the north or from the south; say --tile-scheme"),
@@ -409,6 +415,7 @@ REFUSED = (
     Refused("a column that the level does not have", lambda folder: write_folder(folder, {(3, 8, 1): FIRST}), "3: has a column or row above 7, the last one of zoom level 3", XYZ),
     Refused("a row that the level does not have", lambda folder: write_folder(folder, {(3, 1, 8): FIRST}), "3: has a column or row above 7", XYZ),
     Refused("a zoom level of 76 m", lambda folder: write_folder(folder, {(10, 535, 351): FIRST}), r"its pixels measure 100\..* x 100\..* m on the ground", XYZ),
+    Refused("tiles all around the earth", lambda folder: write_folder(folder, {(ZOOM, i * 2**17, Y): FIRST for i in range(4)}), "reaches beyond its coordinate reference system", XYZ),
     Refused("an empty tile", one_tile(b""), rf"{Y}.png: is empty \(0 bytes\); download it again, or delete it", XYZ),
     Refused("a page instead of a tile", one_tile(b"<html>403</html>"), f"{Y}.png: is no PNG, JPEG or WebP picture", XYZ),
     Refused("half a tile", one_tile(FIRST[: len(FIRST) // 2]), f"{Y}.png: is not a whole picture", XYZ),
@@ -489,4 +496,13 @@ def test_a_virtual_raster_is_refused_before_gdal_opens_it(tmp_path: Path, monkey
     path = vrt(tmp_path, "WMS:http://localhost/")
     monkeypatch.setattr("cvlnet.imagery.raster_file.DatasetReader", opened)
     with pytest.raises(InputError, match="is no file"):
+        open_overhead(path)
+
+
+def test_directories_are_bounded_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive([ROOT_OF_LEAVES, *LEAVES], FIRST + SECOND)(tmp_path)
+    monkeypatch.setattr("cvlnet.imagery.tiles.pmtiles._MOST_BYTES_OF_DIRECTORIES", 8)
+    assert np.array_equal(whole(path, NO_HINTS).pixels, PIXELS)
+    monkeypatch.setattr("cvlnet.imagery.tiles.pmtiles._MOST_BYTES_OF_DIRECTORIES", 7)
+    with pytest.raises(InputError, match="MB of directories; cut a part of it"):
         open_overhead(path)

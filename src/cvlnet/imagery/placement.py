@@ -209,7 +209,7 @@ def _beside(path: Path, width_px: int, height_px: int) -> MercatorRaster | Metri
 
 
 def one_for_all(path: Path) -> Path | None:
-    """The georef.json beside a picture, if it describes whatever picture is there, and this one has no file of its own."""
+    """The georef.json beside a picture, if it describes whatever picture is there; None if the picture has its own."""
     georef = path.with_name(_GEOREF)
     if path.with_suffix(".json").is_file() or not georef.is_file():
         return None
