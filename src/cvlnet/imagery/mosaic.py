@@ -318,7 +318,7 @@ def _interpolated(
     patch = file.read(slice(first_row, last_row), slice(first_col, last_col))
     patch_from_part = sheet_from_part[:2].copy()
     patch_from_part[:, 2] += patch_from_part[:, :2] @ (0.5, 0.5) - 0.5 - (first_col, first_row)  # of pixel centres
-    pixels = patch.pixels if patch.valid is None else filled(patch.pixels, patch.valid)
+    pixels = filled(patch)
     warped = _warped(pixels, patch_from_part, width, height, cv2.INTER_LINEAR)
     if patch.valid is None:
         return Patch(warped, inside)
