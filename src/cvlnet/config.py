@@ -9,6 +9,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 Precision = Literal["float32", "bfloat16"]
 TestSplit = Literal["test1", "test2"]
+TileScheme = Literal["xyz", "tms"]  # rows of tiles are counted from the north, or from the south
 SplitName = Literal["train"] | TestSplit
 
 SHARE_MAPPED = 0.5  # of queries whose place is on the map, where nothing else is known
@@ -301,6 +302,7 @@ class RasterHints:
         bands: Numbers of the red, green and blue bands, or of a single grey one, from 1.
         value_range: Values shown as black and as white, for bands of more than 8 bits.
         nodata: Value of missing pixels.
+        tile_scheme: How a folder of tiles counts its rows: "xyz" from the north, "tms" from the south.
 
     """
 
@@ -308,6 +310,7 @@ class RasterHints:
     bands: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     nodata: float | None = None
+    tile_scheme: TileScheme | None = None
 
     def __post_init__(self) -> None:
         if self.bands is not None and (len(self.bands) not in (1, 3) or min(self.bands) < 1):

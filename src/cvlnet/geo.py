@@ -178,6 +178,11 @@ class ProjectedRaster:
         """Whether a more accurate change of datum exists, whose grid files are not installed."""
         return self._operation.lacks_grids
 
+    @property
+    def period(self) -> float | None:
+        """What once around the earth adds to x, in units of the system; None if x depends on more than longitude."""
+        return self._operation.period
+
     def xy_px(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """As `Raster` says."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)
@@ -194,6 +199,10 @@ class ProjectedRaster:
         transform = self._operation.from_wgs84.transform
         lon, lat = transform(projected[..., 0], projected[..., 1], direction="INVERSE")
         return np.stack([lat, _wrapped_deg(lon)], axis=-1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without PROJ's objects, which cannot cross processes."""
+        return {name: value for name, value in self.__dict__.items() if name != "_operation"}
 
     @property
     def _matrix(self) -> Float64[np.ndarray, "2 3"]:

@@ -319,7 +319,6 @@ RIGHT = (
 
 REFUSED = (
     Refused("no file", lambda folder: folder / "map.tif", "map.tif: there is no such file"),
-    Refused("a folder", lambda folder: folder, "there is no such file"),
     Refused("an empty file", text_file("map.png", b""), r"the picture file is empty \(0 bytes\)"),
     Refused("text", text_file("map.tif", b"not a picture"), "is not a whole picture .*not recognized as being in a supported"),
     Refused("HTML instead of a picture", text_file("map.png", b"<html>404</html>"), "is not a whole picture"),

@@ -36,9 +36,10 @@ def localize(
 ) -> None:
     r"""Find where on an overhead image a clip was taken, and print the most likely places.
 
-    The image is a GeoTIFF, or a PNG, JPEG or other picture with a georef.json or a world file beside it. The clip comes
-    from a KITTI drive, whose true position is then compared with the answer, or from a folder of frames, camera.json
-    and poses. The last line states whether the best place can be relied upon.
+    The image is a GeoTIFF or a folder of them, an MBTiles or PMTiles file, a folder of tiles, or a PNG, JPEG or other
+    picture with a georef.json or a world file beside it. The clip comes from a KITTI drive, whose true position is then
+    compared with the answer, or from a folder of frames, camera.json and poses. The last line states whether the best
+    place can be relied upon.
 
     For example:
 
@@ -50,7 +51,7 @@ def localize(
             --drive raw_data/2011_09_26/2011_09_26_drive_0002_sync
 
     Args:
-        map: Overhead image, or the folder of a map that `cvlnet map build` has made.
+        map: Overhead image (a file or a folder), or the folder of a map that `cvlnet map build` has made.
         near: Latitude and longitude of a place around which to search; by default the whole image is searched.
         radius_m: Radius of the search around that place.
         heading: What is known of the newest frame's heading, in degrees counter-clockwise from east: "unknown", "±20"

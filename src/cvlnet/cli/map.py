@@ -49,7 +49,7 @@ def build(
         cvlnet localize city.map --folder my_video
 
     Args:
-        imagery: Overhead image.
+        imagery: Overhead image: a file, a folder of files of one mosaic, or tiles.
         out: Folder of the map.
         weights: File of weights; the package's own by default.
         storage: Number format of the features: float16, or int8 in half the space.
@@ -160,7 +160,7 @@ def update(
 
     Args:
         source: Folder of the map.
-        imagery: Overhead image.
+        imagery: Overhead image: a file, a folder of files of one mosaic, or tiles.
         weights: The weights that made the map; the package's own by default.
         device: Device to compute on: cpu or cuda.
         precision: Number format of the encoder. bfloat16 is faster on devices that have it; others take float32.

@@ -20,8 +20,8 @@ from cvlnet.data.images import read_gray
 from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
 from cvlnet.imagery.crop import NORTH_UP, crop_corners_px, resample, window
-from cvlnet.imagery.georef import raster_of
 from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.imagery.placement import raster_of
 from cvlnet.io.text import read_json
 from cvlnet.labels import LABELS
 

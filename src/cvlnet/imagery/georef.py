@@ -1,219 +1,107 @@
-"""Opening an overhead image: its pixels, and where it lies, by the first of these that says so.
+"""Opening overhead imagery of any kind: what a path holds decides how it is read.
 
-1. The file itself: GeoTIFF, JPEG2000, VRT and others, in any coordinate reference system that is tied to the earth, by
-   a transform or by ground control points.
-2. ``<image's name>.json`` or ``georef.json`` beside the image: one entry, or entries keyed by the image's name without
-   suffix. An entry of a Web Mercator image has ``north_west`` and ``south_east``, the outer corners as [latitude,
-   longitude]; of a north-up image in true metres ``center`` ([latitude, longitude]) and ``m_per_px``.
-3. A world file beside the image (.pgw, .pngw, .jgw, .tfw, .wld and so on, upper or lower case), as GDAL reads it. It
-   does not name its coordinate reference system: a .prj beside it does, or the user (``--crs``).
+- A file that GDAL reads as a picture (GeoTIFF, JPEG 2000, VRT, PNG, ...), placed as `cvlnet.imagery.placement` says.
+- A folder of such files, or a list of them: a mosaic.
+- Web Mercator tiles: an MBTiles or PMTiles file, or a folder of pictures {z}/{x}/{y}.
 
-Where two of them disagree, the image is refused.
+What could be two of these is refused.
 """
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Mapping
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 
 from cvlnet.config import RasterHints
-from cvlnet.errors import InputError, warn
-from cvlnet.geo import LatLon, LocalFrame, MercatorRaster, MetricRaster, ProjectedRaster, Raster
-from cvlnet.imagery.crop import ground_m_per_px
+from cvlnet.errors import InputError
+from cvlnet.imagery.credit import credit_of
+from cvlnet.imagery.mosaic import open_mosaic
 from cvlnet.imagery.overhead import Imagery, OverheadImage
-from cvlnet.imagery.raster_file import RasterFile, gdal, interpret, open_dataset
-from cvlnet.io.text import positive_of, read_json, read_text, to_numbers
+from cvlnet.imagery.placement import georeference, opened, raster_at
+from cvlnet.imagery.raster_file import RasterFile, interpret, warn_if_slow
+from cvlnet.imagery.sheets import sheets_in
+from cvlnet.imagery.tiles import mbtiles, pmtiles
+from cvlnet.imagery.tiles.folder import open_tile_folder, zoom_levels
 
 _WHOLE_PX = 2**25  # images up to this size are read at once
-_FINEST_M, _COARSEST_M = 0.002, 2.5  # a pixel; of coarser ones the road is not to be seen
-_SAME_M = 3.0  # how far two descriptions of a place may lie apart
-_ACCURATE_M = 1.5  # a datum that is known worse than this is worth a warning
-_ENTRY_KEYS = ("center", "m_per_px", "north_west", "south_east")
-_SEE = "see the file formats in docs/conventions.md"
 
 
-def open_overhead(source: Path | str, hints: RasterHints = RasterHints()) -> Imagery:
-    """Open an overhead image and find out where it lies. Large ones are read later, by windows.
+def open_overhead(source: Path | str | Sequence[Path | str], hints: RasterHints = RasterHints()) -> Imagery:
+    """Open overhead imagery and find out where it lies. What is large is read later, by windows.
 
-    Raises InputError if the file is missing, damaged or of an unknown format, if nothing says where it lies, or what
-    says so is malformed, ambiguous or contradicts itself.
+    ``source``: a file, a folder, or several files and folders of a mosaic.
+    Raises InputError if it is missing, damaged or of an unknown format, if nothing says where it lies, or what says so
+    is malformed, ambiguous or contradicts itself.
     """
-    path = Path(source)
-    dataset, warp_crs = open_dataset(path), None
-    if dataset.gcps[0] and dataset.transform.is_identity:
-        warp_crs = _crs(dataset.gcps[1], path, hints)
-        dataset = open_dataset(path, warp_crs)
-    raster = _plausible(_raster(dataset, path, hints, warp_crs), dataset, path)
-    image = RasterFile(path, raster, interpret(dataset, hints, path), warp_crs)
-    if dataset.width * dataset.height > _WHOLE_PX:
+    image = _opened(Path(source), hints) if isinstance(source, str | Path) else _mosaic(source, hints)
+    rows, cols = image.shape
+    if rows * cols > _WHOLE_PX:
         return image
-    whole = image.read(slice(0, dataset.height), slice(0, dataset.width))
-    return OverheadImage(whole.pixels, raster, path, whole.valid)
+    whole = image.read(slice(0, rows), slice(0, cols))
+    return OverheadImage(whole.pixels, image.raster, image.source, whole.valid, image.credit)
 
 
-def raster_of(entry: Mapping[str, Any], width_px: int, height_px: int, where: Path) -> Raster:
-    """Where an image of this size lies, by its entry of georef.json. Raises InputError if that cannot be."""
-    if "north_west" in entry and "center" in entry:
-        raise InputError("has center and north_west", where=where, remedy="keep the one that is right")
-    if "north_west" not in entry and "south_east" not in entry:
-        m_per_px = positive_of(entry, "m_per_px", where, _SEE)
-        return MetricRaster(_place(entry, "center", where), width_px, height_px, m_per_px)
-    north_west, south_east = (_place(entry, key, where) for key in ("north_west", "south_east"))
-    try:
-        return MercatorRaster.between(north_west, south_east, width_px, height_px)
-    except ValueError as error:
-        remedy = "give the outer corners of this very image in Web Mercator"
-        raise InputError(str(error), where=where, remedy=remedy) from error
+def _opened(path: Path, hints: RasterHints) -> Imagery:
+    if path.is_dir():
+        return _folder(path, hints)
+    start = _start_of(path)
+    if start.startswith(mbtiles.MAGIC):
+        return mbtiles.open_mbtiles(path, hints)
+    if start.startswith(pmtiles.MAGIC):
+        return pmtiles.open_pmtiles(path, hints)
+    _require_no_tiles(path, hints)
+    dataset, warp_crs = opened(path, hints)
+    raster = raster_at(georeference(dataset, path, hints, warp_crs), (dataset.height, dataset.width), path)
+    warn_if_slow(dataset, path)
+    return RasterFile(path, raster, interpret({path: dataset}, hints, path), warp_crs, credit_of(path))
 
 
-def _raster(dataset: Any, path: Path, hints: RasterHints, warp_crs: str | None) -> Raster:
-    placed = warp_crs is not None or not dataset.transform.is_identity
-    stated = _stated(dataset, path)
-    beside = _beside(path, dataset.width, dataset.height)
-    if placed and stated is None and beside is not None and hints.crs is None:
-        return beside  # a world file that does not name its system adds nothing to a whole description
-    if not placed:
-        if beside is not None:
-            return beside
-        raise _unplaced(dataset, path)
-    raster = _projected(dataset, warp_crs or _crs(stated, path, hints), path)
-    if beside is not None:
-        _require_same(raster, beside, dataset, path)
-    return raster
+def _folder(folder: Path, hints: RasterHints) -> Imagery:
+    levels = zoom_levels(folder)
+    sheets = sheets_in(folder, [str(level) for level in levels])
+    if levels and sheets:
+        what = f"holds tiles ({levels[-1]}/) and georeferenced pictures ({sheets[0].relative_to(folder)})"
+        raise InputError(what, where=folder, remedy="put one of the two elsewhere")
+    return open_tile_folder(folder, hints) if levels else _mosaic([folder], hints)
 
 
-def _stated(dataset: Any, path: Path) -> Any:
-    """The coordinate reference system that the file states, or a .prj beside it; None if neither does."""
-    if dataset.crs:
-        return dataset.crs
-    for prj in (path.with_suffix(".prj"), path.with_suffix(".PRJ")):
-        if prj.is_file():
-            try:
-                return CRS.from_user_input(read_text(prj, _SEE))
-            except CRSError as error:
-                remedy = "put the system's well-known text there, or say --crs EPSG:CODE and remove the file"
-                raise InputError("names no coordinate reference system", where=prj, remedy=remedy) from error
-    return None
+def _mosaic(sources: Sequence[Path | str], hints: RasterHints) -> Imagery:
+    """Files and the files of folders as one image."""
+    paths = [path for source in sources for path in _sheets_of(Path(source))]
+    if not paths:
+        raise InputError("no file is named", where="overhead imagery", remedy="name at least one")
+    if len(paths) == 1:
+        return _opened(paths[0], hints)
+    parents = [path.parent.absolute() for path in paths]
+    where = Path(sources[0]) if len(sources) == 1 else Path(os.path.commonpath(parents))
+    _require_no_tiles(where, hints)
+    return open_mosaic(paths, where, hints, credit_of(where))
 
 
-def _crs(stated: Any, path: Path, hints: RasterHints) -> str:
-    """The coordinate reference system of the file's coordinates, as well-known text."""
-    hinted = None
-    if hints.crs is not None:
-        try:
-            hinted = CRS.from_user_input(hints.crs)
-        except CRSError as error:
-            raise InputError(
-                f"{hints.crs!r} names no coordinate reference system", where="--crs", remedy="say EPSG:CODE"
-            ) from error
-    if not stated:
-        if hinted is None:
-            raise InputError(
-                "has coordinates, but nothing says in which coordinate reference system",
-                where=path,
-                remedy="put a .prj file beside it, or say --crs EPSG:CODE (EPSG:3857 is Web Mercator)",
-            )
-        return hinted.to_wkt()
-    own = CRS.from_wkt(stated.to_wkt())
-    if hinted is not None and not own.equals(hinted, ignore_axis_order=True):
-        remedy = "leave --crs out, or correct the file"
-        raise InputError(f"is in {own.name}, not in {hinted.name} as --crs says", where=path, remedy=remedy)
-    return own.to_wkt()
-
-
-def _projected(dataset: Any, crs: str, path: Path) -> ProjectedRaster:
-    a, b, c, d, e, f = tuple(dataset.transform)[:6]
-    try:
-        raster = ProjectedRaster(crs, ((a, b, c), (d, e, f)))
-    except ValueError as error:
-        remedy = "give it a coordinate reference system and coordinates on earth, or describe it by a georef.json"
-        raise InputError(str(error), where=path, remedy=remedy) from error
-    accuracy_m = raster.accuracy_m
-    if accuracy_m is None or accuracy_m > _ACCURATE_M:
-        known = "with unknown accuracy" if accuracy_m is None else f"to about {accuracy_m:g} m only"
-        grids = "install PROJ's datum grids (pyproj sync)" if raster.lacks_grids else "warp it to a WGS84-based system"
-        name = CRS.from_wkt(crs).name
-        warn(f"places of {name} are known {known}, because of its datum", where=path, remedy=f"for more, {grids}")
-    return raster
-
-
-def _beside(path: Path, width_px: int, height_px: int) -> Raster | None:
-    """Where the image lies by a JSON file beside it; None if there is none that describes it."""
-    for georef in (path.with_suffix(".json"), path.with_name("georef.json")):
-        if georef.is_file():
-            entry = _entry_of(read_json(georef, _SEE), path.stem, georef)
-            if entry is not None:
-                return raster_of(entry, width_px, height_px, georef)
-    return None
-
-
-def _entry_of(georef: dict[str, Any], stem: str, where: Path) -> Mapping[str, Any] | None:
-    """The entry of one image, or the file itself where it is of one image only; None if it is of neither."""
-    if any(key in georef and not isinstance(georef[key], dict) for key in _ENTRY_KEYS):
-        return georef
-    if stem not in georef:
-        return None
-    if not isinstance(georef[stem], dict):
-        raise InputError(f"entry {stem} is no object", where=where, remedy=_SEE)
-    return dict(georef[stem])
-
-
-def _place(entry: Mapping[str, Any], key: str, where: Path) -> LatLon:
-    value = entry.get(key)
-    if not isinstance(value, list) or len(value) != 2:
-        raise InputError(f"has no {key} as [latitude, longitude]", where=where, remedy=_SEE)
-    try:
-        return LatLon.wrapped(*to_numbers(value, where, _SEE))
-    except ValueError as error:
-        raise InputError(f"{key}: {error}", where=where, remedy="give latitude first, in degrees") from error
-
-
-def _unplaced(dataset: Any, path: Path) -> InputError:
-    """The error for an image that nothing places, by what it has."""
-    if dataset.rpcs is not None:
-        remedy = "orthorectify it (gdalwarp -rpc with a terrain model)"
-        return InputError("is placed by a camera model (RPC) only", where=path, remedy=remedy)
-    if dataset.crs:
-        name = CRS.from_wkt(dataset.crs.to_wkt()).name
-        remedy = "add a world file, or describe it by a georef.json"
-        return InputError(f"has a coordinate reference system ({name}), but no coordinates", where=path, remedy=remedy)
-    if path.with_name("georef.json").is_file():
-        return InputError(f"has no entry {path.stem}", where=path.with_name("georef.json"), remedy=_SEE)
-    for kin in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")):
-        if kin.suffix.lower() == ".wld" or (kin.suffix.lower().endswith("w") and len(kin.suffix) in (4, 5)):
-            what = f"is no world file of six numbers, or not one of a {path.suffix} picture by its name"
-            return InputError(what, where=kin, remedy=_SEE)
-    remedy = f"put a georef.json or a world file beside it; {_SEE}"
-    return InputError("nothing says where the overhead image lies", where=path, remedy=remedy)
-
-
-def _require_same(raster: Raster, beside: Raster, dataset: Any, path: Path) -> None:
-    middle_px = [dataset.width / 2, dataset.height / 2]
-    one, other = (LatLon(*each.latlon_deg(middle_px).tolist()) for each in (raster, beside))
-    apart_m = float(np.linalg.norm(LocalFrame(one).xy_world_m(other.degrees)))
-    if apart_m > _SAME_M:
-        what = f"its own coordinates and the .json beside it place it {apart_m:,.0f} m apart"
-        raise InputError(what, where=path, remedy="remove the wrong one")
-
-
-def _plausible(raster: Raster, dataset: Any, path: Path) -> Raster:
-    """The raster, if the ground can be seen in such pixels."""
-    corners = [[0.0, 0.0], [dataset.width, 0.0], [0.0, dataset.height], [dataset.width, dataset.height]]
-    if not np.isfinite(raster.latlon_deg(corners)).all():
-        raise InputError("reaches beyond its coordinate reference system", where=path, remedy="cut it, or warp it")
-    with gdal(path):
-        pixel_m = ground_m_per_px(raster, [dataset.width / 2, dataset.height / 2])
-    if min(pixel_m) < _FINEST_M or max(pixel_m) > _COARSEST_M:
-        raise InputError(
-            f"its pixels measure {pixel_m[0]:.4g} x {pixel_m[1]:.4g} m on the ground, "
-            f"which is not between {_FINEST_M} and {_COARSEST_M} m",
-            where=path,
-            remedy="correct the description of its place, or give a sharper image",
+def _sheets_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sheets_in(path)
+    if not found:
+        what = (
+            "holds no imagery: no GeoTIFF or JPEG 2000, no picture that something beside it places, no tiles z/x/y.png"
         )
-    return raster
+        raise InputError(what, where=path, remedy="name the folder or the file that holds it")
+    return found
+
+
+def _require_no_tiles(path: Path, hints: RasterHints) -> None:
+    if hints.tile_scheme is not None:
+        raise InputError("is not made of tiles", where=path, remedy="leave --tile-scheme out")
+
+
+def _start_of(path: Path) -> bytes:
+    """The first bytes of a file; none if it cannot be read, which its reader reports."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return b""
+        with path.open("rb") as file:
+            return file.read(len(mbtiles.MAGIC))
+    except OSError:
+        return b""

@@ -15,9 +15,9 @@ What a file does not say, or says in two ways, is not guessed: `RasterHints` sta
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import rasterio
 from jaxtyping import Shaped, UInt8
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
@@ -36,22 +37,27 @@ from cvlnet.config import RasterHints
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
 from cvlnet.imagery.overhead import Imagery, Patch
+from cvlnet.imagery.virtual_raster import is_remote, is_virtual, require_local
 
 Masking = Literal["none", "alpha", "file", "value"]
 Values = Shaped[np.ndarray, "bands *rest"]  # of any type of number
 
-_DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "WEBP", "VRT", "HFA", "BMP", "GIF")
+DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "WEBP", "VRT", "HFA", "BMP", "GIF")
 _GDAL: dict[str, Any] = {
     "GDAL_CACHEMAX": 256,  # MB; the default is a twentieth of the machine's memory
     "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # or the missing part of a cut file is grey
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file, such as a VRT, makes GDAL open a connection
 }
+_MOST_BLOCK_BYTES = 2**28  # of a file are decoded at once, whatever window is read
+_FROM_THE_START = ("PNG", "JPEG", "WEBP", "GIF")  # formats whose rows are decoded one after the other, and
+_LARGE_PX = 2**27  # the size from which on that takes long
 _RANGES = (1.0, 255.0, 1023.0, 2047.0, 4095.0, 10_000.0, 16_383.0, 65_535.0)
 _OUTLIERS = 1e-3  # the share of values that may lie above their range
 _MASK_SHARE = 0.98  # of an alpha band is 0 or the highest value, if it is a mask
 _COLLAR_SHARE = 0.1  # from which on pure black or white is worth a warning
 _SAMPLED, _SAMPLE_PX = 5, 128  # windows along each side that are looked at, and their size
 _DAMAGED = "copy or download it again"
+_TILE_IT = "convert it to a tiled GeoTIFF (gdal_translate -of COG)"
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class RasterFile(Imagery):
     raster: Raster
     interpretation: Interpretation
     warp_crs: str | None = None
+    credit: str | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,6 +104,16 @@ class RasterFile(Imagery):
         with gdal(self.source):
             return _read(self._dataset, self.interpretation, seen, (height, width))
 
+    def fingerprint(self) -> bytes:
+        """As `Imagery` says."""
+        state = self.source.stat()
+        known = (self.source.name, state.st_size, state.st_mtime_ns, self.interpretation, self.warp_crs)
+        return repr(known).encode()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open file, so that another process can open it anew."""
+        return {name: value for name, value in self.__dict__.items() if name != "_dataset"}
+
     @cached_property
     def _dataset(self) -> Any:
         return open_dataset(self.source, self.warp_crs)
@@ -108,7 +125,7 @@ def gdal(path: Path) -> Iterator[None]:
     try:
         with rasterio.Env(**_GDAL):
             yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:  # the latter from warping
         what = " ".join(str(error.__cause__ or error).split())
         raise InputError(f"is not a whole picture ({what})", where=path, remedy=_DAMAGED) from error
 
@@ -124,8 +141,11 @@ def open_dataset(path: Path, warp_crs: str | None = None) -> Any:
         raise InputError("the picture file is empty (0 bytes)", where=path, remedy=_DAMAGED)
     with gdal(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = DatasetReader(path, driver=list(_DRIVERS))
-        _require_local(dataset, path)
+        if is_virtual(path):
+            require_local(path, DRIVERS)
+        dataset = DatasetReader(path, driver=list(DRIVERS))
+        _require_own(dataset, path)
+        _require_blocks(dataset, path)
         return (
             dataset
             if warp_crs is None
@@ -133,29 +153,100 @@ def open_dataset(path: Path, warp_crs: str | None = None) -> Any:
         )
 
 
-def interpret(dataset: Any, hints: RasterHints, path: Path) -> Interpretation:
-    """How the bands of a dataset become RGB; says so in a warning where a rule decided that may not hold.
+@dataclass(frozen=True)
+class Layout:
+    """What of a file's bands decides how they become RGB. Files of one layout are interpreted alike."""
 
+    dtypes: tuple[str, ...]
+    meanings: tuple[str, ...]
+    descriptions: tuple[str | None, ...]
+    nodata: float | str | None
+    masks: tuple[tuple[str, ...], ...]
+    bits: str | None
+
+    @staticmethod
+    def of(dataset: Any) -> Layout:
+        """The layout of a dataset."""
+        nodata = dataset.nodata
+        return Layout(
+            tuple(dataset.dtypes),
+            tuple(color.name for color in dataset.colorinterp),
+            tuple(dataset.descriptions),
+            "nan" if nodata is not None and np.isnan(nodata) else nodata,
+            tuple(tuple(flag.name for flag in flags) for flags in dataset.mask_flag_enums),
+            dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"),
+        )
+
+
+def warn_if_slow(dataset: Any, path: Path) -> None:
+    """Warn of a large picture that is decoded from its beginning for every window."""
+    if dataset.width * dataset.height > _LARGE_PX and (dataset.driver in _FROM_THE_START or _is_one_strip(dataset)):
+        size = f"{dataset.driver} of {dataset.width} x {dataset.height} px"
+        what = f"a {size} without tiles is decoded from its beginning for every window"
+        warn(what, where=path, remedy=f"for speed, {_TILE_IT}")
+
+
+def _is_one_strip(dataset: Any) -> bool:
+    """Whether a GeoTIFF is compressed as a whole."""
+    if dataset.driver != "GTiff" or dataset.compression is None or dataset.block_shapes[0][0] != 1:
+        return False
+    first, second = (dataset.get_tag_item(f"BLOCK_OFFSET_0_{row}", "TIFF", bidx=1) for row in (0, 1))
+    return first is not None and second is None
+
+
+def interpret(datasets: Mapping[Path, Any], hints: RasterHints, path: Path) -> Interpretation:
+    """How the bands of a file become RGB, or those of several files of one `Layout` alike. ``path`` is in warnings.
+
+    Says so in a warning where a rule decided that may not hold.
     Raises InputError where the file does not say which bands are which, or holds nothing that can be shown.
     """
+    first = next(iter(datasets.values()))
     with gdal(path):
-        bands = _bands(dataset, hints, path)
-        palette = _palette(dataset, bands)
-        sample = np.concatenate([_values(dataset, bands, part).reshape(len(bands), -1) for part in _parts(dataset)], 1)
-        masking, mask_band = _masking(dataset, hints, bands, path)
-        value_range = None if palette is not None else _value_range(dataset, hints, bands, sample, path)
+        bands = _bands(first, hints, path)
+        palette = palette_of(first, bands)
+        sample = _sample(datasets, bands)
+        masking, mask_band = _masking(datasets, hints, bands, path)
+        value_range = None if palette is not None else _value_range(first, hints, bands, sample, path)
     if masking == "none" and palette is None:
         _warn_of_collar(sample, path)
     return Interpretation(bands, palette, value_range, masking, mask_band, hints.nodata)
 
 
-def _require_local(dataset: Any, path: Path) -> None:
-    """A VRT names other files, and may name addresses."""
-    for name in dataset.files:
-        if "/vsi" in name or "://" in name:
-            raise InputError(f"refers to {name}, which is no file", where=path, remedy="download what it refers to")
-        if not Path(name).exists():
-            raise InputError(f"refers to {name}, which is not there", where=path, remedy="copy it there")
+def palette_of(dataset: Any, bands: Sequence[int]) -> UInt8[np.ndarray, "256 4"] | None:
+    """The colours of a file's indices; None if its values are no indices."""
+    if len(bands) != 1 or dataset.colorinterp[bands[0] - 1] != ColorInterp.palette:
+        return None
+    colors = np.zeros((256, 4), np.uint8)
+    for index, rgba in dataset.colormap(bands[0]).items():
+        if index < 256:
+            colors[index] = rgba
+    return colors
+
+
+def _sample(datasets: Mapping[Path, Any], bands: Sequence[int]) -> Values:
+    """Values [band, ...] from all over the datasets."""
+    parts = []
+    for path, dataset in datasets.items():
+        with gdal(path):
+            parts += [_values(dataset, bands, part) for part in _parts(dataset)]
+    return np.concatenate([part.reshape(len(bands), -1) for part in parts], axis=1)
+
+
+def _require_own(dataset: Any, path: Path) -> None:
+    """An .aux.xml beside a picture may name the file of its overviews."""
+    name = dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE", "")
+    if is_remote(name):
+        what = f"takes its overviews from {name}, which is no file"
+        raise InputError(what, where=path, remedy="delete the .aux.xml beside it")
+
+
+def _require_blocks(dataset: Any, path: Path) -> None:
+    """A window is read by whole blocks, such as tiles or strips, and one block may be all of the file, as in WebP."""
+    rows, cols = (dataset.height, dataset.width) if dataset.driver == "WEBP" else dataset.block_shapes[0]
+    together = dataset.count if dataset.interleaving is not None and dataset.interleaving.name == "pixel" else 1
+    if rows * cols * together * np.dtype(dataset.dtypes[0]).itemsize > _MOST_BLOCK_BYTES:
+        what = f"is stored in blocks of {cols} x {rows} px, each of which has to be read as a whole"
+        raise InputError(what, where=path, remedy=_TILE_IT)
 
 
 def _bands(dataset: Any, hints: RasterHints, path: Path) -> tuple[int, ...]:
@@ -189,23 +280,16 @@ def _band_of(dataset: Any, color: str) -> int | None:
     return None
 
 
-def _palette(dataset: Any, bands: Sequence[int]) -> UInt8[np.ndarray, "256 4"] | None:
-    if len(bands) != 1 or dataset.colorinterp[bands[0] - 1] != ColorInterp.palette:
-        return None
-    colors = np.zeros((256, 4), np.uint8)
-    for index, rgba in dataset.colormap(bands[0]).items():
-        if index < 256:
-            colors[index] = rgba
-    return colors
-
-
-def _masking(dataset: Any, hints: RasterHints, bands: Sequence[int], path: Path) -> tuple[Masking, int | None]:
+def _masking(
+    datasets: Mapping[Path, Any], hints: RasterHints, bands: Sequence[int], path: Path
+) -> tuple[Masking, int | None]:
+    dataset = next(iter(datasets.values()))
     if hints.nodata is not None:
         return "value", None
     flags = dataset.mask_flag_enums[bands[0] - 1]
     if MaskFlags.alpha in flags:
         alpha = next(band for band, means in enumerate(dataset.colorinterp, 1) if means == ColorInterp.alpha)
-        values = np.concatenate([_values(dataset, (alpha,), part).ravel() for part in _parts(dataset)])
+        values = _sample(datasets, (alpha,))[0]
         extreme = (values == 0) | (values >= min(np.iinfo(dataset.dtypes[alpha - 1]).max, max(values.max(), 1)))
         if extreme.mean() >= _MASK_SHARE:
             return "alpha", alpha

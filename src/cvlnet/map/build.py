@@ -17,7 +17,6 @@ from hashlib import sha256
 from math import ceil
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -27,7 +26,7 @@ from tqdm import tqdm
 from cvlnet.errors import InputError
 from cvlnet.grid import Grid
 from cvlnet.imagery.crop import farthest_m
-from cvlnet.imagery.overhead import Imagery, OverheadImage
+from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.files import remove_unfinished, written_whole
 from cvlnet.map.arrays import MapArrays
 from cvlnet.map.encode import EncodedCells, Window, encoded, window_cells, windows
@@ -86,7 +85,7 @@ def planned(model: CVLNet, image: Imagery, *, storage: Storage = "float16", onto
         window=window_cells(model),
         weights=weights_of(model),
         storage=storage,
-        sources=(Source(image.source.name, getattr(image, "credit", None), imagery_state(image)),),
+        sources=(Source(image.source.name, image.credit, imagery_state(image)),),
     )
 
 
@@ -168,18 +167,8 @@ def merge_maps(first: Map, second: Map, out: Path, *, progress: bool = False) ->
 
 
 def imagery_state(image: Imagery) -> str:
-    """SHA-256 of what imagery is now: of its pixels in memory, or of its files' names, sizes and times of change."""
-    digest = sha256(repr((image.raster, image.shape)).encode())
-    if isinstance(image, OverheadImage):
-        digest.update(np.ascontiguousarray(image.pixels).data)
-        digest.update(b"" if image.valid is None else np.packbits(image.valid).data)
-        return digest.hexdigest()
-    files = sorted(image.source.rglob("*")) if image.source.is_dir() else [image.source]
-    for path in files:
-        state = path.stat()
-        if path.is_file():
-            digest.update(f"{path.name}|{state.st_size}|{state.st_mtime_ns}".encode())
-    return digest.hexdigest()
+    """SHA-256 of what imagery is now, by its place and its `Imagery.fingerprint`."""
+    return sha256(repr((image.raster, image.shape)).encode() + image.fingerprint()).hexdigest()
 
 
 def _whole(half_m: float, layout: Layout) -> int:

@@ -1,0 +1,1 @@
+"""Web Mercator imagery as square tiles: folders {z}/{x}/{y}, MBTiles and PMTiles."""

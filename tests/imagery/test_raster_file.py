@@ -1,0 +1,152 @@
+"""Memory of large files, and damage: a clear error or a picture, whatever was done to the bytes."""
+
+import pickle
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ground import affine_at, encoded, write_mbtiles, write_pmtiles, write_sheet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from maps import write
+from PIL import Image
+
+from cvlnet.config import RasterHints
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon
+from cvlnet.imagery.georef import open_overhead
+
+HERE = LatLon(49.0, 8.4)
+TILE = (19, 274377, 180052)
+KINDS = ("tiled.tif", "striped.tif", "jpeg.tif", "map.mbtiles", "map.pmtiles")
+# open one and read windows all over it, then print the peak memory in MB
+READS_WINDOWS = """
+import resource, sys
+from pathlib import Path
+import numpy as np, rasterio
+from rasterio.transform import Affine
+from cvlnet.config import RasterHints
+from cvlnet.imagery.georef import open_overhead
+path, side, options = Path(sys.argv[1]), 40_000, eval(sys.argv[2])
+profile = {"driver": "GTiff", "width": side, "height": side, "count": 3, "dtype": "uint8", "compress": "deflate"}
+placed = {"crs": "EPSG:25832", "transform": Affine(0.1, 0, 456000, 0, -0.1, 5428000)}
+noise = np.random.default_rng(0).integers(0, 255, (3, 1024, 8192), dtype=np.uint8)
+with rasterio.open(path, "w", **profile, **placed, sparse_ok=True, BIGTIFF="YES", **options) as file:
+    file.write(noise, window=rasterio.windows.Window(16_384, 20_480, 8192, 1024))
+image = open_overhead(path, RasterHints(nodata=256.0))
+assert image.shape == (side, side)
+for top in range(0, side - 2500, 12_000):
+    for left in range(0, side - 2500, 12_000):
+        image.read(slice(top, top + 2500), slice(left, left + 2500))
+seen = image.read(slice(20_480, 21_504), slice(16_384, 24_576)).pixels
+assert np.array_equal(seen, noise.transpose(1, 2, 0))
+image.read(slice(0, 20_000), slice(0, 20_000), 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options", ["dict(tiled=True, blockxsize=512, blockysize=512)", "dict(blockysize=1)", "dict(blockysize=64)"]
+)
+def test_windows_of_40000_px_square_stay_below_a_gigabyte(options: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", READS_WINDOWS, str(tmp_path / "map.tif"), options]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(output) < 1000
+
+
+@lru_cache(maxsize=8)
+def good(kind: str, folder: Path) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    transform = affine_at("EPSG:25832", HERE, 0.3, 96, 96)
+    path = folder / kind
+    match kind:
+        case "tiled.tif":
+            tiled = {"tiled": True, "blockxsize": 32, "blockysize": 32, "compress": "deflate"}
+            write_sheet(path, transform, "EPSG:25832", 96, 96, HERE, **tiled)  # type: ignore[arg-type]
+        case "striped.tif":
+            write_sheet(path, transform, "EPSG:25832", 96, 96, HERE, compress="lzw")
+        case "jpeg.tif":
+            write_sheet(path, transform, "EPSG:25832", 96, 96, HERE, compress="jpeg", photometric="ycbcr")
+        case "map.mbtiles":
+            write_mbtiles(path, {TILE: encoded(pixels // 64)}, bounds="8,48,9,50")
+        case "map.pmtiles":
+            write_pmtiles(path, {TILE: encoded(pixels // 64)}, attribution="us")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_damaged_files_are_a_picture_or_one_line(
+    kind: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder.mkdir(exist_ok=True)
+    content = bytearray(good(kind, folder))
+    if data.draw(st.booleans(), "cut"):
+        del content[data.draw(st.integers(0, len(content) - 1), "length") :]
+    else:
+        reach = data.draw(st.sampled_from([128, 512, 4096, len(content)]), "reach")
+        for at in data.draw(st.lists(st.integers(0, min(reach, len(content)) - 1), min_size=1, max_size=8), "at"):
+            content[at] ^= 1 << data.draw(st.integers(0, 7), "bit")
+    path = folder / kind
+    path.write_bytes(content)
+    refused = refusal(path)
+    assert refused is None or "\n" not in refused
+
+
+def refusal(path: Path) -> str | None:
+    """What an attempt to read a file says; None if it is a picture of the shape that it states."""
+    try:
+        image = open_overhead(path)
+        rows, cols = (min(side, 300) for side in image.shape)
+        assert image.read(slice(0, rows), slice(0, cols)).pixels.shape == (rows, cols, 3)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def test_a_large_picture_without_tiles_is_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("cvlnet.imagery.raster_file._LARGE_PX", 1000)
+    transform = affine_at("EPSG:25832", HERE, 0.3, 96, 96)
+    pixels = np.full((3, 3000, 3000), 100, np.uint8)  # GDAL splits strips from some size on
+    whole = write(tmp_path / "1.tif", pixels, transform=transform, crs="EPSG:25832", compress="lzw", blockysize=3000)
+    strips = write_sheet(tmp_path / "2.tif", transform, "EPSG:25832", 96, 96, HERE, compress="lzw", blockysize=8)
+    plain = write_sheet(tmp_path / "3.tif", transform, "EPSG:25832", 96, 96, HERE)
+    for path in (strips, plain):
+        open_overhead(path)
+        assert not caplog.records
+    open_overhead(whole)
+    picture = tmp_path / "4.png"
+    Image.fromarray(np.full((96, 96, 3), 100, np.uint8)).save(picture)
+    picture.with_suffix(".json").write_text('{"center": [49, 8.4], "m_per_px": 0.5}')
+    open_overhead(picture)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "1.tif: a GTiff of 3000 x 3000 px without tiles is decoded from its beginning for every window" in said[0]
+    assert (
+        "4.png: a PNG of 96 x 96 px without tiles is decoded from its beginning for every window; for speed" in said[1]
+    )
+
+
+def test_an_open_file_crosses_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvlnet.imagery.georef._WHOLE_PX", 0)
+    image = open_overhead(
+        write_sheet(tmp_path / "1.tif", affine_at("EPSG:25832", HERE, 0.3, 96, 96), "EPSG:25832", 96, 96, HERE),
+        RasterHints(nodata=256.0),
+    )
+    window = (slice(10, 30), slice(20, 50))
+    seen = image.read(*window).pixels
+    assert np.array_equal(pickle.loads(pickle.dumps(image)).read(*window).pixels, seen)
