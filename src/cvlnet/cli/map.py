@@ -11,8 +11,10 @@ from cyclopts import App
 
 from cvlnet.cli.options import AtLeastOne, FramesOfClip, heading_of, panel
 from cvlnet.config import Precision, RasterHints
+from cvlnet.errors import InputError
 
 if TYPE_CHECKING:
+    from cvlnet.map.build import Engine
     from cvlnet.map.store import Map
 
 
@@ -37,8 +39,12 @@ def build(
     image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
     device: str = "cpu",
     precision: Precision = "float32",
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
+    workers: Annotated[int | None, AtLeastOne] = None,
+    cores: Annotated[int, AtLeastOne] = 1,
 ) -> None:
-    """Encode imagery into a map, on which clips are then found within milliseconds.
+    r"""Encode imagery into a map, on which clips are then found within milliseconds.
 
     An interrupted call resumes when it is repeated. The map is usable with the weights that made it.
 
@@ -46,6 +52,8 @@ def build(
 
         cvlnet map build dop20.tif --out city.map
         cvlnet map build sheets/ --crs EPSG:25832 --out city.map --storage int8
+        cvlnet map build /shared/county.vrt --out /shared/county.map \
+            --engine ray --address 10.0.0.1:6379
         cvlnet localize city.map --folder my_video
 
     Args:
@@ -56,6 +64,11 @@ def build(
         onto: Another map, whose grid of cells the new one shares, so that the two can be merged.
         device: Device to compute on: cpu or cuda.
         precision: Number format of the encoder. bfloat16 is faster on devices that have it; others take float32.
+        engine: "local" encodes in this process; "ray" in many, on this machine or on a cluster of Ray whose machines
+            all see the imagery and the map under the same paths.
+        address: Address of a running cluster of Ray; without one, "ray" starts workers on this machine.
+        workers: Number of workers of "ray"; by default as many as there is room for.
+        cores: CPU cores of each of these workers.
 
     """
     from cvlnet.imagery.georef import open_overhead
@@ -63,10 +76,17 @@ def build(
     from cvlnet.map.build import build_map
     from cvlnet.map.store import Map
 
-    model = Localizer(weights, device=device, precision=precision).model
+    chosen = None
+    if engine == "ray":
+        chosen = _on_ray(imagery, weights, image, device, precision, address=address, workers=workers, cores=cores)
+    elif address is not None or workers is not None or cores != 1:
+        raise InputError(
+            "belongs to --engine ray", where="--address, --workers or --cores", remedy="say both, or neither"
+        )
+    model = Localizer(weights, device="cpu" if chosen else device, precision=precision).model
     base = None if onto is None else Map.open(onto)
     source, progress = open_overhead(imagery, image), sys.stderr.isatty()
-    print(_described(build_map(model, source, out, storage=storage, onto=base, progress=progress)))
+    print(_described(build_map(model, source, out, storage=storage, onto=base, engine=chosen, progress=progress)))
 
 
 def info(source: Path, /, *, verify: bool = False) -> None:
@@ -216,6 +236,29 @@ def export(source: Path, /, *, out: Path, layer: Literal["preview", "features", 
     from cvlnet.map.store import Map
 
     write_geotiff(Map.open(source), out, layer)
+
+
+def _on_ray(
+    imagery: Path,
+    weights: Path | None,
+    hints: RasterHints,
+    device: str,
+    precision: Precision,
+    *,
+    address: str | None,
+    workers: int | None,
+    cores: int,
+) -> Engine:
+    """The engine on Ray. Raises InputError where Ray is not installed."""
+    from cvlnet.checkpoint import shipped_weights
+
+    try:
+        from cvlnet.map.on_ray import Inputs, on_ray
+    except ModuleNotFoundError as error:
+        remedy = "install it: pip install 'cvlnet[ray]'"
+        raise InputError(f"is not installed ({error})", where="--engine ray", remedy=remedy) from error
+    inputs = Inputs((weights or shipped_weights()).absolute(), imagery.absolute(), hints, device, precision)
+    return on_ray(inputs, address=address, workers=workers, cores=cores)
 
 
 def _described(opened: Map) -> str:
