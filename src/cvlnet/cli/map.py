@@ -1,4 +1,4 @@
-"""``cvlnet map``: build, inspect, update, merge and export maps on disk."""
+"""``cvlnet map``: build, inspect, update, merge, copy and export maps on disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def map_app() -> App:
     """The commands on maps."""
     text = "Build maps of imagery, on which clips are found within milliseconds, and maintain them."
     app = App(name="map", sort_key=1.5, help=text)
-    commands: tuple[Callable[..., None], ...] = (build, info, evaluate, update, merge, export)
+    commands: tuple[Callable[..., None], ...] = (build, info, evaluate, update, merge, copy, export)
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
     return app
@@ -215,6 +215,28 @@ def merge(first: Path, second: Path, /, *, out: Path) -> None:
     from cvlnet.map.store import Map
 
     print(_described(merge_maps(Map.open(first), Map.open(second), out, progress=sys.stderr.isatty())))
+
+
+def copy(source: str, target: str, /) -> None:
+    """Copy a map from a folder to an object store, or back. An interrupted copy resumes when it is repeated.
+
+    Any address that fsspec knows is taken; s3:// needs the package s3fs, gs:// gcsfs, abfs:// adlfs. Every file is
+    compared with its checksum. The map appears at the target when all of it is there; an older version of it that is
+    there remains beside it for those who read it.
+
+    For example:
+
+        cvlnet map copy city.map s3://maps/city.map
+        cvlnet map copy s3://maps/city.map city.map
+
+    Args:
+        source: Folder or address of a map.
+        target: Folder or address to copy it to.
+
+    """
+    from cvlnet.map.transfer import copy_map
+
+    copy_map(source, target, progress=sys.stderr.isatty())
 
 
 def export(source: Path, /, *, out: Path, layer: Literal["preview", "features", "uncertainty"] = "preview") -> None:
