@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import shapely
@@ -14,6 +14,7 @@ from cvlnet.arrays import F64
 Bounds = tuple[float, float, float, float]  # west, south, east and north, in metres
 
 
+@runtime_checkable
 class Area(Protocol):
     """A part of the map."""
 
