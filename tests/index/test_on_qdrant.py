@@ -213,7 +213,7 @@ def test_a_panic_of_the_engine_is_one_line_and_an_interruption_is_none(index, mo
             pass
 
     monkeypatch.setattr(index, "_shard", Engine())
-    with pytest.raises(expected, match=r"cannot be used \(Panic out of bounds\)" if expected is InputError else ""):
+    with pytest.raises(expected, match=r"cannot be used \(Panic out of bounds\)" if expected is InputError else None):
         index.search(QUERIES, 3)
 
 

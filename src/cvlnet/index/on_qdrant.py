@@ -115,7 +115,7 @@ class QdrantIndex:
         self, query: Float32[np.ndarray, " dims"], most: int, within: Circle | None, exact: bool
     ) -> list[tuple[int, float]]:
         """Ids and products, best first; from a circle on the sphere those are taken that lie in the true one."""
-        asked = most
+        asked = most if within is None else most + most // 20 + 10
         while True:
             request = qdrant.QueryRequest(
                 limit=asked,
