@@ -158,7 +158,7 @@ def _cluster(address: str | None, cores: int | None) -> Iterator[None]:
     try:
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        remedy = "give the address of a running cluster (ray start --head prints it), or none"
+        remedy = "give the address of a running cluster, and set RAY_AUTH_MODE=token where it has a token"
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"cannot be reached ({reason})", where=f"Ray at {address or 'this machine'}", remedy=remedy
