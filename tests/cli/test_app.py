@@ -12,7 +12,12 @@ from cvlnet.errors import InputError
 from cvlnet.town.presets import Nuisances
 
 COMMANDS = ("demo", "localize", "evaluate", "train", "synth", "calibrate", "ablate", "average", "convert", "export")
-COMMANDS_OF_GROUPS = ("dataset build", "imagery fetch", "imagery sources")
+COMMANDS_OF_GROUPS = (
+    "dataset build",
+    "imagery fetch",
+    "imagery sources",
+    *(f"map {command}" for command in ("build", "info", "evaluate", "update", "merge", "copy", "export")),
+)
 
 
 def test_version(capsys):

@@ -1,4 +1,4 @@
-"""``cvlnet map``: build, inspect, update, merge and export maps on disk."""
+"""``cvlnet map``: build, inspect, update, merge, copy and export maps on disk."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from cyclopts import App
 
 from cvlnet.cli.options import AtLeastOne, FramesOfClip, heading_of, panel
 from cvlnet.config import Precision, RasterHints
+from cvlnet.errors import InputError
 
 if TYPE_CHECKING:
+    from cvlnet.map.build import Engine
     from cvlnet.map.store import Map
 
 
@@ -20,7 +22,7 @@ def map_app() -> App:
     """The commands on maps."""
     text = "Build maps of imagery, on which clips are found within milliseconds, and maintain them."
     app = App(name="map", sort_key=1.5, help=text)
-    commands: tuple[Callable[..., None], ...] = (build, info, evaluate, update, merge, export)
+    commands: tuple[Callable[..., None], ...] = (build, info, evaluate, update, merge, copy, export)
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
     return app
@@ -37,8 +39,12 @@ def build(
     image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
     device: str = "cpu",
     precision: Precision = "float32",
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
+    workers: Annotated[int | None, AtLeastOne] = None,
+    cores: Annotated[int, AtLeastOne] = 1,
 ) -> None:
-    """Encode imagery into a map, on which clips are then found within milliseconds.
+    r"""Encode imagery into a map, on which clips are then found within milliseconds.
 
     An interrupted call resumes when it is repeated. The map is usable with the weights that made it.
 
@@ -46,6 +52,8 @@ def build(
 
         cvlnet map build dop20.tif --out city.map
         cvlnet map build sheets/ --crs EPSG:25832 --out city.map --storage int8
+        cvlnet map build /shared/county.vrt --out /shared/county.map \
+            --engine ray --address 10.0.0.1:6379
         cvlnet localize city.map --folder my_video
 
     Args:
@@ -56,6 +64,11 @@ def build(
         onto: Another map, whose grid of cells the new one shares, so that the two can be merged.
         device: Device to compute on: cpu or cuda.
         precision: Number format of the encoder. bfloat16 is faster on devices that have it; others take float32.
+        engine: "local" encodes in this process; "ray" in many, on this machine or on a cluster of Ray whose machines
+            all see the imagery and the map under the same paths.
+        address: Address of a running cluster of Ray; without one, "ray" starts workers on this machine.
+        workers: Number of workers of "ray"; by default as many as there is room for.
+        cores: CPU cores of each of these workers.
 
     """
     from cvlnet.imagery.georef import open_overhead
@@ -63,10 +76,17 @@ def build(
     from cvlnet.map.build import build_map
     from cvlnet.map.store import Map
 
-    model = Localizer(weights, device=device, precision=precision).model
+    chosen = None
+    if engine == "ray":
+        chosen = _on_ray(imagery, weights, image, device, precision, address=address, workers=workers, cores=cores)
+    elif address is not None or workers is not None or cores != 1:
+        raise InputError(
+            "belongs to --engine ray", where="--address, --workers or --cores", remedy="say both, or neither"
+        )
+    model = Localizer(weights, device="cpu" if chosen else device, precision=precision).model
     base = None if onto is None else Map.open(onto)
     source, progress = open_overhead(imagery, image), sys.stderr.isatty()
-    print(_described(build_map(model, source, out, storage=storage, onto=base, progress=progress)))
+    print(_described(build_map(model, source, out, storage=storage, onto=base, engine=chosen, progress=progress)))
 
 
 def info(source: Path, /, *, verify: bool = False) -> None:
@@ -197,6 +217,28 @@ def merge(first: Path, second: Path, /, *, out: Path) -> None:
     print(_described(merge_maps(Map.open(first), Map.open(second), out, progress=sys.stderr.isatty())))
 
 
+def copy(source: str, target: str, /) -> None:
+    """Copy a map from a folder to an object store, or back. An interrupted copy resumes when it is repeated.
+
+    Any address that fsspec knows is taken; s3:// needs the package s3fs, gs:// gcsfs, abfs:// adlfs. Every file is
+    compared with its checksum. The map appears at the target when all of it is there; an older version of it that is
+    there remains beside it for those who read it.
+
+    For example:
+
+        cvlnet map copy city.map s3://maps/city.map
+        cvlnet map copy s3://maps/city.map city.map
+
+    Args:
+        source: Folder or address of a map.
+        target: Folder or address to copy it to.
+
+    """
+    from cvlnet.map.transfer import copy_map
+
+    copy_map(source, target, progress=sys.stderr.isatty())
+
+
 def export(source: Path, /, *, out: Path, layer: Literal["preview", "features", "uncertainty"] = "preview") -> None:
     """Write a map as GeoTIFF, for QGIS and other programs.
 
@@ -216,6 +258,29 @@ def export(source: Path, /, *, out: Path, layer: Literal["preview", "features", 
     from cvlnet.map.store import Map
 
     write_geotiff(Map.open(source), out, layer)
+
+
+def _on_ray(
+    imagery: Path,
+    weights: Path | None,
+    hints: RasterHints,
+    device: str,
+    precision: Precision,
+    *,
+    address: str | None,
+    workers: int | None,
+    cores: int,
+) -> Engine:
+    """The engine on Ray. Raises InputError where Ray is not installed."""
+    from cvlnet.checkpoint import shipped_weights
+
+    try:
+        from cvlnet.map.on_ray import Inputs, on_ray
+    except ModuleNotFoundError as error:
+        remedy = "install it: pip install 'cvlnet[ray]'"
+        raise InputError(f"is not installed ({error})", where="--engine ray", remedy=remedy) from error
+    inputs = Inputs((weights or shipped_weights()).absolute(), imagery.absolute(), hints, device, precision)
+    return on_ray(inputs, address=address, workers=workers, cores=cores)
 
 
 def _described(opened: Map) -> str:

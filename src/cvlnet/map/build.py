@@ -104,7 +104,7 @@ def build_map(
     Raises InputError as `planned` does, if ``out`` holds another map, finished or not, or cannot be written.
     """
     header = planned(model, image, storage=storage, onto=onto)
-    with _locked(out):
+    with locked(out):
         if is_map(out):
             found = Map.open(out)
             if found.header == header:
@@ -123,7 +123,7 @@ def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = Fa
     A cell is replaced where the imagery shows its surroundings, too, or where the map shows nothing.
     Raises InputError as `Map.open` and `planned` do, or if the map was made with other weights.
     """
-    with _locked(path):
+    with locked(path):
         base = Map.open(path)
         layer = planned(model, image, storage=base.header.storage, onto=base)
         header = _joined(base.header, layer.cells, layer.sources)
@@ -156,7 +156,7 @@ def merge_maps(first: Map, second: Map, out: Path, *, progress: bool = False) ->
     if not same:
         remedy = f"build it again by cvlnet map build IMAGERY --onto {first.path}"
         raise InputError("has another anchor, other weights or storage", where=second.path, remedy=remedy)
-    with _locked(out):
+    with locked(out):
         if is_map(out):
             raise InputError("holds a map already", where=out, remedy="choose another folder")
         header = _joined(a, b.cells, b.sources)
@@ -375,7 +375,7 @@ def _text(path: Path) -> str:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """One writer at a time. Raises InputError if another process writes the map, or the folder cannot be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)

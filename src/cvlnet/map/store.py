@@ -18,11 +18,13 @@ A reader keeps the version that it has opened.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +41,7 @@ from cvlnet.map.region import NEAR_M, Region, region_of
 from cvlnet.model.cvlnet import CVLNet
 
 POINTER, MANIFEST = "map.json", "manifest.json"
-_LARGEST_MANIFEST_BYTES = 2**29
+LARGEST_MANIFEST_BYTES = 2**29
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,7 @@ class Map:
         """The current version of the map in a folder."""
         if not is_map(path):
             raise InputError("no map is there", where=path, remedy="make one by cvlnet map build")
-        pointer = read_json(path / POINTER, REMEDY)
-        version, checksum = pointer.get("version"), pointer.get("manifest_sha256")
-        if not (isinstance(version, str) and version.startswith("v") and version[1:].isdecimal()):
-            raise InputError(f"names no version ({version!r})", where=path / POINTER, remedy=REMEDY)
+        version, checksum = version_of(read_json(path / POINTER, REMEDY), path / POINTER)
         folder = path / version
         manifest = _manifest(folder / MANIFEST, checksum)
         for name, expected in manifest.items():
@@ -225,17 +224,28 @@ def crc_of(path: Path) -> str:
         return file.read(4).hex()
 
 
-def _manifest(path: Path, checksum: object) -> dict[str, ListedFile]:
-    """What the manifest says of every file, by its name. Raises InputError if it is damaged."""
-    if not path.is_file() or path.stat().st_size > _LARGEST_MANIFEST_BYTES:
-        raise InputError("is missing, or too large", where=path, remedy=REMEDY)
-    text = path.read_bytes()
+def version_of(pointer: Mapping[str, Any], where: str | Path) -> tuple[str, str]:
+    """The version that a pointer names, and the checksum of its manifest. Raises InputError if it names none."""
+    version, checksum = pointer.get("version"), pointer.get("manifest_sha256")
+    if not (isinstance(version, str) and re.fullmatch("v[0-9]{1,9}", version)):
+        raise InputError(f"names no version ({version!r})", where=where, remedy=REMEDY)
+    return version, str(checksum)
+
+
+def manifest_of(text: bytes, checksum: str, where: str | Path) -> dict[str, ListedFile]:
+    """What a manifest says of every file, by its name. Raises InputError if it is damaged."""
     if sha256(text).hexdigest() != checksum:
-        raise InputError("does not have its checksum", where=path, remedy=REMEDY)
+        raise InputError("does not have its checksum", where=where, remedy=REMEDY)
     try:
         return {name: ListedFile(**about) for name, about in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"is no manifest ({error})", where=path, remedy=REMEDY) from error
+        raise InputError(f"is no manifest ({error})", where=where, remedy=REMEDY) from error
+
+
+def _manifest(path: Path, checksum: str) -> dict[str, ListedFile]:
+    if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST_BYTES:
+        raise InputError("is missing, or too large", where=path, remedy=REMEDY)
+    return manifest_of(path.read_bytes(), checksum, path)
 
 
 def part_of(grid: Grid, part: Window) -> Grid:
