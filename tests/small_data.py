@@ -11,8 +11,10 @@ import torch
 from cvlnet.checkpoint import save_tensors
 from cvlnet.config import ModelConfig
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.grid import Grid
 from cvlnet.model.build import build_model
 from cvlnet.model.provenance import Provenance
+from cvlnet.town.dataset.writers import overhead_path, write_overhead
 from cvlnet.town.drive.oxts import Motion, write_oxts
 from cvlnet.town.drive.rig import Rig, write_calibration
 
@@ -42,6 +44,7 @@ def write_small_data(root):
     for split in ("test1", "test2"):
         (root / f"{split}_files_with_sat_GPS.txt").write_text("".join(lines))
     (root / "satmap" / "test.csv").write_text("drive,latitude,longitude\n" + "".join(rows))
+    write_overhead(overhead_path(root, DATE), ground[..., ::-1], FRAME, Grid(*ground.shape[:2], M_PER_PX))
     tile = {"m_per_px": M_PER_PX, "size_px": TILE_PX}
     (root / "dataset.json").write_text(json.dumps({"format": 1, "role": "test", "tile": tile}))
     return root

@@ -34,6 +34,19 @@ def test_a_town_of_a_test_seed_is_made_and_its_drives_are_located(made, weights,
     assert report.page == tmp_path / "demo" / "index.html"
     assert "compared four frames of the last 36 metres with 10 pictures from above" in " ".join(text.split())
     assert report.figures.splits["test2"].queries == 14
+    on_map = report.lines[-3:]
+    assert on_map[0].startswith(f"{tmp_path / 'demo' / 'map'}: 0.09 km2, ")
+    assert on_map[1].startswith("14 queries on the whole map: ")
+    assert on_map[2].startswith("a question took ")
+
+
+def test_a_town_of_an_earlier_version_is_pointed_out(made, weights, tmp_path):
+    demo.run_demo(tmp_path / "demo", weights=weights, progress=False)
+    shutil.rmtree(tmp_path / "demo" / "town" / "overhead")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "synthesize", lambda *_, **__: None)
+        with pytest.raises(InputError, match=r"town: the town was made by an earlier version, without an overhead map"):
+            demo.run_demo(tmp_path / "demo", weights=weights, progress=False)
 
 
 @pytest.mark.parametrize("seed", [7, 150_000])

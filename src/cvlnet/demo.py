@@ -48,6 +48,9 @@ def run_demo(
     weights = weights or shipped_weights()
     town = out / "town"
     synthesize(town, seed, "demo", workers=workers)
+    if not (town / "overhead").is_dir():
+        remedy = "delete it, and it is made anew"
+        raise InputError("the town was made by an earlier version, without an overhead map", where=town, remedy=remedy)
     report = evaluate_and_report(town, weights, out, progress=progress, wording=_WORDING)
     return replace(report, lines=(*report.lines, *_on_the_map(town, weights, out / "map", progress)))
 
@@ -55,8 +58,7 @@ def run_demo(
 def _on_the_map(town: Path, weights: Path, out: Path, progress: bool) -> list[str]:
     """The town is made into a map, and sought as a whole."""
     localizer = Localizer(weights)
-    (imagery,) = (town / "overhead").glob("*.tif")
-    opened = build_map(localizer.model, open_overhead(imagery), out, progress=progress)
+    opened = build_map(localizer.model, open_overhead(town / "overhead"), out, progress=progress)
     area = {"": localizer.area(out)}
     spec = ClipSpec(localizer.model.image_spec)
     trial = try_map(localizer, town, area, clip_spec=spec, progress=progress)

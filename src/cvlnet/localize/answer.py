@@ -133,12 +133,14 @@ def verdict(answer: Answer) -> str:
 def to_json(answer: Answer) -> dict[str, Any]:
     """Everything about the fixes in JSON's types. offset_m: (east, north) of the tile's centre; angles in degrees.
 
-    datum_accuracy_m: how far all places may be wrong because of the map's datum, null if that is not known.
+    credit: the line that the imagery's licence asks for, if it is known. datum_accuracy_m: how far all places may be
+    wrong because of the map's datum, null if that is not known.
     """
     return {
         "sure": answer.is_sure,
         "threshold": answer.threshold,
         "map": str(answer.image.source),
+        "credit": answer.image.credit,
         "datum_accuracy_m": getattr(answer.image.raster, "accuracy_m", 0.0),
         "places": len(answer.region),
         "frames": len(answer.clip.images),

@@ -39,6 +39,8 @@ def draw(answer: Answer, path: Path) -> None:
     _draw_fixes(fixes, answer, overhead)
     _draw_scores(maps_row, heat, answer, overhead)
     _draw_close(close, answer, overhead)
+    if answer.image.credit is not None:
+        figure.supxlabel(answer.image.credit, fontsize=8, color="0.35", parse_math=False)
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

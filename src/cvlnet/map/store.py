@@ -168,7 +168,8 @@ class Map:
         center = LatLon(*self.frame.latlon_deg(middle_m).tolist())
         pixels = np.ascontiguousarray(read.preview.permute(1, 2, 0).numpy())
         raster = MetricRaster(center, cells.cols, cells.rows, cells.cell_m)
-        return OverheadImage(pixels, raster, self.path, read.known.numpy())
+        credit = "; ".join(self.header.credits) or None
+        return OverheadImage(pixels, raster, self.path, read.known.numpy(), credit)
 
     def verify(self) -> None:
         """Read every file of the version. Raises InputError for the first that is missing or has another checksum."""
