@@ -2,8 +2,7 @@
 
 The engine is that of Qdrant's server: what `points_of` gives can be put into a cluster as it is, by qdrant-client, and
 is asked for in the same way (docs/scale.md). An index on disk is written once, since the engine neither keeps checksums
-nor changes many points as a whole; ``index.json`` lists its files.
-Needs the extra ``qdrant``: pip install 'cvlnet[qdrant]'.
+nor changes many points as a whole; ``index.json`` lists its files. Needs the extras ``qdrant`` and ``index``.
 """
 
 from __future__ import annotations
