@@ -17,8 +17,11 @@ from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.map import build as build_module
 from cvlnet.map import encode as encode_module
-from cvlnet.map.build import build_map, in_this_process, merge_maps, planned, update_map
+from cvlnet.map import overlay as overlay_module
+from cvlnet.map import versions as versions_module
+from cvlnet.map.build import build_map, in_this_process, planned
 from cvlnet.map.encode import EncodedCells, Window
+from cvlnet.map.overlay import merge_maps, update_map
 from cvlnet.map.region import encode_region
 from cvlnet.map.store import Map
 from cvlnet.model.build import build_model
@@ -193,7 +196,7 @@ def test_a_map_that_was_finished_but_not_published_is_published(model, image, tm
         raise Interruption
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_module, "_point", killed)
+        patch.setattr(versions_module, "_point", killed)
         with pytest.raises(Interruption):
             build_map(model, image, tmp_path / "map")
     assert not (tmp_path / "map" / "map.json").exists()
@@ -258,7 +261,7 @@ def test_two_writers_at_once_are_refused(model, image, tmp_path):
 
 
 def test_an_update_replaces_the_inside_of_newer_imagery_and_adds_what_was_missing(model, middle, tmp_path, monkeypatch):
-    monkeypatch.setattr(build_module, "_EDGE_CELLS", 4)
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
     old = build_map(model, image_of(240, 0, middle), tmp_path / "map")  # 120 m
     before = everything(old)
     newer = image_of(120, 1, middle, 50.0, 40.0, "newer.png")  # from (20, 10) to (80, 70)
@@ -289,7 +292,7 @@ def test_an_update_replaces_the_inside_of_newer_imagery_and_adds_what_was_missin
 def test_an_interrupted_update_leaves_the_old_map_and_goes_on(model, middle, tmp_path, monkeypatch):
     build_map(model, image_of(240, 0, middle), tmp_path / "map")
     shutil.copytree(tmp_path / "map", tmp_path / "other")
-    monkeypatch.setattr(build_module, "_EDGE_CELLS", 4)
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
     newer = image_of(180, 1, middle, 10.0, 10.0, "newer.png")
     before = files_of(tmp_path / "map" / "v1")
     calls = []
@@ -301,7 +304,7 @@ def test_an_interrupted_update_leaves_the_old_map_and_goes_on(model, middle, tmp
         return encode_module.encoded(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(build_module, "encoded", thrice)
+        patch.setattr(overlay_module, "encoded", thrice)
         with pytest.raises(Interruption):
             update_map(model, tmp_path / "map", newer)
     assert files_of(tmp_path / "map" / "v1") == before

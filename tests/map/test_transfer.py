@@ -13,11 +13,13 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from cvlnet.errors import InputError
 from cvlnet.imagery.overhead import OverheadImage
-from cvlnet.map import build as build_module
 from cvlnet.map import encode as encode_module
-from cvlnet.map.build import build_map, update_map
+from cvlnet.map import overlay as overlay_module
+from cvlnet.map.build import build_map
+from cvlnet.map.overlay import update_map
 from cvlnet.map.store import Map
 from cvlnet.map.transfer import copy_map
+from cvlnet.map.versions import locked
 from cvlnet.model.build import build_model
 
 STORE = "memory://bucket/city.map"
@@ -36,7 +38,7 @@ def store(monkeypatch):
 def model(tiny_config, monkeypatch):
     monkeypatch.setattr(encode_module, "WINDOW_PX", 64)
     monkeypatch.setattr(encode_module, "_MARGIN_PX", 32)
-    monkeypatch.setattr(build_module, "_EDGE_CELLS", 4)
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
     torch.manual_seed(3)
     return build_model(tiny_config).eval()
 
@@ -155,7 +157,7 @@ def test_another_map_and_an_older_version_are_not_written_over(model, image, sou
 
 def test_a_map_that_is_being_written_is_not_copied_over(source, store, tmp_path):
     copy_map(str(source), STORE)
-    with build_module.locked(tmp_path / "back"), pytest.raises(InputError, match="another process is writing this map"):
+    with locked(tmp_path / "back"), pytest.raises(InputError, match="another process is writing this map"):
         copy_map(STORE, str(tmp_path / "back"))
 
 

@@ -188,7 +188,7 @@ def update(
     """
     from cvlnet.imagery.georef import open_overhead
     from cvlnet.localize import Localizer
-    from cvlnet.map.build import update_map
+    from cvlnet.map.overlay import update_map
 
     model = Localizer(weights, device=device, precision=precision).model
     print(_described(update_map(model, source, open_overhead(imagery, image), progress=sys.stderr.isatty())))
@@ -211,7 +211,7 @@ def merge(first: Path, second: Path, /, *, out: Path) -> None:
         out: Folder of the new map.
 
     """
-    from cvlnet.map.build import merge_maps
+    from cvlnet.map.overlay import merge_maps
     from cvlnet.map.store import Map
 
     print(_described(merge_maps(Map.open(first), Map.open(second), out, progress=sys.stderr.isatty())))

@@ -24,8 +24,8 @@ from tqdm import tqdm
 from cvlnet.errors import InputError
 from cvlnet.io.files import remove_unfinished, written_whole
 from cvlnet.map.arrays import REMEDY
-from cvlnet.map.build import locked
 from cvlnet.map.store import LARGEST_MANIFEST_BYTES, MANIFEST, POINTER, ListedFile, Map, manifest_of, version_of
+from cvlnet.map.versions import locked
 
 _LARGEST_POINTER_BYTES = 2**16
 _LARGEST_FILE_BYTES = 2**30

@@ -1,0 +1,132 @@
+"""Laying newer imagery, or another map, over a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from cvlnet.errors import InputError
+from cvlnet.grid import Grid
+from cvlnet.imagery.overhead import Imagery
+from cvlnet.map.arrays import MapArrays
+from cvlnet.map.build import planned
+from cvlnet.map.encode import EncodedCells, Window, encoded, windows
+from cvlnet.map.grids import joined, moved, offset_of
+from cvlnet.map.store import Map, is_map
+from cvlnet.map.versions import begun, locked, published
+from cvlnet.model.cvlnet import CVLNet
+
+_EDGE_CELLS = 32  # of newer imagery, whose features depend on what lies beyond its edge
+
+
+def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = False) -> Map:
+    """Lay newer imagery over a map, which grows where the imagery reaches beyond it.
+
+    A cell is replaced where the imagery shows its surroundings, too, or where the map shows nothing.
+    Raises InputError as `Map.open` and `planned` do, or if the map was made with other weights.
+    """
+    with locked(path):
+        base = Map.open(path)
+        layer = planned(model, image, storage=base.header.storage, onto=base)
+        header = joined(base.header, layer.cells, layer.sources)
+        offset = offset_of(header.cells, layer.cells)
+        arrays = begun(path, header, base=base)
+
+        def seen(part: Window) -> EncodedCells:
+            own = moved(part, offset)
+            ((_, cells),) = encoded(model, image, header.anchor, layer.cells, [own])
+            return cells
+
+        _overlay(arrays, base, layer.cells, seen, progress=progress)
+        return published(path)
+
+
+def merge_maps(first: Map, second: Map, out: Path, *, progress: bool = False) -> Map:
+    """Lay a map over another one, as a third: cells of the second replace those of the first as in `update_map`.
+
+    Raises InputError unless both have the same anchor, grid of cells, weights and storage, or if ``out`` holds a map.
+    """
+    a, b = first.header, second.header
+    same = (a.anchor, a.layout, a.channels, a.window, a.weights, a.storage) == (
+        b.anchor,
+        b.layout,
+        b.channels,
+        b.window,
+        b.weights,
+        b.storage,
+    )
+    if not same:
+        remedy = f"build it again by cvlnet map build IMAGERY --onto {first.path}"
+        raise InputError("has another anchor, other weights or storage", where=second.path, remedy=remedy)
+    with locked(out):
+        if is_map(out):
+            raise InputError("holds a map already", where=out, remedy="choose another folder")
+        header = joined(a, b.cells, b.sources)
+        offset = offset_of(header.cells, b.cells)
+        arrays = begun(out, header, base=first)
+        _overlay(arrays, first, b.cells, lambda part: second.read(moved(part, offset)), progress=progress)
+        return published(out)
+
+
+def _overlay(
+    arrays: MapArrays, base: Map, layer: Grid, seen: Callable[[Window], EncodedCells], *, progress: bool
+) -> None:
+    """Write the windows that a layer changes; those whose files are not the base's are done."""
+    header = arrays.header
+    row, col = offset_of(header.cells, layer)
+    for part in tqdm(
+        windows(header.cells, header.window), desc="updating the map", unit="window", disable=not progress
+    ):
+        around = Window(
+            slice(max(part.rows.start - _EDGE_CELLS, row), min(part.rows.stop + _EDGE_CELLS, row + layer.rows)),
+            slice(max(part.cols.start - _EDGE_CELLS, col), min(part.cols.stop + _EDGE_CELLS, col + layer.cols)),
+        )
+        inside = around.rows.start < around.rows.stop and around.cols.start < around.cols.stop
+        if not inside or not _is_base_s(arrays, base, part):
+            continue
+        new = seen(around)
+        if bool(new.known.any()):
+            arrays.write(part, _laid_over(arrays.read(part), new, part, around))
+
+
+def _laid_over(old: EncodedCells, new: EncodedCells, part: Window, around: Window) -> EncodedCells:
+    """The cells of ``part``, replaced by newer ones, of the window ``around``, where those count."""
+    rows = slice(max(part.rows.start, around.rows.start), min(part.rows.stop, around.rows.stop))
+    cols = slice(max(part.cols.start, around.cols.start), min(part.cols.stop, around.cols.stop))
+    if rows.start >= rows.stop or cols.start >= cols.stop:
+        return old
+    both = Window(rows, cols)
+    target = moved(both, (part.rows.start, part.cols.start))
+    own = moved(both, (around.rows.start, around.cols.start))
+    new_known, old_known = new.known[own.rows, own.cols], old.known[target.rows, target.cols]
+    counts = _interior(new.known)[own.rows, own.cols] | (new_known & ~old_known)
+    merged = {}
+    for name in ("descriptor", "uncertainty", "known", "gone", "on_image", "preview"):
+        whole: Tensor = getattr(old, name).clone()
+        ours = whole[..., target.rows, target.cols]
+        whole[..., target.rows, target.cols] = torch.where(counts, getattr(new, name)[..., own.rows, own.cols], ours)
+        merged[name] = whole
+    return EncodedCells(**merged)
+
+
+def _interior(known: Bool[Tensor, "rows cols"]) -> Bool[Tensor, "rows cols"]:
+    """Known cells all around which cells are known, as far as features depend on them."""
+    side = 2 * _EDGE_CELLS + 1
+    unknown = functional.max_pool2d((~known).float()[None], side, stride=1, padding=_EDGE_CELLS)[0]
+    return unknown == 0
+
+
+def _is_base_s(arrays: MapArrays, base: Map, part: Window) -> bool:
+    """Whether a window's state is still the one of the base, linked or copied, or neither has one."""
+    own, in_base = arrays.state_file(part), moved(part, offset_of(arrays.header.cells, base.header.cells))
+    if not own.is_file():
+        return True
+    of_base = base.arrays.state_file(in_base)
+    outside = in_base.rows.start < 0 or in_base.cols.start < 0 or not of_base.is_file()
+    return not outside and of_base.stat().st_mtime_ns == own.stat().st_mtime_ns

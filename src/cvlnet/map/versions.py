@@ -1,0 +1,131 @@
+"""The versions of a map in its folder: one is begun, filled window by window, and published as the current one.
+
+A version is written into a hidden folder and becomes the current one by a single rename at its end, so that a map is
+there whole or not at all. What was killed on the way goes on when it is repeated.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+
+from cvlnet.errors import InputError
+from cvlnet.io.files import remove_unfinished, written_whole
+from cvlnet.map.arrays import MapArrays
+from cvlnet.map.grids import offset_of
+from cvlnet.map.header import MapHeader
+from cvlnet.map.store import MANIFEST, POINTER, Map, listed
+
+_STAGING, _PLAN, _LOCK = ".building", "plan.json", ".lock"
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """One writer at a time. Raises InputError if another process writes the map, or the folder cannot be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        remedy = "choose another place"
+        raise InputError(f"cannot be written ({error.strerror})", where=out, remedy=remedy) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise InputError("another process is writing this map", where=out, remedy="wait until it has ended") from error
+    else:
+        yield
+    finally:
+        os.close(handle)
+
+
+def begun(out: Path, header: MapHeader, *, base: Map | None) -> MapArrays:
+    """The arrays of a map that is being written: those of an earlier call with the same plan, or new ones.
+
+    base: the map whose chunks the new one begins with.
+    Raises InputError if an unfinished map with another plan is there.
+    """
+    staging = out / _STAGING
+    plan = json.dumps({"header": header.to_json(), "base": None if base is None else str(base.arrays.folder.resolve())})
+    _recover(out, staging)
+    if staging.exists():
+        if _text(staging / _PLAN) == plan:
+            remove_unfinished(staging)
+            return MapArrays(staging / "map", read_only=False)
+        if (staging / _PLAN).exists():
+            remedy = f"repeat the command that began it, or delete {staging}"
+            raise InputError("holds an unfinished map of other imagery, weights or settings", where=out, remedy=remedy)
+        shutil.rmtree(staging)  # killed before its plan was written: nothing was encoded
+    arrays = MapArrays.create(staging / "map", header)
+    if base is not None:
+        _link(base, arrays)
+    with written_whole(staging / _PLAN) as temporary:
+        temporary.write_text(plan, encoding="utf-8")
+    return arrays
+
+
+def _link(base: Map, arrays: MapArrays) -> None:
+    """Take over the chunks of a map whose windows are windows of the arrays, without copying where the disk allows."""
+    row, col = (count // arrays.header.window for count in offset_of(arrays.header.cells, base.header.cells))
+    for name in base.manifest:
+        array, _, rest = name.partition("/c/")
+        if rest:
+            *leading, own_row, own_col = rest.split("/")
+            target = (
+                arrays.folder / array / "c" / "/".join([*leading, str(int(own_row) + row), str(int(own_col) + col)])
+            )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(base.arrays.folder / name, target)
+            except OSError:
+                shutil.copy2(base.arrays.folder / name, target)
+
+
+def published(out: Path) -> Map:
+    """Make what was built the current version; the one before it stays for those who read it."""
+    staging, versions = out / _STAGING, _versions(out)
+    folder = out / f"v{max(versions, default=0) + 1}"
+    for leftover in (staging / "map").rglob("*.partial"):
+        leftover.unlink()
+    files = sorted(path for path in (staging / "map").rglob("*") if path.is_file() and path.name != MANIFEST)
+    manifest = {path.relative_to(staging / "map").as_posix(): asdict(listed(path)) for path in files}
+    with written_whole(staging / "map" / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(manifest), encoding="utf-8")
+    (staging / "map").rename(folder)
+    _point(out, folder)
+    shutil.rmtree(staging)
+    for number in versions[:-1]:
+        shutil.rmtree(out / f"v{number}")
+    return Map.open(out)
+
+
+def _point(out: Path, folder: Path) -> None:
+    checksum = sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    with written_whole(out / POINTER) as temporary:
+        temporary.write_text(json.dumps({"version": folder.name, "manifest_sha256": checksum}) + "\n", encoding="utf-8")
+
+
+def _recover(out: Path, staging: Path) -> None:
+    """Take back a version that was finished, but is not the current one: its writer was killed in between."""
+    current = _number(json.loads(_text(out / POINTER) or "{}").get("version", "v0"))
+    ahead = [number for number in _versions(out) if number > current]
+    if ahead and staging.is_dir() and not (staging / "map").exists():
+        (out / f"v{ahead[-1]}").rename(staging / "map")
+
+
+def _versions(out: Path) -> list[int]:
+    return sorted(_number(path.name) for path in out.glob("v*") if path.is_dir() and path.name[1:].isdecimal())
+
+
+def _number(version: str) -> int:
+    return int(version[1:])
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
