@@ -56,7 +56,7 @@ class DyingInputs(SmallInputs):
 
     def open(self):
         model, image = super().open()
-        return model, DyingImage(image.pixels, image.raster, image.source, image.valid, self.mark)
+        return model, DyingImage(image.pixels, image.raster, image.source, image.valid, mark=self.mark)
 
 
 @dataclass(frozen=True)
