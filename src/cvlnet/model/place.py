@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
 from itertools import product
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from cvlnet.types import ClipFeatures
 
 STEP = 6  # places, either way, that share a descriptor
 POOL = 4  # cells, either way, that are averaged
+_STRIDE = 2  # cells between averages: both steps and pools are multiples of it
 _FIRST = 2  # the place of a square, either way, whose window is described: with the next one it is the middle
 _SHIFTS = (-1, 2)  # from that place to the middles of the square's halves
 _LEAST_ENERGY = 0.05  # of that of a window whose descriptors are all of length one
@@ -38,8 +38,6 @@ _KEY = "cvlnet-places"
 _LARGEST_BYTES = 2**28
 _REMEDY = "fit the projection to these weights anew"
 
-Pooled = Float[Tensor, "n channels rows cols"]
-
 
 @dataclass(frozen=True)
 class PlaceProjection:
@@ -47,8 +45,8 @@ class PlaceProjection:
 
     components: orthonormal, of pooled descriptors, the most important first. spread: root mean square of the products
     of maps with each, by which the numbers of a map are divided and those of a clip multiplied, so that all numbers of
-    a map are of one size. weight: mean of clips' weights, pooled. network: fingerprint of the weights that it was fitted
-    to. origin: what it was fitted to, as JSON's types.
+    a map are of one size. weight: mean of clips' weights, pooled. network: SHA-256 of the weights behind the features.
+    origin: the data that it was fitted to, as JSON's types.
     """
 
     components: Float[Tensor, "dims channels rows cols"]
@@ -91,12 +89,10 @@ class PlaceProjection:
 
         descriptor and uncertainty: of cells and places as in `cvlnet.localize.region.Region`.
         """
-        rows, cols = (ceil(side / STEP) for side in uncertainty.shape)
-        pooled, energy = _pooled_map(descriptor, rows, cols, self.clip_cells)
-        numbers = functional.conv2d(pooled, self.components.float(), stride=STEP // 2, dilation=POOL // 2)[0]
-        seen = _usual_energy(energy, self.weight)
-        scale = seen.rsqrt() / least_uncertainty(uncertainty)
-        return (numbers * scale / self.spread[:, None, None]).permute(1, 2, 0)[:rows, :cols]
+        least = least_uncertainty(uncertainty)
+        pooled, energy = _pooled_map(descriptor, least.shape, self.clip_cells)
+        numbers = _at_squares(pooled, self.components.float()) / self.spread[:, None, None]
+        return (numbers * (_usual_energy(energy, self.weight).rsqrt() / least)).permute(1, 2, 0)
 
     @torch.inference_mode()
     def of_clips(self, clips: ClipFeatures) -> Float[Tensor, "clips quarters dims"]:
@@ -138,25 +134,106 @@ def fit_projection(
     clips: Iterable[ClipFeatures],
     dims: int,
     network: str,
-    origin: Mapping[str, Any] = {},  # noqa: B006
+    origin: Mapping[str, Any] | None = None,
 ) -> PlaceProjection:
     """The principal components of maps and clips, both counting alike.
 
-    maps: descriptor and uncertainty as `PlaceProjection.of_map` takes them. They are of the weights with the fingerprint
-    ``network``. Raises ValueError if a place has fewer than ``dims`` numbers, or there are no maps or no clips.
+    maps: descriptor and uncertainty as `PlaceProjection.of_map` takes them. network: SHA-256 of the weights that made
+    them. Raises ValueError if a place has fewer than ``dims`` numbers, or there are no maps or no clips.
     """
     clips = list(clips)
     if not clips:
         raise ValueError("no clips")
     weight = functional.avg_pool2d(torch.cat([part.weight.float() for part in clips]).mean(dim=0)[None], POOL)[0]
-    of_clips = _second_moment([pooled_clips(part).flatten(2).flatten(0, 1) for part in clips])
-    windows = [_windows(descriptor, uncertainty, weight) for descriptor, uncertainty in maps]
-    of_maps = _second_moment(windows)
+    of_clips = _second_moment(pooled_clips(part).flatten(2).flatten(0, 1) for part in clips)
+    of_maps = _second_moment(_windows(descriptor, uncertainty, weight) for descriptor, uncertainty in maps)
     if not 1 <= dims <= len(of_maps):
         raise ValueError(f"1 to {len(of_maps)} dimensions, not {dims}")
     _, vectors = torch.linalg.eigh(of_maps / of_maps.trace() + of_clips / of_clips.trace())
-    best = vectors.flip(1)[:, :dims]
-    spread = ((best.T @ of_maps) * best.T).sum(dim=1).sqrt()
-    channels = clips[0].descriptor.shape[1]
-    components = best.T.reshape(dims, channels, *weight.shape).half()
-    return PlaceProjection(components.contiguous(), spread, weight, network, origin)
+    best = vectors.flip(1)[:, :dims].T.contiguous()
+    spread = ((best @ of_maps) * best).sum(dim=1).sqrt()
+    return PlaceProjection(best.reshape(dims, -1, *weight.shape).half(), spread, weight, network, origin or {})
+
+
+def pooled_clips(clips: ClipFeatures) -> Float[Tensor, "clips quarters channels rows cols"]:
+    """What clips see, of length one, pooled: moved to the middle of each quarter of a square."""
+    descriptor, weight = clips.descriptor.float(), clips.weight.float().unsqueeze(1)
+    weighted = descriptor * weight
+    energy = (weighted * descriptor).sum(dim=(1, 2, 3), keepdim=True)
+    unit = weighted * energy.clamp(min=_TINY).rsqrt() * POOL**2
+    return torch.stack([functional.avg_pool2d(_moved(unit, *by), POOL) for by in product(_SHIFTS, _SHIFTS)], dim=1)
+
+
+def least_uncertainty(uncertainty: Float[Tensor, "place_rows place_cols"]) -> Float[Tensor, "rows cols"]:
+    """The least of every square of `STEP` x `STEP` places; the last ones of a map may be cut."""
+    return -functional.max_pool2d(-uncertainty.float()[None], STEP, ceil_mode=True)[0]
+
+
+def _moved(cells: Float[Tensor, "n channels rows cols"], rows: int, cols: int) -> Float[Tensor, "n channels rows cols"]:
+    """The cells so many rows further south and columns further east; zero where they came from."""
+    return functional.pad(cells, (cols, -cols, rows, -rows))
+
+
+def _pooled_map(
+    descriptor: Float[Tensor, "channels cell_rows cell_cols"], squares: tuple[int, ...], clip_cells: int
+) -> tuple[Float[Tensor, "1 channels pooled_rows pooled_cols"], Float[Tensor, "1 1 pooled_rows pooled_cols"]]:
+    """Pooled descriptors and energies around squares of places: averages of `POOL` x `POOL` cells, `_STRIDE` apart."""
+    height, width = (_FIRST + STEP * (count - 1) + clip_cells for count in squares)
+    cells = descriptor[:, :height, :width].float()
+    cells = functional.pad(cells, (-_FIRST, width - cells.shape[2], -_FIRST, height - cells.shape[1]))
+    energy = cells.square().sum(dim=0, keepdim=True)
+    return functional.avg_pool2d(cells[None], POOL, _STRIDE), functional.avg_pool2d(energy[None], POOL, _STRIDE)
+
+
+def _usual_energy(
+    energy: Float[Tensor, "1 1 pooled_rows pooled_cols"], weight: Float[Tensor, "clip_rows clip_cols"]
+) -> Float[Tensor, "rows cols"]:
+    """Energy of the map that a clip of the usual weight sees from every square, or the least that counts."""
+    kernel = weight[None, None] * POOL**2
+    return _at_squares(energy, kernel)[0].clamp(min=_LEAST_ENERGY * float(kernel.sum()))
+
+
+def _at_squares(
+    pooled: Float[Tensor, "1 channels pooled_rows pooled_cols"], kernels: Float[Tensor, "n channels height width"]
+) -> Float[Tensor, "n rows cols"]:
+    """Products of kernels with what is pooled around every square of places."""
+    products = functional.conv2d(pooled, kernels, stride=STEP // _STRIDE, dilation=POOL // _STRIDE)
+    return torch.as_tensor(products[0])
+
+
+def _windows(
+    descriptor: Float[Tensor, "channels cell_rows cell_cols"],
+    uncertainty: Float[Tensor, "place_rows place_cols"],
+    weight: Float[Tensor, "clip_rows clip_cols"],
+) -> Float[Tensor, "places numbers"]:
+    """What `PlaceProjection.of_map` projects, at every square."""
+    least = least_uncertainty(uncertainty)
+    pooled, energy = _pooled_map(descriptor, least.shape, POOL * weight.shape[0])
+    numbers = functional.unfold(pooled, weight.shape, dilation=POOL // _STRIDE, stride=STEP // _STRIDE)[0]
+    return (numbers * (_usual_energy(energy, weight).rsqrt() / least).flatten()).T
+
+
+def _second_moment(parts: Iterable[Float[Tensor, "n numbers"]]) -> Float[Tensor, "numbers numbers"]:
+    """Mean product of every two numbers. Raises ValueError if there are no parts."""
+    total, count = None, 0
+    for part in parts:
+        product_sum = part.T @ part
+        total = product_sum if total is None else total + product_sum
+        count += len(part)
+    if total is None:
+        raise ValueError("no maps")
+    return torch.as_tensor(total / count)
+
+
+def _require_layout(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError, or KeyError, unless the tensors of a file have the types and shapes of a projection's."""
+    components, spread, weight = (tensors[name] for name in ("components", "spread", "weight"))
+    if components.dim() != 4 or components.shape[2:] != weight.shape or weight.shape[0] != weight.shape[1]:
+        raise ValueError(f"components of {tuple(components.shape)} for weights of {tuple(weight.shape)}")
+    if spread.shape != components.shape[:1] or len(tensors) != 3:
+        raise ValueError(f"{len(spread)} spreads for {len(components)} components")
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} is not of finite numbers")
+    if not bool((spread > 0).all() and (weight >= 0).all() and (weight > 0).any()):
+        raise ValueError("a spread is not positive, or a weight negative")
