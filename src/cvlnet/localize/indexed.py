@@ -131,6 +131,7 @@ class IndexedPlaces:
         in metres around the map's anchor. sharpness and confidence: the model's.
         Raises ValueError for more than one clip, InputError where the map is damaged.
         """
+        clip = ClipFeatures(clip.descriptor.cpu(), clip.weight.cpu(), clip.grid)
         queries = self.projection.of_clips(clip)[0].numpy()
         squares = self.index.search(queries, candidates, within=within).row_col
         starts, lowest = self._best_places(SquareMatcher(clip, STEP), torch.from_numpy(STEP * squares))
@@ -141,7 +142,7 @@ class IndexedPlaces:
             middle = torch.full((2,), peak.scores.shape[0] // 2)
             decoded = decoded_around(peak.region, peak.scores, middle, sharpness)
             fix = fix_at(peak.region, peak.row_col, decoded, rivals[0] if rivals else lowest, confidence)
-            fixes.append(replace(fix, known_share=peak.region.known_share(peak.row_col, clip.weight[0].cpu())))
+            fixes.append(replace(fix, known_share=peak.region.known_share(peak.row_col, clip.weight[0])))
         return tuple(fixes)
 
     def _best_places(
