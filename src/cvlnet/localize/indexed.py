@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -37,7 +38,6 @@ from cvlnet.types import ClipFeatures, Fix, MapFeatures
 CANDIDATES = 300
 LARGEST = 8.0  # number of a descriptor, whose root mean square is 1, that int8 holds
 _SEGMENT_SQUARES = 256  # side of a segment
-_SLACK = 3  # steps to a peak for which the scores around a place suffice
 _BLOCK_TILES = 24  # side of the blocks of the map that are kept while clips are found
 
 
@@ -190,19 +190,20 @@ class IndexedPlaces:
         return kept
 
     def _climbed(self, clip: ClipFeatures, start: Int[Tensor, 2]) -> _Peak:
-        """The peak that rising scores lead to from a place."""
+        """The peak that rising scores lead to from the highest one within `ELSEWHERE_M` of a place."""
         steps, block = self.places.steps, self._block_places
-        reach, height = steps // 2 + _SLACK, -torch.inf
+        near = ceil(ELSEWHERE_M / self.places.grid.cell_m)
+        reach, height = steps // 2 + near, -torch.inf
         while True:
             region, origin = self._block((start // block).tolist())
             scores = _scores_around(clip, region, start - origin, reach)
-            row, col = _summit(scores, reach, reach)
+            row, col = _summit(scores, *_highest_near(scores, near))
             moved = torch.tensor([row - reach, col - reach])
-            if int(moved.abs().max()) <= _SLACK or float(scores[row, col]) <= height:
+            if int(moved.abs().max()) <= near or float(scores[row, col]) <= height:
                 break
             start, height = start + moved, float(scores[row, col])
-        moved = moved.clamp(-_SLACK, _SLACK)
-        own, window = start - origin + moved, _cut(scores, (moved + _SLACK).tolist(), steps)
+        moved = moved.clamp(-near, near)
+        own, window = start - origin + moved, _cut(scores, (moved + near).tolist(), steps)
         return _Peak(region, own, window, float(window[steps // 2, steps // 2]), region.places.xy_m(own.double()))
 
     @property
@@ -239,6 +240,14 @@ class _Peak:
 
 def _apart(xy_m: Float[Tensor, 2], peak: _Peak) -> bool:
     return float(torch.linalg.vector_norm(xy_m - peak.xy_m)) > ELSEWHERE_M
+
+
+def _highest_near(scores: Float[Tensor, "side side"], near: int) -> tuple[int, int]:
+    """Row and column of the highest score within so many steps of the middle, in a circle."""
+    from_middle = torch.arange(len(scores)) - len(scores) // 2
+    outside = from_middle.square()[:, None] + from_middle.square() > near**2
+    row, col = divmod(int(scores.masked_fill(outside, -torch.inf).argmax()), len(scores))
+    return row, col
 
 
 def _summit(scores: Float[Tensor, "rows cols"], row: int, col: int) -> tuple[int, int]:
