@@ -7,6 +7,7 @@ exactly the one below, and sizes are bounded before memory is taken.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,11 @@ _BUSY_S = 10.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FILE = re.compile(r"[0-9a-f]{32}" + re.escape(SUFFIX))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_OF_CODE = {
+    sqlite3.SQLITE_BUSY: ("another process is changing the index", "wait until it has finished"),
+    sqlite3.SQLITE_FULL: ("the disk is full", "free some space"),
+    sqlite3.SQLITE_READONLY: ("the index cannot be changed where it lies", "copy it to a folder that can be written"),
+}
 _COLUMNS = "name, file, sha256, first_row, first_col, rows, cols, held"
 _MEETS = "east_m >= ? AND north_m >= ? AND west_m <= ? AND south_m <= ?"  # bounds: west, south, east, north
 _SCHEMA = (
@@ -173,7 +179,8 @@ class Manifest:
             try:
                 yield Manifest(folder, connection)
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                    connection.execute("ROLLBACK")
                 raise
             with _refusing(folder):
                 connection.execute("COMMIT")
@@ -246,6 +253,8 @@ def _connected(folder: Path, mode: Literal["ro", "rw"]) -> Iterator[sqlite3.Conn
     if not path.is_file():
         raise InputError("there is no index", where=path, remedy="build one, or name its folder")
     uri = f"{path.absolute().as_uri()}?mode={mode}"
+    if mode == "ro" and not os.access(folder, os.W_OK) and not path.with_name(f"{FILE}-wal").exists():
+        uri += "&immutable=1"  # WAL's files cannot be made where nothing can be written
     with _refusing(folder):
         connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
     with closing(connection):
@@ -264,10 +273,9 @@ def _refusing(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-            what, remedy = "another process is changing the index", "wait until it has finished"
-            raise InputError(what, where=path, remedy=remedy) from error
-        raise InputError(f"cannot be used ({error})", where=path, remedy=REMEDY) from error
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        what, remedy = _OF_CODE.get(code, (f"cannot be used ({error})", REMEDY))
+        raise InputError(what, where=path, remedy=remedy) from error
     except (sqlite3.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"is no sound manifest ({error})", where=path, remedy=REMEDY) from error
 
@@ -284,7 +292,7 @@ def _require_layout(connection: sqlite3.Connection) -> None:
 
 def _entry(row: Sequence[Any], checksum: str) -> Entry:
     if _checksum(tuple(row)) != checksum:
-        raise ValueError(f"damaged: the row of segment {row[0]} does not have its checksum")
+        raise ValueError(f"damaged: the row of segment {str(row[0])[:99]!r} does not have its checksum")
     name, file, digest, first_row, first_col, rows, cols, packed = row
     if not (0 < rows <= MOST_PLACES and 0 < cols <= MOST_PLACES and rows * cols <= MOST_PLACES):
         raise ValueError(f"{rows} x {cols} places in one segment")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from cvlnet.arrays import F32, I64
 from cvlnet.errors import InputError
 from cvlnet.index.area import Area
-from cvlnet.index.manifest import About, Entry, Manifest, create_manifest
+from cvlnet.index.manifest import FILE, About, Entry, Manifest, create_manifest
 from cvlnet.index.segment import REMEDY, SUFFIX, Segment, SegmentFile, sha256_of, write_segment
 from cvlnet.io.files import remove_unfinished
 
@@ -79,6 +79,11 @@ class PlaceIndex:
         """Which descriptors of a segment lie in an area; None if all do."""
         inside = within.contains(*entry.axes_m(self.about.lattice))[entry.held]
         return None if inside.all() else inside
+
+
+def is_index(folder: Path) -> bool:
+    """Whether a folder holds an index."""
+    return (folder / FILE).is_file()
 
 
 def create_index(folder: Path, about: About) -> None:

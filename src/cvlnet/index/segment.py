@@ -1,9 +1,9 @@
 """Segments: descriptors of places in files that FAISS maps into memory, and that never change once they are written.
 
-A file is what FAISS writes of an `IndexScalarQuantizer` without learned ranges: 81 bytes that follow from the number of
-descriptors, their dimensions and their type, then the codes, a row for each descriptor. FAISS may end the process over
-a file that says anything else, so these bytes and the file's size are compared with what they must be before FAISS
-opens it.
+A file is what FAISS writes of an `IndexScalarQuantizer` whose ranges are not learned: 81 or 89 bytes that follow from
+the number of descriptors and their `Codec`, then the codes, a row for each descriptor. FAISS may end the process over a
+file that says anything else, so these bytes and the file's size are compared with what they must be before it is
+opened.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import faiss
 import numpy as np
@@ -28,18 +28,17 @@ MOST_DIMS = 4096
 MOST_PLACES = 2**28  # of one segment
 REMEDY = "restore the index from a copy, or build it anew"
 SUFFIX = ".faiss"
-_LARGEST_CODE = 127  # of an int8, on either side of zero
 _TYPES: dict[Storage, tuple[int, int]] = {  # FAISS's name of a type, and its bytes
     "float16": (faiss.ScalarQuantizer.QT_fp16, 2),
-    "int8": (faiss.ScalarQuantizer.QT_8bit_direct_signed, 1),
+    "int8": (faiss.ScalarQuantizer.QT_8bit_uniform, 1),
 }
-_HEADER = struct.Struct("<4s i 3q ? 3i f 4Q")
+_INDEX, _QUANTIZER, _SIZE = struct.Struct("<4s i 3q ? i"), struct.Struct("<2i f 3Q"), struct.Struct("<Q")
 _UNUSED = 2**20  # what FAISS writes where older formats had a number
 
 
 @dataclass(frozen=True)
 class Codec:
-    """How descriptors are stored. largest: the absolute value that the largest int8 stands for; larger ones are cut.
+    """How descriptors are stored. largest: the absolute value that int8 reaches to; larger ones are cut.
 
     Raises ValueError for an unknown type, or a number out of range.
     """
@@ -61,22 +60,29 @@ class Codec:
         return self.dims * _TYPES[self.storage][1]
 
     @property
-    def unit(self) -> float:
-        """What one step of a code stands for."""
-        return 1.0 if self.storage == "float16" else self.largest / _LARGEST_CODE
-
-    def coded(self, descriptors: Float32[np.ndarray, "places dims"]) -> Float32[np.ndarray, "places dims"]:
-        """Descriptors in units of the codes, as FAISS stores them without loss."""
-        if self.storage == "float16":
-            return np.ascontiguousarray(descriptors)
-        return np.ascontiguousarray(np.clip(np.rint(descriptors / self.unit), -_LARGEST_CODE, _LARGEST_CODE))
-
-    def header(self, count: int) -> bytes:
-        """The first bytes of a file with ``count`` descriptors."""
+    def _header(self) -> bytes:
+        """What a file says of the type of its descriptors."""
         kind, _ = _TYPES[self.storage]
-        index = (b"IxSQ", self.dims, count, _UNUSED, _UNUSED, True, faiss.METRIC_INNER_PRODUCT)
-        learned, learned_size = (0, 0.0), 0
-        return _HEADER.pack(*index, kind, *learned, self.dims, self.place_bytes, learned_size, count * self.place_bytes)
+        size = (self.dims, self.place_bytes)
+        return _QUANTIZER.pack(kind, 0, 0.0, *size, len(self.ranges)) + self.ranges.tobytes()
+
+    @property
+    def ranges(self) -> Float32[np.ndarray, " n"]:
+        """Lowest number and extent of the range that a code divides, of those types that have one."""
+        return np.array([-self.largest, 2 * self.largest] if self.storage == "int8" else [], dtype="<f4")
+
+    def beginning(self, count: int) -> bytes:
+        """The first bytes of a file with ``count`` descriptors."""
+        index = _INDEX.pack(b"IxSQ", self.dims, count, _UNUSED, _UNUSED, True, faiss.METRIC_INNER_PRODUCT)
+        return index + self._header + _SIZE.pack(count * self.place_bytes)
+
+    def empty(self) -> Any:
+        """An index of FAISS without descriptors."""
+        index = faiss.IndexScalarQuantizer(self.dims, _TYPES[self.storage][0], faiss.METRIC_INNER_PRODUCT)
+        if self.storage == "int8":
+            faiss.copy_array_to_vector(self.ranges, index.sq.trained)
+            index.is_trained = True
+        return index
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,7 @@ class SegmentFile:
         if wanted is not None:  # FAISS's annotations lack what its wrappers take
             selector = faiss.IDSelectorBitmap(np.packbits(wanted, bitorder="little"))  # type: ignore[call-arg, arg-type]
             chosen = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        scaled = np.ascontiguousarray(query[None] * np.float32(self.codec.unit))
-        products, numbers = self._index.search(scaled, min(most, self.count), params=chosen)
+        products, numbers = self._index.search(np.ascontiguousarray(query[None]), min(most, self.count), params=chosen)
         found = numbers[0] >= 0  # fewer are wanted than asked for
         return products[0][found], numbers[0][found]
 
@@ -134,8 +139,8 @@ def write_segment(path: Path, segment: Segment, codec: Codec) -> str:
     """
     if segment.descriptors.shape[1] != codec.dims:
         raise ValueError(f"descriptors of {segment.descriptors.shape[1]} dimensions, not {codec.dims}")
-    index = faiss.IndexScalarQuantizer(codec.dims, _TYPES[codec.storage][0], faiss.METRIC_INNER_PRODUCT)
-    index.add(codec.coded(segment.descriptors))
+    index = codec.empty()
+    index.add(np.ascontiguousarray(segment.descriptors))
     with written_whole(path) as temporary:
         try:
             faiss.write_index(index, str(temporary))
@@ -159,7 +164,7 @@ def sha256_of(path: Path) -> str:
 
 def _require_whole(path: Path, codec: Codec, count: int) -> None:
     """Raise InputError unless a file has the size and the first bytes of one with ``count`` descriptors."""
-    expected = codec.header(count)
+    expected = codec.beginning(count)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -140,7 +140,7 @@ def distinct(
         best = int(left.argmax())
         elsewhere = np.linalg.norm(xy_m - xy_m[best], axis=1) > elsewhere_m
         rival = float(heights[int(elsewhere.argmax())]) if elsewhere.any() else lowest
-        fix = _fix(region, peaks[best], _decode(region, scores, peaks[best], sharpness), rival, confidence)
+        fix = fix_at(region, peaks[best], decoded_around(region, scores, peaks[best], sharpness), rival, confidence)
         share = None if weight is None else region.known_share(peaks[best], weight)
         fixes.append(replace(fix, known_share=share))
         left &= elsewhere
@@ -200,7 +200,7 @@ def _refined(model: CVLNet, clip: TurnedClip, region: Region, peak: Tensor, turn
     deviation_rad = float(np.sqrt(belief @ (turns_rad - mean_rad) ** 2 + (2 * step_rad / (count - 1)) ** 2 / 12))
     decoded = ScoreVolume(scores[best].double(), region.places.cell_m).decode(sharpness)
     rival = float(scores[best][scores[best].isfinite()].min())
-    fix = _fix(region, peak, decoded, rival, None)
+    fix = fix_at(region, peak, decoded, rival, None)
     return replace(
         fix,
         known_share=region.known_share(peak, features.weight[best].cpu()),
@@ -244,7 +244,7 @@ def local_maxima(scores: Float[Tensor, "rows cols"]) -> tuple[Int[Tensor, "peaks
     return peaks[order], heights[order]
 
 
-def _decode(region: Region, scores: Tensor, peak: Tensor, sharpness: float) -> Decoded:
+def decoded_around(region: Region, scores: Tensor, peak: Tensor, sharpness: float) -> Decoded:
     """The scores in a window around a peak, decoded; higher ones there belong to a better place and do not count."""
     reach = region.steps // 2
     padded = functional.pad(scores, (reach,) * 4, value=-torch.inf)
@@ -254,7 +254,8 @@ def _decode(region: Region, scores: Tensor, peak: Tensor, sharpness: float) -> D
     return ScoreVolume(own.double(), region.places.cell_m).decode(sharpness)
 
 
-def _fix(region: Region, peak: Tensor, decoded: Decoded, rival: float, confidence: Confidence | None) -> Fix:
+def fix_at(region: Region, peak: Tensor, decoded: Decoded, rival: float, confidence: Confidence | None) -> Fix:
+    """The fix at a place (row, column) of a region by the scores around it; rival: the best score elsewhere."""
     center_m = region.tile_center_m(peak)
     xy_m = region.places.xy_m(peak.double()) + decoded.offset_m
     latitude_deg, longitude_deg = region.frame.latlon_deg(center_m.numpy()).tolist()

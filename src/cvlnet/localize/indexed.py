@@ -1,0 +1,322 @@
+"""From a clip to fixes on a large map: candidates from an index first, then the exact scores around them alone.
+
+A fix that is found has the position, score and covariance that a search of every place gives it. What no candidate
+leads to is not found, and does not count as a rival in a fix's margin.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from math import ceil
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from cvlnet.errors import InputError
+from cvlnet.grid import Grid
+from cvlnet.index.area import Area
+from cvlnet.index.manifest import About, Lattice
+from cvlnet.index.place_index import PlaceIndex, change_index, create_index, is_index
+from cvlnet.index.segment import Codec, Segment, Storage
+from cvlnet.localize.search import MOST_FIXES, decoded_around, fix_at
+from cvlnet.map.encode import Window
+from cvlnet.map.region import Region
+from cvlnet.map.store import Map, part_of
+from cvlnet.model.confidence import ELSEWHERE_M, Confidence
+from cvlnet.model.place import STEP, PlaceProjection
+from cvlnet.model.squares import SquareMatcher
+from cvlnet.model.ssm import match
+from cvlnet.types import ClipFeatures, Fix, MapFeatures
+
+CANDIDATES = 300
+LARGEST = 8.0  # number of a descriptor, whose root mean square is 1, that int8 holds
+_SEGMENT_SQUARES = 256  # side of a segment
+_BLOCK_TILES = 24  # side of the blocks of the map that are kept while clips are found
+
+
+@dataclass(frozen=True)
+class Places:
+    """All that indexed search knows of a map: its places, and the region of any window of them.
+
+    A region reaches as far as clips at its places see. fingerprint: of the map's contents.
+    """
+
+    grid: Grid
+    steps: int
+    fingerprint: str
+    region: Callable[[Window], Region]
+
+    @staticmethod
+    def of_map(source: Map) -> Places:
+        """Of a map on disk."""
+        header = source.header
+        grid = header.layout.places(header.cells)
+        files = sorted((name, file.sha256) for name, file in source.manifest.items())
+        fingerprint = sha256(repr(files).encode()).hexdigest()
+        return Places(grid, header.layout.steps, fingerprint, lambda part: source.region(places=part))
+
+    @staticmethod
+    def of_region(region: Region, fingerprint: str) -> Places:
+        """Of a region in memory."""
+        return Places(region.places, region.steps, fingerprint, lambda part: _part(region, part))
+
+    @property
+    def lattice(self) -> Lattice:
+        """Middles of the squares of places that share a descriptor."""
+        middle = torch.full((2,), (STEP - 1) / 2, dtype=torch.float64)
+        east_m, north_m = self.grid.xy_m(middle).tolist()
+        return Lattice((east_m, north_m), STEP * self.grid.cell_m)
+
+
+def index_places(
+    folder: Path,
+    places: Places,
+    projection: PlaceProjection,
+    *,
+    storage: Storage = "int8",
+    progress: bool = False,
+) -> PlaceIndex:
+    """Describe all places of a map that are searched, in an index on disk; what is there already is kept.
+
+    Raises InputError if the folder holds an index of another map, projection or type, or the map is damaged.
+    """
+    about = About(places.fingerprint, projection.fingerprint, places.lattice, Codec(projection.dims, storage, LARGEST))
+    if not is_index(folder):
+        create_index(folder, about)
+    found = PlaceIndex(folder)
+    if found.about != about:
+        raise InputError("holds an index of another map or kind", where=folder, remedy="choose another folder")
+    done = {entry.name for entry in found.entries}
+    for name, part in tqdm(list(_segments(places.grid)), "describing places", unit="segment", disable=not progress):
+        if name not in done:
+            segment = _segment(places.region(part), part, projection)
+            if segment is not None:
+                change_index(folder, put=[(name, segment)])
+    return PlaceIndex(folder)
+
+
+class IndexedPlaces:
+    """A map and its index, on which clips are found. kept_blocks: of 500 m a side, kept between clips.
+
+    Raises InputError if the index is not of this map and projection.
+    """
+
+    def __init__(
+        self, index: PlaceIndex, places: Places, projection: PlaceProjection, *, kept_blocks: int = 256
+    ) -> None:
+        index.require(map_fingerprint=places.fingerprint, descriptor_fingerprint=projection.fingerprint)
+        self.index, self.places, self.projection = index, places, projection
+        self._most_kept, self._kept = kept_blocks, OrderedDict[tuple[int, int], tuple[Region, Tensor]]()
+
+    def find(
+        self,
+        clip: ClipFeatures,
+        sharpness: float,
+        *,
+        candidates: int = CANDIDATES,
+        most: int = MOST_FIXES,
+        within: Area | None = None,
+        confidence: Confidence | None = None,
+    ) -> tuple[Fix, ...]:
+        """The fixes of one clip at different places, best first; none where no place is searched.
+
+        candidates: squares of places that are matched. within: a part of the map in which the candidates' middles lie,
+        in metres around the map's anchor. sharpness and confidence: the model's.
+        Raises ValueError for more than one clip, InputError where the map is damaged.
+        """
+        clip = ClipFeatures(clip.descriptor.cpu(), clip.weight.cpu(), clip.grid)
+        queries = self.projection.of_clips(clip)[0].numpy()
+        squares = self.index.search(queries, candidates, within=within).row_col
+        starts, lowest = self._best_places(SquareMatcher(clip, STEP), torch.from_numpy(STEP * squares))
+        peaks = self._peaks(clip, starts, most)
+        fixes = []
+        for number, peak in enumerate(peaks[:most]):
+            rivals = [other.height for other in (*peaks[:number], *peaks[number + 1 :])]
+            middle = torch.full((2,), peak.scores.shape[0] // 2)
+            decoded = decoded_around(peak.region, peak.scores, middle, sharpness)
+            fix = fix_at(peak.region, peak.row_col, decoded, rivals[0] if rivals else lowest, confidence)
+            fixes.append(replace(fix, known_share=peak.region.known_share(peak.row_col, clip.weight[0])))
+        return tuple(fixes)
+
+    def _best_places(
+        self, matcher: SquareMatcher, firsts: Int[Tensor, "squares 2"]
+    ) -> tuple[Int[Tensor, "n 2"], float]:
+        """The best place of each square that has one, best first, and the lowest score of all.
+
+        firsts: the north-western places of the squares. One that reaches over the map's edge is moved back onto it.
+        """
+        limits = torch.tensor([self.places.grid.rows, self.places.grid.cols]) - STEP
+        firsts = torch.minimum(firsts, limits)
+        places, heights, lowest = [], [], torch.inf
+        for number, of_block in _grouped(firsts, self._block_places):
+            region, origin = self._block(number)
+            own = of_block - origin
+            cells = torch.stack(
+                [_cut(region.descriptor, place, STEP + matcher.clip_cells - 1) for place in own.tolist()]
+            )
+            uncertainty, searched = (
+                torch.stack([_cut(values, place, STEP) for place in own.tolist()])
+                for values in (region.uncertainty, region.searched)
+            )
+            scores = (matcher.scores(cells) / uncertainty).masked_fill(~searched, -torch.inf).flatten(1)
+            height, best = scores.max(dim=1)
+            places.append(of_block + torch.stack([best // STEP, best % STEP], dim=1))
+            heights.append(height)
+            lowest = min(lowest, float(scores[searched.flatten(1)].min()) if bool(searched.any()) else torch.inf)
+        if not places:
+            return firsts, lowest
+        every, order = torch.cat(places), torch.cat(heights).argsort(descending=True, stable=True)
+        return every[order[torch.cat(heights)[order].isfinite()]], lowest
+
+    def _peaks(self, clip: ClipFeatures, starts: Int[Tensor, "n 2"], most: int) -> list[_Peak]:
+        """The highest peaks that stand apart, one more than ``most``: found by climbing from places, best first."""
+        found: list[_Peak] = []
+        for start, at_m in zip(starts, self.places.grid.xy_m(starts.double()), strict=True):
+            if len(found) > most:
+                break
+            if all(_apart(at_m, peak) for peak in found):
+                found.append(self._climbed(clip, start))
+        kept: list[_Peak] = []
+        for peak in sorted(found, key=lambda peak: -peak.height):
+            if all(_apart(peak.xy_m, better) for better in kept):
+                kept.append(peak)
+        return kept
+
+    def _climbed(self, clip: ClipFeatures, start: Int[Tensor, 2]) -> _Peak:
+        """The peak that rising scores lead to from the highest one within `ELSEWHERE_M` of a place."""
+        steps, block = self.places.steps, self._block_places
+        near = ceil(ELSEWHERE_M / self.places.grid.cell_m)
+        reach, height = steps // 2 + near, -torch.inf
+        while True:
+            region, origin = self._block((start // block).tolist())
+            scores = _scores_around(clip, region, start - origin, reach)
+            row, col = _summit(scores, *_highest_near(scores, near))
+            moved = torch.tensor([row - reach, col - reach])
+            if int(moved.abs().max()) <= near or float(scores[row, col]) <= height:
+                break
+            start, height = start + moved, float(scores[row, col])
+        moved = moved.clamp(-near, near)
+        own, window = start - origin + moved, _cut(scores, (moved + near).tolist(), steps)
+        return _Peak(region, own, window, float(window[steps // 2, steps // 2]), region.places.xy_m(own.double()))
+
+    @property
+    def _block_places(self) -> int:
+        return _BLOCK_TILES * self.places.steps
+
+    def _block(self, number: Sequence[int]) -> tuple[Region, Int[Tensor, 2]]:
+        """A block of the map with two tiles around it, and its first place; both whole tiles, as the map's."""
+        row, col = number
+        if (row, col) not in self._kept:
+            around, grid = 2 * self.places.steps, self.places.grid
+            rows, cols = (
+                slice(max(i * self._block_places - around, 0), min((i + 1) * self._block_places + around, count))
+                for i, count in ((row, grid.rows), (col, grid.cols))
+            )
+            region = self.places.region(Window(rows, cols))
+            self._kept[row, col] = region, torch.tensor([rows.start, cols.start])
+        self._kept.move_to_end((row, col))
+        if len(self._kept) > self._most_kept:
+            self._kept.popitem(last=False)
+        return self._kept[row, col]
+
+
+@dataclass(frozen=True)
+class _Peak:
+    """A place of a region that no neighbour exceeds, its score, and the scores in a tile's window around it."""
+
+    region: Region
+    row_col: Int[Tensor, 2]
+    scores: Float[Tensor, "steps steps"]
+    height: float
+    xy_m: Float[Tensor, 2]
+
+
+def _apart(xy_m: Float[Tensor, 2], peak: _Peak) -> bool:
+    return float(torch.linalg.vector_norm(xy_m - peak.xy_m)) > ELSEWHERE_M
+
+
+def _highest_near(scores: Float[Tensor, "side side"], near: int) -> tuple[int, int]:
+    """Row and column of the highest score within so many steps of the middle, in a circle."""
+    from_middle = torch.arange(len(scores)) - len(scores) // 2
+    outside = from_middle.square()[:, None] + from_middle.square() > near**2
+    row, col = divmod(int(scores.masked_fill(outside, -torch.inf).argmax()), len(scores))
+    return row, col
+
+
+def _summit(scores: Float[Tensor, "rows cols"], row: int, col: int) -> tuple[int, int]:
+    """Where the steepest way up from a place ends: at a place that no neighbour exceeds, or at the edge."""
+    rows, cols = scores.shape
+    while 0 < row < rows - 1 and 0 < col < cols - 1:
+        around = scores[row - 1 : row + 2, col - 1 : col + 2]
+        if not bool((around > scores[row, col]).any()):
+            break
+        down, right = divmod(int(around.argmax()), 3)
+        row, col = row + down - 1, col + right - 1
+    return row, col
+
+
+def _scores_around(clip: ClipFeatures, region: Region, place: Int[Tensor, 2], reach: int) -> Float[Tensor, "side side"]:
+    """Scores of all places so many steps around a place; minus infinity where none is sought."""
+    side, more = 2 * reach + 1, clip.grid.rows - 1
+    first = (place - reach).tolist()
+    descriptor = _cut(region.descriptor.float(), first, side + more)
+    uncertainty, searched = _cut(region.uncertainty, first, side), _cut(region.searched, first, side)
+    grid = Grid(side + more, side + more, region.cells.cell_m, clip.grid.center_xy_m)
+    tile = MapFeatures(descriptor[None], uncertainty.where(searched, torch.ones(()))[None], grid)
+    return match(clip, tile).scores[0, 0].masked_fill(~searched, -torch.inf)
+
+
+def _cut(values: Tensor, first: Sequence[int], side: int) -> Tensor:
+    """A square of the last two dimensions, zero where it reaches over the edge."""
+    low = [max(start, 0) for start in first]
+    part = values[..., low[0] : first[0] + side, low[1] : first[1] + side]
+    before = [inside - start for inside, start in zip(low, first, strict=True)]
+    after = [side - size - gap for size, gap in zip(part.shape[-2:], before, strict=True)]
+    return functional.pad(part, (before[1], after[1], before[0], after[0])) if any(before + after) else part
+
+
+def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[tuple[tuple[int, int], Int[Tensor, "of_block 2"]]]:
+    """The places of every block of the map."""
+    blocks, of_place = torch.unique(places // block, dim=0, return_inverse=True)
+    for number, (row, col) in enumerate(blocks.tolist()):
+        yield (row, col), places[of_place == number]
+
+
+def _segments(grid: Grid) -> Iterator[tuple[str, Window]]:
+    """Names and places of the segments of an index."""
+    side = _SEGMENT_SQUARES * STEP
+    for row in range(0, grid.rows, side):
+        for col in range(0, grid.cols, side):
+            part = Window(slice(row, min(row + side, grid.rows)), slice(col, min(col + side, grid.cols)))
+            yield f"r{row // STEP}c{col // STEP}", part
+
+
+def _segment(region: Region, part: Window, projection: PlaceProjection) -> Segment | None:
+    """Descriptors of the squares with a place that is searched; None if there are none."""
+    held = functional.max_pool2d(region.searched[None].float(), STEP, ceil_mode=True)[0] > 0
+    if not bool(held.any()):
+        return None
+    described = projection.of_map(region.descriptor, region.uncertainty)[held]
+    return Segment((part.rows.start // STEP, part.cols.start // STEP), held.numpy(), described.numpy())
+
+
+def _part(region: Region, part: Window) -> Region:
+    """A window of a region's places, with the cells that clips there see."""
+    more = region.cells.rows - region.places.rows
+    seen = Window(slice(part.rows.start, part.rows.stop + more), slice(part.cols.start, part.cols.stop + more))
+    return replace(
+        region,
+        descriptor=region.descriptor[:, seen.rows, seen.cols],
+        known=region.known[seen.rows, seen.cols],
+        uncertainty=region.uncertainty[part.rows, part.cols],
+        searched=region.searched[part.rows, part.cols],
+        cells=part_of(region.cells, seen),
+        places=part_of(region.places, part),
+    )

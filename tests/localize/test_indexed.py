@@ -1,0 +1,222 @@
+"""Clips found by an index beside the search of every place of the same map."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from cvlnet.errors import InputError
+from cvlnet.grid import Grid
+from cvlnet.index.area import Circle
+from cvlnet.index.place_index import change_index, verify_index
+from cvlnet.localize import indexed as indexed_module
+from cvlnet.localize.indexed import IndexedPlaces, Places, index_places
+from cvlnet.localize.search import distinct
+from cvlnet.map import encode as encode_module
+from cvlnet.map.build import build_map
+from cvlnet.map.region import Region
+from cvlnet.model.confidence import Confidence
+from cvlnet.model.dense import DenseMatcher
+from cvlnet.model.place import fit_projection
+from cvlnet.types import ClipFeatures
+
+CLIP, CHANNELS, STEPS, CELL_M = 8, 3, 5, 2.0
+ROWS, COLS = 85, 115  # places: squares of six are cut at both edges, and a block of one tile has five
+SHARPNESS = 50.0
+
+
+@pytest.fixture
+def region(middle):
+    """Random descriptors that change little from cell to cell; a hole, and places of unlike uncertainty."""
+    generator = torch.Generator().manual_seed(0)
+    cells = Grid(ROWS + CLIP - 1, COLS + CLIP - 1, CELL_M)
+    coarse = torch.randn(1, CHANNELS, cells.rows // 6, cells.cols // 6, generator=generator)
+    descriptor = functional.interpolate(coarse, (cells.rows, cells.cols), mode="bicubic")[0]
+    descriptor = descriptor / (0.2 + descriptor.square().sum(dim=0, keepdim=True)).sqrt()
+    known = torch.ones(cells.rows, cells.cols, dtype=torch.bool)
+    known[30:50, 60:90] = False
+    searched = torch.ones(ROWS, COLS, dtype=torch.bool)
+    searched[30:45, 60:85] = False
+    uncertainty = 0.8 + 0.4 * torch.rand(ROWS, COLS, generator=generator)
+    places = Grid(ROWS, COLS, CELL_M)
+    return Region((descriptor * known).half(), known, uncertainty, searched, cells, places, STEPS, middle)
+
+
+def clip_at(region, row, col, seed=0):
+    """What a clip sees at a place, with noise."""
+    generator = torch.Generator().manual_seed(seed)
+    seen = region.descriptor[None, :, row : row + CLIP, col : col + CLIP].float()
+    weight = torch.rand(1, CLIP, CLIP, generator=generator)
+    return ClipFeatures(seen + 0.2 * torch.randn(seen.shape, generator=generator), weight, Grid(CLIP, CLIP, CELL_M))
+
+
+@pytest.fixture
+def projection(region):
+    clips = [clip_at(region, 7 * i % ROWS, 11 * i % COLS, i) for i in range(60)]
+    return fit_projection([(region.descriptor, region.uncertainty)], clips, 12, "net")
+
+
+def exhaustive(region, clip, **named):
+    correlation = DenseMatcher(region.descriptor, CLIP).scores(clip)[0]
+    scores = (correlation / region.uncertainty).masked_fill(~region.searched, -torch.inf)
+    return distinct(region, scores, SHARPNESS, weight=clip.weight[0], **named)
+
+
+def assert_same(fix, expected, region, *, margin=True):
+    np.testing.assert_allclose(*(region.frame.xy_world_m(one.position.degrees) for one in (fix, expected)), atol=0.05)
+    assert fix.tile == expected.tile
+    assert fix.offset_m == pytest.approx(expected.offset_m, abs=0.05)
+    np.testing.assert_allclose(fix.covariance_m2, expected.covariance_m2, atol=0.1)
+    assert fix.score == pytest.approx(expected.score, abs=1e-3)
+    assert fix.known_share == pytest.approx(expected.known_share, abs=1e-6)
+    if margin:
+        assert fix.margin == pytest.approx(expected.margin, abs=2e-3)
+
+
+PLACES = [(0, 0), (84, 114), (83, 3), (2, 110), (40, 20), (47, 88), (54, 29), (24, 24), (25, 25), (66, 101)]
+
+
+@pytest.mark.parametrize("block_tiles", [24, 1])
+def test_with_all_squares_as_candidates_the_fixes_are_those_of_a_search_of_all_places(
+    region, projection, tmp_path, monkeypatch, block_tiles
+):
+    monkeypatch.setattr(indexed_module, "_BLOCK_TILES", block_tiles)
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection, kept_blocks=7)
+    for place in PLACES:
+        clip = clip_at(region, *place)
+        fixes, expected = found.find(clip, SHARPNESS, candidates=10**6, most=4), exhaustive(region, clip, most=4)
+        assert len(fixes) == 4
+        for fix, other in zip(fixes, expected, strict=True):
+            assert_same(fix, other, region)
+        assert len(found._kept) <= 7
+
+
+def test_with_few_candidates_the_best_fix_is_the_same(region, projection, tmp_path):
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    assert len(found.index) > 250
+    for place in PLACES[4:]:  # of those at the edge the descriptors see too little of so small a clip
+        clip = clip_at(region, *place)
+        fixes = found.find(clip, SHARPNESS, candidates=30, most=1)
+        assert len(fixes) == 1
+        assert_same(fixes[0], exhaustive(region, clip, most=1)[0], region, margin=False)
+
+
+def test_a_single_peak_leads_over_the_lowest_score(region, projection, tmp_path):
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    (fix,) = found.find(clip_at(region, 40, 20), SHARPNESS, candidates=1)
+    queries = projection.of_clips(clip_at(region, 40, 20))[0].numpy()
+    row, col = (6 * found.index.search(queries, 1).row_col[0]).tolist()
+    scores = DenseMatcher(region.descriptor, CLIP).scores(clip_at(region, 40, 20))[0] / region.uncertainty
+    lowest = float(scores[row : row + 6, col : col + 6].min())
+    assert fix.margin == pytest.approx(fix.score - lowest, abs=1e-3)
+
+
+def test_confidences_are_those_of_scores_and_margins(region, projection, tmp_path):
+    confidence = Confidence(-2.0, 1.0, 3.0, -0.5, 0.9)
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    clip = clip_at(region, 40, 20)
+    for fix, expected in zip(
+        found.find(clip, SHARPNESS, candidates=10**6, most=3, confidence=confidence),
+        exhaustive(region, clip, most=3, confidence=confidence),
+        strict=True,
+    ):
+        assert fix.confidence == pytest.approx(expected.confidence, abs=0.01)
+
+
+def test_in_an_area_only_its_squares_are_candidates(region, projection, tmp_path):
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    clip = clip_at(region, 40, 20)
+    east_m, north_m = region.places.xy_m(torch.tensor([10.0, 100.0], dtype=torch.float64)).tolist()
+    area = Circle((east_m, north_m), 30.0)
+    fixes = found.find(clip, SHARPNESS, within=area)
+    assert fixes
+    for fix in fixes:
+        away_m = np.hypot(*(region.frame.xy_world_m(fix.position.degrees) - [east_m, north_m]))
+        assert away_m < 30 + 6 * CELL_M + 5  # a square reaches beyond its middle, and a peak may lie beside it
+    assert found.find(clip, SHARPNESS, within=Circle((9000.0, 0.0), 30.0)) == ()
+
+
+def test_places_that_are_not_searched_are_neither_indexed_nor_found(region, projection, tmp_path):
+    places = Places.of_region(region, "map")
+    index = index_places(tmp_path, places, projection)
+    (entry,) = index.entries
+    assert entry.held.shape == (15, 20)  # squares
+    hidden = ~entry.held
+    assert hidden.sum() == 2 * 4  # whole ones of rows 30 to 44 and columns 60 to 84
+    assert hidden[5:7, 10:14].all()
+    fixes = IndexedPlaces(index, places, projection).find(clip_at(region, 33, 61), SHARPNESS, most=50)
+    rows_cols = [region.places.row_col(torch.from_numpy(region.frame.xy_world_m(f.position.degrees))) for f in fixes]
+    assert all(region.searched[tuple(place.round().long().tolist())] for place in rows_cols)
+
+
+def test_the_index_lies_where_the_map_does(region, projection, tmp_path):
+    places = Places.of_region(region, "map")
+    index = index_places(tmp_path, places, projection)
+    middle_m = region.places.xy_m(torch.tensor([[2.5, 2.5], [2.5 + 6 * 3, 2.5 + 6 * 7]], dtype=torch.float64))
+    np.testing.assert_allclose(index.about.lattice.xy_m(np.array([[0, 0], [3, 7]])), middle_m.numpy())
+
+
+def test_an_index_of_segments_is_the_index_of_the_whole_and_is_resumed(region, projection, tmp_path, monkeypatch):
+    places, clip = Places.of_region(region, "map"), clip_at(region, 40, 20)
+    queries = projection.of_clips(clip)[0].numpy()
+    whole = index_places(tmp_path / "whole", places, projection).search(queries, 30)
+    monkeypatch.setattr(indexed_module, "_SEGMENT_SQUARES", 4)
+    read = []
+
+    def counted(part):
+        read.append(part)
+        return places.region(part)
+
+    counting = replace(places, region=counted)
+    parts = index_places(tmp_path / "parts", counting, projection)
+    assert len(parts.entries) == len(read) == 4 * 5
+    assert parts.search(queries, 30).row_col.tolist() == whole.row_col.tolist()
+    verify_index(tmp_path / "parts")
+    change_index(tmp_path / "parts", remove=["r4c8"])
+    again = index_places(tmp_path / "parts", counting, projection)
+    assert len(read) == 21  # the one that was missing
+    assert again.search(queries, 30).row_col.tolist() == whole.row_col.tolist()
+
+
+def test_an_index_of_another_map_projection_or_type_is_refused(region, projection, tmp_path):
+    places = Places.of_region(region, "map")
+    index = index_places(tmp_path, places, projection)
+    others = [
+        (replace(places, fingerprint="other"), projection, "int8"),
+        (places, projection.first(11), "int8"),
+        (places, projection, "float16"),
+    ]
+    for other, project, storage in others:
+        with pytest.raises(InputError, match="holds an index of another map or kind; choose another folder"):
+            index_places(tmp_path, other, project, storage=storage)
+    with pytest.raises(InputError, match="the index is of another map"):
+        IndexedPlaces(index, others[0][0], projection)
+    with pytest.raises(InputError, match="the index is of another descriptor"):
+        IndexedPlaces(index, places, projection.first(11))
+
+
+def test_a_map_on_disk_is_that_in_memory(seeing_model, image, tmp_path, monkeypatch):
+    monkeypatch.setattr(encode_module, "WINDOW_PX", 64)
+    monkeypatch.setattr(encode_module, "_MARGIN_PX", 16)
+    monkeypatch.setattr(indexed_module, "_BLOCK_TILES", 2)
+    stored = build_map(seeing_model, image, tmp_path / "map")
+    region = stored.region()
+    clips = [clip_at(region, 3 * i % 20, 5 * i % 20, i) for i in range(30)]
+    projection = fit_projection([(region.descriptor, region.uncertainty)], clips, 8, "net")
+    on_disk, in_memory = Places.of_map(stored), Places.of_region(region, "memory")
+    assert on_disk.grid == in_memory.grid
+    found = [
+        IndexedPlaces(index_places(tmp_path / name, places, projection), places, projection)
+        for name, places in (("disk", on_disk), ("memory", in_memory))
+    ]
+    clip = clip_at(region, 17, 12)
+    for fix, expected in zip(*(one.find(clip, SHARPNESS, most=3) for one in found), strict=True):
+        assert_same(fix, expected, region)
+    assert Places.of_map(build_map(seeing_model, image, tmp_path / "other")).fingerprint == on_disk.fingerprint
