@@ -1,17 +1,22 @@
+import shutil
 from math import radians
 
 import numpy as np
 import pytest
 
+from cvlnet.config import ClipFiles
 from cvlnet.data.clips import ClipSpec
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, MetricRaster
+from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.localize.indexed import Places, index_of, index_places, projection_of
 from cvlnet.localize.localizer import Localizer
+from cvlnet.localize.request import MapFiles, answer, write_answer
 from cvlnet.localize.trial import Trial, try_map
 from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
+from cvlnet.map.store import Map
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,27 @@ def test_headings_that_were_turned_are_found_again(localizer, tiny_town, town_ma
     assert found.any()
     assert np.degrees(trial.heading_errors_rad[found]).max() < 10
     assert "heading known to ±15 degrees; in the fixes within 10 m it is wrong by" in trial.lines(known)[-1]
+
+
+def test_an_index_gives_the_fixes_of_the_whole_map(localizer, tiny_town, town_map, tmp_path):
+    source = tmp_path / "map"
+    shutil.copytree(town_map, source)
+    drive = ClipFiles(drive=sorted((tiny_town / "raw_data").glob("*/*_sync"))[-1])
+    with pytest.raises(InputError, match="map: has no index; make one: cvlnet map index"):
+        answer(localizer, drive, MapFiles(source, indexed=True))
+    opened = Map.open(source)
+    index_places(index_of(opened), Places.of_map(opened), projection_of(opened))
+    dense, indexed = (answer(localizer, drive, MapFiles(source, indexed=indexed), most=3) for indexed in (False, True))
+    for one, other in zip(dense.fixes, indexed.fixes, strict=True):
+        assert np.hypot(*LocalFrame(one.position).xy_world_m(other.position.degrees)) < 1.0
+        assert other.score == pytest.approx(one.score, abs=1e-3)
+    write_answer(indexed, tmp_path / "out")
+    near = MapFiles(source, near=dense.best.position, radius_m=30.0, indexed=True)
+    assert answer(localizer, drive, near).best.score == pytest.approx(dense.best.score, abs=1e-3)
+    with pytest.raises(InputError, match="an index is asked with the recorded heading; leave out one of the two"):
+        answer(localizer, drive, near, heading=Heading.parse("unknown"))
+    with pytest.raises(InputError, match="is no map with an index; make one by cvlnet map build and cvlnet map index"):
+        answer(localizer, drive, MapFiles(next((tiny_town / "overhead").glob("*.tif")), indexed=True))
 
 
 def test_queries_off_the_map_are_left_out(localizer, tiny_town, tmp_path):

@@ -26,6 +26,7 @@ def localize(
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     radius_m: Annotated[float, Parameter(validator=Number(gte=0, lt=inf))] = 100.0,
     heading: str | None = None,
+    indexed: Annotated[bool, Parameter(negative="")] = False,
     image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
     weights: Path | None = None,
     share_mapped: Annotated[float | None, Share] = None,
@@ -56,6 +57,7 @@ def localize(
         radius_m: Radius of the search around that place.
         heading: What is known of the newest frame's heading, in degrees counter-clockwise from east: "unknown", "±20"
             around the recorded heading, or "90±20". By default the recorded heading is taken as it is.
+        indexed: Takes candidates from the map's index (`cvlnet map index`) instead of comparing every place.
         weights: File of weights; the package's own by default.
         share_mapped: Prior probability that the place is on the map; by default that of the weights.
         most: Largest number of places to print.
@@ -68,7 +70,7 @@ def localize(
     from cvlnet.localize.answer import to_table, verdict
     from cvlnet.localize.request import MapFiles, answer, write_answer
 
-    map_files = MapFiles(map, _place(near), radius_m, image)
+    map_files = MapFiles(map, _place(near), radius_m, image, indexed)
     localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
     found = answer(localizer, clip, map_files, heading=heading_of(heading), most=most, progress=sys.stderr.isatty())
     print(to_table(found))

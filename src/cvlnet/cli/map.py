@@ -22,7 +22,7 @@ def map_app() -> App:
     """The commands on maps."""
     text = "Build maps of imagery, on which clips are found within milliseconds, and maintain them."
     app = App(name="map", sort_key=1.5, help=text)
-    commands: tuple[Callable[..., None], ...] = (build, info, evaluate, update, merge, copy, export)
+    commands: tuple[Callable[..., None], ...] = (build, info, index, evaluate, update, merge, copy, export)
     for place, command in enumerate(commands):
         app.command(command, sort_key=place)
     return app
@@ -109,6 +109,32 @@ def info(source: Path, /, *, verify: bool = False) -> None:
     print(_described(opened))
     if verify:
         print(f"All {len(opened.manifest):,} files have their checksums.")
+
+
+def index(source: Path, /, *, storage: Literal["float16", "int8"] = "int8") -> None:
+    """Add an index to a map, for areas that are too large to compare every cell with.
+
+    `cvlnet localize MAP --indexed` then compares a clip with descriptors of places, one every 10 m, and matches the
+    best 300 of them exactly. After an update of the map, repeat the command.
+    Needs the extra: pip install 'cvlnet[index]'.
+
+    For example:
+
+        cvlnet map index state.map
+        cvlnet localize state.map --folder my_video --indexed
+
+    Args:
+        source: Folder of the map, made with the package's weights. The index lies in its folder `index`.
+        storage: Number format of the descriptors: int8, or float16 in twice the space.
+
+    """
+    from cvlnet.localize.indexed import Places, index_of, index_places, projection_of
+    from cvlnet.map.store import Map
+
+    opened = Map.open(source)
+    folder, projection = index_of(opened), projection_of(opened)
+    found = index_places(folder, Places.of_map(opened), projection, storage=storage, progress=sys.stderr.isatty())
+    print(f"{folder}: {len(found):,} places, {projection.dims} dimensions of {storage}")
 
 
 def evaluate(

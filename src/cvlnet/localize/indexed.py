@@ -30,7 +30,7 @@ from cvlnet.map.encode import Window
 from cvlnet.map.region import Region
 from cvlnet.map.store import Map, part_of
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence
-from cvlnet.model.place import STEP, PlaceProjection
+from cvlnet.model.place import STEP, PlaceProjection, shipped_projection
 from cvlnet.model.squares import SquareMatcher
 from cvlnet.model.ssm import match
 from cvlnet.types import ClipFeatures, Fix, MapFeatures
@@ -225,6 +225,27 @@ class IndexedPlaces:
         if len(self._kept) > self._most_kept:
             self._kept.popitem(last=False)
         return self._kept[row, col]
+
+
+def index_of(source: Map) -> Path:
+    """The folder of a map's index: in that of the map, one for each version."""
+    return source.path / "index" / source.arrays.folder.name
+
+
+def projection_of(source: Map) -> PlaceProjection:
+    """The package's projection. Raises InputError unless the map was made with the package's weights."""
+    path = shipped_projection()
+    projection = PlaceProjection.load(path)
+    projection.require_network(source.header.weights, source.path)
+    return projection
+
+
+def open_indexed(source: Map) -> IndexedPlaces:
+    """A map with its index. Raises InputError if there is none, or as `projection_of` does."""
+    folder = index_of(source)
+    if not is_index(folder):
+        raise InputError("has no index", where=source.path, remedy=f"make one: cvlnet map index {source.path}")
+    return IndexedPlaces(PlaceIndex(folder), Places.of_map(source), projection_of(source))
 
 
 @dataclass(frozen=True)

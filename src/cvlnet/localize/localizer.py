@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.config import WAY_M, Precision
+from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.answer import Answer, heading_rad
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.clip_files import files_of, read_clip
-from cvlnet.localize.search import MOST_FIXES, fixes_in
+from cvlnet.localize.search import MOST_FIXES, fixes_in, search_encoded
 from cvlnet.localize.turned import Heading, TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.map.store import Map
 from cvlnet.model.confidence import for_prior
 from cvlnet.model.device import named_device
 from cvlnet.types import Clip, Fix
+
+if TYPE_CHECKING:  # the extra "index" may not be installed
+    from cvlnet.index.area import Area
+    from cvlnet.localize.indexed import IndexedPlaces
 
 
 class Localizer:
@@ -126,6 +131,31 @@ class Localizer:
         region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
         image = area.map.preview(region.cells)
         return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
+
+    def locate_indexed(
+        self,
+        clip: Clip,
+        places: IndexedPlaces,
+        source: Map,
+        *,
+        within: Area | None = None,
+        most: int = MOST_FIXES,
+        truth: LatLon | None = None,
+    ) -> Answer:
+        """The places on a map where a clip may have been taken, best first, among the candidates of the map's index.
+
+        The answer's region and scores are those around the best place. within: a part of the map, in metres around its
+        anchor. Raises InputError where map or index are damaged, or nothing is searched.
+        """
+        source.require_made_by(self.model)
+        asked = TurnedClip(self.model, clip).features([0.0])
+        fixes = places.find(asked, self.model.sharpness.item(), most=most, within=within, confidence=self.confidence)
+        if not fixes:
+            remedy = "search a larger part of the map"
+            raise InputError("the map shows nothing where it is to be searched", where=source.path, remedy=remedy)
+        region = source.region(near=fixes[0].position, radius_m=NEAR_M)
+        scores = search_encoded(self.model, asked, region)
+        return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold)
 
     def fixes_on(
         self, clip: Clip, area: MapArea, *, heading: Heading = Heading(), most: int = MOST_FIXES

@@ -18,7 +18,8 @@ from cvlnet.localize.picture import draw
 from cvlnet.localize.search import MOST_FIXES
 from cvlnet.localize.turned import Heading
 from cvlnet.map.region import NEAR_M
-from cvlnet.map.store import is_map
+from cvlnet.map.store import Map, is_map
+from cvlnet.types import Clip
 
 _FAR_M = 10_000.0  # between the middle of a map and a clip that is to be found on it
 
@@ -27,13 +28,15 @@ _FAR_M = 10_000.0  # between the middle of a map and a clip that is to be found 
 class MapFiles:
     """An overhead image, or a folder of ``cvlnet map build``, and the part of it that is searched.
 
-    hints: properties that an image file does not state.
+    hints: properties that an image file does not state. indexed: whether the map's index chooses candidates, instead of
+    every place being compared.
     """
 
     path: Path
     near: LatLon | None = None
     radius_m: float = NEAR_M
     hints: RasterHints = RasterHints()
+    indexed: bool = False
 
 
 def answer(
@@ -53,13 +56,36 @@ def answer(
         if map_files.hints != RasterHints():
             remedy = "leave them away; they belong to the map's imagery"
             raise InputError("a map needs no hints about an image", where=map_files.path, remedy=remedy)
+        if map_files.indexed:
+            return _indexed(localizer, clip, map_files, heading, most, truth)
         area = localizer.area(map_files.path, near=near, radius_m=radius_m)
         _warn_if_far(recorded_at, area.map.center, map_files.path)
         return localizer.locate_on(clip, area, heading=heading, most=most, truth=truth)
+    if map_files.indexed:
+        raise InputError(
+            "is no map with an index", where=map_files.path, remedy="make one by cvlnet map build and index"
+        )
     image = open_overhead(map_files.path, map_files.hints)
     _warn_if_far(recorded_at, image.center, image.source)
     region = localizer.encode(image, near=near, radius_m=radius_m, progress=progress)
     return localizer.locate(clip, image, region=region, heading=heading, most=most, truth=truth)
+
+
+def _indexed(
+    localizer: Localizer, clip: Clip, files: MapFiles, heading: Heading, most: int, truth: LatLon | None
+) -> Answer:
+    """Localize a clip by the index of a map."""
+    from cvlnet.index.area import Circle
+    from cvlnet.localize.indexed import open_indexed
+
+    if heading != Heading():
+        remedy = "leave out one of the two"
+        raise InputError("an index is asked with the recorded heading", where="--indexed, --heading", remedy=remedy)
+    source, within = Map.open(files.path), None
+    if files.near is not None:
+        east_m, north_m = source.frame.xy_world_m(files.near.degrees).tolist()
+        within = Circle((east_m, north_m), files.radius_m)
+    return localizer.locate_indexed(clip, open_indexed(source), source, within=within, most=most, truth=truth)
 
 
 def write_answer(found: Answer, out: Path) -> None:
