@@ -25,7 +25,7 @@ from cvlnet.index.area import Area
 from cvlnet.index.manifest import About, Lattice
 from cvlnet.index.place_index import PlaceIndex, change_index, create_index, is_index
 from cvlnet.index.segment import Codec, Segment, Storage
-from cvlnet.localize.search import MOST_FIXES, decoded_around, fix_at
+from cvlnet.localize.search import MOST_FIXES, decoded_around, fix_at, local_maxima
 from cvlnet.map.encode import Window
 from cvlnet.map.region import Region
 from cvlnet.map.store import Map, part_of
@@ -134,29 +134,30 @@ class IndexedPlaces:
         clip = ClipFeatures(clip.descriptor.cpu(), clip.weight.cpu(), clip.grid)
         queries = self.projection.of_clips(clip)[0].numpy()
         squares = self.index.search(queries, candidates, within=within).row_col
-        starts, lowest = self._best_places(SquareMatcher(clip, STEP), torch.from_numpy(STEP * squares))
-        peaks = self._peaks(clip, starts, most)
+        places, heights, lowest = self._best_places(SquareMatcher(clip, STEP), torch.from_numpy(STEP * squares))
+        peaks, peak_heights = self._peaks_apart(clip, places, heights, most + 1)
         fixes = []
         for number, peak in enumerate(peaks[:most]):
-            rivals = [other.height for other in (*peaks[:number], *peaks[number + 1 :])]
-            middle = torch.full((2,), peak.scores.shape[0] // 2)
-            decoded = decoded_around(peak.region, peak.scores, middle, sharpness)
-            fix = fix_at(peak.region, peak.row_col, decoded, rivals[0] if rivals else lowest, confidence)
-            fixes.append(replace(fix, known_share=peak.region.known_share(peak.row_col, clip.weight[0])))
+            region, origin = self._block(peak)
+            scores = _scores_around(clip, region, peak - origin, self.places.steps // 2)
+            decoded = decoded_around(region, scores, torch.full((2,), self.places.steps // 2), sharpness)
+            rival = lowest if len(peaks) == 1 else float(peak_heights[0 if number else 1])
+            fix = fix_at(region, peak - origin, decoded, rival, confidence)
+            fixes.append(replace(fix, known_share=region.known_share(peak - origin, clip.weight[0])))
         return tuple(fixes)
 
     def _best_places(
         self, matcher: SquareMatcher, firsts: Int[Tensor, "squares 2"]
-    ) -> tuple[Int[Tensor, "n 2"], float]:
-        """The best place of each square that has one, best first, and the lowest score of all.
+    ) -> tuple[Int[Tensor, "n 2"], Float[Tensor, " n"], float]:
+        """The best place of each square that has one and its score, best first, and the lowest score of all.
 
         firsts: the north-western places of the squares. One that reaches over the map's edge is moved back onto it.
         """
         limits = torch.tensor([self.places.grid.rows, self.places.grid.cols]) - STEP
         firsts = torch.minimum(firsts, limits)
         places, heights, lowest = [], [], torch.inf
-        for number, of_block in _grouped(firsts, self._block_places):
-            region, origin = self._block(number)
+        for of_block in _grouped(firsts, self._block_places):
+            region, origin = self._block(of_block[0])
             own = of_block - origin
             cells = torch.stack(
                 [_cut(region.descriptor, place, STEP + matcher.clip_cells - 1) for place in own.tolist()]
@@ -171,48 +172,60 @@ class IndexedPlaces:
             heights.append(height)
             lowest = min(lowest, float(scores[searched.flatten(1)].min()) if bool(searched.any()) else torch.inf)
         if not places:
-            return firsts, lowest
-        every, order = torch.cat(places), torch.cat(heights).argsort(descending=True, stable=True)
-        return every[order[torch.cat(heights)[order].isfinite()]], lowest
+            return firsts, torch.empty(0), lowest
+        every, order = torch.cat(heights), torch.cat(heights).argsort(descending=True, stable=True)
+        order = order[every[order].isfinite()]
+        return torch.cat(places)[order], every[order], lowest
 
-    def _peaks(self, clip: ClipFeatures, starts: Int[Tensor, "n 2"], most: int) -> list[_Peak]:
-        """The highest peaks that stand apart, one more than ``most``: found by climbing from places, best first."""
-        found: list[_Peak] = []
-        for start, at_m in zip(starts, self.places.grid.xy_m(starts.double()), strict=True):
-            if len(found) > most:
-                break
-            if all(_apart(at_m, peak) for peak in found):
-                found.append(self._climbed(clip, start))
-        kept: list[_Peak] = []
-        for peak in sorted(found, key=lambda peak: -peak.height):
-            if all(_apart(peak.xy_m, better) for better in kept):
-                kept.append(peak)
-        return kept
+    def _peaks_apart(
+        self, clip: ClipFeatures, places: Int[Tensor, "n 2"], heights: Float[Tensor, " n"], most: int
+    ) -> tuple[Int[Tensor, "peaks 2"], Float[Tensor, " peaks"]]:
+        """The highest peaks around places that stand apart, and their scores: those that `distinct` would choose.
 
-    def _climbed(self, clip: ClipFeatures, start: Int[Tensor, 2]) -> _Peak:
-        """The peak that rising scores lead to from the highest one within `ELSEWHERE_M` of a place."""
-        steps, block = self.places.steps, self._block_places
+        places: by falling score. The scores around each are searched, as far as peaks near it are dropped, until no
+        further place is higher than the peaks that have been found.
+        """
         near = ceil(ELSEWHERE_M / self.places.grid.cell_m)
-        reach, height = steps // 2 + near, -torch.inf
-        while True:
-            region, origin = self._block((start // block).tolist())
-            scores = _scores_around(clip, region, start - origin, reach)
-            row, col = _summit(scores, *_highest_near(scores, near))
-            moved = torch.tensor([row - reach, col - reach])
-            if int(moved.abs().max()) <= near or float(scores[row, col]) <= height:
+        reach = near + self.places.steps // 2
+        centers = list[Tensor]()
+        found: dict[tuple[int, int], float] = {}
+        peaks, peak_heights = places[:0], heights[:0]
+        for place, height in zip(places, heights, strict=True):
+            if len(peaks) == most and peak_heights[-1] >= height:
                 break
-            start, height = start + moved, float(scores[row, col])
-        moved = moved.clamp(-near, near)
-        own, window = start - origin + moved, _cut(scores, (moved + near).tolist(), steps)
-        return _Peak(region, own, window, float(window[steps // 2, steps // 2]), region.places.xy_m(own.double()))
+            if any(int((place - center).abs().max()) <= near for center in centers):
+                continue
+            centers.append(place)
+            region, origin = self._block(place)
+            around, values = local_maxima(_scores_around(clip, region, place - origin, reach))
+            inner = ((around > 0) & (around < 2 * reach)).all(dim=1)
+            for peak, value in zip((around[inner] + place - reach).tolist(), values[inner].tolist(), strict=True):
+                found.setdefault((peak[0], peak[1]), value)
+            every = torch.tensor(list(found), dtype=torch.long).reshape(-1, 2)
+            peaks, peak_heights = self._apart(every, torch.tensor(list(found.values())), most)
+        return peaks, peak_heights
+
+    def _apart(
+        self, peaks: Int[Tensor, "n 2"], heights: Float[Tensor, " n"], most: int
+    ) -> tuple[Int[Tensor, "apart 2"], Float[Tensor, " apart"]]:
+        """The highest peaks, without those near a higher one."""
+        order = heights.argsort(descending=True, stable=True)
+        peaks, heights = peaks[order], heights[order]
+        xy_m = self.places.grid.xy_m(peaks.double())
+        left, chosen = torch.ones(len(peaks), dtype=torch.bool), list[int]()
+        while bool(left.any()) and len(chosen) < most:
+            best = int(left.int().argmax())
+            chosen.append(best)
+            left &= torch.linalg.vector_norm(xy_m - xy_m[best], dim=1) > ELSEWHERE_M
+        return peaks[chosen], heights[chosen]
 
     @property
     def _block_places(self) -> int:
         return _BLOCK_TILES * self.places.steps
 
-    def _block(self, number: Sequence[int]) -> tuple[Region, Int[Tensor, 2]]:
-        """A block of the map with two tiles around it, and its first place; both whole tiles, as the map's."""
-        row, col = number
+    def _block(self, place: Int[Tensor, 2]) -> tuple[Region, Int[Tensor, 2]]:
+        """The block of the map that holds a place, with two tiles around it, and its first place; whole tiles."""
+        row, col = (place // self._block_places).tolist()
         if (row, col) not in self._kept:
             around, grid = 2 * self.places.steps, self.places.grid
             rows, cols = (
@@ -248,41 +261,6 @@ def open_indexed(source: Map) -> IndexedPlaces:
     return IndexedPlaces(PlaceIndex(folder), Places.of_map(source), projection_of(source))
 
 
-@dataclass(frozen=True)
-class _Peak:
-    """A place of a region that no neighbour exceeds, its score, and the scores in a tile's window around it."""
-
-    region: Region
-    row_col: Int[Tensor, 2]
-    scores: Float[Tensor, "steps steps"]
-    height: float
-    xy_m: Float[Tensor, 2]
-
-
-def _apart(xy_m: Float[Tensor, 2], peak: _Peak) -> bool:
-    return float(torch.linalg.vector_norm(xy_m - peak.xy_m)) > ELSEWHERE_M
-
-
-def _highest_near(scores: Float[Tensor, "side side"], near: int) -> tuple[int, int]:
-    """Row and column of the highest score within so many steps of the middle, in a circle."""
-    from_middle = torch.arange(len(scores)) - len(scores) // 2
-    outside = from_middle.square()[:, None] + from_middle.square() > near**2
-    row, col = divmod(int(scores.masked_fill(outside, -torch.inf).argmax()), len(scores))
-    return row, col
-
-
-def _summit(scores: Float[Tensor, "rows cols"], row: int, col: int) -> tuple[int, int]:
-    """Where the steepest way up from a place ends: at a place that no neighbour exceeds, or at the edge."""
-    rows, cols = scores.shape
-    while 0 < row < rows - 1 and 0 < col < cols - 1:
-        around = scores[row - 1 : row + 2, col - 1 : col + 2]
-        if not bool((around > scores[row, col]).any()):
-            break
-        down, right = divmod(int(around.argmax()), 3)
-        row, col = row + down - 1, col + right - 1
-    return row, col
-
-
 def _scores_around(clip: ClipFeatures, region: Region, place: Int[Tensor, 2], reach: int) -> Float[Tensor, "side side"]:
     """Scores of all places so many steps around a place; minus infinity where none is sought."""
     side, more = 2 * reach + 1, clip.grid.rows - 1
@@ -303,11 +281,11 @@ def _cut(values: Tensor, first: Sequence[int], side: int) -> Tensor:
     return functional.pad(part, (before[1], after[1], before[0], after[0])) if any(before + after) else part
 
 
-def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[tuple[tuple[int, int], Int[Tensor, "of_block 2"]]]:
+def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[Int[Tensor, "of_block 2"]]:
     """The places of every block of the map."""
     blocks, of_place = torch.unique(places // block, dim=0, return_inverse=True)
-    for number, (row, col) in enumerate(blocks.tolist()):
-        yield (row, col), places[of_place == number]
+    for number in range(len(blocks)):
+        yield places[of_place == number]
 
 
 def _segments(grid: Grid) -> Iterator[tuple[str, Window]]:

@@ -62,9 +62,8 @@ def answer(
         _warn_if_far(recorded_at, area.map.center, map_files.path)
         return localizer.locate_on(clip, area, heading=heading, most=most, truth=truth)
     if map_files.indexed:
-        raise InputError(
-            "is no map with an index", where=map_files.path, remedy="make one by cvlnet map build and index"
-        )
+        remedy = "make one by cvlnet map build and cvlnet map index"
+        raise InputError("is no map with an index", where=map_files.path, remedy=remedy)
     image = open_overhead(map_files.path, map_files.hints)
     _warn_if_far(recorded_at, image.center, image.source)
     region = localizer.encode(image, near=near, radius_m=radius_m, progress=progress)
