@@ -75,13 +75,27 @@ def test_the_best_places_are_those_of_all_products(index, within, most):
         np.testing.assert_allclose(found.products, products, rtol=1e-5)
 
 
-def test_circles_are_those_of_the_map_not_of_a_sphere(index):
-    """Around places to the east and north, where a sphere's distances are wrong in both directions."""
-    for center_m in ((380.0, 0.0), (0.0, -140.0)):
-        for radius_m in np.arange(200.0, 380.0, 9.6):
-            within = Circle(center_m, float(radius_m))
-            expected, _ = brute_force(QUERIES[:1], 5000, within)
-            assert len(index.search(QUERIES[:1], 5000, within=within).row_col) == len(expected)
+@pytest.mark.parametrize(
+    ("anchor", "spacing_m", "held", "within"),
+    [
+        # at the equator a sphere's distances to the north are 0.6 % too long: of these places, 10 m at the last one
+        (LatLon(0.0, 8.4), 9.6, np.ones((200, 2), bool), Circle((0.0, 0.0), 190 * 9.6 + 0.1)),
+        # of a small circle many places lie beyond its edge, within the metre that is added
+        (ANCHOR, 0.1, np.ones((60, 60), bool), Circle((2.0, -2.0), 2.003)),
+    ],
+)
+def test_circles_are_those_of_the_map_not_of_a_sphere(tmp_path, anchor, spacing_m, held, within):
+    descriptors = np.random.default_rng(3).standard_normal((held.size, DIMS)).astype(np.float32)
+    of_these = About("map", "descriptor", Lattice((0.0, 0.0), spacing_m), Codec(DIMS, "float16"))
+    write_qdrant_index(tmp_path / "index", of_these, anchor, [("a", Segment((0, 0), held, descriptors))])
+    index = QdrantIndex(tmp_path / "index")
+    row_col = np.argwhere(held)
+    inside = np.linalg.norm(row_col[:, ::-1] * [spacing_m, -spacing_m] - within.center_xy_m, axis=1) <= within.radius_m
+    for most in (30, 5000):
+        found = index.search(QUERIES[:1], most, within=within)
+        assert len(found.row_col) == min(most, int(inside.sum()))
+        assert {tuple(place) for place in found.row_col} <= {tuple(place) for place in row_col[inside]}
+    index.close()
 
 
 def test_nothing_is_found_where_nothing_is(index):

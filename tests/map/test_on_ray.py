@@ -203,6 +203,7 @@ def test_workers_are_as_many_as_asked_for_and_have_their_cores(paths, local, clu
     assert (address, settings["num_cpus"], settings["include_dashboard"]) == ("local", 6, False)
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     assert here.options["num_cpus"] == 2
+    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize(

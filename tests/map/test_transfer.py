@@ -221,6 +221,23 @@ def test_a_damaged_store_is_one_line_and_leaves_no_map(source, store, tmp_path, 
     assert not (tmp_path / "back/map.json").exists()
 
 
+def test_a_flipped_bit_in_a_store_is_found(source, store, tmp_path):
+    copy_map(str(source), STORE)
+    content = bytearray((source / "v1/state/c/0/0").read_bytes())
+    content[3] ^= 1
+    fsspec.filesystem("memory").pipe_file("/bucket/city.map/v1/state/c/0/0", bytes(content))
+    with pytest.raises(InputError, match="state/c/0/0: does not have its checksum"):
+        copy_map(STORE, str(tmp_path / "back"))
+    assert not (tmp_path / "back/map.json").exists()
+
+
+def test_what_a_killed_copy_was_writing_is_removed(source, tmp_path):
+    (tmp_path / "back/v1/state").mkdir(parents=True)
+    (tmp_path / "back/v1/state/.unfinished-x").write_bytes(b"half")
+    copy_map(str(source), str(tmp_path / "back"))
+    assert files_of(tmp_path / "back") == files_of(source)
+
+
 def test_addresses_that_cannot_be_used_are_one_line(source, tmp_path):
     with pytest.raises(
         InputError, match=r"^zip2://x: cannot be used \(Protocol not known: zip2\); give a folder, or an"

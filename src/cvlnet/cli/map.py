@@ -248,7 +248,7 @@ def copy(source: str, target: str, /) -> None:
 
     Any address that fsspec knows is taken; s3:// needs the package s3fs, gs:// gcsfs, abfs:// adlfs. Every file is
     compared with its checksum. The map appears at the target when all of it is there; an older version of it that is
-    there remains beside it for those who read it.
+    there remains beside it for those who read it. An index is not copied: make it anew by `cvlnet map index`.
 
     For example:
 
