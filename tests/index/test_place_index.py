@@ -149,6 +149,12 @@ def test_no_place_is_in_two_segments(folder):
     assert [entry.name for entry in PlaceIndex(folder).entries] == ["beside", "corner"]
 
 
+def test_segments_may_interlock(folder):
+    gaps = Segment(EAST.first, ~EAST.held, np.ones((int((~EAST.held).sum()), DIMS), np.float32))
+    change_index(folder, put=[("gaps", gaps)])
+    assert len(PlaceIndex(folder)) == len(WEST.descriptors) + EAST.held.size
+
+
 def test_an_index_can_be_read_where_nothing_can_be_written(folder, monkeypatch):
     with closing(sqlite3.connect(folder / manifest.FILE)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

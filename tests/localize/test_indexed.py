@@ -105,6 +105,24 @@ def test_with_few_candidates_the_best_fix_is_the_same(region, projection, tmp_pa
         assert_same(fixes[0], exhaustive(region, clip, most=1)[0], region, margin=False)
 
 
+def test_the_number_of_candidates_follows_that_of_places(region, projection, tmp_path, monkeypatch):
+    places, asked = Places.of_region(region, "map"), []
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    search = found.index.search
+
+    def noted(queries, most, **named):
+        asked.append(most)
+        return search(queries, most, **named)
+
+    monkeypatch.setattr(found.index, "search", noted)
+    for share in (1e-4, 0.5):
+        monkeypatch.setattr(indexed_module, "LEAST_CANDIDATES", 20)
+        monkeypatch.setattr(indexed_module, "CANDIDATE_SHARE", share)
+        found.find(clip_at(region, 40, 20), SHARPNESS, most=1)
+    found.find(clip_at(region, 40, 20), SHARPNESS, most=1, candidates=7)
+    assert asked == [20, 146, 7]  # of 292 squares
+
+
 def test_a_single_peak_leads_over_the_lowest_score(region, projection, tmp_path):
     places = Places.of_region(region, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)

@@ -35,7 +35,8 @@ from cvlnet.model.squares import SquareMatcher
 from cvlnet.model.ssm import match
 from cvlnet.types import ClipFeatures, Fix, MapFeatures
 
-CANDIDATES = 300
+LEAST_CANDIDATES = 300
+CANDIDATE_SHARE = 5e-4  # of all squares: with four queries, the best place of 99 % of clips is among so many
 LARGEST = 8.0  # number of a descriptor, whose root mean square is 1, that int8 holds
 _SEGMENT_SQUARES = 256  # side of a segment
 _BLOCK_TILES = 24  # side of the blocks of the map that are kept while clips are found
@@ -120,19 +121,21 @@ class IndexedPlaces:
         clip: ClipFeatures,
         sharpness: float,
         *,
-        candidates: int = CANDIDATES,
+        candidates: int | None = None,
         most: int = MOST_FIXES,
         within: Area | None = None,
         confidence: Confidence | None = None,
     ) -> tuple[Fix, ...]:
         """The fixes of one clip at different places, best first; none where no place is searched.
 
-        candidates: squares of places that are matched. within: a part of the map in which the candidates' middles lie,
+        candidates: number of squares that are matched; by default `CANDIDATE_SHARE` of the index, or
+        `LEAST_CANDIDATES` where that is less. within: a part of the map in which the candidates' middles lie,
         in metres around the map's anchor. sharpness and confidence: the model's.
         Raises ValueError for more than one clip, InputError where the map is damaged.
         """
         clip = ClipFeatures(clip.descriptor.cpu(), clip.weight.cpu(), clip.grid)
         queries = self.projection.of_clips(clip)[0].numpy()
+        candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index)))
         squares = self.index.search(queries, candidates, within=within).row_col
         places, heights, lowest = self._best_places(SquareMatcher(clip, STEP), torch.from_numpy(STEP * squares))
         peaks, peak_heights = self._peaks_apart(clip, places, heights, most + 1)
@@ -151,10 +154,8 @@ class IndexedPlaces:
     ) -> tuple[Int[Tensor, "n 2"], Float[Tensor, " n"], float]:
         """The best place of each square that has one and its score, best first, and the lowest score of all.
 
-        firsts: the north-western places of the squares. One that reaches over the map's edge is moved back onto it.
+        firsts: the north-western places of the squares.
         """
-        limits = torch.tensor([self.places.grid.rows, self.places.grid.cols]) - STEP
-        firsts = torch.minimum(firsts, limits)
         places, heights, lowest = [], [], torch.inf
         for of_block in _grouped(firsts, self._block_places):
             region, origin = self._block(of_block[0])
