@@ -115,7 +115,7 @@ def index(source: Path, /, *, storage: Literal["float16", "int8"] = "int8") -> N
     """Add an index to a map, for areas that are too large to compare every cell with.
 
     `cvlnet localize MAP --indexed` then compares a clip with descriptors of places, one every 10 m, and matches the
-    best 300 of them exactly. After an update of the map, repeat the command.
+    best 0.05 % of them exactly, or 300 where that is more. After an update of the map, repeat the command.
     Needs the extra: pip install 'cvlnet[index]'.
 
     For example:
