@@ -205,6 +205,20 @@ def test_a_map_that_was_finished_but_not_published_is_published(model, image, tm
     assert files_of(tmp_path / "map" / "v1") == files_of(tmp_path / "whole" / "v1")
 
 
+def test_a_writer_killed_before_it_tidied_up_leaves_a_map_that_can_be_updated(model, middle, tmp_path, monkeypatch):
+    def killed(*_):
+        raise Interruption
+
+    with monkeypatch.context() as patch:
+        patch.setattr(versions_module.shutil, "rmtree", killed)
+        with pytest.raises(Interruption):
+            build_map(model, image_of(120, 0, middle), tmp_path / "map")
+    assert (tmp_path / "map" / ".building").is_dir()
+    newer = image_of(180, 1, middle, 10.0, 10.0, "newer.png")
+    update_map(model, tmp_path / "map", newer).verify()
+    assert not (tmp_path / "map" / ".building").exists()
+
+
 KILLED = """
 import sys, time, torch
 from pathlib import Path

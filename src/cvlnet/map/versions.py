@@ -54,6 +54,8 @@ def begun(out: Path, header: MapHeader, *, base: Map | None) -> MapArrays:
     staging = out / _STAGING
     plan = json.dumps({"header": header.to_json(), "base": None if base is None else str(base.arrays.folder.resolve())})
     _recover(out, staging)
+    if staging.exists() and not (staging / "map").exists():
+        shutil.rmtree(staging)  # its map is published; the writer was killed before it could tidy up
     if staging.exists():
         if _text(staging / _PLAN) == plan:
             remove_unfinished(staging)
