@@ -23,7 +23,6 @@ from cvlnet.localize.trial import Trial, try_map
 from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
 from cvlnet.map.header import Storage
-from cvlnet.map.store import Map
 from measure import in_own_process, print_results, run
 
 HEADINGS = ("as recorded", "±5", "±20", "unknown")
@@ -34,7 +33,7 @@ def build(imagery: Path, out: Path, storage: Storage) -> tuple[float, float]:
     model, image = Localizer().model, open_overhead(imagery)
     start = perf_counter()
     built = build_map(model, image, out, storage=storage)
-    seconds, km2 = perf_counter() - start, _km2(built)
+    seconds, km2 = perf_counter() - start, built.known_km2
     return seconds / km2, built.size_bytes / 1e6 / km2
 
 
@@ -46,10 +45,6 @@ def seek(town: Path, path: Path, heading: str, most_queries: int) -> Trial:
     return try_map(
         localizer, town, {"": localizer.area(path)}, clip_spec=spec, heading=known, most_queries=most_queries
     )
-
-
-def _km2(built: Map) -> float:
-    return built.known_cells * built.header.cells.cell_m**2 / 1e6
 
 
 def _shares(trial: Trial) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def measure_map(storage: Storage) -> tuple[float, float, float, float]:
         matcher.scores(clip)
         first_s = process_time() - start
         further_s = processor_s(lambda: matcher.scores(clip))
-        km2 = built.known_cells * header.cells.cell_m**2 / 1e6
+        km2 = built.known_km2
         return window_bytes / window_km2, encode_s / km2, first_s / km2, further_s / km2
 
 

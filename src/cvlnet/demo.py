@@ -51,16 +51,10 @@ def run_demo(
     if not (town / "overhead").is_dir():
         remedy = "delete it, and it is made anew"
         raise InputError("the town was made by an earlier version, without an overhead map", where=town, remedy=remedy)
+    localizer, folder = Localizer(weights), out / "map"
+    built = build_map(localizer.model, open_overhead(town / "overhead"), folder, progress=progress)
     report = evaluate_and_report(town, weights, out, progress=progress, wording=_WORDING)
-    return replace(report, lines=(*report.lines, *_on_the_map(town, weights, out / "map", progress)))
-
-
-def _on_the_map(town: Path, weights: Path, out: Path, progress: bool) -> list[str]:
-    """The town is made into a map, and sought as a whole."""
-    localizer = Localizer(weights)
-    opened = build_map(localizer.model, open_overhead(town / "overhead"), out, progress=progress)
-    area = {"": localizer.area(out)}
     spec = ClipSpec(localizer.model.image_spec)
-    trial = try_map(localizer, town, area, clip_spec=spec, progress=progress)
-    size = f"{opened.known_cells * opened.header.cells.cell_m**2 / 1e6:.2f} km2, {opened.size_bytes / 1e6:.0f} MB"
-    return [f"{out}: {size}", *trial.lines(Heading())]
+    trial = try_map(localizer, town, {"": localizer.area(folder)}, clip_spec=spec, progress=progress)
+    on_map = (f"{folder}: {built.known_km2:.2f} km2, {built.size_bytes / 1e6:.0f} MB", *trial.lines(Heading()))
+    return replace(report, lines=(*report.lines, *on_map))

@@ -66,6 +66,12 @@ class LocalFrame:
 
     anchor: LatLon
 
+    @property
+    def crs(self) -> str:
+        """The frame as a coordinate reference system, in PROJ's words."""
+        latitude_deg, longitude_deg = self.anchor.degrees
+        return f"+proj=aeqd +lat_0={latitude_deg!r} +lon_0={longitude_deg!r} +datum=WGS84 +units=m"
+
     def xy_world_m(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """Metres (east, north) of latitudes and longitudes."""
         latlon = np.asarray(latlon_deg, dtype=np.float64)

@@ -17,7 +17,6 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cvlnet.config import ModelConfig
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MetricRaster
 from cvlnet.imagery.overhead import OverheadImage
@@ -26,16 +25,8 @@ from cvlnet.map.build import build_map
 from cvlnet.map.encode import EncodedCells, Window
 from cvlnet.map.store import Map, listed
 from cvlnet.model.build import build_model
+from seeing import TINY
 
-TINY = ModelConfig(
-    image_width_px=128,
-    image_height_px=32,
-    overhead_m_per_px=0.5,
-    clip_cells=8,
-    window_cells=2,
-    channels=4,
-    descriptor_channels=4,
-)
 Change = Callable[[Path], object]
 
 

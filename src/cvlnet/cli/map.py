@@ -311,10 +311,10 @@ def _on_ray(
 
 def _described(opened: Map) -> str:
     """What a map is, in lines."""
-    header, known_m2 = opened.header, opened.known_cells * opened.header.cells.cell_m**2
+    header = opened.header
     (south, west), (north, east) = opened.bounds
     lines = [
-        f"{opened.path}: {known_m2 / 1e6:.3g} km2 in cells of {header.cells.cell_m:g} m, "
+        f"{opened.path}: {opened.known_km2:.3g} km2 in cells of {header.cells.cell_m:g} m, "
         f"{header.channels} channels of {header.storage}, {opened.size_bytes / 1e6:.3g} MB",
         f"from {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}; weights {header.weights[:12]}",
         *(f"imagery: {source.name}" + (f" ({source.credit})" if source.credit else "") for source in header.sources),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from math import ceil
 from pathlib import Path
 
 from cvlnet.errors import InputError
@@ -53,8 +52,7 @@ def planned(model: CVLNet, image: Imagery, *, storage: Storage = "float16", onto
             remedy=f"build several maps, each within {FARTHEST_M / 1000:.0f} km of its middle",
         )
     if onto is None:
-        rows, cols = (_whole(half_m, layout) for half_m in (north_m, east_m))
-        cells = layout.cells(Grid(rows, cols, layout.cell_m))
+        cells = layout.cells(Grid(layout.tiled(north_m), layout.tiled(east_m), layout.cell_m))
     else:
         onto.require_made_by(model)
         cells = extended(onto.header.cells, onto.header.window, east_m, north_m, layout)
@@ -101,8 +99,3 @@ def build_map(
 def imagery_state(image: Imagery) -> str:
     """SHA-256 of what imagery is now, by its place and its `Imagery.fingerprint`."""
     return sha256(repr((image.raster, image.shape)).encode() + image.fingerprint()).hexdigest()
-
-
-def _whole(half_m: float, layout: Layout) -> int:
-    """Places, whole tiles of them, that reach as far from the anchor."""
-    return layout.steps * max(1, ceil((2 * half_m / layout.cell_m + 1 - 1e-6) / layout.steps))

@@ -34,6 +34,25 @@ class Window:
     rows: slice
     cols: slice
 
+    def of(self, grid: Grid) -> Grid:
+        """The part of a grid that lies in the window."""
+        sides = (self.rows, self.cols)
+        middle = torch.tensor([(side.start + side.stop - 1) / 2 for side in sides], dtype=torch.float64)
+        east_m, north_m = grid.xy_m(middle).tolist()
+        rows, cols = (side.stop - side.start for side in sides)
+        return Grid(rows, cols, grid.cell_m, (east_m, north_m))
+
+    def seen_from(self, offset: tuple[int, int]) -> Window:
+        """The same cells, counted from the row and column ``offset``."""
+        row, col = offset
+        return Window(
+            slice(self.rows.start - row, self.rows.stop - row), slice(self.cols.start - col, self.cols.stop - col)
+        )
+
+    def extended(self, more: int) -> Window:
+        """The window with as many further rows in the south and columns in the east."""
+        return Window(slice(self.rows.start, self.rows.stop + more), slice(self.cols.start, self.cols.stop + more))
+
 
 @dataclass(frozen=True)
 class EncodedCells:
@@ -126,10 +145,8 @@ def _stride(model: CVLNet) -> int:
 
 def _read(model: CVLNet, image: Imagery, anchor: LatLon, cells: Grid, part: Window) -> _Pixels:
     stride = _stride(model)
-    sides = part.rows.stop - part.rows.start, part.cols.stop - part.cols.start
-    row, col = ((side.start + side.stop - 1) / 2 for side in (part.rows, part.cols))
-    east_m, north_m = cells.xy_m(torch.tensor([row, col], dtype=torch.float64)).tolist()
-    window = Grid(sides[0], sides[1], cells.cell_m, (east_m, north_m))
+    window = part.of(cells)
+    sides, (east_m, north_m) = (window.rows, window.cols), window.center_xy_m
     # the sides are filled up to the south-east to multiples of four cells; features lie beside their pixels
     rows, cols = (-(-side // _MULTIPLE) * _MULTIPLE for side in sides)
     middle_m = (

@@ -30,17 +30,15 @@ def write_geotiff(source: Map, path: Path, layer: Layer) -> None:
     """
     header, cells = source.header, source.header.cells
     bands = {"preview": 4, "features": header.channels, "uncertainty": 1}[layer]
-    west_m, north_m = (float(value) for value in cells.corners_xy_m()[0])
-    east_m, south_m = header.layout.offset_m
-    latitude_deg, longitude_deg = header.anchor.degrees
+    west_m, north_m = header.layout.pixels(cells).corners_xy_m()[0].tolist()
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "width": cells.cols,
         "height": cells.rows,
         "count": bands,
         "dtype": _TYPES[layer],
-        "crs": f"+proj=aeqd +lat_0={latitude_deg!r} +lon_0={longitude_deg!r} +datum=WGS84 +units=m",
-        "transform": from_origin(west_m - east_m, north_m - south_m, cells.cell_m, cells.cell_m),
+        "crs": source.frame.crs,
+        "transform": from_origin(west_m, north_m, cells.cell_m, cells.cell_m),
         "tiled": True,
         "compress": "deflate",
         "bigtiff": "if_safer",

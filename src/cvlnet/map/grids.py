@@ -9,7 +9,6 @@ import torch
 
 from cvlnet.errors import InputError
 from cvlnet.grid import Grid
-from cvlnet.map.encode import Window
 from cvlnet.map.header import MapHeader, Source
 from cvlnet.map.region import Layout
 
@@ -61,9 +60,3 @@ def offset_of(outer: Grid, inner: Grid) -> tuple[int, int]:
         raise InputError("the cells of the two maps do not coincide", where="map", remedy=remedy)
     row, col = exact.round().long().tolist()
     return row, col
-
-
-def moved(part: Window, offset: tuple[int, int]) -> Window:
-    """A window in the indices of a grid whose first cell lies at ``offset``."""
-    (row, col), (rows, cols) = offset, (part.rows, part.cols)
-    return Window(slice(rows.start - row, rows.stop - row), slice(cols.start - col, cols.stop - col))

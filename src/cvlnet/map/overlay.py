@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from cvlnet.imagery.overhead import Imagery
 from cvlnet.map.arrays import MapArrays
 from cvlnet.map.build import planned
 from cvlnet.map.encode import EncodedCells, Window, encoded, windows
-from cvlnet.map.grids import joined, moved, offset_of
+from cvlnet.map.grids import joined, offset_of
 from cvlnet.map.store import Map, is_map
 from cvlnet.map.versions import begun, locked, published
 from cvlnet.model.cvlnet import CVLNet
@@ -39,8 +40,7 @@ def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = Fa
         arrays = begun(path, header, base=base)
 
         def seen(part: Window) -> EncodedCells:
-            own = moved(part, offset)
-            ((_, cells),) = encoded(model, image, header.anchor, layer.cells, [own])
+            ((_, cells),) = encoded(model, image, header.anchor, layer.cells, [part.seen_from(offset)])
             return cells
 
         _overlay(arrays, base, layer.cells, seen, progress=progress)
@@ -53,15 +53,7 @@ def merge_maps(first: Map, second: Map, out: Path, *, progress: bool = False) ->
     Raises InputError unless both have the same anchor, grid of cells, weights and storage, or if ``out`` holds a map.
     """
     a, b = first.header, second.header
-    same = (a.anchor, a.layout, a.channels, a.window, a.weights, a.storage) == (
-        b.anchor,
-        b.layout,
-        b.channels,
-        b.window,
-        b.weights,
-        b.storage,
-    )
-    if not same:
+    if replace(b, cells=a.cells, sources=a.sources) != a:
         remedy = f"build it again by cvlnet map build IMAGERY --onto {first.path}"
         raise InputError("has another anchor, other weights or storage", where=second.path, remedy=remedy)
     with locked(out):
@@ -70,7 +62,7 @@ def merge_maps(first: Map, second: Map, out: Path, *, progress: bool = False) ->
         header = joined(a, b.cells, b.sources)
         offset = offset_of(header.cells, b.cells)
         arrays = begun(out, header, base=first)
-        _overlay(arrays, first, b.cells, lambda part: second.read(moved(part, offset)), progress=progress)
+        _overlay(arrays, first, b.cells, lambda part: second.read(part.seen_from(offset)), progress=progress)
         return published(out)
 
 
@@ -80,6 +72,7 @@ def _overlay(
     """Write the windows that a layer changes; those whose files are not the base's are done."""
     header = arrays.header
     row, col = offset_of(header.cells, layer)
+    of_base = offset_of(header.cells, base.header.cells)
     for part in tqdm(
         windows(header.cells, header.window), desc="updating the map", unit="window", disable=not progress
     ):
@@ -88,7 +81,7 @@ def _overlay(
             slice(max(part.cols.start - _EDGE_CELLS, col), min(part.cols.stop + _EDGE_CELLS, col + layer.cols)),
         )
         inside = around.rows.start < around.rows.stop and around.cols.start < around.cols.stop
-        if not inside or not _is_base_s(arrays, base, part):
+        if not inside or not _is_base_s(arrays, base, part, of_base):
             continue
         new = seen(around)
         if bool(new.known.any()):
@@ -102,17 +95,17 @@ def _laid_over(old: EncodedCells, new: EncodedCells, part: Window, around: Windo
     if rows.start >= rows.stop or cols.start >= cols.stop:
         return old
     both = Window(rows, cols)
-    target = moved(both, (part.rows.start, part.cols.start))
-    own = moved(both, (around.rows.start, around.cols.start))
-    new_known, old_known = new.known[own.rows, own.cols], old.known[target.rows, target.cols]
-    counts = _interior(new.known)[own.rows, own.cols] | (new_known & ~old_known)
-    merged = {}
-    for name in ("descriptor", "uncertainty", "known", "gone", "on_image", "preview"):
-        whole: Tensor = getattr(old, name).clone()
-        ours = whole[..., target.rows, target.cols]
-        whole[..., target.rows, target.cols] = torch.where(counts, getattr(new, name)[..., own.rows, own.cols], ours)
-        merged[name] = whole
-    return EncodedCells(**merged)
+    target = both.seen_from((part.rows.start, part.cols.start))
+    own = both.seen_from((around.rows.start, around.cols.start))
+    ours, theirs = old[target], new[own]
+    counts = _interior(new.known)[own.rows, own.cols] | (theirs.known & ~ours.known)
+    merged = []
+    for field in fields(EncodedCells):
+        whole: Tensor = getattr(old, field.name).clone()
+        chosen = torch.where(counts, getattr(theirs, field.name), getattr(ours, field.name))
+        whole[..., target.rows, target.cols] = chosen
+        merged.append(whole)
+    return EncodedCells(*merged)
 
 
 def _interior(known: Bool[Tensor, "rows cols"]) -> Bool[Tensor, "rows cols"]:
@@ -122,9 +115,12 @@ def _interior(known: Bool[Tensor, "rows cols"]) -> Bool[Tensor, "rows cols"]:
     return unknown == 0
 
 
-def _is_base_s(arrays: MapArrays, base: Map, part: Window) -> bool:
-    """Whether a window's state is still the one of the base, linked or copied, or neither has one."""
-    own, in_base = arrays.state_file(part), moved(part, offset_of(arrays.header.cells, base.header.cells))
+def _is_base_s(arrays: MapArrays, base: Map, part: Window, offset: tuple[int, int]) -> bool:
+    """Whether a window's state is still the one of the base, linked or copied, or neither has one.
+
+    offset: of the base's first cell.
+    """
+    own, in_base = arrays.state_file(part), part.seen_from(offset)
     if not own.is_file():
         return True
     of_base = base.arrays.state_file(in_base)

@@ -43,6 +43,15 @@ class Layout:
         """The layout of a network."""
         return Layout(model.map_grid.cell_m, model.clip_grid.rows, model.steps, model.map_grid.center_xy_m)
 
+    def pixels(self, cells: Grid) -> Grid:
+        """Where the pixels of cells lie, which their features lie beside."""
+        (east_m, north_m), (offset_east_m, offset_north_m) = cells.center_xy_m, self.offset_m
+        return cells.centered_at((east_m - offset_east_m, north_m - offset_north_m))
+
+    def tiled(self, half_m: float) -> int:
+        """Places along a side, whole tiles of them, that reach as far to both sides of the middle."""
+        return self.steps * max(1, ceil((2 * half_m / self.cell_m + 1 - 1e-6) / self.steps))
+
     @property
     def first(self) -> int:
         """Row and column of the cell whose south-eastern corner is the first place."""
@@ -51,8 +60,7 @@ class Layout:
     def places(self, cells: Grid) -> Grid:
         """The places whose clips lie on a grid of cells: corners between cells, by the middle of their pixels."""
         less = self.clip_cells - 1
-        center_m = (cells.center_xy_m[0] - self.offset_m[0], cells.center_xy_m[1] - self.offset_m[1])
-        return Grid(cells.rows - less, cells.cols - less, self.cell_m, center_m)
+        return Grid(cells.rows - less, cells.cols - less, self.cell_m, self.pixels(cells).center_xy_m)
 
     def cells(self, places: Grid) -> Grid:
         """The cells that clips at these places see."""
@@ -191,8 +199,8 @@ def require_metric(model: CVLNet, image: Imagery) -> None:
 
 def _places(layout: Layout, half_m: Xy, image: Imagery) -> Grid:
     """Places a cell apart, whole tiles of them, as far as ``half_m`` (east, north) from the anchor."""
-    steps, cell_m = layout.steps, layout.cell_m
-    cols, rows = (steps * max(1, ceil((2 * half / cell_m + 1 - 1e-6) / steps)) for half in half_m.tolist())
+    cell_m = layout.cell_m
+    cols, rows = map(layout.tiled, half_m.tolist())
     if rows * cols > _MOST_CELLS:
         raise InputError(
             f"{rows * cell_m / 1000:.1f} x {cols * cell_m / 1000:.1f} km are too much to be searched at once",

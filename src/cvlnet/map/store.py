@@ -36,6 +36,7 @@ from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.io.text import read_json
 from cvlnet.map.arrays import REMEDY, MapArrays
 from cvlnet.map.encode import EncodedCells, Window, windows
+from cvlnet.map.grids import offset_of
 from cvlnet.map.header import MapHeader, weights_of
 from cvlnet.map.region import NEAR_M, Region, region_of
 from cvlnet.model.cvlnet import CVLNet
@@ -100,10 +101,11 @@ class Map:
         return (south, west), (north, east)
 
     @cached_property
-    def known_cells(self) -> int:
-        """Number of cells that the imagery shows."""
+    def known_km2(self) -> float:
+        """The area that the imagery shows. Raises InputError where the map is damaged."""
         parts = windows(self.header.cells, self.header.window)
-        return sum(self.arrays.known_cells(part) for part in parts if self.arrays.holds(part))
+        known = sum(self.arrays.known_cells(part) for part in parts if self.arrays.holds(part))
+        return known * self.header.cells.cell_m**2 / 1e6
 
     @property
     def size_bytes(self) -> int:
@@ -131,14 +133,16 @@ class Map:
         if places is None:
             everywhere = Window(slice(0, whole.rows), slice(0, whole.cols))
             places = everywhere if near is None else self._around(whole, near, radius_m)
-        part = self._seen_from(places)
-        cells = part_of(self.header.cells, part)
+        part = places.extended(self.header.layout.clip_cells - 1)
+        cells = part.of(self.header.cells)
         region = region_of(self.header.layout, self.read(part), cells, self.header.anchor)
         return region if near is None else region.near(near, radius_m, self.path)
 
     def shows(self, places: Window) -> bool:
         """Whether the map shows anything of what clips at a window of places see."""
-        return any(name in self.manifest for name in self.arrays.chunks_of(self._seen_from(places)))
+        return any(
+            name in self.manifest for name in self.arrays.chunks_of(places.extended(self.header.layout.clip_cells - 1))
+        )
 
     def shows_place(self, place: LatLon) -> bool:
         """Whether the map shows the cell at a place."""
@@ -149,23 +153,13 @@ class Map:
             return False
         return bool(self.arrays.known_cells(Window(slice(row, row + 1), slice(col, col + 1))))
 
-    def _seen_from(self, places: Window) -> Window:
-        """The cells that clips at a window of places see."""
-        more = self.header.layout.clip_cells - 1
-        rows, cols = places.rows, places.cols
-        return Window(slice(rows.start, rows.stop + more), slice(cols.start, cols.stop + more))
-
     def preview(self, cells: Grid | None = None) -> OverheadImage:
         """The cells' mean colours as an image, of a part of the grid (a region's) or of all of it."""
         grid = self.header.cells
         cells = cells or grid
-        first = grid.row_col(cells.xy_m(torch.zeros(2, dtype=torch.float64))).round().long().tolist()
-        read = self.read(
-            Window(*(slice(start, start + side) for start, side in zip(first, (cells.rows, cells.cols), strict=True)))
-        )
-        east_m, north_m = self.header.layout.offset_m
-        middle_m = (cells.center_xy_m[0] - east_m, cells.center_xy_m[1] - north_m)
-        center = LatLon(*self.frame.latlon_deg(middle_m).tolist())
+        row, col = offset_of(grid, cells)
+        read = self.read(Window(slice(row, row + cells.rows), slice(col, col + cells.cols)))
+        center = LatLon(*self.frame.latlon_deg(self.header.layout.pixels(cells).center_xy_m).tolist())
         pixels = np.ascontiguousarray(read.preview.permute(1, 2, 0).numpy())
         raster = MetricRaster(center, cells.cols, cells.rows, cells.cell_m)
         credit = "; ".join(self.header.credits) or None
@@ -247,14 +241,6 @@ def _manifest(path: Path, checksum: str) -> dict[str, ListedFile]:
     if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST_BYTES:
         raise InputError("is missing, or too large", where=path, remedy=REMEDY)
     return manifest_of(path.read_bytes(), checksum, path)
-
-
-def part_of(grid: Grid, part: Window) -> Grid:
-    """The cells of a window of a grid."""
-    middle = torch.tensor([(side.start + side.stop - 1) / 2 for side in (part.rows, part.cols)], dtype=torch.float64)
-    east_m, north_m = grid.xy_m(middle).tolist()
-    rows, cols = part.rows.stop - part.rows.start, part.cols.stop - part.cols.start
-    return Grid(rows, cols, grid.cell_m, (east_m, north_m))
 
 
 def _require_file(path: Path, expected: ListedFile) -> None:

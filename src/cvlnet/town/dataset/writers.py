@@ -150,7 +150,6 @@ def overhead_path(out: Path, date: str) -> Path:
 
 def write_overhead(path: Path, picture: UInt8[np.ndarray, "rows cols 3"], frame: LocalFrame, grid: Grid) -> None:
     """Write an overhead map as a tiled GeoTIFF, in the azimuthal equidistant projection around the town's anchor."""
-    latitude_deg, longitude_deg = frame.anchor.degrees
     west_m, north_m = grid.corners_xy_m()[0].tolist()
     profile: dict[str, Any] = {
         "driver": "GTiff",
@@ -159,7 +158,7 @@ def write_overhead(path: Path, picture: UInt8[np.ndarray, "rows cols 3"], frame:
         "count": 3,
         "dtype": "uint8",
         "photometric": "rgb",
-        "crs": f"+proj=aeqd +lat_0={latitude_deg!r} +lon_0={longitude_deg!r} +datum=WGS84 +units=m",
+        "crs": frame.crs,
         "transform": from_origin(west_m, north_m, grid.cell_m, grid.cell_m),
         "tiled": True,
         "compress": "deflate",
