@@ -79,12 +79,14 @@ def seeing_model(image, place_m):
         seen = colours(images)
         return seen, torch.ones(len(seen), seen.shape[2] - 1, seen.shape[3] - 1)
 
-    def encode_clip(_):
+    def describe_clips(turns, _):
         inner = crop(image, place, model.tile_grid)[None]
-        seen = colours(inner)[..., 2:-2, 2:-2]
+        seen = colours(inner)[..., 2:-2, 2:-2].expand(len(turns), -1, -1, -1)
         return ClipFeatures(seen, torch.ones_like(seen[:, 0]), model.clip_grid)
 
-    model.encode_overhead, model.encode_clip = encode_overhead, encode_clip
+    model.encode_overhead, model.describe_clips = encode_overhead, describe_clips
+    model.encode_frames = lambda images: torch.zeros(1, images.shape[1], 1, 1, 1)
+    model.fuse_frames = lambda frames, *_: (frames[:, 0], torch.ones(len(frames), 1, 1, dtype=torch.bool))
     return model
 
 

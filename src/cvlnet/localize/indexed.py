@@ -7,7 +7,7 @@ leads to is not found, and does not count as a rival in a fix's margin.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import ceil
@@ -25,15 +25,15 @@ from cvlnet.index.area import Area
 from cvlnet.index.manifest import About, Lattice
 from cvlnet.index.place_index import PlaceIndex, change_index, create_index, is_index
 from cvlnet.index.segment import Codec, Segment, Storage
-from cvlnet.localize.search import MOST_FIXES, decoded_around, fix_at, local_maxima
+from cvlnet.localize.search import MOST_FIXES, apart, cut, decoded_around, fix_at, local_maxima, scores_around
 from cvlnet.map.encode import Window
 from cvlnet.map.region import Region
-from cvlnet.map.store import Map, part_of
+from cvlnet.map.store import Map
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence
+from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.place import STEP, PlaceProjection, shipped_projection
 from cvlnet.model.squares import SquareMatcher
-from cvlnet.model.ssm import match
-from cvlnet.types import ClipFeatures, Fix, MapFeatures
+from cvlnet.types import ClipFeatures, Fix
 
 LEAST_CANDIDATES = 300
 CANDIDATE_SHARE = 5e-4  # of all squares: with four queries, the best place of 99 % of clips is among so many
@@ -142,7 +142,7 @@ class IndexedPlaces:
         fixes = []
         for number, peak in enumerate(peaks[:most]):
             region, origin = self._block(peak)
-            scores = _scores_around(clip, region, peak - origin, self.places.steps // 2)
+            scores = scores_around(clip, region, peak - origin, self.places.steps // 2)[0]
             decoded = decoded_around(region, scores, torch.full((2,), self.places.steps // 2), sharpness)
             rival = lowest if len(peaks) == 1 else float(peak_heights[0 if number else 1])
             fix = fix_at(region, peak - origin, decoded, rival, confidence)
@@ -161,10 +161,10 @@ class IndexedPlaces:
             region, origin = self._block(of_block[0])
             own = of_block - origin
             cells = torch.stack(
-                [_cut(region.descriptor, place, STEP + matcher.clip_cells - 1) for place in own.tolist()]
+                [cut(region.descriptor, place, STEP + matcher.clip_cells - 1) for place in own.tolist()]
             )
             uncertainty, searched = (
-                torch.stack([_cut(values, place, STEP) for place in own.tolist()])
+                torch.stack([cut(values, place, STEP) for place in own.tolist()])
                 for values in (region.uncertainty, region.searched)
             )
             scores = (matcher.scores(cells) / uncertainty).masked_fill(~searched, -torch.inf).flatten(1)
@@ -198,7 +198,7 @@ class IndexedPlaces:
                 continue
             centers.append(place)
             region, origin = self._block(place)
-            around, values = local_maxima(_scores_around(clip, region, place - origin, reach))
+            around, values = local_maxima(scores_around(clip, region, place - origin, reach)[0])
             inner = ((around > 0) & (around < 2 * reach)).all(dim=1)
             for peak, value in zip((around[inner] + place - reach).tolist(), values[inner].tolist(), strict=True):
                 found.setdefault((peak[0], peak[1]), value)
@@ -212,12 +212,7 @@ class IndexedPlaces:
         """The highest peaks, without those near a higher one."""
         order = heights.argsort(descending=True, stable=True)
         peaks, heights = peaks[order], heights[order]
-        xy_m = self.places.grid.xy_m(peaks.double())
-        left, chosen = torch.ones(len(peaks), dtype=torch.bool), list[int]()
-        while bool(left.any()) and len(chosen) < most:
-            best = int(left.int().argmax())
-            chosen.append(best)
-            left &= torch.linalg.vector_norm(xy_m - xy_m[best], dim=1) > ELSEWHERE_M
+        chosen = apart(self.places.grid.xy_m(peaks.double()), most)
         return peaks[chosen], heights[chosen]
 
     @property
@@ -254,32 +249,16 @@ def projection_of(source: Map) -> PlaceProjection:
     return projection
 
 
-def open_indexed(source: Map) -> IndexedPlaces:
-    """A map with its index. Raises InputError if there is none, or as `projection_of` does."""
+def open_indexed(model: CVLNet, source: Map) -> IndexedPlaces:
+    """A map with its index.
+
+    Raises InputError if there is none, if another network made the map, or as `projection_of` does.
+    """
+    source.require_made_by(model)
     folder = index_of(source)
     if not is_index(folder):
         raise InputError("has no index", where=source.path, remedy=f"make one: cvlnet map index {source.path}")
     return IndexedPlaces(PlaceIndex(folder), Places.of_map(source), projection_of(source))
-
-
-def _scores_around(clip: ClipFeatures, region: Region, place: Int[Tensor, 2], reach: int) -> Float[Tensor, "side side"]:
-    """Scores of all places so many steps around a place; minus infinity where none is sought."""
-    side, more = 2 * reach + 1, clip.grid.rows - 1
-    first = (place - reach).tolist()
-    descriptor = _cut(region.descriptor.float(), first, side + more)
-    uncertainty, searched = _cut(region.uncertainty, first, side), _cut(region.searched, first, side)
-    grid = Grid(side + more, side + more, region.cells.cell_m, clip.grid.center_xy_m)
-    tile = MapFeatures(descriptor[None], uncertainty.where(searched, torch.ones(()))[None], grid)
-    return match(clip, tile).scores[0, 0].masked_fill(~searched, -torch.inf)
-
-
-def _cut(values: Tensor, first: Sequence[int], side: int) -> Tensor:
-    """A square of the last two dimensions, zero where it reaches over the edge."""
-    low = [max(start, 0) for start in first]
-    part = values[..., low[0] : first[0] + side, low[1] : first[1] + side]
-    before = [inside - start for inside, start in zip(low, first, strict=True)]
-    after = [side - size - gap for size, gap in zip(part.shape[-2:], before, strict=True)]
-    return functional.pad(part, (before[1], after[1], before[0], after[0])) if any(before + after) else part
 
 
 def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[Int[Tensor, "of_block 2"]]:
@@ -309,14 +288,13 @@ def _segment(region: Region, part: Window, projection: PlaceProjection) -> Segme
 
 def _part(region: Region, part: Window) -> Region:
     """A window of a region's places, with the cells that clips there see."""
-    more = region.cells.rows - region.places.rows
-    seen = Window(slice(part.rows.start, part.rows.stop + more), slice(part.cols.start, part.cols.stop + more))
+    seen = part.extended(region.cells.rows - region.places.rows)
     return replace(
         region,
         descriptor=region.descriptor[:, seen.rows, seen.cols],
         known=region.known[seen.rows, seen.cols],
         uncertainty=region.uncertainty[part.rows, part.cols],
         searched=region.searched[part.rows, part.cols],
-        cells=part_of(region.cells, seen),
-        places=part_of(region.places, part),
+        cells=seen.of(region.cells),
+        places=part.of(region.places),
     )

@@ -20,7 +20,7 @@ from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.map.store import Map
 from cvlnet.model.confidence import for_prior
 from cvlnet.model.device import named_device
-from cvlnet.types import Clip, Fix
+from cvlnet.types import Clip
 
 if TYPE_CHECKING:  # the extra "index" may not be installed
     from cvlnet.index.area import Area
@@ -145,9 +145,9 @@ class Localizer:
         """The places on a map where a clip may have been taken, best first, among the candidates of the map's index.
 
         The answer's region and scores are those around the best place. within: a part of the map, in metres around its
-        anchor. Raises InputError where map or index are damaged, or nothing is searched.
+        anchor. places: of `cvlnet.localize.indexed.open_indexed`, which asks whether the network made the map.
+        Raises InputError where map or index are damaged, or nothing is searched.
         """
-        source.require_made_by(self.model)
         asked = TurnedClip(self.model, clip).features([0.0])
         fixes = places.find(asked, self.model.sharpness.item(), most=most, within=within, confidence=self.confidence)
         if not fixes:
@@ -156,13 +156,6 @@ class Localizer:
         region = source.region(near=fixes[0].position, radius_m=NEAR_M)
         scores = search_encoded(self.model, asked, region)
         return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold)
-
-    def fixes_on(
-        self, clip: Clip, area: MapArea, *, heading: Heading = Heading(), most: int = MOST_FIXES
-    ) -> tuple[Fix, ...]:
-        """The fixes of `locate_on` alone, without the picture of the map that an answer has."""
-        clip_turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
-        return area.find(clip_turned, turns_rad=turns_rad, most=most, confidence=self.confidence)[2]
 
     @property
     def _threshold(self) -> float | None:

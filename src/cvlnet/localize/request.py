@@ -84,7 +84,9 @@ def _indexed(
     if files.near is not None:
         east_m, north_m = source.frame.xy_world_m(files.near.degrees).tolist()
         within = Circle((east_m, north_m), files.radius_m)
-    return localizer.locate_indexed(clip, open_indexed(source), source, within=within, most=most, truth=truth)
+    return localizer.locate_indexed(
+        clip, open_indexed(localizer.model, source), source, within=within, most=most, truth=truth
+    )
 
 
 def write_answer(found: Answer, out: Path) -> None:

@@ -80,7 +80,8 @@ def fixes_in(
         turned = tuple(replace(fix, turn_rad=turns_rad[0]) for fix in fixes)
         return Scores(values, torch.zeros(values.shape, dtype=torch.long)), turned
     scores = search_turned(model, clip, region, turns_rad)
-    peaks = _peaks_apart(region, scores.values, max(most, 2))
+    peaks, _ = local_maxima(scores.values)
+    peaks = peaks[apart(region.places.xy_m(peaks.double()), max(most, 2))]
     step_rad = min(abs(b - a) for a, b in pairwise(turns_rad))
     refined = [
         _refined(model, clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad)
@@ -132,20 +133,27 @@ def distinct(
     it is the lead over the lowest score.
     """
     peaks, heights = local_maxima(scores)
-    xy_m = region.places.xy_m(peaks.double()).numpy()
-    left = np.ones(len(peaks), dtype=bool)
+    xy_m = region.places.xy_m(peaks.double())
     lowest = float(scores[region.searched].min())
     fixes: list[Fix] = []
-    while left.any() and (most is None or len(fixes) < most):
-        best = int(left.argmax())
-        elsewhere = np.linalg.norm(xy_m - xy_m[best], axis=1) > elsewhere_m
-        rival = float(heights[int(elsewhere.argmax())]) if elsewhere.any() else lowest
+    for best in apart(xy_m, most, elsewhere_m=elsewhere_m):
+        elsewhere = torch.linalg.vector_norm(xy_m - xy_m[best], dim=1) > elsewhere_m
+        rival = float(heights[int(elsewhere.int().argmax())]) if bool(elsewhere.any()) else lowest
         fix = fix_at(region, peaks[best], decoded_around(region, scores, peaks[best], sharpness), rival, confidence)
         share = None if weight is None else region.known_share(peaks[best], weight)
         fixes.append(replace(fix, known_share=share))
-        left &= elsewhere
-        left[best] = False
     return tuple(fixes)
+
+
+def apart(points_m: Float[Tensor, "n dims"], most: int | None = None, *, elsewhere_m: float = ELSEWHERE_M) -> list[int]:
+    """The numbers of the first ``most`` points that lie more than ``elsewhere_m`` from all that are chosen before."""
+    left, chosen = torch.ones(len(points_m), dtype=torch.bool), list[int]()
+    while bool(left.any()) and (most is None or len(chosen) < most):
+        best = int(left.int().argmax())
+        chosen.append(best)
+        left &= torch.linalg.vector_norm(points_m - points_m[best], dim=1) > elsewhere_m
+        left[best] = False
+    return chosen
 
 
 def ranked(fixes: Iterable[Fix], *, confidence: Confidence | None = None) -> tuple[Fix, ...]:
@@ -154,12 +162,8 @@ def ranked(fixes: Iterable[Fix], *, confidence: Confidence | None = None) -> tup
     A single one keeps its margin. Confidences follow the margins.
     """
     by_score = sorted(fixes, key=lambda fix: -fix.score)
-    places_m = earth_centred_m([fix.position.degrees for fix in by_score])
-    apart: list[int] = []
-    for i in range(len(by_score)):
-        if all(np.linalg.norm(places_m[i] - places_m[j]) > ELSEWHERE_M for j in apart):
-            apart.append(i)
-    kept = [by_score[i] for i in apart]
+    places_m = torch.from_numpy(earth_centred_m([fix.position.degrees for fix in by_score]))
+    kept = [by_score[i] for i in apart(places_m)]
     found = []
     for number, fix in enumerate(kept):
         rivals = [other.score for i, other in enumerate(kept) if i != number]
@@ -172,27 +176,12 @@ def ranked(fixes: Iterable[Fix], *, confidence: Confidence | None = None) -> tup
     return tuple(found)
 
 
-def _peaks_apart(region: Region, scores: Tensor, most: int) -> list[Tensor]:
-    """The highest peaks that stand apart."""
-    peaks, _ = local_maxima(scores)
-    xy_m = region.places.xy_m(peaks.double()).numpy()
-    left, chosen = np.ones(len(peaks), dtype=bool), list[Tensor]()
-    while left.any() and len(chosen) < most:
-        best = int(left.argmax())
-        chosen.append(peaks[best])
-        left &= np.linalg.norm(xy_m - xy_m[best], axis=1) > ELSEWHERE_M
-        left[best] = False
-    return chosen
-
-
 def _refined(model: CVLNet, clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, step_rad: float) -> Fix:
     """The fix around a peak, under the best of finer headings, with the heading's deviation."""
     count = 2 * max(1, round(step_rad / _FINE_RAD)) + 1
     turns_rad = turn_rad + step_rad * np.linspace(-1, 1, count)
     features = clip.features(turns_rad.tolist())
-    tile = _tile_around(region, peak)
-    volume = match(features, MapFeatures(tile.descriptor, tile.uncertainty, tile.grid).to(model.device))
-    scores = volume.scores[:, 0].cpu().masked_fill(~tile.searched, -torch.inf)
+    scores = scores_around(features, region, peak, region.steps // 2)
     heights, sharpness = scores.flatten(1).max(dim=1).values.double(), model.sharpness.item()
     belief = (heights * sharpness).softmax(dim=0).numpy()
     best = int(heights.argmax())
@@ -209,30 +198,27 @@ def _refined(model: CVLNet, clip: TurnedClip, region: Region, peak: Tensor, turn
     )
 
 
-@dataclass(frozen=True)
-class _TileAround:
-    """The cells of a region around a place as a tile, and which of its displacements are searched."""
+def scores_around(
+    clips: ClipFeatures, region: Region, place: Int[Tensor, 2], reach: int
+) -> Float[Tensor, "clips side side"]:
+    """Scores of all places as many steps around a place (row, column); minus infinity where none is sought."""
+    side, more = 2 * reach + 1, clips.grid.rows - 1
+    first = (place - reach).tolist()
+    descriptor = cut(region.descriptor.float(), first, side + more)
+    uncertainty, searched = cut(region.uncertainty, first, side), cut(region.searched, first, side)
+    grid = Grid(side + more, side + more, region.cells.cell_m, clips.grid.center_xy_m)
+    tile = MapFeatures(descriptor[None], uncertainty.where(searched, torch.ones(()))[None], grid)
+    scores = match(clips, tile.to(clips.descriptor.device)).scores[:, 0].cpu()
+    return scores.masked_fill(~searched, -torch.inf)
 
-    descriptor: Float[Tensor, "1 channels rows cols"]
-    uncertainty: Float[Tensor, "1 steps steps"]
-    searched: Tensor
-    grid: Grid
 
-
-def _tile_around(region: Region, peak: Tensor) -> _TileAround:
-    steps, clip_cells = region.steps, region.cells.rows - region.places.rows + 1
-    reach, side = steps // 2, steps + clip_cells - 1
-    row, col = peak.tolist()
-
-    def window(values: Tensor, size: int, fill: float) -> Tensor:
-        padded = functional.pad(values.float(), (reach,) * 4, value=fill)
-        return padded[..., row : row + size, col : col + size]
-
-    grid = Grid(side, side, region.cells.cell_m, (0.0, 0.0))
-    searched = window(region.searched, steps, 0.0) > 0
-    return _TileAround(
-        window(region.descriptor, side, 0.0)[None], window(region.uncertainty, steps, 1.0)[None], searched, grid
-    )
+def cut(values: Tensor, first: Sequence[int], side: int) -> Tensor:
+    """A square of the last two dimensions from a row and column on, zero where it reaches over the edge."""
+    low = [max(start, 0) for start in first]
+    part = values[..., low[0] : first[0] + side, low[1] : first[1] + side]
+    before = [inside - start for inside, start in zip(low, first, strict=True)]
+    after = [side - size - gap for size, gap in zip(part.shape[-2:], before, strict=True)]
+    return functional.pad(part, (before[1], after[1], before[0], after[0])) if any(before + after) else part
 
 
 def local_maxima(scores: Float[Tensor, "rows cols"]) -> tuple[Int[Tensor, "peaks 2"], Float[Tensor, peaks]]:

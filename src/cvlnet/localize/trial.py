@@ -17,6 +17,7 @@ from cvlnet.data.kitti_cvl import Query, read_recordings, read_split
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.localize.answer import heading_rad
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.turned import Heading, TurnedClip, turned
@@ -83,7 +84,7 @@ def try_map(
     asked = [
         (query, area)
         for query, area in mapped
-        if area is not None and area.map.shows_place(_position(recordings, query))
+        if area is not None and area.map.shows_place(_place(recordings[query.recording], query))
     ]
     if not asked:
         remedy = "give a map of the place where the drives were recorded"
@@ -112,17 +113,14 @@ def _asked(
     clip = turned(assemble_clip(recording, query.frame, clip_spec), turn_rad)
     truth = _place(recording, query)
     start = perf_counter()
-    TurnedClip(localizer.model, clip).features([0.0])
+    asked, turns_rad = TurnedClip(localizer.model, clip), heading.turns_rad(heading_rad(clip))
+    asked.features([0.0])
     encoded = perf_counter()
-    found = localizer.fixes_on(clip, area, heading=heading)
+    _, _, found = area.find(asked, turns_rad=turns_rad, confidence=localizer.confidence)
     ended = perf_counter()
     error_m = float(np.hypot(*LocalFrame(truth).xy_world_m(found[0].position.degrees)))
     trust = np.nan if found[0].confidence is None else found[0].confidence
-    return error_m, trust, abs(remainder(found[0].turn_rad + turn_rad, 2 * pi)), encoded - start, ended - encoded
-
-
-def _position(recordings: Mapping[str, Recording], query: Query) -> LatLon:
-    return _place(recordings[query.recording], query)
+    return error_m, trust, abs(remainder(found[0].turn_rad + turn_rad, 2 * pi)), encoded - start, ended - start
 
 
 def _place(recording: Recording, query: Query) -> LatLon:

@@ -75,15 +75,21 @@ class TurnedClip:
 
     def __init__(self, model: CVLNet, clip: Clip) -> None:
         self.model, self.clip = model, clip
+        self._known: dict[tuple[float, ...], ClipFeatures] = {}
 
     def features(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        """The fused features of the clip, turned counter-clockwise about the vehicle: a clip for each turn."""
-        with torch.inference_mode():
-            if list(turns_rad) == [0.0]:
-                return self.model.encode_clip(_batch_of_one(self.clip).to(self.model.device))
-            parts = [self._some(turns_rad[first : first + _AT_ONCE]) for first in range(0, len(turns_rad), _AT_ONCE)]
-            descriptor = torch.cat([part.descriptor for part in parts])
-            return ClipFeatures(descriptor, torch.cat([part.weight for part in parts]), parts[0].grid)
+        """The fused features of the clip, turned counter-clockwise about the vehicle: a clip for each turn.
+
+        They are kept, for the panels of a map that are searched one after the other.
+        """
+        turns = tuple(turns_rad)
+        if turns not in self._known:
+            with torch.inference_mode():
+                parts = [self._some(turns[first : first + _AT_ONCE]) for first in range(0, len(turns), _AT_ONCE)]
+                descriptor = torch.cat([part.descriptor for part in parts])
+                weight = torch.cat([part.weight for part in parts])
+            self._known[turns] = ClipFeatures(descriptor, weight, parts[0].grid)
+        return self._known[turns]
 
     def _some(self, turns_rad: Sequence[float]) -> ClipFeatures:
         count, zero = len(turns_rad), torch.zeros(len(turns_rad), 1)
