@@ -37,13 +37,13 @@ def build(imagery: Path, out: Path, storage: Storage) -> tuple[float, float]:
     return seconds / km2, built.size_bytes / 1e6 / km2
 
 
-def seek(town: Path, path: Path, heading: str, most_queries: int) -> Trial:
-    """Seek the town's queries on its map, with a heading that is known to some degrees."""
+def seek(town: Path, path: Path, date: str, heading: str, most_queries: int) -> Trial:
+    """Seek the queries of a town, whose drives are of this date, on its map; the heading is known to some degrees."""
     localizer = Localizer()
     known = Heading() if heading == HEADINGS[0] else Heading.parse(heading)
     spec = ClipSpec(localizer.model.image_spec)
     return try_map(
-        localizer, town, {"": localizer.area(path)}, clip_spec=spec, heading=known, most_queries=most_queries
+        localizer, town, {date: localizer.area(path)}, clip_spec=spec, heading=known, most_queries=most_queries
     )
 
 
@@ -63,13 +63,13 @@ def main() -> None:
         for storage in get_args(Storage):
             paths[storage] = Path(folder) / storage
             (seconds, megabytes), peak_mib = in_own_process(build, imagery, paths[storage], storage)
-            trial, _ = in_own_process(seek, asked.town, paths[storage], HEADINGS[0], asked.most_queries)
+            trial, _ = in_own_process(seek, asked.town, paths[storage], imagery.stem, HEADINGS[0], asked.most_queries)
             rows.append((storage, f"{seconds:.1f}", f"{megabytes:.1f}", f"{peak_mib:.0f}", *_shares(trial)))
         header = ("storage", "s a km2", "MB a km2", "peak MiB", "% within 5 m", "% within 10 m", "median m")
         print_results("Building a map, and asking it", header, rows)
         rows = []
         for heading in HEADINGS:
-            trial, peak_mib = in_own_process(seek, asked.town, paths["float16"], heading, asked.most_queries)
+            trial, peak_mib = in_own_process(seek, asked.town, paths["float16"], imagery.stem, heading, asked.most_queries)
             found = trial.heading_errors_rad[trial.errors_m <= 10]
             off = f"{np.degrees(np.median(found)):.2f}"
             rows.append((heading, *_shares(trial), off, f"{1000 * np.median(trial.question_s):.0f}", f"{peak_mib:.0f}"))

@@ -77,14 +77,13 @@ def try_map(
     """
     split = read_split(root, "test1")
     recordings = read_recordings(split)
-    chosen = split.queries
-    if most_queries is not None and len(chosen) > most_queries:
-        chosen = tuple(chosen[i] for i in np.linspace(0, len(chosen) - 1, most_queries).round().astype(int))
-    mapped = [(query, areas.get(query.date, areas.get(""))) for query in chosen]
+    mapped = [(query, area) for query in split.queries if (area := areas.get(query.date, areas.get(""))) is not None]
+    if most_queries is not None and len(mapped) > most_queries:
+        mapped = [mapped[i] for i in np.linspace(0, len(mapped) - 1, most_queries).round().astype(int)]
     asked = [
         (query, area)
         for query, area in mapped
-        if area is not None and area.map.shows_place(_place(recordings[query.recording], query))
+        if area.map.shows_place(_place(recordings[query.recording], query))
     ]
     if not asked:
         remedy = "give a map of the place where the drives were recorded"
@@ -97,7 +96,7 @@ def try_map(
         )
     ]
     errors_m, confidence, heading_errors_rad, encode_s, question_s = np.array(rows, dtype=np.float64).T
-    return Trial(errors_m, confidence, heading_errors_rad, encode_s, question_s, len(chosen) - len(asked))
+    return Trial(errors_m, confidence, heading_errors_rad, encode_s, question_s, len(mapped) - len(asked))
 
 
 def _asked(

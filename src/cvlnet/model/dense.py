@@ -18,8 +18,8 @@ from torch.nn import functional
 from cvlnet.types import ClipFeatures
 
 KEPT_BYTES = 4 * 2**30
-_SIDES = (160, 180, 192, 200, 208, 216, 240, 256, 270, 288, 300, 320)  # of blocks, whose transforms are fast
-_AT_ONCE = 8  # blocks that are transformed together: what is computed of them stays in the processor's cache
+_SIDES = (160, 180, 192, 200, 208, 216, 240)  # of blocks, whose transforms are fast and fit into the cache
+_AT_ONCE = 4  # blocks that are transformed together: what is computed of them stays in the processor's cache
 _LEAST_ENERGY = 1e-6  # of a window, a cell of the clip's weight: what rounding leaves where nothing is shown
 _TINY = 1e-12
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 Role = Literal["train", "validation", "test"]
-Preset = Literal["tiny", "demo", "bench", "streets", "routes"]
+Preset = Literal["tiny", "demo", "bench", "streets", "routes", "drives"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ def preset_towns(
         "bench": (4, TownConfig(seed, 1000.0, drives=5, frames_per_drive=275)),
         "streets": (12, streets),
         "routes": (16, replace(streets, drives=16, frame_step=6)),
+        "drives": (4, replace(streets, size_m=1000.0, drives=5, frames_per_drive=1000)),
     }[preset]
     count = usual_count if count is None else count
     if role_of_seed(seed) != role_of_seed(seed + count - 1):

@@ -203,6 +203,7 @@ def test_presets_keep_their_promises() -> None:
     assert [town.seed for town in preset_towns("bench", 0, Nuisances(), count=2)] == [0, 1]
     streets, routes = (preset_towns(preset, 0, Nuisances()) for preset in ("streets", "routes"))
     assert _driven_s(routes) > 2.5 * _driven_s(streets)
+    assert {town.frames_per_drive for town in preset_towns("drives", 0, Nuisances())} == {1000}
     assert sum(map(pictures_of, routes)) < 1.5 * sum(map(pictures_of, streets))
     with pytest.raises(ValueError, match="partly"):
         preset_towns("bench", 99_998, Nuisances())
