@@ -85,7 +85,7 @@ def seeing_model(image, place_m):
         return ClipFeatures(seen, torch.ones_like(seen[:, 0]), model.clip_grid)
 
     model.encode_overhead, model.describe_clips = encode_overhead, describe_clips
-    model.encode_frames = lambda images: torch.zeros(1, images.shape[1], 1, 1, 1)
+    model.encode_frames = lambda images: torch.zeros(*images.shape[:-3], 1, 1, 1)
     model.fuse_frames = lambda frames, *_: (frames[:, 0], torch.ones(len(frames), 1, 1, dtype=torch.bool))
     return model
 

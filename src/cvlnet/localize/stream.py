@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from cvlnet.arrays import Series
 from cvlnet.config import WAY_M
 from cvlnet.data.clips import ClipSpec, spread
 from cvlnet.geometry import Camera, Pose
+from cvlnet.localize.turned import turned_features
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import ClipFeatures
 
@@ -74,9 +76,12 @@ class ClipStream:
         xy_m = np.array([kept.xy_m for kept in self._kept])
         return np.maximum.accumulate(np.linalg.norm(xy_m - xy_m[0], axis=1))
 
-    def clip_features(self, vehicle_xy_m: Float[Tensor, 2]) -> ClipFeatures:
-        """Features of the newest clip around the vehicle's place (east, north) in the world; a batch of one.
+    def clip_features(
+        self, vehicle_xy_m: Float[Tensor, 2], *, turns_rad: Sequence[float] = (0.0,)
+    ) -> ClipFeatures:
+        """Features of the newest clip around the vehicle's place (east, north) in the world, one clip for each turn.
 
+        turns_rad: by how much the world is turned counter-clockwise about the vehicle.
         Raises ValueError if there are not yet frames enough, or if the vehicle is far from the newest one.
         """
         if not self.is_ready:
@@ -88,13 +93,11 @@ class ClipStream:
         ground_from_world = Pose(
             torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
         )
-        camera = Camera.stack([kept.camera for kept in chosen])
         poses = Pose.stack([ground_from_world @ kept.world_from_cam.to(torch.float64) for kept in chosen])
-        device = self.model.device
-        with torch.inference_mode():
-            fused = self.model.fuse_frames(
-                torch.stack([kept.encoded for kept in chosen]).unsqueeze(0),
-                Camera.stack([camera]).to(torch.float32).to(device),
-                Pose.stack([poses]).to(torch.float32).to(device),
-            )
-            return self.model.describe_clips(*fused)
+        encoded = torch.stack([kept.encoded for kept in chosen])
+        return turned_features(self.model, encoded, Camera.stack([kept.camera for kept in chosen]), poses, turns_rad)
+
+    @property
+    def way_m(self) -> float:
+        """How far the way reaches back that the newest clip's frames are spread over; 0 without frames."""
+        return min(float(self._back_m()[-1]), self._spec.way_m) if self._kept else 0.0

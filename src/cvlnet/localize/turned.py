@@ -84,31 +84,36 @@ class TurnedClip:
         """
         turns = tuple(turns_rad)
         if turns not in self._known:
-            with torch.inference_mode():
-                parts = [self._some(turns[first : first + _AT_ONCE]) for first in range(0, len(turns), _AT_ONCE)]
-                descriptor = torch.cat([part.descriptor for part in parts])
-                weight = torch.cat([part.weight for part in parts])
-            self._known[turns] = ClipFeatures(descriptor, weight, parts[0].grid)
+            clip = self.clip
+            self._known[turns] = turned_features(self.model, self._frames, clip.camera, clip.ground_from_cam, turns)
         return self._known[turns]
 
-    def _some(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        count, zero = len(turns_rad), torch.zeros(len(turns_rad), 1)
-        yaw_rad = torch.tensor(turns_rad, dtype=torch.float32).unsqueeze(1)
-        turn = Pose.from_euler(zero, zero, yaw_rad, torch.zeros(count, 1, 3))
-        one = _batch_of_one(self.clip)
-        cameras = Camera.stack([self.clip.camera] * count).to(self.model.device)
-        poses = (turn @ one.ground_from_cam.to(torch.float32)).to(self.model.device)
-        fused = self.model.fuse_frames(self._frames.expand(count, -1, -1, -1, -1), cameras, poses)
-        return self.model.describe_clips(*fused)
-
     @cached_property
-    def _frames(self) -> Float[Tensor, "1 frames channels height width"]:
+    def _frames(self) -> Float[Tensor, "frames channels height width"]:
         with torch.inference_mode():
-            return self.model.encode_frames(self.clip.images.unsqueeze(0).to(self.model.device))
+            return self.model.encode_frames(self.clip.images.to(self.model.device))
 
 
-def _batch_of_one(clip: Clip) -> Clip:
-    return Clip(clip.images.unsqueeze(0), Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam]))
+@torch.inference_mode()
+def turned_features(
+    model: CVLNet,
+    encoded: Float[Tensor, "frames channels height width"],
+    camera: Camera,
+    ground_from_cam: Pose,
+    turns_rad: Sequence[float],
+) -> ClipFeatures:
+    """The fused features of encoded frames, turned counter-clockwise about the vehicle: a clip for each turn."""
+    parts = []
+    for first in range(0, len(turns_rad), _AT_ONCE):
+        some = turns_rad[first : first + _AT_ONCE]
+        count, zero = len(some), torch.zeros(len(some), 1)
+        turn = Pose.from_euler(zero, zero, torch.tensor(some, dtype=torch.float32)[:, None], torch.zeros(count, 1, 3))
+        cameras = Camera.stack([camera.to(torch.float32)] * count).to(model.device)
+        poses = (turn @ Pose.stack([ground_from_cam.to(torch.float32)])).to(model.device)
+        fused = model.fuse_frames(encoded.expand(count, -1, -1, -1, -1), cameras, poses)
+        parts.append(model.describe_clips(*fused))
+    descriptor, weight = (torch.cat([getattr(part, name) for part in parts]) for name in ("descriptor", "weight"))
+    return ClipFeatures(descriptor, weight, parts[0].grid)
 
 
 def _wrapped(angle_rad: float) -> float:
