@@ -76,9 +76,7 @@ class ClipStream:
         xy_m = np.array([kept.xy_m for kept in self._kept])
         return np.maximum.accumulate(np.linalg.norm(xy_m - xy_m[0], axis=1))
 
-    def clip_features(
-        self, vehicle_xy_m: Float[Tensor, 2], *, turns_rad: Sequence[float] = (0.0,)
-    ) -> ClipFeatures:
+    def clip_features(self, vehicle_xy_m: Float[Tensor, 2], *, turns_rad: Sequence[float] = (0.0,)) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world, one clip for each turn.
 
         turns_rad: by how much the world is turned counter-clockwise about the vehicle.

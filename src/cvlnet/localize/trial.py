@@ -81,9 +81,7 @@ def try_map(
     if most_queries is not None and len(mapped) > most_queries:
         mapped = [mapped[i] for i in np.linspace(0, len(mapped) - 1, most_queries).round().astype(int)]
     asked = [
-        (query, area)
-        for query, area in mapped
-        if area.map.shows_place(_place(recordings[query.recording], query))
+        (query, area) for query, area in mapped if area.map.shows_place(_place(recordings[query.recording], query))
     ]
     if not asked:
         remedy = "give a map of the place where the drives were recorded"

@@ -1,0 +1,80 @@
+"""A drive as a vehicle meets it: moment by moment, with odometry, pictures that are decoded when they are wanted, and no
+position on earth. Positions that are known beside it are kept apart, as ground truth or as measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from cvlnet.arrays import Rgb
+from cvlnet.data.images import read_frame
+from cvlnet.data.odometry import OdometryPose, odometry_of
+from cvlnet.data.recording import MountedCamera, Recording
+from cvlnet.geo import LatLon
+from cvlnet.geometry import Pose
+from cvlnet.image_spec import Window
+
+Picture = Callable[[Window], Rgb]
+"""The model's frame of a camera's picture, turned upright and without lens distortion, by its window.
+
+Raises InputError where the picture is damaged, or of another size than the camera's.
+"""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One moment of a journey. index: of the frame, rising. pictures: by camera; empty where none was taken."""
+
+    index: int
+    odometry: OdometryPose
+    pictures: Mapping[int, Picture] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KnownPlace:
+    """A position on earth at a time of the odometry's clock. yaw_rad: counter-clockwise from true east, if known.
+
+    sigma_m: standard deviation, east and north; None where it is not known.
+    """
+
+    time_s: float
+    position: LatLon
+    yaw_rad: float | None = None
+    sigma_m: float | None = None
+
+
+@dataclass(frozen=True)
+class Journey:
+    """A drive, whatever it was read from: its cameras by number, and its moments by rising time.
+
+    road_from_body: as in `cvlnet.data.recording.Recording`. moments: starts from the first one with every call.
+    places: positions by rising time, empty where none are known.
+    """
+
+    name: str
+    cameras: Mapping[int, MountedCamera]
+    road_from_body: Pose
+    moments: Callable[[], Iterator[Moment]]
+    places: tuple[KnownPlace, ...] = ()
+
+    def road_from_cam(self, camera_id: int) -> Pose:
+        """How a camera is mounted over a level road."""
+        return self.road_from_body @ self.cameras[camera_id].body_from_cam
+
+
+def journey_of(recording: Recording) -> Journey:
+    """The journey of a drive whose pictures are files; its positions, where it has any, are the known places."""
+
+    def moments() -> Iterator[Moment]:
+        for frame, pose in zip(recording.frames, odometry_of(recording), strict=True):
+            pictures: dict[int, Picture] = {
+                camera: partial(read_frame, path, recording.cameras[camera]) for camera, path in frame.images.items()
+            }
+            yield Moment(frame.index, pose, pictures)
+
+    places = tuple(KnownPlace(frame.time_s, frame.position, frame.yaw_rad) for frame in recording.frames)
+    return Journey(
+        recording.name, recording.cameras, recording.road_from_body, moments, places if recording.geographic else ()
+    )

@@ -1,0 +1,51 @@
+"""Odometry: where a vehicle is relative to where it began, in a frame of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot, isfinite, pi, remainder
+
+from cvlnet.data.recording import Recording
+from cvlnet.geo import LocalFrame
+
+
+@dataclass(frozen=True)
+class OdometryPose:
+    """The vehicle's pose in the odometry's frame: x, y in metres on the ground, yaw counter-clockwise from x.
+
+    The frame may lie and point anywhere, but has to stay the same. time_s: rises from pose to pose.
+    Raises ValueError for numbers that are not finite.
+    """
+
+    time_s: float
+    x_m: float
+    y_m: float
+    yaw_rad: float
+
+    def __post_init__(self) -> None:
+        if not all(map(isfinite, (self.time_s, self.x_m, self.y_m, self.yaw_rad))):
+            raise ValueError(f"a pose has finite numbers, not {self}")
+
+    def way_m(self, other: OdometryPose) -> float:
+        """The straight distance to another pose."""
+        return hypot(other.x_m - self.x_m, other.y_m - self.y_m)
+
+
+def odometry_of(recording: Recording) -> tuple[OdometryPose, ...]:
+    """The relative motion of a drive, a pose for each of its frames, from (0, 0) on, with the recorded yaw.
+
+    Where the drive is on earth does not enter. Positions are taken metre by metre from frame to frame.
+    """
+    poses: list[OdometryPose] = []
+    x_m = y_m = 0.0
+    for before, frame in zip((None, *recording.frames), recording.frames, strict=False):
+        if before is not None and frame.index not in recording.jumps_m:
+            east_m, north_m = LocalFrame(before.position).xy_world_m(frame.position.degrees).tolist()
+            x_m, y_m = x_m + east_m, y_m + north_m
+        poses.append(OdometryPose(frame.time_s, x_m, y_m, frame.yaw_rad))
+    return tuple(poses)
+
+
+def wrapped_rad(angle_rad: float) -> float:
+    """The same angle between -pi and pi."""
+    return remainder(angle_rad, 2 * pi)

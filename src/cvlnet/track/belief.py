@@ -1,0 +1,258 @@
+"""Where the vehicle may be: a probability for every place of a map and some headings, and for being elsewhere.
+
+A histogram filter (Thrun, Burgard and Fox 2005, "Probabilistic Robotics", chapter 8). Each heading, by which the
+odometry's frame may be turned against the map's, has a layer of its own: motion moves the layer as a whole, so that
+nothing blurs it but the doubt about the motion. What a layer moved by less than a cell is kept as its offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import cos, sin
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from cvlnet.arrays import F64
+from cvlnet.data.odometry import wrapped_rad
+from cvlnet.grid import Grid
+
+MODE_M = 8.0  # a mode of the belief holds what lies within this distance of its peak, along each axis
+_LEAST_LAYER = 1e-5  # probability of a layer that is followed
+_MOST_BLUR = 0.25  # of the probability that goes to each neighbour in one step of the blur
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A place where the vehicle may be. mean: x, y (metres), turn (radians); with its covariance.
+
+    probability: that the vehicle is there.
+    """
+
+    mean: F64
+    covariance: F64
+    probability: float
+
+    @property
+    def xy_m(self) -> tuple[float, float]:
+        """The place (east, north)."""
+        return float(self.mean[0]), float(self.mean[1])
+
+
+@dataclass
+class _Layer:
+    """The belief in one turn. offset_m: of the vehicle from the cells' places, (east, north)."""
+
+    turn_rad: float
+    offset_m: F64
+    places: Float[Tensor, "rows cols"]
+
+    @property
+    def probability(self) -> float:
+        return float(self.places.sum(dtype=torch.float64))
+
+
+class Belief:
+    """A probability of every place of a grid under every turn of the odometry, and of being elsewhere.
+
+    turns_rad: evenly spaced, or a single one. share_mapped: prior probability of being on the map. searched: the
+    places where the vehicle may be; all are as likely at first.
+    """
+
+    def __init__(
+        self,
+        places: Grid,
+        searched: Float[Tensor, "rows cols"],
+        turns_rad: Sequence[float],
+        step_rad: float,
+        share_mapped: float,
+    ) -> None:
+        self.grid, self.step_rad = places, step_rad
+        self._uniform = searched / searched.sum(dtype=torch.float64).float()
+        self._turns = {self._number(turn): turn for turn in turns_rad}
+        self.elsewhere = 1 - share_mapped
+        self._layers: dict[int, _Layer] = {}
+        self.spread(share_mapped)
+
+    def _number(self, turn_rad: float) -> int:
+        return round(wrapped_rad(turn_rad) / self.step_rad)
+
+    @property
+    def turns_rad(self) -> tuple[float, ...]:
+        """The turns that have a layer."""
+        return tuple(layer.turn_rad for layer in self._layers.values())
+
+    @property
+    def layers(self) -> tuple[_Layer, ...]:
+        return tuple(self._layers.values())
+
+    def spread(self, probability: float) -> None:
+        """Add a probability, evenly over all places and all turns that are thought possible."""
+        for number, turn in self._turns.items():
+            layer = self._layer(number, turn)
+            layer.places += self._uniform * (probability / len(self._turns))
+
+    def around(self, turn_rad: float) -> None:
+        """From now on the turn is thought to be near this one, wherever the vehicle may be."""
+        number = self._number(turn_rad)
+        self._turns = {number + i: wrapped_rad((number + i) * self.step_rad) for i in (-1, 0, 1)}
+
+    def _layer(self, number: int, turn_rad: float) -> _Layer:
+        if number not in self._layers:
+            self._layers[number] = _Layer(turn_rad, np.zeros(2), torch.zeros_like(self._uniform))
+        return self._layers[number]
+
+    def move(self, dx_m: float, dy_m: float, sigma_m: float, turned_share: float) -> None:
+        """Take a motion (in the odometry's frame) with a standard deviation.
+
+        turned_share: of the probability that goes to each neighbouring turn.
+        """
+        for layer in self._layers.values():
+            c, s = cos(layer.turn_rad), sin(layer.turn_rad)
+            layer.offset_m = layer.offset_m + (c * dx_m - s * dy_m, s * dx_m + c * dy_m)
+            cells = np.round(layer.offset_m / self.grid.cell_m)
+            layer.offset_m = layer.offset_m - cells * self.grid.cell_m
+            before = layer.probability
+            layer.places = blurred(shifted(layer.places, int(-cells[1]), int(cells[0])), sigma_m / self.grid.cell_m)
+            self.elsewhere += before - layer.probability
+        if self.step_rad and turned_share:
+            self._turn(turned_share)
+
+    def _turn(self, share: float) -> None:
+        old = {number: layer.places for number, layer in self._layers.items()}
+        for number, places in old.items():
+            part = share * float(places.sum())
+            if part < _LEAST_LAYER:
+                continue
+            for other in (number - 1, number + 1):
+                turn = wrapped_rad(other * self.step_rad)
+                other = self._number(turn)
+                if other not in self._layers:
+                    self._layer(other, turn).offset_m = self._layers[number].offset_m.copy()
+                self._layers[other].places = self._layers[other].places + share * places
+            self._layers[number].places = self._layers[number].places - 2 * share * places
+
+    def leak(self, share: float) -> None:
+        """Let a share of the belief leave for elsewhere, and as much of that come back to any place."""
+        gone = 0.0
+        for layer in self._layers.values():
+            gone += share * layer.probability
+            layer.places = layer.places * (1 - share)
+        back = share * self.elsewhere
+        self.elsewhere += gone - back
+        self.spread(back)
+
+    def weigh(self, log_ratios: Sequence[Float[Tensor, "rows cols"]]) -> None:
+        """Take evidence: the log likelihood ratio, against elsewhere, of every place under every turn, in order."""
+        for layer, log_ratio in zip(self.layers, log_ratios, strict=True):
+            layer.places = layer.places * log_ratio.exp()
+        self._normalize()
+
+    def weigh_position(self, xy_m: tuple[float, float], sigma_m: float, outliers: float) -> None:
+        """Take a measured position with a standard deviation. outliers: share of measurements that mean nothing."""
+        away_m = torch.linalg.vector_norm(
+            self.grid.cell_centers_xy_m(torch.float32) - torch.tensor(xy_m, dtype=torch.float32), dim=-1
+        )
+        size_m2 = self.grid.size_m[0] * self.grid.size_m[1]
+        density = (-0.5 * (away_m / sigma_m) ** 2).exp() / (2 * np.pi * sigma_m**2) * size_m2
+        log_ratio = (outliers + (1 - outliers) * density).log()
+        self.weigh([log_ratio] * len(self._layers))
+
+    def _normalize(self) -> None:
+        total = self.elsewhere + sum(layer.probability for layer in self._layers.values())
+        self.elsewhere /= total
+        for layer in self._layers.values():
+            layer.places = layer.places / total
+        gone = [number for number, layer in self._layers.items() if layer.probability < _LEAST_LAYER]
+        for number in gone:
+            self.elsewhere += self._layers.pop(number).probability
+
+    def modes(self, most: int = 5, least: float = 0.01) -> tuple[Mode, ...]:
+        """The places that the vehicle may be at, most likely first, each with at least this probability."""
+        if not self._layers:
+            return ()
+        reach = max(1, round(MODE_M / self.grid.cell_m))
+        left = torch.stack([layer.places for layer in self._layers.values()]).sum(dim=0)
+        found = []
+        for _ in range(most):
+            mass = functional.avg_pool2d(left[None, None], 2 * reach + 1, stride=1, padding=reach, divisor_override=1)
+            best = int(mass.argmax())
+            row, col = divmod(best, self.grid.cols)
+            if float(mass.flatten()[best]) < least:
+                break
+            rows, cols = (slice(max(0, at - reach), at + reach + 1) for at in (row, col))
+            found.append(self._mode(rows, cols))
+            left[rows, cols] = 0
+        return tuple(sorted(found, key=lambda mode: -mode.probability))
+
+    def near(self, xy_m: tuple[float, float]) -> float:
+        """The probability of the places within `MODE_M` of a place, along each axis."""
+        row, col = self.grid.row_col(torch.tensor(xy_m, dtype=torch.float64)).round().long().tolist()
+        reach = max(1, round(MODE_M / self.grid.cell_m))
+        rows, cols = (slice(max(0, at - reach), max(0, at + reach + 1)) for at in (row, col))
+        return float(sum(layer.places[rows, cols].sum(dtype=torch.float64) for layer in self._layers.values()))
+
+    def _mode(self, rows: slice, cols: slice) -> Mode:
+        places_m = self.grid.xy_m(
+            torch.stack(
+                torch.meshgrid(
+                    torch.arange(rows.start, min(rows.stop, self.grid.rows), dtype=torch.float64),
+                    torch.arange(cols.start, min(cols.stop, self.grid.cols), dtype=torch.float64),
+                    indexing="ij",
+                ),
+                dim=-1,
+            )
+        ).reshape(-1, 2)
+        layers = self.layers
+        weights = torch.stack([layer.places[rows, cols].reshape(-1) for layer in layers]).double().numpy()
+        probability = float(weights.sum())
+        if probability <= 0:
+            return Mode(np.zeros(3), np.eye(3), 0.0)
+        best = layers[int(weights.sum(axis=1).argmax())].turn_rad
+        points = np.concatenate(
+            [
+                np.concatenate(
+                    [
+                        places_m.numpy() + layer.offset_m,
+                        np.full((len(places_m), 1), wrapped_rad(layer.turn_rad - best)),
+                    ],
+                    axis=1,
+                )
+                for layer in layers
+            ]
+        )
+        share = weights.reshape(-1) / probability
+        mean = share @ points
+        apart = points - mean
+        cell = np.diag([self.grid.cell_m**2, self.grid.cell_m**2, max(self.step_rad, 1e-3) ** 2]) / 12
+        covariance = (apart * share[:, None]).T @ apart + cell
+        mean[2] = wrapped_rad(mean[2] + best)
+        return Mode(mean, covariance, probability)
+
+
+def shifted(places: Float[Tensor, "rows cols"], down: int, right: int) -> Float[Tensor, "rows cols"]:
+    """The values, moved by whole cells; zero where nothing came from."""
+    rows, cols = places.shape
+    if abs(down) >= rows or abs(right) >= cols:
+        return torch.zeros_like(places)
+    moved = torch.zeros_like(places)
+    moved[max(down, 0) : rows + min(down, 0), max(right, 0) : cols + min(right, 0)] = places[
+        max(-down, 0) : rows + min(-down, 0), max(-right, 0) : cols + min(-right, 0)
+    ]
+    return moved
+
+
+def blurred(places: Float[Tensor, "rows cols"], sigma_cells: float) -> Float[Tensor, "rows cols"]:
+    """The values under a Gaussian of so many cells, by steps of three cells each."""
+    left = sigma_cells**2
+    while left > 1e-6:
+        share = min(left / 2, _MOST_BLUR)
+        kernel = torch.tensor([share, 1 - 2 * share, share])
+        padded = functional.conv2d(places[None, None], kernel.view(1, 1, 3, 1), padding=(1, 0))
+        places = functional.conv2d(padded, kernel.view(1, 1, 1, 3), padding=(0, 1))[0, 0]
+        left -= 2 * share
+    return places

@@ -1,0 +1,42 @@
+"""From scores to evidence: how much likelier a score is at the vehicle's place than anywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The likelihood of a clip's scores, for a vehicle at a place over one that is elsewhere, or not on the map.
+
+    ``floor + exp(sharpness * (score - level))``: above ``level`` a score speaks for a place, below it against it, but
+    not below ``floor``, since a truck may hide the street, or the map may be old. Clips share their frames: one clip
+    counts as a share of the evidence that ``independent_m`` metres of new way give.
+    sigma_m: of the place that the scores have their peak at, with ``independent_m`` of new way. registration_m: standard
+    deviation (east and north) of the map's own place on earth, which no number of clips averages out.
+    heading_rad: of the heading with the best scores.
+    Fitted to validation towns by benchmarks/likelihood.py.
+    """
+
+    sharpness: float = 20.0
+    level: float = 1.05
+    floor: float = 0.02
+    independent_m: float = 20.0
+    sigma_m: float = 0.8
+    heading_rad: float = 0.02
+    registration_m: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (min(vars(self).values()) > 0 and self.floor < 1):
+            raise ValueError(f"a likelihood has positive numbers, and a floor below 1: {self}")
+
+    def share(self, way_m: float) -> float:
+        """Of the evidence of an independent clip, for one that comes ``way_m`` after the last."""
+        return min(way_m / self.independent_m, 1.0)
+
+    def log_ratio(self, scores: Float[Tensor, "*places"], share: float = 1.0) -> Float[Tensor, "*places"]:
+        """Natural logarithm of the likelihood ratio for each place; the floor's where none is sought."""
+        return share * (self.floor + (self.sharpness * (scores - self.level)).exp()).log()

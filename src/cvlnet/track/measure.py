@@ -1,0 +1,94 @@
+"""What a clip says of a vehicle whose place is roughly known: the peak of the scores around it, and the best heading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+
+from cvlnet.arrays import F64
+from cvlnet.localize.search import scores_around
+from cvlnet.map.region import Region
+from cvlnet.track.likelihood import Likelihood
+from cvlnet.track.pose_filter import TURN, PoseBelief
+from cvlnet.types import ClipFeatures
+
+_LEAST_REACH, _MOST_REACH = 4, 12  # cells around the place
+_PEAK = 2  # cells around the peak that its shape is taken from
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The place (x, y) with the best scores, near the expected one, and the heading, both with covariances.
+
+    turn_rad: of the odometry's frame; None where the scores say nothing of it. score: of the peak.
+    """
+
+    xy_m: F64
+    covariance_m2: F64
+    turn_rad: float | None
+    turn_variance: float
+    score: float
+
+
+def measured_around(
+    clips: ClipFeatures,
+    turns_rad: tuple[float, ...],
+    region: Region,
+    expected: PoseBelief,
+    likelihood: Likelihood,
+    share: float,
+) -> Measurement | None:
+    """The measurement of a clip under several turns, evenly spaced around the expected one; None off the map."""
+    places = region.places
+    place = places.row_col(torch.tensor(expected.xy_m, dtype=torch.float64)).round().long()
+    if not (0 <= int(place[0]) < places.rows and 0 <= int(place[1]) < places.cols):
+        return None
+    spread = expected.covariance[:2, :2] + np.eye(2) * likelihood.sigma_m**2
+    sigma_m = float(np.sqrt(np.linalg.eigvalsh(spread)[-1]))
+    reach = min(max(ceil(3 * sigma_m / places.cell_m), _LEAST_REACH), _MOST_REACH)
+    scores = scores_around(clips, region, place, reach).double()
+    if not bool(scores.isfinite().any()):
+        return None
+    side = torch.arange(-reach, reach + 1)
+    offsets = torch.stack(torch.meshgrid(side, side, indexing="ij"), dim=-1)
+    places_m = places.xy_m((place + offsets).double())
+    apart = places_m.numpy() - expected.mean[:2]
+    closeness = -0.5 * np.einsum("rci,ij,rcj->rc", apart, np.linalg.inv(spread), apart)
+    logits = likelihood.log_ratio(scores, share) + torch.from_numpy(closeness)
+    best = int(logits.flatten().argmax())
+    turn, row, col = np.unravel_index(best, tuple(logits.shape))
+    peak = scores[turn, row, col]
+    rows, cols = (slice(max(0, at - _PEAK), at + _PEAK + 1) for at in (int(row), int(col)))
+    weights = (likelihood.sharpness * (scores[turn, rows, cols] - peak)).exp()
+    weights = weights / weights.sum()
+    around_m = places_m[rows, cols]
+    xy_m = (weights[..., None] * around_m).sum(dim=(0, 1))
+    off = around_m - xy_m
+    covariance = torch.einsum("rc,rci,rcj->ij", weights, off, off).numpy()
+    covariance = (covariance + likelihood.sigma_m**2 * np.eye(2)) / max(share, 1e-6)
+    turn_rad, variance = _turn(scores[:, rows, cols].flatten(1).max(dim=1).values.numpy(), turns_rad, likelihood)
+    return Measurement(xy_m.numpy(), covariance, turn_rad, variance / max(share, 1e-6), float(peak))
+
+
+def _turn(heights: F64, turns_rad: tuple[float, ...], likelihood: Likelihood) -> tuple[float | None, float]:
+    """The best turn by a parabola through the scores of three, and its variance."""
+    if len(turns_rad) != 3 or not np.isfinite(heights).all():
+        return None, 0.0
+    step = turns_rad[1] - turns_rad[0]
+    below, middle, above = heights.tolist()
+    curvature = 2 * middle - below - above
+    if curvature <= 0:
+        return None, 0.0
+    best = turns_rad[1] + step * float(np.clip((above - below) / (2 * curvature), -1.5, 1.5))
+    return best, likelihood.heading_rad**2 + step**2 / (likelihood.sharpness * curvature)
+
+
+def updated(expected: PoseBelief, found: Measurement) -> PoseBelief:
+    """The belief after a measurement."""
+    after = expected.measured(found.xy_m, found.covariance_m2, (0, 1))
+    if found.turn_rad is None:
+        return after
+    return after.measured(np.array([found.turn_rad]), np.array([[found.turn_variance]]), (TURN,))

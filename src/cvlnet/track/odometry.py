@@ -1,0 +1,66 @@
+"""What is known of an odometry's errors, and odometry with errors added, for trials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import cos, inf, radians, sin
+
+import numpy as np
+
+from cvlnet.data.odometry import OdometryPose, wrapped_rad
+
+
+@dataclass(frozen=True)
+class OdometryNoise:
+    """What is known of an odometry's errors, as standard deviations.
+
+    scale: share by which all ways are too long or too short. drift_rad_per_m: by which the yaw turns away, steadily.
+    way_share, yaw_rad: of the random errors of a metre of the way; they grow with the root of the way. fastest_m_s:
+    of the vehicle, for what it may have done while no odometry came. longest_gap_s: between poses without a gap.
+    """
+
+    scale: float = 0.02
+    drift_rad_per_m: float = radians(0.005)
+    way_share: float = 0.03
+    yaw_rad: float = radians(0.05)
+    fastest_m_s: float = 20.0
+    longest_gap_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value < inf for value in vars(self).values()):
+            raise ValueError(f"standard deviations are finite and not negative: {self}")
+
+
+@dataclass(frozen=True)
+class OdometryErrors:
+    """Errors to add to odometry: a share by which ways are too long, a steady turn, a wrong yaw from the start on."""
+
+    scale: float = 0.0
+    drift_rad_per_m: float = 0.0
+    yaw_rad: float = 0.0
+
+    @staticmethod
+    def drawn(
+        seed: int, *, scale: float = 0.01, drift_deg_per_100_m: float = 0.5, yaw_deg: float = 0.0
+    ) -> OdometryErrors:
+        """Errors of these sizes with random signs; the yaw is anywhere between -``yaw_deg`` and ``yaw_deg``."""
+        rng = np.random.default_rng(seed)
+        signs = rng.choice((-1.0, 1.0), 2)
+        yaw_rad = radians(yaw_deg) * float(rng.uniform(-1, 1))
+        return OdometryErrors(scale * float(signs[0]), radians(drift_deg_per_100_m) / 100 * float(signs[1]), yaw_rad)
+
+
+def disturbed(poses: tuple[OdometryPose, ...], errors: OdometryErrors) -> tuple[OdometryPose, ...]:
+    """Odometry with errors added; the frame stays that of the first pose."""
+    if not poses:
+        return ()
+    found, way_m, turn_rad = [poses[0]], 0.0, errors.yaw_rad
+    found[0] = replace(poses[0], yaw_rad=poses[0].yaw_rad + turn_rad)
+    for before, pose in zip(poses, poses[1:], strict=False):
+        dx_m, dy_m = (1 + errors.scale) * (pose.x_m - before.x_m), (1 + errors.scale) * (pose.y_m - before.y_m)
+        x_m = found[-1].x_m + cos(turn_rad) * dx_m - sin(turn_rad) * dy_m
+        y_m = found[-1].y_m + sin(turn_rad) * dx_m + cos(turn_rad) * dy_m
+        way_m += before.way_m(pose)
+        turn_rad = errors.yaw_rad + errors.drift_rad_per_m * way_m
+        found.append(OdometryPose(pose.time_s, x_m, y_m, wrapped_rad(pose.yaw_rad + turn_rad)))
+    return tuple(found)

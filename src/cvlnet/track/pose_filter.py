@@ -1,0 +1,74 @@
+"""A vehicle whose place is known: position, heading and the odometry's own errors, as a Gaussian (a Kalman filter)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, exp, sin
+
+import numpy as np
+
+from cvlnet.arrays import F64
+from cvlnet.data.odometry import OdometryPose, wrapped_rad
+from cvlnet.track.odometry import OdometryNoise
+
+X, Y, TURN, LOG_SCALE, DRIFT = range(5)
+
+
+@dataclass(frozen=True)
+class PoseBelief:
+    """The Gaussian over (x, y, turn, log scale, drift).
+
+    x, y: the vehicle on the map, metres. turn: of the odometry's frame against the map's, counter-clockwise. scale:
+    metres on the map for each of the odometry's. drift: radians by which the turn grows with each metre.
+    """
+
+    mean: F64
+    covariance: F64
+
+    @staticmethod
+    def at(mean: F64, covariance: F64, noise: OdometryNoise) -> PoseBelief:
+        """From a place and a turn (x, y, turn); the odometry's errors are as likely as ``noise`` says."""
+        whole = np.zeros((5, 5))
+        whole[:3, :3] = covariance
+        whole[LOG_SCALE, LOG_SCALE], whole[DRIFT, DRIFT] = noise.scale**2, noise.drift_rad_per_m**2
+        return PoseBelief(np.concatenate([mean, [0.0, 0.0]]), whole)
+
+    @property
+    def xy_m(self) -> tuple[float, float]:
+        """The place (east, north)."""
+        return float(self.mean[X]), float(self.mean[Y])
+
+    @property
+    def turn_rad(self) -> float:
+        """Of the odometry's frame."""
+        return float(self.mean[TURN])
+
+    def moved(self, before: OdometryPose, after: OdometryPose, noise: OdometryNoise) -> PoseBelief:
+        """After a motion of the odometry."""
+        dx_m, dy_m, way_m = after.x_m - before.x_m, after.y_m - before.y_m, before.way_m(after)
+        scale = exp(self.mean[LOG_SCALE])
+        turn = self.mean[TURN] + self.mean[DRIFT] * way_m / 2
+        step_m = scale * np.array([cos(turn) * dx_m - sin(turn) * dy_m, sin(turn) * dx_m + cos(turn) * dy_m])
+        aside_m = np.array([-step_m[1], step_m[0]])
+        mean = self.mean.copy()
+        mean[:2] += step_m
+        mean[TURN] = wrapped_rad(mean[TURN] + mean[DRIFT] * way_m)
+        change = np.eye(5)
+        change[:2, TURN], change[:2, LOG_SCALE], change[:2, DRIFT] = aside_m, step_m, aside_m * way_m / 2
+        change[TURN, DRIFT] = way_m
+        gap_m = noise.fastest_m_s * max(0.0, after.time_s - before.time_s - noise.longest_gap_s)
+        grown = np.diag([noise.way_share**2 * way_m + gap_m**2] * 2 + [noise.yaw_rad**2 * way_m, 0.0, 0.0])
+        return PoseBelief(mean, change @ self.covariance @ change.T + grown)
+
+    def measured(self, values: F64, covariance: F64, parts: tuple[int, ...]) -> PoseBelief:
+        """After a measurement of some of the numbers, with its covariance."""
+        observe = np.eye(5)[list(parts)]
+        apart = values - observe @ self.mean
+        if TURN in parts:
+            at = parts.index(TURN)
+            apart[at] = wrapped_rad(float(apart[at]))
+        gain = self.covariance @ observe.T @ np.linalg.inv(observe @ self.covariance @ observe.T + covariance)
+        mean = self.mean + gain @ apart
+        mean[TURN] = wrapped_rad(float(mean[TURN]))
+        left = np.eye(5) - gain @ observe
+        return PoseBelief(mean, left @ self.covariance @ left.T + gain @ covariance @ gain.T)
