@@ -69,7 +69,9 @@ def main() -> None:
         print_results("Building a map, and asking it", header, rows)
         rows = []
         for heading in HEADINGS:
-            trial, peak_mib = in_own_process(seek, asked.town, paths["float16"], imagery.stem, heading, asked.most_queries)
+            trial, peak_mib = in_own_process(
+                seek, asked.town, paths["float16"], imagery.stem, heading, asked.most_queries
+            )
             found = trial.heading_errors_rad[trial.errors_m <= 10]
             off = f"{np.degrees(np.median(found)):.2f}"
             rows.append((heading, *_shares(trial), off, f"{1000 * np.median(trial.question_s):.0f}", f"{peak_mib:.0f}"))

@@ -206,3 +206,14 @@ def test_a_longitude_at_the_edge_stays_as_it_is() -> None:
     assert LatLon.wrapped(0.0, 181.0).longitude_deg == -179.0
     with pytest.raises(ValueError, match="longitude 361"):
         LatLon.wrapped(0.0, 361.0)
+
+
+@pytest.mark.parametrize("latitude", [0.0, 49.0, -34.0, 65.0])
+def test_the_grid_s_north_is_the_meridian_s_only_at_the_anchor(latitude):
+    """East of the anchor meridians lean to the west of the grid's north, on the northern hemisphere."""
+    frame = LocalFrame(LatLon(latitude, 8.0))
+    assert frame.convergence_rad((0.0, 0.0)) == 0
+    found = frame.convergence_rad((60_000.0, 0.0))
+    expected = 60_000 / 6.38e6 * np.tan(np.radians(latitude))
+    assert found == pytest.approx(expected, rel=0.02, abs=1e-4)
+    assert found == pytest.approx(-frame.convergence_rad((-60_000.0, 0.0)), abs=1e-6)

@@ -27,6 +27,8 @@ Pairs = Float64[np.ndarray, "*batch 2"] | Sequence[Any]  # an array, or lists an
 _WGS84 = Geod(ellps="WGS84")
 EARTH_RADIUS_M = 6378137.0  # of Web Mercator's sphere (EPSG:3857)
 _MERCATOR_PERIOD_M = 2 * pi * EARTH_RADIUS_M
+_NORTHWARD_DEG = 1e-4  # to the point that shows where north is
+_LEAST_TURN_RAD = 1e-3  # of true north from a frame's that is taken into account
 _SQUARE = 1e-3  # how much wider than high a pixel may be, by rounding in a file
 
 
@@ -86,6 +88,14 @@ class LocalFrame:
         distance_m = np.hypot(xy[..., 0], xy[..., 1])
         lon, lat, _ = _WGS84.fwd(*self._anchors(xy.shape[:-1]), azimuth_deg, distance_m)
         return np.stack([lat, lon], axis=-1)
+
+    def convergence_rad(self, xy_world_m: tuple[float, float]) -> float:
+        """The direction of true north on the frame's axes at a place, counter-clockwise; 0 where it is negligible."""
+        latitude_deg, longitude_deg = self.latlon_deg(xy_world_m).tolist()
+        north = min(latitude_deg + _NORTHWARD_DEG, 90.0)
+        east_m, north_m = (self.xy_world_m([north, longitude_deg]) - np.asarray(xy_world_m)).tolist()
+        turn_rad = float(np.arctan2(-east_m, north_m))
+        return turn_rad if abs(turn_rad) > _LEAST_TURN_RAD else 0.0
 
     def _anchors(self, shape: tuple[int, ...]) -> tuple[F64, F64]:
         """The anchor, once for each point: longitudes and latitudes."""

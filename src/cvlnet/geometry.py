@@ -116,7 +116,7 @@ class Camera:
         xy = (xy_px - self.principal_point_px.unsqueeze(-2)) / self.focal_px.unsqueeze(-2)
         return torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1) * depth_m.unsqueeze(-1)
 
-    def __getitem__(self, index: slice) -> Camera:
+    def __getitem__(self, index: int | slice) -> Camera:
         """The cameras at ``index`` of the first leading dimension."""
         return replace(self, focal_px=self.focal_px[index], principal_point_px=self.principal_point_px[index])
 

@@ -9,12 +9,12 @@ from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.grid import Grid
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import area as area_module
-from cvlnet.localize.area import MapArea, convergence_rad
+from cvlnet.localize.area import MapArea
 from cvlnet.localize.search import fixes_in, ranked
 from cvlnet.localize.turned import Heading, TurnedClip
 from cvlnet.map import encode as encode_module
 from cvlnet.map.build import build_map
-from cvlnet.map.region import Layout, Region, encode_region
+from cvlnet.map.region import Region, encode_region
 from cvlnet.types import ClipFeatures, Fix
 
 
@@ -84,18 +84,6 @@ def region_at(anchor, middle_m, layout):
         steps=5,
         anchor=anchor,
     )
-
-
-@pytest.mark.parametrize("latitude", [0.0, 49.0, -34.0, 65.0])
-def test_the_grid_s_north_is_the_meridian_s_only_at_the_anchor(latitude):
-    """East of the anchor meridians lean to the west of the grid's north, on the northern hemisphere."""
-    layout = Layout(2.0, 8, 5, (0.0, 0.0))
-    anchor = LatLon(latitude, 8.0)
-    assert convergence_rad(region_at(anchor, (0.0, 0.0), layout)) == 0
-    found = convergence_rad(region_at(anchor, (60_000.0, 0.0), layout))
-    expected = 60_000 / 6.38e6 * np.tan(np.radians(latitude))
-    assert found == pytest.approx(expected, rel=0.02, abs=1e-4)
-    assert found == pytest.approx(-convergence_rad(region_at(anchor, (-60_000.0, 0.0), layout)), abs=1e-6)
 
 
 def fix(east_m, score, margin=0.0):

@@ -36,8 +36,8 @@ def synth(
         seed: Seed of the town; each seed gives a different one.
         preset: "tiny" takes seconds, "demo" about a minute; "bench" makes four towns of 1 km2 for measurements;
             "streets" makes twelve towns for training, with 15 km of streets in small frames of one camera, and "routes"
-            sixteen, with 37 km and half as many frames a kilometre; "drives" makes four towns of 1 km2 with long drives,
-            to be tracked.
+            sixteen, with 37 km and half as many frames a kilometre; "drives" makes four towns of 1 km2 with long
+            drives, to be tracked.
         towns: Number of towns; that of the preset by default.
         workers: Number of processes that draw; one for each core by default.
         config: TOML file of options, by their names without the leading dashes. Command-line values override the file.

@@ -1,5 +1,7 @@
-"""A drive as a vehicle meets it: moment by moment, with odometry, pictures that are decoded when they are wanted, and no
-position on earth. Positions that are known beside it are kept apart, as ground truth or as measurements.
+"""A drive as a vehicle meets it: moment by moment, with odometry and pictures, and without a position on earth.
+
+Pictures are decoded when they are wanted. Positions that are known beside them are kept apart, as ground truth or as
+measurements.
 """
 
 from __future__ import annotations

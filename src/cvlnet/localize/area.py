@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import ceil
 
-import numpy as np
-
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.localize.search import MOST_FIXES, Scores, fixes_in, ranked
@@ -21,7 +19,6 @@ from cvlnet.types import Fix
 
 KEPT_BYTES = 8 * 2**30
 _MOST_PLACES = 2**24  # of a panel: 43 km2 of cells of 1.6 m
-_LEAST_TURN_RAD = 1e-3  # of true north from the grid's that is taken into account
 
 
 class MapArea:
@@ -74,7 +71,7 @@ class MapArea:
         """
         found: list[tuple[Region, Scores, tuple[Fix, ...]]] = []
         for region in self.regions():
-            turn = convergence_rad(region)
+            turn = region.frame.convergence_rad(region.places.center_xy_m)
             of_grid = tuple(each + turn for each in turns_rad)
             scores, fixes = fixes_in(
                 self.model, clip, region, turns_rad=of_grid, most=max(most, 2), confidence=confidence
@@ -96,16 +93,6 @@ class MapArea:
             return None
         region = self.map.region(places=panel)
         return region if len(region) else None
-
-
-def convergence_rad(region: Region) -> float:
-    """The direction of true north on a region's grid at its middle, counter-clockwise; 0 where it is negligible."""
-    middle = np.array(region.places.center_xy_m)
-    latitude_deg, longitude_deg = region.frame.latlon_deg(middle).tolist()
-    north = min(latitude_deg + 1e-4, 90.0)
-    east_m, north_m = (region.frame.xy_world_m([north, longitude_deg]) - middle).tolist()
-    turn = float(np.arctan2(-east_m, north_m))
-    return turn if abs(turn) > _LEAST_TURN_RAD else 0.0
 
 
 def _panels(source: Map) -> list[Window | None]:

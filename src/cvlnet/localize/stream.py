@@ -24,15 +24,29 @@ _UPRIGHT, _STEEP = 0.1, 0.9  # sines: a camera whose own down axis does not poin
 
 
 @dataclass(frozen=True)
-class _Kept:
-    encoded: Float[Tensor, "channels height width"]
+class View:
+    """What one camera sees: RGB in the size of the model's ``image_spec``, its camera, and where that stood.
+
+    See `cvlnet.image_spec.ImageSpec.window` for the frame and its camera.
+    """
+
+    image: UInt8[Tensor, "3 height width"]
     camera: Camera
     world_from_cam: Pose
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A moment. xy_m: of its first camera."""
+
+    encoded: Float[Tensor, "cameras channels height width"]
+    cameras: Camera
+    world_from_cams: Pose
     xy_m: tuple[float, float]
 
 
 class ClipStream:
-    """The last frames of one camera, as the features that clips are made of.
+    """The last frames of a vehicle's cameras, as the features that clips are made of.
 
     A clip has ``frames`` moments, spread over the last ``way_m`` of the way as `cvlnet.data.clips.ClipSpec` has it; the
     way is the camera's. Frames of that way are kept, at most 256: in standing traffic, those that stand apart.
@@ -49,23 +63,30 @@ class ClipStream:
         return len(self._kept) >= self._spec.frames
 
     def push(self, image: UInt8[Tensor, "3 height width"], camera: Camera, world_from_cam: Pose) -> None:
-        """Take the next frame: RGB in the size of the model's ``image_spec``, its camera, and where that stood.
+        """Take the next frame of a single camera; see `take`."""
+        self.take([View(image, camera, world_from_cam)])
 
-        See `cvlnet.image_spec.ImageSpec.window` for the frame and its camera. The world has x east and y north, as the
-        map has, z up and zero on the road, in metres; its origin may be anywhere. Odometry that began in another
-        direction is turned first, ``world_from_odometry @ odometry_from_cam``.
-        Raises ValueError if the frame has another size, or if the camera would not stand upright.
+    def take(self, views: Sequence[View]) -> None:
+        """Take what the cameras see at the next moment, in the same order at each.
+
+        The world has x east and y north, as the map has, z up and zero on the road, in metres; its origin may be
+        anywhere. Odometry that began in another direction is turned first, ``world_from_odometry @ odometry_from_cam``.
+        Raises ValueError if a frame has another size, or if a camera would not stand upright.
         """
         size = (self.model.image_spec.height_px, self.model.image_spec.width_px)
-        if tuple(image.shape[1:]) != size or (camera.height_px, camera.width_px) != size:
-            raise ValueError(f"a frame and its camera have {size[1]} x {size[0]} px, not {tuple(image.shape[:0:-1])}")
-        down, ahead = world_from_cam.rotation[2, 1:].tolist()  # how far these axes of the camera point up
-        if down > -_UPRIGHT and ahead > -_STEEP:
-            raise ValueError("the camera is upside down, or looks up: is the world's z axis up?")
+        for view in views:
+            if tuple(view.image.shape[1:]) != size or (view.camera.height_px, view.camera.width_px) != size:
+                shape = tuple(view.image.shape[:0:-1])
+                raise ValueError(f"a frame and its camera have {size[1]} x {size[0]} px, not {shape}")
+            down, ahead = view.world_from_cam.rotation[2, 1:].tolist()  # how far these axes of the camera point up
+            if down > -_UPRIGHT and ahead > -_STEEP:
+                raise ValueError("the camera is upside down, or looks up: is the world's z axis up?")
         with torch.inference_mode():
-            encoded = self.model.encode_frames(image.to(self.model.device).unsqueeze(0))[0]
-        east_m, north_m, _ = world_from_cam.translation_m.tolist()
-        self._kept.insert(0, _Kept(encoded, camera, world_from_cam, (east_m, north_m)))
+            images = torch.stack([view.image for view in views])
+            encoded = self.model.encode_frames(images.to(self.model.device))
+        east_m, north_m, _ = views[0].world_from_cam.translation_m.tolist()
+        cameras, poses = Camera.stack([view.camera for view in views]), Pose.stack([v.world_from_cam for v in views])
+        self._kept.insert(0, _Kept(encoded, cameras, poses, (east_m, north_m)))
         back_m = self._back_m()
         del self._kept[max(int(np.searchsorted(back_m, self._spec.way_m)) + 1, self._spec.frames) :]
         if len(self._kept) > MOST_KEPT:
@@ -91,9 +112,11 @@ class ClipStream:
         ground_from_world = Pose(
             torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
         )
-        poses = Pose.stack([ground_from_world @ kept.world_from_cam.to(torch.float64) for kept in chosen])
-        encoded = torch.stack([kept.encoded for kept in chosen])
-        return turned_features(self.model, encoded, Camera.stack([kept.camera for kept in chosen]), poses, turns_rad)
+        poses = [ground_from_world @ kept.world_from_cams.to(torch.float64) for kept in chosen]
+        encoded = torch.cat([kept.encoded for kept in chosen])
+        cameras = Camera.stack([kept.cameras[i] for kept in chosen for i in range(len(kept.encoded))])
+        stacked = Pose.stack([pose[i] for pose in poses for i in range(len(pose.rotation))])
+        return turned_features(self.model, encoded, cameras, stacked, turns_rad)
 
     @property
     def way_m(self) -> float:

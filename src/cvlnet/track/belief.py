@@ -23,6 +23,8 @@ from cvlnet.grid import Grid
 
 MODE_M = 8.0  # a mode of the belief holds what lies within this distance of its peak, along each axis
 _LEAST_LAYER = 1e-5  # probability of a layer that is followed
+_BOXES = 3  # means over squares that together make a Gaussian
+_LEAST_VARIANCE = 1e-6  # of a blur, in cells
 _MOST_BLUR = 0.25  # of the probability that goes to each neighbour in one step of the blur
 
 
@@ -88,6 +90,7 @@ class Belief:
 
     @property
     def layers(self) -> tuple[_Layer, ...]:
+        """The belief under each of them."""
         return tuple(self._layers.values())
 
     def spread(self, probability: float) -> None:
@@ -95,11 +98,6 @@ class Belief:
         for number, turn in self._turns.items():
             layer = self._layer(number, turn)
             layer.places += self._uniform * (probability / len(self._turns))
-
-    def around(self, turn_rad: float) -> None:
-        """From now on the turn is thought to be near this one, wherever the vehicle may be."""
-        number = self._number(turn_rad)
-        self._turns = {number + i: wrapped_rad((number + i) * self.step_rad) for i in (-1, 0, 1)}
 
     def _layer(self, number: int, turn_rad: float) -> _Layer:
         if number not in self._layers:
@@ -113,7 +111,7 @@ class Belief:
         """
         for layer in self._layers.values():
             c, s = cos(layer.turn_rad), sin(layer.turn_rad)
-            layer.offset_m = layer.offset_m + (c * dx_m - s * dy_m, s * dx_m + c * dy_m)
+            layer.offset_m = layer.offset_m + np.array([c * dx_m - s * dy_m, s * dx_m + c * dy_m])
             cells = np.round(layer.offset_m / self.grid.cell_m)
             layer.offset_m = layer.offset_m - cells * self.grid.cell_m
             before = layer.probability
@@ -136,15 +134,14 @@ class Belief:
                 self._layers[other].places = self._layers[other].places + share * places
             self._layers[number].places = self._layers[number].places - 2 * share * places
 
-    def leak(self, share: float) -> None:
-        """Let a share of the belief leave for elsewhere, and as much of that come back to any place."""
-        gone = 0.0
+    def leak(self, kidnapped: float, entered: float) -> None:
+        """Let a share of the belief leave for elsewhere, and a share of elsewhere come to any place of the map."""
+        gone = sum(kidnapped * layer.probability for layer in self._layers.values())
         for layer in self._layers.values():
-            gone += share * layer.probability
-            layer.places = layer.places * (1 - share)
-        back = share * self.elsewhere
-        self.elsewhere += gone - back
-        self.spread(back)
+            layer.places = layer.places * (1 - kidnapped)
+        come = entered * self.elsewhere
+        self.elsewhere += gone - come
+        self.spread(come)
 
     def weigh(self, log_ratios: Sequence[Float[Tensor, "rows cols"]]) -> None:
         """Take evidence: the log likelihood ratio, against elsewhere, of every place under every turn, in order."""
@@ -247,12 +244,18 @@ def shifted(places: Float[Tensor, "rows cols"], down: int, right: int) -> Float[
 
 
 def blurred(places: Float[Tensor, "rows cols"], sigma_cells: float) -> Float[Tensor, "rows cols"]:
-    """The values under a Gaussian of so many cells, by steps of three cells each."""
+    """The values under a Gaussian of so many cells, by means over squares, and binomial steps for what they leave."""
     left = sigma_cells**2
-    while left > 1e-6:
+    if left > _BOXES * 2 / 3:  # a mean over 3 cells has a variance of 2 / 3
+        side = int(np.sqrt(12 * left / _BOXES + 1))
+        side = min(side - 1 + side % 2, 2 * min(places.shape) - 1)  # odd
+        for _ in range(_BOXES):
+            places = functional.avg_pool2d(places[None, None], side, stride=1, padding=side // 2)[0, 0]
+        left -= _BOXES * (side**2 - 1) / 12
+    while left > _LEAST_VARIANCE:
         share = min(left / 2, _MOST_BLUR)
-        kernel = torch.tensor([share, 1 - 2 * share, share])
-        padded = functional.conv2d(places[None, None], kernel.view(1, 1, 3, 1), padding=(1, 0))
-        places = functional.conv2d(padded, kernel.view(1, 1, 1, 3), padding=(0, 1))[0, 0]
+        kernel = places.new_tensor([share, 1 - 2 * share, share])
+        down = functional.conv2d(places[None, None], kernel.view(1, 1, 3, 1), padding=(1, 0))
+        places = functional.conv2d(down, kernel.view(1, 1, 1, 3), padding=(0, 1))[0, 0]
         left -= 2 * share
     return places

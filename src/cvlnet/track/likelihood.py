@@ -15,9 +15,8 @@ class Likelihood:
     ``floor + exp(sharpness * (score - level))``: above ``level`` a score speaks for a place, below it against it, but
     not below ``floor``, since a truck may hide the street, or the map may be old. Clips share their frames: one clip
     counts as a share of the evidence that ``independent_m`` metres of new way give.
-    sigma_m: of the place that the scores have their peak at, with ``independent_m`` of new way. registration_m: standard
-    deviation (east and north) of the map's own place on earth, which no number of clips averages out.
-    heading_rad: of the heading with the best scores.
+    sigma_m, heading_rad: standard deviations of the place and the heading with the best scores, with ``independent_m``
+    of new way. registration_m: of the map's own place on earth, which no number of clips averages out.
     Fitted to validation towns by benchmarks/likelihood.py.
     """
 

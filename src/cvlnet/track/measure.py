@@ -1,4 +1,4 @@
-"""What a clip says of a vehicle whose place is roughly known: the peak of the scores around it, and the best heading."""
+"""What a clip says of a vehicle whose place is roughly known: the best place around it, and the best heading."""
 
 from __future__ import annotations
 

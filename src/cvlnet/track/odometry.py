@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import cos, inf, radians, sin
 
 import numpy as np
@@ -30,6 +31,10 @@ class OdometryNoise:
         if not all(0 <= value < inf for value in vars(self).values()):
             raise ValueError(f"standard deviations are finite and not negative: {self}")
 
+    def gap_m(self, before: OdometryPose, after: OdometryPose) -> float:
+        """How far the vehicle may have gone unseen between two poses; 0 if they follow each other closely."""
+        return self.fastest_m_s * max(0.0, after.time_s - before.time_s - self.longest_gap_s)
+
 
 @dataclass(frozen=True)
 class OdometryErrors:
@@ -56,7 +61,7 @@ def disturbed(poses: tuple[OdometryPose, ...], errors: OdometryErrors) -> tuple[
         return ()
     found, way_m, turn_rad = [poses[0]], 0.0, errors.yaw_rad
     found[0] = replace(poses[0], yaw_rad=poses[0].yaw_rad + turn_rad)
-    for before, pose in zip(poses, poses[1:], strict=False):
+    for before, pose in pairwise(poses):
         dx_m, dy_m = (1 + errors.scale) * (pose.x_m - before.x_m), (1 + errors.scale) * (pose.y_m - before.y_m)
         x_m = found[-1].x_m + cos(turn_rad) * dx_m - sin(turn_rad) * dy_m
         y_m = found[-1].y_m + sin(turn_rad) * dx_m + cos(turn_rad) * dy_m

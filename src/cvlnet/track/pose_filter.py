@@ -56,7 +56,7 @@ class PoseBelief:
         change = np.eye(5)
         change[:2, TURN], change[:2, LOG_SCALE], change[:2, DRIFT] = aside_m, step_m, aside_m * way_m / 2
         change[TURN, DRIFT] = way_m
-        gap_m = noise.fastest_m_s * max(0.0, after.time_s - before.time_s - noise.longest_gap_s)
+        gap_m = noise.gap_m(before, after)
         grown = np.diag([noise.way_share**2 * way_m + gap_m**2] * 2 + [noise.yaw_rad**2 * way_m, 0.0, 0.0])
         return PoseBelief(mean, change @ self.covariance @ change.T + grown)
 

@@ -8,27 +8,37 @@ the Kalman filter ends as soon as the histogram no longer believes in its place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import radians
+from math import cos, exp, hypot, radians, sin
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from cvlnet.arrays import F64
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
-from cvlnet.localize.area import MapArea, convergence_rad
-from cvlnet.localize.stream import ClipStream
+from cvlnet.localize.area import MapArea
+from cvlnet.localize.stream import ClipStream, View
 from cvlnet.localize.turned import STEP_RAD, Heading
+from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.belief import Belief, Mode
 from cvlnet.track.likelihood import Likelihood
 from cvlnet.track.measure import measured_around, updated
 from cvlnet.track.odometry import OdometryNoise
-from cvlnet.track.pose_filter import PoseBelief
+from cvlnet.track.pose_filter import DRIFT, LOG_SCALE, PoseBelief
+from cvlnet.track.searched import SearchedMap
+from cvlnet.track.smooth import SmoothPose
 from cvlnet.track.types import Hypothesis, State, TrackFix
+from cvlnet.types import ClipFeatures
+
+_TURNS_AT_ONCE = 4  # whose scores of all places are in memory
+_DARK = 4.0  # standard deviation of a picture's values below which it shows nothing
+_OUTLIERS = 0.01  # share of measured positions that mean nothing
 
 
 @dataclass(frozen=True)
@@ -47,214 +57,262 @@ class Frame:
 class TrackSpec:
     """How a vehicle is tracked.
 
-    frames, way_m: of a clip. sure: probability of a place from which on it is tracked. unsure: below which it is lost.
-    fine_m, coarse_m: way between clips that are compared with the surroundings, and with the whole map. least_way_m:
-    of a clip. leak_per_m: probability that the odometry does not say where the vehicle went, for each metre.
+    sure: probability of a place from which on it is tracked. unsure: below which it is lost. share_mapped: prior
+    probability that the vehicle is on the map. frames: of a clip. frame_m: way between frames that are kept. fine_m,
+    coarse_m: way between clips that are compared with the vehicle's surroundings, and with the whole map. least_way_m:
+    of the first clip. kidnapped_per_m: probability that the odometry does not say where the vehicle went, for each
+    metre. entered_per_m: that a vehicle which is not on the map comes onto it. heading_per_m: that the odometry's yaw
+    has turned away by a step of the headings that are tried. turn_rad: between the headings of fine clips.
     """
 
     sure: float = 0.95
     unsure: float = 0.5
+    share_mapped: float = 0.5
+    frames: int = 4
+    frame_m: float = 1.5
     fine_m: float = 3.0
     coarse_m: float = 8.0
     least_way_m: float = 15.0
-    leak_per_m: float = 2e-5
-    push_m: float = 1.5
-    share_mapped: float = 0.9
-    fine_turn_rad: float = radians(3.0)
+    kidnapped_per_m: float = 2e-5
+    entered_per_m: float = 5e-3
+    heading_per_m: float = 1e-3
+    turn_rad: float = radians(3.0)
 
 
 class Tracker:
     """Follows a vehicle over a map.
 
+        localizer = Localizer()
         tracker = Tracker(localizer.area(Path("city.map")), localizer.model)
-        fix = tracker.update(frame, odometry)
+        fix = tracker.update(frame, odometry)  # at each moment
 
-    heading: how far the odometry's yaw may be from the true heading when the first pose comes.
+    area: a map, or a picture as `cvlnet.localize.Localizer.encode` gives it. heading: what is known of the first
+    moment's; by default the odometry's yaw is the true heading to five degrees. start: a place near which the vehicle
+    begins, with its standard deviation in metres.
+    Raises InputError where the map is damaged, shows nothing, or was made with other weights.
     """
 
     def __init__(
         self,
-        area: MapArea,
+        area: MapArea | Region,
         model: CVLNet,
         *,
         heading: Heading = Heading(width_rad=radians(5.0)),
+        start: tuple[LatLon, float] | None = None,
         noise: OdometryNoise = OdometryNoise(),
         likelihood: Likelihood = Likelihood(),
         spec: TrackSpec = TrackSpec(),
-        start: tuple[LatLon, float] | None = None,
     ) -> None:
-        self.area, self.model, self.noise, self.likelihood, self.spec = area, model, noise, likelihood, spec
+        self.map, self.model = SearchedMap(model, area), model
+        self.noise, self.likelihood, self.spec = noise, likelihood, spec
         self._heading, self._start = heading, start
-        self._stream = ClipStream(model)
-        self._belief: Belief | None = None
+        self._stream = ClipStream(model, frames=spec.frames)
+        self._now: OdometryPose | None = None
+        self._last: TrackFix | None = None
         self._pose: PoseBelief | None = None
-        self._odometry: OdometryPose | None = None
-        self._pushed = self._fine = self._coarse = None  # odometry when something was last done
-        self._was_tracking = False
-        self._unmoved: list[tuple[OdometryPose, OdometryPose]] = []
+        self._smooth: SmoothPose | None = None
+        self._has_tracked = False
+        self._taken: tuple[OdometryPose, tuple[Frame, ...]] | None = None  # the newest pictures
+        self._fine_at: OdometryPose | None = None  # the newest clip that was compared with the surroundings
+        self._coarse_at: OdometryPose | None = None  # and with the whole map
+        self._modes: tuple[Mode, ...] | None = None  # of the belief, while it does not change
 
-    def update(self, frame: Frame | None, odometry: OdometryPose, *, index: int = 0) -> TrackFix:
-        """Take the odometry of a moment, and the picture of that moment if there is one."""
-        if self._belief is None:
+    def update(self, frame: Frame | Sequence[Frame] | None, odometry: OdometryPose, *, index: int = 0) -> TrackFix:
+        """Take the odometry of a moment, and the pictures of that moment if there are any, one for each camera.
+
+        index: number of the moment, for the fix. A moment that is not later than the last one is left out, and the last
+        fix returned again.
+        Raises ValueError if the pictures have not the size of the model's frames.
+        """
+        if self._now is None:
             self._begin(odometry)
-        belief = self._belief
-        before = self._odometry
-        if before is not None:
-            if odometry.time_s <= before.time_s:
-                raise ValueError("time goes back")
-            if self._pose is not None:
-                self._pose = self._pose.moved(before, odometry, self.noise)
-        self._odometry = odometry
-        if frame is not None and (self._pushed is None or self._pushed.way_m(odometry) >= self.spec.push_m):
-            self._push(frame, odometry)
-        score = self._measure() if frame is not None else None
-        return self._fix(score, index)
+        elif odometry.time_s <= self._now.time_s and self._last is not None:
+            return self._last
+        else:
+            self._move(self._now, odometry)
+        self._now = odometry
+        frames = (frame,) if isinstance(frame, Frame) else tuple(frame or ())
+        score = self._measure() if self._take(frames, odometry) else None
+        self._last = self._fix(odometry, score, index)
+        return self._last
+
+    def locate(self, position: LatLon, sigma_m: float) -> None:
+        """Take a measured position of the newest moment, such as a GPS fix, with its standard deviation."""
+        if self._now is None:
+            self._start = position, sigma_m
+            return
+        east_m, north_m = self.map.frame.xy_world_m(position.degrees).tolist()
+        self._move_belief(self._now)
+        self._belief.weigh_position((east_m, north_m), sigma_m, _OUTLIERS)
+        if self._pose is not None:
+            measured = self._pose.measured(np.array([east_m, north_m]), np.eye(2) * sigma_m**2, (0, 1))
+            apart_m = np.hypot(east_m - self._pose.xy_m[0], north_m - self._pose.xy_m[1])
+            if apart_m < 5 * np.hypot(sigma_m, np.sqrt(np.trace(self._pose.covariance[:2, :2]))):
+                self._pose = measured
+        self._judge()
 
     def _begin(self, odometry: OdometryPose) -> None:
         turns = self._heading.turns_rad(odometry.yaw_rad)
         step = turns[1] - turns[0] if len(turns) > 1 else STEP_RAD
-        regions = list(self.area.regions())
-        assert len(regions) == 1
-        self._region = regions[0]
-        self._belief = Belief(self._region.places, self._region.searched.float(), turns, step, self.spec.share_mapped)
+        searched = self.map.searched.float()
+        self._belief = Belief(self.map.grid, searched, turns, step, self.spec.share_mapped)
+        self._belief_at = odometry
         if self._start is not None:
             place, sigma_m = self._start
-            xy = self._region.frame.xy_world_m(place.degrees).tolist()
-            self._belief.weigh_position((xy[0], xy[1]), sigma_m, 1e-3)
-        self._moved_to = odometry
-        self._convergence = convergence_rad(self._region)
+            east_m, north_m = self.map.frame.xy_world_m(place.degrees).tolist()
+            self._belief.weigh_position((east_m, north_m), sigma_m, _OUTLIERS)
 
-    def _push(self, frame: Frame, odometry: OdometryPose) -> None:
+    def _move(self, before: OdometryPose, now: OdometryPose) -> None:
+        """Take a motion."""
+        if self.noise.gap_m(before, now) > 0:  # how the frames before it lie to those behind it is not known
+            self._stream = ClipStream(self.model, frames=self.spec.frames)
+            self._taken = None
+        if self._pose is not None:
+            self._pose = self._pose.moved(before, now, self.noise)
+        if self._smooth is not None:
+            self._smooth = self._smooth.moved(before, now, self._pose)
+
+    def _take(self, frames: tuple[Frame, ...], odometry: OdometryPose) -> bool:
+        """Keep the pictures of a moment, unless they show nothing, or nothing new; whether they are kept."""
+        if not frames or any(float(frame.image.float().std()) < _DARK for frame in frames):
+            return False
+        if self._taken is not None:
+            at, before = self._taken
+            frozen = all(torch.equal(a.image, b.image) for a, b in zip(before, frames, strict=False))
+            if frozen or at.way_m(odometry) < self.spec.frame_m:
+                return False
         zero = torch.zeros((), dtype=torch.float64)
         place = torch.tensor([odometry.x_m, odometry.y_m, 0.0], dtype=torch.float64)
-        body = Pose.from_euler(zero, zero, zero + odometry.yaw_rad, place)
-        self._stream.push(frame.image, frame.camera, body @ frame.road_from_cam.to(torch.float64))
-        self._pushed = odometry
-
-    def _way_since(self, last: OdometryPose | None) -> float:
-        return self._stream.way_m if last is None else last.way_m(self._odometry)
+        odometry_from_road = Pose.from_euler(zero, zero, zero + odometry.yaw_rad, place)
+        self._stream.take(
+            [
+                View(frame.image, frame.camera, odometry_from_road @ frame.road_from_cam.to(torch.float64))
+                for frame in frames
+            ]
+        )
+        self._taken = odometry, frames
+        return True
 
     def _measure(self) -> float | None:
-        """Compare the newest clip with the map, if the vehicle has moved far enough."""
-        if (
-            not self._stream.is_ready
-            or self._stream.way_m < self.spec.least_way_m
-            or self._pushed is not self._odometry
-        ):
+        """Compare the newest clip with the map where the vehicle has moved far enough; the score at its place."""
+        if not self._stream.is_ready or self._stream.way_m < self.spec.least_way_m:
             return None
-        score = None
-        if self._way_since(self._coarse) >= self.spec.coarse_m:
+        if self._way_since(self._coarse_at) >= self.spec.coarse_m:
             self._search()
-        if self._pose is not None and self._way_since(self._fine) >= self.spec.fine_m:
-            score = self._refine()
-        return score
+        if self._pose is not None and self._way_since(self._fine_at) >= self.spec.fine_m:
+            return self._refine(self._pose)
+        return None
+
+    def _way_since(self, at: OdometryPose | None) -> float:
+        return self._stream.way_m if at is None or self._now is None else at.way_m(self._now)
+
+    def _clips(self, turns_rad: Sequence[float]) -> ClipFeatures:
+        assert self._now is not None
+        vehicle_m = torch.tensor([self._now.x_m, self._now.y_m], dtype=torch.float64)
+        return self._stream.clip_features(vehicle_m, turns_rad=turns_rad)
 
     def _search(self) -> None:
-        belief, odometry = self._belief, self._odometry
-        self._move_belief()
-        turns = belief.turns_rad
-        share = self.likelihood.share(self._way_since(self._coarse))
-        vehicle = torch.tensor([odometry.x_m, odometry.y_m], dtype=torch.float64)
-        ratios = []
-        for first in range(0, len(turns), 4):
-            clips = self._stream.clip_features(vehicle, turns_rad=turns[first : first + 4])
-            correlation = self._region.matcher(self.model.device).scores(clips).cpu()
-            scores = (correlation / self._region.uncertainty).masked_fill(~self._region.searched, -torch.inf)
-            ratios += list(self.likelihood.log_ratio(scores, share))
-        belief.weigh(ratios)
-        self._coarse = odometry
+        """Compare the newest clip with every place of the map, under all turns that are possible."""
+        assert self._now is not None
+        share = self.likelihood.share(self._way_since(self._coarse_at))
+        self._move_belief(self._now)
+        turns = self._belief.turns_rad
+        ratios = [
+            ratio
+            for first in range(0, len(turns), _TURNS_AT_ONCE)
+            for ratio in self.likelihood.log_ratio(
+                self.map.scores(self._clips(turns[first : first + _TURNS_AT_ONCE])), share
+            )
+        ]
+        self._belief.weigh(ratios)
+        self._coarse_at = self._now
         self._judge()
 
-    def _move_belief(self) -> None:
-        last, odometry = self._moved_to, self._odometry
-        way_m = last.way_m(odometry)
-        if way_m == 0:
-            return
-        sigma_m = (0.3**2 * way_m / 10) ** 0.5
-        gap = self.noise.fastest_m_s * max(0.0, odometry.time_s - last.time_s - self.noise.longest_gap_s) * 0
-        self._belief.move(odometry.x_m - last.x_m, odometry.y_m - last.y_m, sigma_m + gap, min(0.002 * way_m, 0.2))
-        self._belief.leak(self.spec.leak_per_m * way_m)
-        self._moved_to = odometry
+    def _move_belief(self, now: OdometryPose) -> None:
+        before, self._belief_at, self._modes = self._belief_at, now, None
+        way_m, gap_m = before.way_m(now), self.noise.gap_m(before, now)
+        if way_m > 0 or gap_m > 0:
+            spread_m = hypot(self.noise.way_share * way_m + 0.1, gap_m)
+            self._belief.move(now.x_m - before.x_m, now.y_m - before.y_m, spread_m, self.spec.heading_per_m * way_m)
+            self._belief.leak(self.spec.kidnapped_per_m * way_m, min(self.spec.entered_per_m * way_m, 0.5))
 
     def _judge(self) -> None:
-        belief = self._belief
-        if self._pose is not None:
-            if belief.near(self._pose.xy_m) < self.spec.unsure:
-                self._pose = None
-        if self._pose is None:
-            modes = belief.modes(1)
-            if modes and modes[0].probability >= self.spec.sure:
-                self._pose = PoseBelief.at(modes[0].mean, modes[0].covariance, self.noise)
-                self._was_tracking = True
-                self._fine = None
+        """End the tracking of a place that has become unlikely; begin that of one that is all but sure."""
+        self._modes = None
+        if self._pose is not None and self._belief.near(self._pose.xy_m) < self.spec.unsure:
+            self._pose = None
+        if self._pose is None and (modes := self.modes()) and modes[0].probability >= self.spec.sure:
+            self._pose = PoseBelief.at(modes[0].mean, modes[0].covariance, self.noise)
+            self._has_tracked, self._fine_at = True, None
 
-    def _refine(self) -> float | None:
-        pose, step, odometry = self._pose, self.spec.fine_turn_rad, self._odometry
-        share = self.likelihood.share(self._way_since(self._fine))
-        self._fine = odometry
+    def modes(self) -> tuple[Mode, ...]:
+        """The places where the vehicle may be, in metres on the map's frame, when the belief last moved."""
+        if self._modes is None:
+            self._modes = self._belief.modes()
+        return self._modes
+
+    def _refine(self, pose: PoseBelief) -> float | None:
+        """Compare the newest clip with the places around the vehicle, under its turn and one to each side."""
+        share, step = self.likelihood.share(self._way_since(self._fine_at)), self.spec.turn_rad
+        self._fine_at = self._now
         turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
-        vehicle = torch.tensor([odometry.x_m, odometry.y_m], dtype=torch.float64)
-        clips = self._stream.clip_features(vehicle, turns_rad=turns)
-        found = measured_around(clips, turns, self._region, pose, self.likelihood, share)
+        found = measured_around(self._clips(turns), turns, self.map.around(pose.xy_m), pose, self.likelihood, share)
         if found is None:
             return None
         self._pose = updated(pose, found)
         return found.score
 
-    def _fix(self, score: float | None, index: int) -> TrackFix:
-        belief, odometry, pose = self._belief, self._odometry, self._pose
+    def _fix(self, now: OdometryPose, score: float | None, index: int) -> TrackFix:
+        modes = tuple(replace(mode, mean=_carried(mode.mean, self._belief_at, now)) for mode in self.modes())
+        hypotheses = tuple(
+            Hypothesis(self._latlon(mode.mean), self._yaw_rad(mode.mean, now), mode.probability) for mode in modes
+        )
         registration = np.diag([self.likelihood.registration_m**2] * 2 + [0.0])
-        modes = self._modes()
-        hypotheses = tuple(self._hypothesis(mode) for mode in modes)
-        if pose is not None:
-            near = belief.near(self._belief_xy(pose))
-            return TrackFix(
-                index,
-                odometry.time_s,
-                "tracking",
-                self._latlon(pose.xy_m),
-                self._yaw(pose.turn_rad),
-                pose.covariance[:3, :3] + registration,
-                near,
-                hypotheses,
-                scale=float(np.exp(pose.mean[3])),
-                drift_rad_per_m=float(pose.mean[4]),
+        state: State = "tracking" if self._pose is not None else "lost" if self._has_tracked else "searching"
+        fix = TrackFix(index, now.time_s, state, None, None, None, 0.0, hypotheses)
+        if self._pose is not None:
+            mean = self._pose.mean
+            if self._smooth is None or not self._smooth.follows:
+                self._smooth = SmoothPose(mean[:3])
+            fix = replace(
+                fix,
+                position=self._latlon(mean),
+                yaw_rad=self._yaw_rad(mean, now),
+                covariance=self._pose.covariance[:3, :3] + registration,
+                confidence=self._belief.near(_xy_m(_carried(mean, now, self._belief_at))),
+                scale=exp(mean[LOG_SCALE]),
+                drift_rad_per_m=float(mean[DRIFT]),
                 score=score,
             )
-        state: State = "lost" if self._was_tracking else "searching"
-        if not modes:
-            return TrackFix(index, odometry.time_s, state, None, None, None, 0.0, hypotheses)
-        best = hypotheses[0]
-        covariance = modes[0].covariance + registration
-        return TrackFix(
-            index, odometry.time_s, state, best.position, best.yaw_rad, covariance, best.probability, hypotheses
-        )
+        elif modes:
+            best, place = modes[0], hypotheses[0]
+            fix = replace(
+                fix,
+                position=place.position,
+                yaw_rad=place.yaw_rad,
+                covariance=best.covariance + registration,
+                confidence=best.probability,
+            )
+        if self._smooth is None:
+            return fix
+        mean = self._smooth.mean
+        return replace(fix, smooth_position=self._latlon(mean), smooth_yaw_rad=self._yaw_rad(mean, now))
 
-    def _belief_xy(self, pose: PoseBelief) -> tuple[float, float]:
-        """Where a pose was when the belief last moved."""
-        turn, last, now = pose.turn_rad, self._moved_to, self._odometry
-        dx, dy = now.x_m - last.x_m, now.y_m - last.y_m
-        c, s = np.cos(turn), np.sin(turn)
-        return pose.xy_m[0] - (c * dx - s * dy), pose.xy_m[1] - (s * dx + c * dy)
+    def _latlon(self, mean: F64) -> LatLon:
+        return LatLon(*self.map.frame.latlon_deg(mean[:2]).tolist())
 
-    def _modes(self) -> tuple[Mode, ...]:
-        if getattr(self, "_modes_of", None) is not self._moved_to or self._coarse is not getattr(self, "_modes_at", 0):
-            self._known_modes = self._belief.modes()
-            self._modes_of, self._modes_at = self._moved_to, self._coarse
-        last, now = self._moved_to, self._odometry
-        dx, dy = now.x_m - last.x_m, now.y_m - last.y_m
-        moved = []
-        for mode in self._known_modes:
-            c, s = np.cos(mode.mean[2]), np.sin(mode.mean[2])
-            mean = mode.mean + np.array([c * dx - s * dy, s * dx + c * dy, 0.0])
-            moved.append(replace(mode, mean=mean))
-        return tuple(moved)
+    def _yaw_rad(self, mean: F64, now: OdometryPose) -> float:
+        """The heading from true east of a vehicle whose odometry's frame is turned against the map's."""
+        north_rad = self.map.frame.convergence_rad(_xy_m(mean))
+        return wrapped_rad(now.yaw_rad + float(mean[2]) - north_rad)
 
-    def _hypothesis(self, mode: Mode) -> Hypothesis:
-        return Hypothesis(self._latlon(mode.xy_m), self._yaw(float(mode.mean[2])), mode.probability)
 
-    def _latlon(self, xy_m: tuple[float, float]) -> LatLon:
-        return LatLon(*self._region.frame.latlon_deg(xy_m).tolist())
+def _carried(mean: F64, start: OdometryPose, end: OdometryPose) -> F64:
+    """A place (x, y, turn) after the odometry's motion from one pose to another."""
+    dx_m, dy_m, turn_rad = end.x_m - start.x_m, end.y_m - start.y_m, float(mean[2])
+    step_m = [cos(turn_rad) * dx_m - sin(turn_rad) * dy_m, sin(turn_rad) * dx_m + cos(turn_rad) * dy_m]
+    return np.asarray(mean[:3] + np.array([*step_m, 0.0]))
 
-    def _yaw(self, turn_rad: float) -> float:
-        return wrapped_rad(self._odometry.yaw_rad + turn_rad - self._convergence)
+
+def _xy_m(mean: F64) -> tuple[float, float]:
+    return float(mean[0]), float(mean[1])

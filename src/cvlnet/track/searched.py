@@ -1,0 +1,81 @@
+"""The part of a map on which a vehicle is followed: scores of all its places, and what lies around one of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.grid import Grid
+from cvlnet.localize.area import MapArea
+from cvlnet.map.grids import offset_of
+from cvlnet.map.region import Region
+from cvlnet.model.cvlnet import CVLNet
+from cvlnet.types import ClipFeatures
+
+_AROUND_M = 250.0  # of what is read of a map of several panels
+_KEPT_M = 120.0  # which the vehicle may leave before it is read anew
+
+
+class SearchedMap:
+    """A map, or a single region, as one grid of places.
+
+    Raises InputError, from `grid` on, where the map is damaged, or shows nothing.
+    """
+
+    def __init__(self, model: CVLNet, area: MapArea | Region) -> None:
+        self._model, self._area = model, area
+        self._around: tuple[tuple[float, float], Region] | None = None
+
+    @cached_property
+    def frame(self) -> LocalFrame:
+        """The world frame of the places."""
+        return self._area.frame if isinstance(self._area, Region) else self._area.map.frame
+
+    @cached_property
+    def grid(self) -> Grid:
+        """All places."""
+        if isinstance(self._area, Region):
+            return self._area.places
+        if len(regions := self._regions()) == 1:
+            return regions[0].places
+        header = self._area.map.header
+        return header.layout.places(header.cells)
+
+    @cached_property
+    def searched(self) -> Bool[Tensor, "rows cols"]:
+        """Where the vehicle may be."""
+        found = torch.zeros(self.grid.rows, self.grid.cols, dtype=torch.bool)
+        for region in self._regions():
+            self._part(found, region)[:] = region.searched
+        return found
+
+    def scores(self, clips: ClipFeatures) -> Float[Tensor, "clips rows cols"]:
+        """The score of every place for each clip; minus infinity where none is sought."""
+        found = torch.full((len(clips.weight), self.grid.rows, self.grid.cols), -torch.inf)
+        for region in self._regions():
+            values = region.matcher(self._model.device).scores(clips).cpu() / region.uncertainty
+            self._part(found, region)[:] = values.masked_fill(~region.searched, -torch.inf)
+        return found
+
+    def around(self, xy_m: tuple[float, float]) -> Region:
+        """What lies around a place of the map."""
+        if isinstance(self._area, Region):
+            return self._area
+        if len(regions := self._regions()) == 1:
+            return regions[0]
+        if self._around is None or max(abs(a - b) for a, b in zip(self._around[0], xy_m, strict=True)) > _KEPT_M:
+            near = LatLon(*self.frame.latlon_deg(xy_m).tolist())
+            self._around = xy_m, self._area.map.region(near=near, radius_m=_AROUND_M)
+        return self._around[1]
+
+    def _regions(self) -> list[Region]:
+        return [self._area] if isinstance(self._area, Region) else list(self._area.regions())
+
+    def _part(self, values: Float[Tensor, "*batch rows cols"], region: Region) -> Tensor:
+        """The places of a region, as a view of values on the grid."""
+        row, col = offset_of(self.grid, region.places)
+        return values[..., row : row + region.places.rows, col : col + region.places.cols]
