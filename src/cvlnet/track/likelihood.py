@@ -20,9 +20,9 @@ class Likelihood:
     Fitted to validation towns by benchmarks/likelihood.py.
     """
 
-    sharpness: float = 20.0
-    level: float = 1.05
-    floor: float = 0.02
+    sharpness: float = 25.0
+    level: float = 0.9
+    floor: float = 0.01
     independent_m: float = 20.0
     sigma_m: float = 0.8
     heading_rad: float = 0.02

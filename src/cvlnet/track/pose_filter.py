@@ -45,20 +45,9 @@ class PoseBelief:
 
     def moved(self, before: OdometryPose, after: OdometryPose, noise: OdometryNoise) -> PoseBelief:
         """After a motion of the odometry."""
-        dx_m, dy_m, way_m = after.x_m - before.x_m, after.y_m - before.y_m, before.way_m(after)
-        scale = exp(self.mean[LOG_SCALE])
-        turn = self.mean[TURN] + self.mean[DRIFT] * way_m / 2
-        step_m = scale * np.array([cos(turn) * dx_m - sin(turn) * dy_m, sin(turn) * dx_m + cos(turn) * dy_m])
-        aside_m = np.array([-step_m[1], step_m[0]])
-        mean = self.mean.copy()
-        mean[:2] += step_m
-        mean[TURN] = wrapped_rad(mean[TURN] + mean[DRIFT] * way_m)
-        change = np.eye(5)
-        change[:2, TURN], change[:2, LOG_SCALE], change[:2, DRIFT] = aside_m, step_m, aside_m * way_m / 2
-        change[TURN, DRIFT] = way_m
-        gap_m = noise.gap_m(before, after)
-        grown = np.diag([noise.way_share**2 * way_m + gap_m**2] * 2 + [noise.yaw_rad**2 * way_m, 0.0, 0.0])
-        return PoseBelief(mean, change @ self.covariance @ change.T + grown)
+        motion = motion_from(self.mean, before, after, noise)
+        covariance = motion.change @ self.covariance @ motion.change.T + motion.grown
+        return PoseBelief(motion.mean, covariance)
 
     def measured(self, values: F64, covariance: F64, parts: tuple[int, ...]) -> PoseBelief:
         """After a measurement of some of the numbers, with its covariance."""
@@ -72,3 +61,29 @@ class PoseBelief:
         mean[TURN] = wrapped_rad(float(mean[TURN]))
         left = np.eye(5) - gain @ observe
         return PoseBelief(mean, left @ self.covariance @ left.T + gain @ covariance @ gain.T)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A motion of the odometry from some state: the mean behind it, its Jacobian, and the covariance that it adds."""
+
+    mean: F64
+    change: F64
+    grown: F64
+
+
+def motion_from(mean: F64, before: OdometryPose, after: OdometryPose, noise: OdometryNoise) -> Motion:
+    """The motion from one pose of the odometry to the next, linearised at a mean."""
+    dx_m, dy_m, way_m = after.x_m - before.x_m, after.y_m - before.y_m, before.way_m(after)
+    turn = mean[TURN] + mean[DRIFT] * way_m / 2
+    step_m = exp(mean[LOG_SCALE]) * np.array([cos(turn) * dx_m - sin(turn) * dy_m, sin(turn) * dx_m + cos(turn) * dy_m])
+    aside_m = np.array([-step_m[1], step_m[0]])
+    moved = mean.copy()
+    moved[:2] += step_m
+    moved[TURN] = wrapped_rad(moved[TURN] + mean[DRIFT] * way_m)
+    change = np.eye(5)
+    change[:2, TURN], change[:2, LOG_SCALE], change[:2, DRIFT] = aside_m, step_m, aside_m * way_m / 2
+    change[TURN, DRIFT] = way_m
+    gap_m = noise.gap_m(before, after)
+    place_m2 = noise.way_share**2 * way_m + gap_m**2
+    return Motion(moved, change, np.diag([place_m2, place_m2, noise.yaw_rad**2 * way_m, 0.0, 0.0]))

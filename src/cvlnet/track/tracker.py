@@ -33,12 +33,14 @@ from cvlnet.track.odometry import OdometryNoise
 from cvlnet.track.pose_filter import DRIFT, LOG_SCALE, PoseBelief
 from cvlnet.track.searched import SearchedMap
 from cvlnet.track.smooth import SmoothPose
+from cvlnet.track.smoother import Followed
 from cvlnet.track.types import Hypothesis, State, TrackFix
 from cvlnet.types import ClipFeatures
 
 _TURNS_AT_ONCE = 4  # whose scores of all places are in memory
 _DARK = 4.0  # standard deviation of a picture's values below which it shows nothing
 _OUTLIERS = 0.01  # share of measured positions that mean nothing
+_GATE = 5.0  # standard deviations from the expected place, beyond which a measured position is an outlier
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class TrackSpec:
 
     sure: probability of a place from which on it is tracked. unsure: below which it is lost. share_mapped: prior
     probability that the vehicle is on the map. frames: of a clip. frame_m: way between frames that are kept. fine_m,
-    coarse_m: way between clips that are compared with the vehicle's surroundings, and with the whole map. least_way_m:
-    of the first clip. kidnapped_per_m: probability that the odometry does not say where the vehicle went, for each
+    coarse_m: way between clips that are compared with the vehicle's surroundings, and with the whole map; twice as much
+    where more than ``few_turns`` headings are possible. least_way_m: of the first clip. kidnapped_per_m: probability that the odometry does not say where the vehicle went, for each
     metre. entered_per_m: that a vehicle which is not on the map comes onto it. heading_per_m: that the odometry's yaw
     has turned away by a step of the headings that are tried. turn_rad: between the headings of fine clips.
     """
@@ -71,7 +73,8 @@ class TrackSpec:
     frames: int = 4
     frame_m: float = 1.5
     fine_m: float = 3.0
-    coarse_m: float = 8.0
+    coarse_m: float = 10.0
+    few_turns: int = 8
     least_way_m: float = 15.0
     kidnapped_per_m: float = 2e-5
     entered_per_m: float = 5e-3
@@ -111,7 +114,7 @@ class Tracker:
         self._last: TrackFix | None = None
         self._pose: PoseBelief | None = None
         self._smooth: SmoothPose | None = None
-        self._has_tracked = False
+        self._stretch = 0  # number of the times that a place was found
         self._taken: tuple[OdometryPose, tuple[Frame, ...]] | None = None  # the newest pictures
         self._fine_at: OdometryPose | None = None  # the newest clip that was compared with the surroundings
         self._coarse_at: OdometryPose | None = None  # and with the whole map
@@ -136,20 +139,35 @@ class Tracker:
         self._last = self._fix(odometry, score, index)
         return self._last
 
-    def locate(self, position: LatLon, sigma_m: float) -> None:
-        """Take a measured position of the newest moment, such as a GPS fix, with its standard deviation."""
+    @property
+    def followed(self) -> Followed:
+        """The newest moment, as `cvlnet.track.smoother.smoothed` takes it. Raises ValueError before the first."""
         if self._now is None:
-            self._start = position, sigma_m
-            return
+            raise ValueError("nothing has been followed yet")
+        return Followed(self._now, self._pose, None if self._pose is None else self._stretch)
+
+    def wants_frames(self, odometry: OdometryPose) -> bool:
+        """Whether the pictures of a moment would be used: others need not be decoded."""
+        return self._taken is None or self._taken[0].way_m(odometry) >= self.spec.frame_m
+
+    def locate(self, position: LatLon, sigma_m: float) -> TrackFix:
+        """Take a measured position of the newest moment, such as a GPS fix, with its standard deviation; the new fix.
+
+        Raises ValueError before the first moment.
+        """
+        if self._now is None or self._last is None:
+            raise ValueError("a position is measured at a moment: call update first")
         east_m, north_m = self.map.frame.xy_world_m(position.degrees).tolist()
         self._move_belief(self._now)
         self._belief.weigh_position((east_m, north_m), sigma_m, _OUTLIERS)
         if self._pose is not None:
-            measured = self._pose.measured(np.array([east_m, north_m]), np.eye(2) * sigma_m**2, (0, 1))
-            apart_m = np.hypot(east_m - self._pose.xy_m[0], north_m - self._pose.xy_m[1])
-            if apart_m < 5 * np.hypot(sigma_m, np.sqrt(np.trace(self._pose.covariance[:2, :2]))):
-                self._pose = measured
+            apart_m = hypot(east_m - self._pose.xy_m[0], north_m - self._pose.xy_m[1])
+            if apart_m < _GATE * hypot(sigma_m, float(np.sqrt(np.trace(self._pose.covariance[:2, :2])))):
+                variance_m2 = np.eye(2) * sigma_m**2
+                self._pose = self._pose.measured(np.array([east_m, north_m]), variance_m2, (0, 1))
         self._judge()
+        self._last = self._fix(self._now, None, self._last.index)
+        return self._last
 
     def _begin(self, odometry: OdometryPose) -> None:
         turns = self._heading.turns_rad(odometry.yaw_rad)
@@ -176,11 +194,12 @@ class Tracker:
         """Keep the pictures of a moment, unless they show nothing, or nothing new; whether they are kept."""
         if not frames or any(float(frame.image.float().std()) < _DARK for frame in frames):
             return False
-        if self._taken is not None:
-            at, before = self._taken
-            frozen = all(torch.equal(a.image, b.image) for a, b in zip(before, frames, strict=False))
-            if frozen or at.way_m(odometry) < self.spec.frame_m:
-                return False
+        if not self.wants_frames(odometry):
+            return False
+        if self._taken is not None and all(
+            torch.equal(old.image, new.image) for old, new in zip(self._taken[1], frames, strict=True)
+        ):
+            return False
         zero = torch.zeros((), dtype=torch.float64)
         place = torch.tensor([odometry.x_m, odometry.y_m, 0.0], dtype=torch.float64)
         odometry_from_road = Pose.from_euler(zero, zero, zero + odometry.yaw_rad, place)
@@ -197,7 +216,8 @@ class Tracker:
         """Compare the newest clip with the map where the vehicle has moved far enough; the score at its place."""
         if not self._stream.is_ready or self._stream.way_m < self.spec.least_way_m:
             return None
-        if self._way_since(self._coarse_at) >= self.spec.coarse_m:
+        apart_m = self.spec.coarse_m * (1 if len(self._belief.turns_rad) <= self.spec.few_turns else 2)
+        if self._way_since(self._coarse_at) >= min(apart_m, self._stream.way_m):
             self._search()
         if self._pose is not None and self._way_since(self._fine_at) >= self.spec.fine_m:
             return self._refine(self._pose)
@@ -243,7 +263,7 @@ class Tracker:
             self._pose = None
         if self._pose is None and (modes := self.modes()) and modes[0].probability >= self.spec.sure:
             self._pose = PoseBelief.at(modes[0].mean, modes[0].covariance, self.noise)
-            self._has_tracked, self._fine_at = True, None
+            self._stretch, self._fine_at = self._stretch + 1, None
 
     def modes(self) -> tuple[Mode, ...]:
         """The places where the vehicle may be, in metres on the map's frame, when the belief last moved."""
@@ -267,36 +287,42 @@ class Tracker:
         hypotheses = tuple(
             Hypothesis(self._latlon(mode.mean), self._yaw_rad(mode.mean, now), mode.probability) for mode in modes
         )
-        registration = np.diag([self.likelihood.registration_m**2] * 2 + [0.0])
-        state: State = "tracking" if self._pose is not None else "lost" if self._has_tracked else "searching"
+        state: State = "tracking" if self._pose is not None else "lost" if self._stretch else "searching"
         fix = TrackFix(index, now.time_s, state, None, None, None, 0.0, hypotheses)
         if self._pose is not None:
-            mean = self._pose.mean
             if self._smooth is None or not self._smooth.follows:
-                self._smooth = SmoothPose(mean[:3])
-            fix = replace(
-                fix,
-                position=self._latlon(mean),
-                yaw_rad=self._yaw_rad(mean, now),
-                covariance=self._pose.covariance[:3, :3] + registration,
-                confidence=self._belief.near(_xy_m(_carried(mean, now, self._belief_at))),
-                scale=exp(mean[LOG_SCALE]),
-                drift_rad_per_m=float(mean[DRIFT]),
-                score=score,
-            )
+                self._smooth = SmoothPose(self._pose.mean[:3])
+            near = self._belief.near(_xy_m(_carried(self._pose.mean, now, self._belief_at)))
+            fix = self.at(replace(fix, confidence=near, score=score), now, self._pose)
         elif modes:
             best, place = modes[0], hypotheses[0]
             fix = replace(
                 fix,
                 position=place.position,
                 yaw_rad=place.yaw_rad,
-                covariance=best.covariance + registration,
+                covariance=best.covariance + self._registration,
                 confidence=best.probability,
             )
         if self._smooth is None:
             return fix
         mean = self._smooth.mean
         return replace(fix, smooth_position=self._latlon(mean), smooth_yaw_rad=self._yaw_rad(mean, now))
+
+    def at(self, fix: TrackFix, odometry: OdometryPose, pose: PoseBelief) -> TrackFix:
+        """The fix with the place, heading, covariance and odometry's errors of a pose."""
+        return replace(
+            fix,
+            position=self._latlon(pose.mean),
+            yaw_rad=self._yaw_rad(pose.mean, odometry),
+            covariance=pose.covariance[:3, :3] + self._registration,
+            scale=exp(pose.mean[LOG_SCALE]),
+            drift_rad_per_m=float(pose.mean[DRIFT]),
+        )
+
+    @property
+    def _registration(self) -> F64:
+        """The covariance of the map's own place."""
+        return np.diag([self.likelihood.registration_m**2] * 2 + [0.0])
 
     def _latlon(self, mean: F64) -> LatLon:
         return LatLon(*self.map.frame.latlon_deg(mean[:2]).tolist())

@@ -1,0 +1,164 @@
+"""How right a track is, beside known places: its errors, the way until it converges, and how long it was misled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.stats import chi2
+
+from cvlnet.arrays import F64, Bools, Series
+from cvlnet.data.journey import KnownPlace
+from cvlnet.data.odometry import wrapped_rad
+from cvlnet.errors import InputError
+from cvlnet.geo import LocalFrame
+from cvlnet.track.types import Trajectory
+
+RIGHT_M = 5.0  # within which a tracked position is right
+LOST_M = 10.0  # beyond which it is that of another place
+ELLIPSE = 0.95
+_LONGEST_GAP_S = 1.0  # between known places that a fix may lie between
+
+
+@dataclass(frozen=True)
+class TrackErrors:
+    """The errors of a track at the moments whose true place is known, one entry each.
+
+    time_s, way_m: since the first of them; the way is the true one. tracked: whether the track was sure then. error_m:
+    east and north, NaN without a position. along_m, across_m: in the vehicle's direction and to its left.
+    yaw_rad: from -pi to pi. nees: squared error of the position (two degrees of freedom) by the stated covariance.
+    confidence: as stated.
+    """
+
+    name: str
+    time_s: Series
+    way_m: Series
+    tracked: Bools
+    error_m: F64
+    along_m: Series
+    across_m: Series
+    yaw_rad: Series
+    nees: Series
+    confidence: Series
+
+    @property
+    def distance_m(self) -> Series:
+        """Length of the errors."""
+        return np.asarray(np.linalg.norm(self.error_m, axis=1))
+
+    @property
+    def converged_m(self) -> float:
+        """The way until the track was first sure of a right place; infinite if it never was."""
+        right = self.tracked & (self.distance_m <= LOST_M)
+        return float(self.way_m[right.argmax()]) if right.any() else float("inf")
+
+    @property
+    def misled_s(self) -> float:
+        """The longest time without a break in which the track was sure of a wrong place."""
+        longest = begun = 0.0
+        wrong = self.tracked & (self.distance_m > LOST_M)
+        for now, (before_s, time_s) in zip(wrong[1:], pairwise(self.time_s), strict=True):
+            begun = begun + time_s - before_s if now else 0.0
+            longest = max(longest, begun)
+        return longest
+
+    @property
+    def offset_m(self) -> F64:
+        """The error that all tracked fixes share: where the map lies beside its true place, above all."""
+        return np.asarray(np.median(self.error_m[self.tracked], axis=0)) if self.tracked.any() else np.zeros(2)
+
+    def figures(self) -> dict[str, float]:
+        """The figures of a drive, by name. Those of tracked fixes are NaN where nothing was tracked."""
+        since = self.way_m >= self.converged_m
+        kept = self.tracked
+        distance_m, relative_m = self.distance_m[kept], np.linalg.norm(self.error_m[kept] - self.offset_m, axis=1)
+
+        def over(values: F64, of: float | None = None) -> float:
+            if not len(values):
+                return float("nan")
+            return float(np.median(np.abs(values)) if of is None else np.mean(values <= of))
+
+        return {
+            "way_m": float(self.way_m[-1]),
+            "converged_m": self.converged_m,
+            "available": float(self.tracked[since].mean()) if since.any() else 0.0,
+            "median_m": over(distance_m),
+            "median_relative_m": over(relative_m),
+            "within_5m": over(distance_m, RIGHT_M),
+            "p95_m": float(np.quantile(distance_m, 0.95)) if len(distance_m) else float("nan"),
+            "along_m": over(self.along_m[kept]),
+            "across_m": over(self.across_m[kept]),
+            "yaw_deg": float(np.degrees(over(self.yaw_rad[kept]))),
+            "misled_s": self.misled_s,
+            "in_ellipse": over(self.nees[kept], float(chi2.ppf(ELLIPSE, 2))),
+            "nees": float(self.nees[kept].mean()) if kept.any() else float("nan"),
+        }
+
+
+def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErrors:
+    """The errors of the fixes between known places, which are interpolated.
+
+    Raises InputError if no fix lies between them.
+    """
+    times_s = np.array([place.time_s for place in places])
+    fixes = [fix for fix in trajectory.fixes if _is_between(times_s, fix.time_s)]
+    if not fixes:
+        remedy = "check that both count seconds from the same moment"
+        raise InputError("no fix lies between the known places", where=trajectory.name, remedy=remedy)
+    frame = LocalFrame(places[0].position)
+    at_s = np.array([fix.time_s for fix in fixes])
+    places_m = frame.xy_world_m([place.position.degrees for place in places])
+    true_m = np.stack([np.interp(at_s, times_s, places_m[:, axis]) for axis in (0, 1)], axis=1)
+    true_rad = _yaws_at(places, times_s, at_s)
+    found_m = np.full((len(fixes), 2), np.nan)
+    known = [i for i, fix in enumerate(fixes) if fix.position is not None]
+    if known:
+        found_m[known] = frame.xy_world_m([fixes[i].position.degrees for i in known])  # type: ignore[union-attr]
+    error_m = found_m - true_m
+    ahead, left = (np.stack([f(true_rad), g(true_rad)], axis=1) for f, g in ((np.cos, np.sin), (_minus_sin, np.cos)))
+    covariances = np.array(
+        [np.full((2, 2), np.nan) if fix.covariance is None else fix.covariance[:2, :2] for fix in fixes]
+    )
+    nees = np.full(len(fixes), np.nan)
+    if known:
+        nees[known] = np.einsum("ni,nij,nj->n", error_m[known], np.linalg.inv(covariances[known]), error_m[known])
+    steps_m = np.linalg.norm(np.diff(true_m, axis=0), axis=1)
+    return TrackErrors(
+        name=trajectory.name,
+        time_s=at_s - at_s[0],
+        way_m=np.concatenate([[0.0], np.cumsum(steps_m)]),
+        tracked=np.array([fix.state == "tracking" for fix in fixes]),
+        error_m=error_m,
+        along_m=(error_m * ahead).sum(axis=1),
+        across_m=(error_m * left).sum(axis=1),
+        yaw_rad=np.array(
+            [
+                np.nan if fix.yaw_rad is None else wrapped_rad(fix.yaw_rad - float(yaw))
+                for fix, yaw in zip(fixes, true_rad, strict=True)
+            ]
+        ),
+        nees=nees,
+        confidence=np.array([fix.confidence for fix in fixes]),
+    )
+
+
+def _is_between(times_s: Series, time_s: float) -> bool:
+    after = int(np.searchsorted(times_s, time_s))
+    if after < len(times_s) and times_s[after] == time_s:
+        return True
+    return 0 < after < len(times_s) and bool(times_s[after] - times_s[after - 1] <= _LONGEST_GAP_S)
+
+
+def _yaws_at(places: Sequence[KnownPlace], times_s: Series, at_s: Series) -> Series:
+    """Headings by interpolation; where none are known, the direction of the way, from fix to fix."""
+    if all(place.yaw_rad is not None for place in places):
+        return np.asarray(np.interp(at_s, times_s, np.unwrap([place.yaw_rad or 0.0 for place in places])))
+    frame = LocalFrame(places[0].position)
+    steps_m = np.gradient(frame.xy_world_m([place.position.degrees for place in places]), axis=0)
+    return np.asarray(np.interp(at_s, times_s, np.unwrap(np.arctan2(steps_m[:, 1], steps_m[:, 0]))))
+
+
+def _minus_sin(angle_rad: F64) -> F64:
+    return np.asarray(-np.sin(angle_rad))

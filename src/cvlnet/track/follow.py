@@ -1,0 +1,63 @@
+"""A journey, followed on a map from its first moment to its last."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+import torch
+
+from cvlnet.data.journey import Journey, Moment
+from cvlnet.errors import InputError, warn
+from cvlnet.track.tracker import Frame, Tracker
+from cvlnet.track.types import TrackFix
+
+_MOST_DAMAGED = 20  # pictures in a row that cannot be decoded
+
+
+def follow(
+    tracker: Tracker, journey: Journey, *, cameras: tuple[int, ...] | None = None, use_places: bool = False
+) -> Iterator[TrackFix]:
+    """The fix of every moment. cameras: by number; all of them by default. Only pictures that are needed are decoded.
+
+    use_places: takes the journey's known places as measurements, as of a GPS receiver; each needs its ``sigma_m``.
+    A picture that cannot be decoded is left out with a warning.
+    Raises InputError for a camera that the journey lacks, places without ``sigma_m``, or many damaged pictures in
+    succession.
+    """
+    chosen = tuple(sorted(journey.cameras)) if cameras is None else cameras
+    for camera in chosen:
+        if camera not in journey.cameras:
+            known = ", ".join(map(str, sorted(journey.cameras)))
+            raise InputError(f"has no camera {camera}", where=journey.name, remedy=f"choose among {known}")
+    if use_places and any(place.sigma_m is None for place in journey.places):
+        remedy = "state the accuracy of the positions in metres"
+        raise InputError("the accuracy of its positions is not known", where=journey.name, remedy=remedy)
+    times_s = [place.time_s for place in journey.places]
+    last_place, damaged = 0, 0
+    for moment in journey.moments():
+        frames: tuple[Frame, ...] = ()
+        if all(camera in moment.pictures for camera in chosen) and tracker.wants_frames(moment.odometry):
+            try:
+                frames, damaged = _frames(tracker, journey, moment, chosen), 0
+            except InputError as error:
+                damaged += 1
+                if damaged > _MOST_DAMAGED:
+                    raise
+                warn(error.what, where=error.where, remedy="the frame is left out")
+        fix = tracker.update(frames, moment.odometry, index=moment.index)
+        if use_places and (count := bisect_right(times_s, moment.odometry.time_s)) > last_place:
+            place, last_place = journey.places[count - 1], count
+            assert place.sigma_m is not None
+            fix = tracker.locate(place.position, place.sigma_m)
+        yield fix
+
+
+def _frames(tracker: Tracker, journey: Journey, moment: Moment, cameras: tuple[int, ...]) -> tuple[Frame, ...]:
+    frames = []
+    for number in cameras:
+        mounted, road_from_cam = journey.cameras[number], journey.road_from_cam(number)
+        window = tracker.model.image_spec.window(mounted.camera, road_from_cam)
+        image = torch.from_numpy(moment.pictures[number](window).transpose(2, 0, 1).copy())
+        frames.append(Frame(image, window.camera(mounted.camera), road_from_cam))
+    return tuple(frames)
