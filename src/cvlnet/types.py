@@ -69,6 +69,10 @@ class ClipFeatures:
     weight: Float[Tensor, "clips rows cols"]
     grid: Grid
 
+    def __getitem__(self, clips: slice) -> ClipFeatures:
+        """Some of the clips."""
+        return ClipFeatures(self.descriptor[clips], self.weight[clips], self.grid)
+
 
 @dataclass(frozen=True)
 class Decoded:

@@ -23,7 +23,7 @@ from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.stream import ClipStream, View
-from cvlnet.localize.turned import STEP_RAD, Heading
+from cvlnet.localize.turned import STEP_RAD, Heading, nearly_turned
 from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.belief import Belief, Mode
@@ -62,9 +62,10 @@ class TrackSpec:
     sure: probability of a place from which on it is tracked. unsure: below which it is lost. share_mapped: prior
     probability that the vehicle is on the map. frames: of a clip. frame_m: way between frames that are kept. fine_m,
     coarse_m: way between clips that are compared with the vehicle's surroundings, and with the whole map; twice as much
-    where more than ``few_turns`` headings are possible. least_way_m: of the first clip. kidnapped_per_m: probability that the odometry does not say where the vehicle went, for each
-    metre. entered_per_m: that a vehicle which is not on the map comes onto it. heading_per_m: that the odometry's yaw
-    has turned away by a step of the headings that are tried. turn_rad: between the headings of fine clips.
+    where more than ``few_turns`` headings are possible. least_way_m: of the first clip. kidnapped_per_m: probability
+    that the odometry does not say where the vehicle went, for each metre. entered_per_m: that a vehicle which is not on
+    the map comes onto it. heading_per_m: that the odometry's yaw has turned away by a step of the headings that are
+    tried. turn_rad: between the headings of fine clips.
     """
 
     sure: float = 0.95
@@ -236,13 +237,11 @@ class Tracker:
         assert self._now is not None
         share = self.likelihood.share(self._way_since(self._coarse_at))
         self._move_belief(self._now)
-        turns = self._belief.turns_rad
+        clips = nearly_turned(self._clips, self._belief.turns_rad)
         ratios = [
             ratio
-            for first in range(0, len(turns), _TURNS_AT_ONCE)
-            for ratio in self.likelihood.log_ratio(
-                self.map.scores(self._clips(turns[first : first + _TURNS_AT_ONCE])), share
-            )
+            for first in range(0, len(clips.weight), _TURNS_AT_ONCE)
+            for ratio in self.likelihood.log_ratio(self.map.scores(clips[first : first + _TURNS_AT_ONCE]), share)
         ]
         self._belief.weigh(ratios)
         self._coarse_at = self._now
