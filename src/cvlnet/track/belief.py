@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, sin
+from math import cos, pi, sin
 
 import numpy as np
 import torch
@@ -81,7 +81,9 @@ class Belief:
         self.spread(share_mapped)
 
     def _number(self, turn_rad: float) -> int:
-        return round(wrapped_rad(turn_rad) / self.step_rad)
+        """The number of a turn's layer. Where steps divide the circle, half a turn to either side is the same."""
+        number, count = round(wrapped_rad(turn_rad) / self.step_rad), round(2 * pi / self.step_rad)
+        return number if 2 * number != count else -number
 
     @property
     def turns_rad(self) -> tuple[float, ...]:
@@ -250,12 +252,16 @@ def blurred(places: Float[Tensor, "rows cols"], sigma_cells: float) -> Float[Ten
         side = int(np.sqrt(12 * left / _BOXES + 1))
         side = min(side - 1 + side % 2, 2 * min(places.shape) - 1)  # odd
         for _ in range(_BOXES):
-            places = functional.avg_pool2d(places[None, None], side, stride=1, padding=side // 2)[0, 0]
+            down = functional.avg_pool2d(places[None, None], (side, 1), stride=1, padding=(side // 2, 0))
+            places = functional.avg_pool2d(down, (1, side), stride=1, padding=(0, side // 2))[0, 0]
         left -= _BOXES * (side**2 - 1) / 12
     while left > _LEAST_VARIANCE:
         share = min(left / 2, _MOST_BLUR)
-        kernel = places.new_tensor([share, 1 - 2 * share, share])
-        down = functional.conv2d(places[None, None], kernel.view(1, 1, 3, 1), padding=(1, 0))
-        places = functional.conv2d(down, kernel.view(1, 1, 1, 3), padding=(0, 1))[0, 0]
+        for axis in (0, 1):
+            length = places.shape[axis] - 1
+            spread = places * (1 - 2 * share)
+            spread.narrow(axis, 1, length).add_(places.narrow(axis, 0, length), alpha=share)
+            spread.narrow(axis, 0, length).add_(places.narrow(axis, 1, length), alpha=share)
+            places = spread
         left -= 2 * share
     return places

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import cos, inf, radians, sin
 
 import numpy as np
 
+from cvlnet.data.journey import Journey, Moment
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
 
 
@@ -69,3 +71,15 @@ def disturbed(poses: tuple[OdometryPose, ...], errors: OdometryErrors) -> tuple[
         turn_rad = errors.yaw_rad + errors.drift_rad_per_m * way_m
         found.append(OdometryPose(pose.time_s, x_m, y_m, wrapped_rad(pose.yaw_rad + turn_rad)))
     return tuple(found)
+
+
+def with_errors(journey: Journey, errors: OdometryErrors) -> Journey:
+    """A journey whose odometry has errors added."""
+
+    def moments() -> Iterator[Moment]:
+        clean = tuple(journey.moments())
+        poses = disturbed(tuple(moment.odometry for moment in clean), errors)
+        for moment, pose in zip(clean, poses, strict=True):
+            yield replace(moment, odometry=pose)
+
+    return replace(journey, moments=moments)

@@ -1,0 +1,255 @@
+"""Drives tracked from an unknown start, beside simpler answers, and beside controls that see nothing of use.
+
+    python benchmarks/track.py DRIVES --out FOLDER
+
+DRIVES is a data set in KITTI-CVL's layout with overhead maps, as `cvlnet synth --preset drives` makes it. Odometry is
+that of the drives with errors: 1 % of scale, 0.5 degrees of yaw in 100 m, and a yaw at the start that is wrong by up to
+five degrees, or by any angle. Each drive of each condition leaves a file in FOLDER and is not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+
+from cvlnet.data.journey import Journey, Moment, journey_of
+from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.label_maps import label_shares, read_label_map
+from cvlnet.geo import LatLon
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.io.files import written_whole
+from cvlnet.labels import Label
+from cvlnet.localize import Localizer
+from cvlnet.localize.turned import Heading
+from cvlnet.map.build import build_map
+from cvlnet.track.evaluate import TrackErrors, errors_of
+from cvlnet.track.follow import follow
+from cvlnet.track.odometry import OdometryErrors, with_errors
+from cvlnet.track.searched import SearchedMap
+from cvlnet.track.tracker import Tracker
+from cvlnet.track.types import TrackFix, Trajectory
+from cvlnet.types import ClipFeatures
+from measure import print_results, run
+
+KNOWN, UNKNOWN = Heading.parse("±5"), Heading.parse("unknown")
+LAST_CLIPS = 20
+FIELDS = ("time_s", "way_m", "tracked", "error_m", "along_m", "across_m", "yaw_rad", "nees", "confidence")
+
+
+class RoadsAlone(SearchedMap):
+    """A map whose only evidence is where roads are: nothing of what the camera sees enters."""
+
+    def __init__(self, localizer: Localizer, path: Path, root: Path, date: str) -> None:
+        super().__init__(localizer.model, localizer.area(path))
+        labels = read_label_map(root, date)
+        assert labels is not None
+        center = LatLon(*self.frame.latlon_deg(self.grid.center_xy_m).tolist())
+        road = label_shares(labels, center, self.grid.centered_at((0.0, 0.0)))[Label.ROAD] > 127
+        self._scores = torch.where(road, 1.1, 0.0).masked_fill(~self.searched, -torch.inf)
+
+    def scores(self, clips: ClipFeatures) -> torch.Tensor:
+        """The same for every clip."""
+        return self._scores.expand(len(clips.weight), -1, -1)
+
+
+class BestOfClips(Tracker):
+    """The place with the best score among the last few clips, each found by itself, carried on by odometry."""
+
+    def __init__(self, *args: object, clips: int, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self._found: deque[tuple[float, np.ndarray, object]] = deque(maxlen=clips)
+
+    def _search(self) -> None:
+        """Find the newest clip by itself."""
+        turns = self._belief.turns_rad
+        scores = self.map.scores(self._clips(turns))
+        best = int(scores.argmax())
+        turn, place = divmod(best, scores[0].numel())
+        row, col = divmod(place, scores.shape[2])
+        xy_m = self.map.grid.xy_m(torch.tensor([row, col], dtype=torch.float64)).numpy()
+        self._found.append((float(scores.max()), np.array([*xy_m, turns[turn]]), self._now))
+        self._coarse_at = self._now
+
+    def update(self, *args: object, **options: object) -> TrackFix:
+        """As the tracker, with the best clip's place."""
+        fix = super().update(*args, **options)  # type: ignore[arg-type]
+        if not self._found:
+            return fix
+        from cvlnet.track.tracker import _carried
+
+        _, mean, at = max(self._found, key=lambda found: found[0])
+        assert self._now is not None
+        mean = _carried(mean, at, self._now)  # type: ignore[arg-type]
+        place = self._latlon(mean)
+        return replace(
+            fix, state="tracking", position=place, yaw_rad=self._yaw_rad(mean, self._now), covariance=np.eye(3)
+        )
+
+
+def journeys(root: Path) -> Iterator[tuple[str, str, Journey]]:
+    """The drives of a data set: name, date and journey."""
+    for name, recording in read_recordings(read_split(root, "test1")).items():
+        yield name.replace("/", "-"), recording.name.partition("_drive")[0][-10:], journey_of(recording)
+
+
+def map_of(localizer: Localizer, root: Path, date: str, out: Path) -> Path:
+    """The map of a date's town, built once."""
+    path = out / f"map-{date}"
+    if not path.exists():
+        build_map(localizer.model, open_overhead(root / "overhead" / f"{date}.tif"), path)
+    return path
+
+
+def trajectory(tracker: Tracker, name: str, journey: Journey) -> Trajectory:
+    """All fixes of a journey."""
+    return Trajectory(name, tuple(follow(tracker, journey)))
+
+
+def with_pictures_of(journey: Journey, other: Journey) -> Journey:
+    """A journey whose pictures are those of another drive."""
+
+    def moments() -> Iterator[Moment]:
+        for moment, seen in zip(journey.moments(), other.moments(), strict=False):
+            yield replace(moment, pictures=seen.pictures)
+
+    return replace(journey, moments=moments)
+
+
+def by_odometry(name: str, journey: Journey, errors: OdometryErrors) -> Trajectory:
+    """Odometry alone from the true start."""
+    from cvlnet.geo import LocalFrame
+
+    start = journey.places[0]
+    frame, fixes, first = LocalFrame(start.position), [], None
+    for moment in with_errors(journey, errors).moments():
+        pose = moment.odometry
+        first = first or pose
+        place = LatLon(*frame.latlon_deg([pose.x_m - first.x_m, pose.y_m - first.y_m]).tolist())
+        fixes.append(TrackFix(moment.index, pose.time_s, "tracking", place, pose.yaw_rad, np.eye(3), 1.0))
+    return Trajectory(name, tuple(fixes))
+
+
+def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
+    """A drive under a condition; from its file where it has been computed before."""
+    listed = list(journeys(root))
+    name, date, journey = listed[number]
+    path = out / condition.replace(" ", "-") / f"{name}.npz"
+    if path.exists():
+        with np.load(path) as kept:
+            return TrackErrors(name, *(kept[field] for field in FIELDS))
+    localizer = Localizer()
+    unknown = condition.startswith("heading unknown")
+    errors = OdometryErrors.drawn(number, yaw_deg=180.0 if unknown else 5.0)
+    dates = sorted({date for _, date, _ in listed})
+    shown = dates[(dates.index(date) + 1) % len(dates)] if condition == "map of another town" else date
+    area = localizer.area(map_of(localizer, root, shown, out))
+    heading = UNKNOWN if unknown else KNOWN
+    make: Callable[[], Tracker] = lambda: Tracker(area, localizer.model, heading=heading)  # noqa: E731
+    driven = with_errors(journey, errors)
+    if condition == "odometry alone":
+        found = by_odometry(name, journey, errors)
+    elif condition in ("single clips", "best of 20 clips"):
+        clips = 1 if condition == "single clips" else LAST_CLIPS
+        found = trajectory(BestOfClips(area, localizer.model, heading=heading, clips=clips), name, driven)
+    else:
+        tracker = make()
+        if condition == "roads alone":
+            tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
+        if condition == "pictures of another drive":
+            driven = with_pictures_of(driven, listed[(number + 1) % len(listed)][2])
+        found = trajectory(tracker, name, driven)
+    result = errors_of(found, journey.places)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **{field: getattr(result, field) for field in FIELDS})
+    return result
+
+
+def share(count: int, total: int) -> str:
+    """A share in percent with its 95 % interval (Wilson)."""
+    if not total:
+        return "-"
+    low, high = binomtest(count, total).proportion_ci(method="wilson")
+    return f"{100 * count / total:.0f} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def row_of(condition: str, drives: list[TrackErrors], within_m: float) -> tuple[str, ...]:
+    """A line of the table."""
+    figures = [drive.figures() for drive in drives]
+    converged_m = [figure["converged_m"] for figure in figures]
+
+    def pooled(values: Callable[[TrackErrors], np.ndarray]) -> np.ndarray:
+        return np.concatenate([values(drive)[drive.tracked] for drive in drives])
+
+    distance_m = pooled(lambda drive: drive.distance_m)
+    relative_m = pooled(lambda drive: np.linalg.norm(drive.error_m - drive.offset_m, axis=1))
+    yaw_deg = np.degrees(np.abs(pooled(lambda drive: drive.yaw_rad)))
+    if not len(distance_m):
+        return condition, share(0, len(drives)), "-", "0", *["-"] * 6, "0.0"
+    return (
+        condition,
+        share(sum(way_m <= within_m for way_m in converged_m), len(drives)),
+        f"{np.median(converged_m):.0f}",
+        f"{100 * np.mean([figure['available'] for figure in figures]):.0f}",
+        f"{np.median(distance_m):.2f}",
+        f"{np.median(relative_m):.2f}",
+        f"{100 * np.mean(distance_m <= 5):.1f}",
+        f"{np.median(yaw_deg):.2f}",
+        f"{100 * np.mean(pooled(lambda drive: drive.nees) <= 5.99):.0f}",
+        f"{np.mean(pooled(lambda drive: drive.nees)):.1f}",
+        f"{max(figure['misled_s'] for figure in figures):.1f}",
+    )
+
+
+CONDITIONS = {
+    "heading to 5 degrees": 150.0,
+    "heading unknown": 250.0,
+    "single clips": 150.0,
+    "best of 20 clips": 150.0,
+    "odometry alone": 150.0,
+    "pictures of another drive": 150.0,
+    "map of another town": 150.0,
+    "roads alone": 150.0,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("drives", type=Path, help="data set with overhead maps")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results and maps, kept between calls")
+    parser.add_argument(
+        "--conditions", nargs="*", choices=CONDITIONS, default=list(CONDITIONS), help="rows of the table"
+    )
+    parser.add_argument("--most-drives", type=int, help="drives of each condition; all by default")
+    asked = parser.parse_args()
+    count = len(list(journeys(asked.drives)))
+    numbers = range(count if asked.most_drives is None else min(count, asked.most_drives))
+    rows = []
+    for condition in asked.conditions:
+        drives = [tried(condition, asked.drives, number, asked.out) for number in numbers]
+        rows.append(row_of(condition, drives, CONDITIONS[condition]))
+    header = (
+        "",
+        "% converged (150 m, unknown heading 250 m)",
+        "median m to converge",
+        "% available",
+        "median m",
+        "without offset",
+        "% within 5 m",
+        "heading degrees",
+        "% in 95 % ellipse",
+        "NEES (2)",
+        "longest misled s",
+    )
+    print_results("Drives from an unknown start", header, rows)
+
+
+if __name__ == "__main__":
+    run(main)
