@@ -43,6 +43,25 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """A path for a new folder that takes the name ``path`` when the block ends, and vanishes if the block fails.
+
+    It has the last part of the name already. Raises InputError if ``path`` is there, nothing can be written there, or
+    no space is left.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=_UNFINISHED) as temporary:
+            folder = Path(temporary) / path.name
+            yield folder
+            folder.rename(path)
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
 def link(path: Path, target: str) -> None:
     """A symbolic link at ``path``, whose folder ``target`` may be relative to; a file or link there is replaced.
 
