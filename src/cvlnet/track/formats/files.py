@@ -59,7 +59,7 @@ def write_trajectory(trajectory: Trajectory, path: Path, *, start: datetime | No
 def check_output(path: Path) -> None:
     """Raise InputError if `write_trajectory` could not write there: before hours of tracking rather than after.
 
-    The ending may be unknown, the libraries of the extra ``ros`` may be missing, or a rosbag2 folder may be there.
+    The ending may be unknown, the libraries of the extra ``ros`` may be missing, or a folder may have the name.
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -67,7 +67,7 @@ def check_output(path: Path) -> None:
         raise InputError(f"the ending {ending!r} is unknown{hint}", where=path, remedy=f"use {', '.join(ENDINGS)}")
     if ending in _ROS and find_spec("rosbags") is None:
         raise InputError("needs rosbags", where=path, remedy="install the extra: pip install 'cvlnet[ros]'")
-    if ending == ".rosbag2" and path.exists():
+    if path.is_dir() or (ending == ".rosbag2" and path.exists()):
         raise InputError("is there already", where=path, remedy="delete it, or choose another name")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cvlnet.ellipse import CONFIDENCE
 from cvlnet.geojson import collection, ellipse, feature, line, point
-from cvlnet.io.outputs import write_json
+from cvlnet.io.outputs import write_json_list
 from cvlnet.track.formats.clock import Clock
 from cvlnet.track.formats.fields import fields_of
 from cvlnet.track.formats.stretches import compass_deg, stretches
@@ -47,7 +47,8 @@ def write_geojson(trajectory: Trajectory, path: Path, clock: Clock) -> None:
         if fix.position is not None and fix.covariance is not None:
             about = {"kind": "ellipse", "confidence": CONFIDENCE, "index": fix.index, **_times(fix, clock)}
             features.append(feature(ellipse(fix.position, fix.covariance[:2, :2]), about))
-    write_json(collection(features, name=trajectory.name, credit=trajectory.credit), path)
+    whole = collection(features, name=trajectory.name, credit=trajectory.credit)
+    write_json_list(whole, "features", whole.pop("features"), path)
 
 
 def _properties(fix: TrackFix, clock: Clock) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from gpxpy.gpx import GPX, GPXTrack, GPXTrackPoint, GPXTrackSegment
 
 from cvlnet.geo import LatLon
-from cvlnet.io.outputs import write_text
+from cvlnet.io.outputs import plain, write_text
 from cvlnet.track.formats.clock import Clock
 from cvlnet.track.formats.fields import fields_of
 from cvlnet.track.formats.stretches import stretches
@@ -20,15 +20,16 @@ _EXTENSIONS = ("confidence", "yaw_deg", "sigma_east_m", "sigma_north_m", "covari
 
 
 def write_gpx(trajectory: Trajectory, path: Path, clock: Clock) -> None:
-    """Write a track; the credit is its copyright.
+    """Write a track; the credit is the file's description.
 
     hdop is the horizontal standard deviation in metres. Extensions have it east and north, with confidence and yaw.
     """
     gpx = GPX()
     gpx.creator = "cvlnet"
-    gpx.name, gpx.copyright_author = trajectory.name, trajectory.credit
+    gpx.name = plain(trajectory.name)
+    gpx.description = None if trajectory.credit is None else plain(trajectory.credit)
     gpx.nsmap["cvlnet"] = _NAMESPACE
-    track = GPXTrack(trajectory.name)
+    track = GPXTrack(gpx.name)
     track.segments = [
         GPXTrackSegment([_point(fix, place, clock) for fix, place in stretch]) for stretch in stretches(trajectory)
     ]

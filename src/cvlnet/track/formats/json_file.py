@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from cvlnet.errors import InputError
-from cvlnet.io.outputs import write_text
+from cvlnet.io.outputs import write_json_list
 from cvlnet.io.text import read_json
 from cvlnet.track.formats.fields import empty_trajectory, entry_of, fixes_of, header_of, refuse_large
 from cvlnet.track.types import Trajectory
@@ -15,9 +14,7 @@ from cvlnet.track.types import Trajectory
 
 def write_json_file(trajectory: Trajectory, path: Path) -> None:
     """Write an object with "cvlnet_track" (the format's number), "name", "credit" and "fixes"."""
-    header = json.dumps(header_of(trajectory.name, trajectory.credit))
-    fixes = ",\n".join(json.dumps(entry_of(fix), allow_nan=False) for fix in trajectory.fixes)
-    write_text(path, f'{header[:-1]}, "fixes": [\n{fixes}\n]}}\n')
+    write_json_list(header_of(trajectory.name, trajectory.credit), "fixes", map(entry_of, trajectory.fixes), path)
 
 
 def read_json_file(path: Path) -> Trajectory:

@@ -7,16 +7,16 @@ from pathlib import Path
 from simplekml import Color, Kml, Style
 
 from cvlnet.geo import LatLon
-from cvlnet.io.outputs import write_text
+from cvlnet.io.outputs import plain, write_text
 from cvlnet.track.formats.clock import Clock
 from cvlnet.track.formats.stretches import stretches
 from cvlnet.track.types import TrackFix, Trajectory
 
-_COLOURS = (  # from a confidence on
-    (0.99, Color.rgb(50, 215, 75)),
-    (0.95, Color.rgb(255, 214, 10)),
-    (0.8, Color.rgb(255, 149, 0)),
-    (0.0, Color.rgb(255, 59, 48)),
+_COLOURS = (  # the least confidence, its name
+    (0.99, "from 0.99", Color.rgb(50, 215, 75)),
+    (0.95, "from 0.95", Color.rgb(255, 214, 10)),
+    (0.8, "from 0.8", Color.rgb(255, 149, 0)),
+    (0.0, "below 0.8", Color.rgb(255, 59, 48)),
 )
 _WIDTH_PX = 4
 
@@ -26,11 +26,11 @@ def write_kml(trajectory: Trajectory, path: Path, clock: Clock) -> None:
 
     A stretch of a single fix is a point. The credit is the document's description.
     """
-    kml = Kml(name=trajectory.name, description=trajectory.credit or "", open=1)
-    styles = [_style(colour) for _, colour in _COLOURS]
+    kml = Kml(name=plain(trajectory.name), description=plain(trajectory.credit or ""), open=1)
+    styles = [_style(colour) for *_, colour in _COLOURS]
     for stretch in stretches(trajectory):
         for grade, run in _runs(stretch):
-            title = f"confidence from {_COLOURS[grade][0]:g}"
+            title = f"confidence {_COLOURS[grade][1]}"
             lon_lat = [(place.longitude_deg, place.latitude_deg) for _, place in run]
             drawn = kml.newlinestring(name=title, tessellate=1) if len(run) > 1 else kml.newpoint(name=title)
             drawn.coords = lon_lat
@@ -43,12 +43,12 @@ def write_kml(trajectory: Trajectory, path: Path, clock: Clock) -> None:
 
 def _style(colour: str) -> Style:
     style = Style()
-    style.linestyle.color, style.linestyle.width, style.iconstyle.color = colour, _WIDTH_PX, colour
+    style.linestyle.color, style.linestyle.width = colour, _WIDTH_PX
     return style
 
 
 def _grade(fix: TrackFix) -> int:
-    return next(grade for grade, (least, _) in enumerate(_COLOURS) if fix.confidence >= least)
+    return next(grade for grade, (least, *_) in enumerate(_COLOURS) if fix.confidence >= least)
 
 
 def _runs(stretch: tuple[tuple[TrackFix, LatLon], ...]) -> list[tuple[int, list[tuple[TrackFix, LatLon]]]]:

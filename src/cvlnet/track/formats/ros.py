@@ -6,9 +6,10 @@ Topics, the same in all of them:
     /pose           geometry_msgs/PoseWithCovarianceStamped, each tracked fix
     /smooth_pose    geometry_msgs/PoseStamped, the pose without jumps
     /map_origin     sensor_msgs/NavSatFix, once: where the frame "map" has its origin
+    /credit         std_msgs/String, once: of the imagery
 
-The frame "map" is metres east and north of the first tracked place; poses lie in its plane, where z, roll and pitch are 0
-and have no variance. The altitude is not known: it is NaN, with a standard deviation of a kilometre.
+The frame "map" is metres east and north of the first tracked place. Poses lie in its plane: z, roll and pitch are 0, and
+have no variance. The altitude is not known: it is NaN, with a standard deviation of a kilometre.
 """
 
 from __future__ import annotations
@@ -29,16 +30,18 @@ from rosbags.typesys.store import Typestore
 from cvlnet.arrays import F64
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.io.files import folder_written_whole, written_whole
+from cvlnet.io.outputs import plain
 from cvlnet.track.formats.clock import Clock
 from cvlnet.track.formats.stretches import place_of, stretches
 from cvlnet.track.types import Trajectory
 
-_FIX, _POSE, _SMOOTH, _ORIGIN = "/fix", "/pose", "/smooth_pose", "/map_origin"
+_FIX, _POSE, _SMOOTH, _ORIGIN, _CREDIT = "/fix", "/pose", "/smooth_pose", "/map_origin", "/credit"
 TOPICS = {
     _FIX: "sensor_msgs/msg/NavSatFix",
     _POSE: "geometry_msgs/msg/PoseWithCovarianceStamped",
     _SMOOTH: "geometry_msgs/msg/PoseStamped",
     _ORIGIN: "sensor_msgs/msg/NavSatFix",
+    _CREDIT: "std_msgs/msg/String",
 }
 MAP, VEHICLE = "map", "base_link"
 _VERSION: Literal[8] = 8  # of rosbag2's folders: the newest whose qualities of service ROS 2 Humble reads
@@ -69,7 +72,7 @@ def write_rosbag2(trajectory: Trajectory, path: Path, clock: Clock) -> None:
 
 def write_mcap(trajectory: Trajectory, path: Path, clock: Clock) -> None:
     """Write a file of MCAP with messages of ROS 2."""
-    with written_whole(path) as temporary, TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as folder:
+    with written_whole(path) as temporary, TemporaryDirectory(dir=path.parent, prefix=temporary.stem) as folder:
         bag = Path(folder) / "bag"
         _write_ros2(trajectory, bag, clock, StoragePlugin.MCAP)
         (bag / "bag.mcap").replace(temporary)
@@ -79,8 +82,6 @@ def _write_ros2(trajectory: Trajectory, folder: Path, clock: Clock, storage: Sto
     store = get_typestore(Stores.ROS2_HUMBLE)
     with Writer2(folder, version=_VERSION, storage_plugin=storage) as bag:
         connections = {topic: bag.add_connection(topic, kind, typestore=store) for topic, kind in TOPICS.items()}
-        if trajectory.credit is not None:
-            bag.set_custom_data("credit", trajectory.credit)
         for topic, stamp_ns, message in _messages(trajectory, clock, store, ros1=False):
             bag.write(connections[topic], stamp_ns, store.serialize_cdr(message, TOPICS[topic]))
 
@@ -118,6 +119,8 @@ def _messages(trajectory: Trajectory, clock: Clock, store: Typestore, *, ros1: b
 
     for number, fix in enumerate(trajectory.fixes):
         stamp_ns, place = clock.stamp_ns(fix.time_s), place_of(fix)
+        if number == 0 and trajectory.credit is not None:
+            yield _CREDIT, stamp_ns, types["std_msgs/msg/String"](plain(trajectory.credit))
         if number == 0 and origin is not None:
             yield _ORIGIN, stamp_ns, nav_sat_fix(stamp_ns, MAP, origin, None, _HAS_FIX)
         covariance = None if fix.position is None else fix.covariance
