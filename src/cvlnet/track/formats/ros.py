@@ -8,8 +8,8 @@ Topics, the same in all of them:
     /map_origin     sensor_msgs/NavSatFix, once: where the frame "map" has its origin
     /credit         std_msgs/String, once: of the imagery
 
-The frame "map" is metres east and north of the first tracked place. Poses lie in its plane: z, roll and pitch are 0, and
-have no variance. The altitude is not known: it is NaN, with a standard deviation of a kilometre.
+The frame "map" is metres east and north of the first tracked place. Poses lie in its plane: z, roll and pitch are 0,
+and have no variance. The altitude is not known: it is NaN, with a standard deviation of a kilometre.
 """
 
 from __future__ import annotations

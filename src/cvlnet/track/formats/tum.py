@@ -27,7 +27,10 @@ def write_tum(trajectory: Trajectory, path: Path) -> None:
         anchor = poses[0][1]
         lines.append(f"# anchor latitude_deg {anchor.latitude_deg!r} longitude_deg {anchor.longitude_deg!r} (WGS84)")
         xy_m = LocalFrame(anchor).xy_world_m([place.degrees for _, place, _ in poses]).tolist()
-        lines += [_pose(time_s, *xy, yaw_rad) for (time_s, _, yaw_rad), xy in zip(poses, xy_m, strict=True)]
+        lines += [
+            _pose(time_s, east_m, north_m, yaw_rad)
+            for (time_s, _, yaw_rad), (east_m, north_m) in zip(poses, xy_m, strict=True)
+        ]
     if trajectory.credit is not None:
         lines.insert(1, f"# {plain(trajectory.credit)}")
     write_text(path, "\n".join(lines) + "\n")
