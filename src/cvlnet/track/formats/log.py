@@ -34,7 +34,7 @@ class TrackLog:
             write_text(path, _line(header_of(name, credit)))
         there = read_log(path)
         if (there.name, there.credit) != (name, credit):
-            what = f"is the log of {there.name!r} ({there.credit}) instead of {name!r} ({credit})"
+            what = f"is the log of {there.name!r} ({there.credit!r}) instead of {name!r} ({credit!r})"
             raise InputError(what, where=path, remedy="give another file, or delete it")
         self.fixes = there.fixes
         self._last_s = there.fixes[-1].time_s if there.fixes else None

@@ -32,6 +32,7 @@ from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.io.files import folder_written_whole, written_whole
 from cvlnet.io.outputs import plain
 from cvlnet.track.formats.clock import Clock
+from cvlnet.track.formats.local_pose import local_pose
 from cvlnet.track.formats.stretches import place_of, stretches
 from cvlnet.track.types import Trajectory
 
@@ -112,7 +113,7 @@ def _messages(trajectory: Trajectory, clock: Clock, store: Typestore, *, ros1: b
         )
 
     def pose(frame: LocalFrame, place: LatLon, yaw_rad: float) -> Any:
-        east_m, north_m = frame.xy_world_m(place.degrees).tolist()
+        east_m, north_m, yaw_rad = local_pose(frame, place, yaw_rad)
         position = types["geometry_msgs/msg/Point"](east_m, north_m, 0.0)
         rotation = types["geometry_msgs/msg/Quaternion"](0.0, 0.0, sin(yaw_rad / 2), cos(yaw_rad / 2))
         return types["geometry_msgs/msg/Pose"](position, rotation)

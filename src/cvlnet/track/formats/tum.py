@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cvlnet.geo import LocalFrame
 from cvlnet.io.outputs import plain, write_text
+from cvlnet.track.formats.local_pose import local_pose
 from cvlnet.track.formats.stretches import stretches
 from cvlnet.track.types import Trajectory
 
@@ -16,23 +17,19 @@ def write_tum(trajectory: Trajectory, path: Path) -> None:
 
     Comment lines hold the latitude and longitude of that place, and the credit. Times are the trajectory's.
     """
-    poses = [
-        (fix.time_s, place, fix.yaw_rad)
-        for stretch in stretches(trajectory)
-        for fix, place in stretch
-        if fix.yaw_rad is not None
-    ]
     lines = [f"# {plain(trajectory.name)}: time_s east_m north_m up_m qx qy qz qw"]
-    if poses:
-        anchor = poses[0][1]
-        lines.append(f"# anchor latitude_deg {anchor.latitude_deg!r} longitude_deg {anchor.longitude_deg!r} (WGS84)")
-        xy_m = LocalFrame(anchor).xy_world_m([place.degrees for _, place, _ in poses]).tolist()
-        lines += [
-            _pose(time_s, east_m, north_m, yaw_rad)
-            for (time_s, _, yaw_rad), (east_m, north_m) in zip(poses, xy_m, strict=True)
-        ]
     if trajectory.credit is not None:
-        lines.insert(1, f"# {plain(trajectory.credit)}")
+        lines.append(f"# {plain(trajectory.credit)}")
+    tracked = [(fix, place) for stretch in stretches(trajectory) for fix, place in stretch]
+    if tracked:
+        anchor = tracked[0][1]
+        lines.append(f"# anchor latitude_deg {anchor.latitude_deg!r} longitude_deg {anchor.longitude_deg!r} (WGS84)")
+        frame = LocalFrame(anchor)
+        lines += [
+            _pose(fix.time_s, *local_pose(frame, place, fix.yaw_rad))
+            for fix, place in tracked
+            if fix.yaw_rad is not None
+        ]
     write_text(path, "\n".join(lines) + "\n")
 
 
