@@ -98,7 +98,7 @@ def test_geojson_is_cut_at_the_antimeridian(tmp_path):
     whole = json.loads((tmp_path / "drive.geojson").read_text())
     assert "MultiLineString" in {line["geometry"]["type"] for line in of_kind(whole, "track")}
     widths_deg = [shape(area["geometry"]).bounds for area in whole["features"]]
-    assert all(-180 <= west and east <= 180 for west, _, east, _ in widths_deg)
+    assert all(west >= -180 and east <= 180 for west, _, east, _ in widths_deg)
 
 
 def test_gdal_reads_the_gpx(tmp_path):

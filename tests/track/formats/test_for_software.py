@@ -2,6 +2,7 @@
 
 import csv
 from datetime import timedelta
+from itertools import pairwise
 from math import radians
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_evo_reads_tum(tmp_path, origin):
     assert found.check()[0]
     assert found.timestamps.tolist() == [number / 2 for number in TRACKED]
     xy_m = found.positions_xyz[:, :2]
-    steps_m = [np.hypot(3, 4) * (b - a) for a, b in zip(TRACKED, TRACKED[1:], strict=False)]
+    steps_m = [np.hypot(3, 4) * (b - a) for a, b in pairwise(TRACKED)]
     assert np.hypot(*np.diff(xy_m, axis=0).T) == pytest.approx(steps_m, abs=1e-5)
     assert (found.positions_xyz[:, 2] == 0).all()
     if origin.latitude_deg < 89:

@@ -70,8 +70,8 @@ def test_a_bad_fix_of_json_is_named(tmp_path, lines, changes, message):
         ("nothing\n", "line 1: is no JSON"),
         ("[1]\n", "line 1: is no JSON object"),
         ('{"name": "a"}\n', "line 1: is no trajectory"),
-        ('{"cvlnet_track": 2, "name": "a", "credit": null}\n', "line 1: has the format 2 instead of 1; read it with the "
-                                                               "version of cvlnet that wrote it"),
+        ('{"cvlnet_track": 2, "name": "a", "credit": null}\n', "line 1: has the format 2 instead of 1; read it "
+                                                               "with the version of cvlnet that wrote it"),
         ('{"cvlnet_track": 1, "name": "a", "credit": 3}\n', "line 1: is no trajectory"),
         ('{"cvlnet_track": 1, "name": "a", "credit": null}\n\n', "line 2: is no JSON"),
         ('{"cvlnet_track": 1, "name": "a", "credit": null}\n{"index": 1\n', "line 2: is no JSON"),

@@ -8,7 +8,7 @@ from cvlnet.geo import LatLon, LocalFrame
 
 
 def local_pose(frame: LocalFrame, place: LatLon, yaw_rad: float) -> tuple[float, float, float]:
-    """Metres east and north of the frame's anchor, and the heading from the frame's x axis, of a heading from true east.
+    """Metres east and north of the frame's anchor, and the heading from its x axis, of a heading from true east.
 
     The two headings differ by the convergence of the meridians: 0.1 degrees 10 km east of the anchor, at 49 degrees.
     """
