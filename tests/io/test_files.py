@@ -54,10 +54,8 @@ def test_a_full_disk_is_an_input_error_and_other_faults_of_the_block_are_not(tmp
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "bag"
-    with pytest.raises(ZeroDivisionError), folder_written_whole(path) as temporary:
-        temporary.mkdir()
-        (temporary / "a").write_text("half")
-        raise ZeroDivisionError
+    with pytest.raises(FileExistsError), folder_written_whole(path) as temporary:
+        [temporary.mkdir() for _ in range(2)]
     assert not list(path.parent.iterdir())
     with folder_written_whole(path) as temporary:
         assert temporary.name == "bag"

@@ -48,7 +48,7 @@ def _style(colour: str) -> Style:
 
 
 def _grade(fix: TrackFix) -> int:
-    return next(grade for grade, (least, *_) in enumerate(_COLOURS) if fix.confidence >= least)
+    return next((grade for grade, (least, *_) in enumerate(_COLOURS) if fix.confidence >= least), len(_COLOURS) - 1)
 
 
 def _runs(stretch: tuple[tuple[TrackFix, LatLon], ...]) -> list[tuple[int, list[tuple[TrackFix, LatLon]]]]:
