@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from cvlnet.errors import InputError
-from cvlnet.io.files import link, remove_unfinished, written_whole
+from cvlnet.io.files import folder_written_whole, link, remove_unfinished, written_whole
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
@@ -52,6 +52,32 @@ def test_a_full_disk_is_an_input_error_and_other_faults_of_the_block_are_not(tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "bag"
+    with pytest.raises(FileExistsError), folder_written_whole(path) as temporary:
+        [temporary.mkdir() for _ in range(2)]
+    assert not list(path.parent.iterdir())
+    with folder_written_whole(path) as temporary:
+        assert temporary.name == "bag"
+        temporary.mkdir()
+        (temporary / "a").write_text("whole")
+        assert not path.exists()
+    assert [found.name for found in path.parent.iterdir()] == ["bag"]
+    assert (path / "a").read_text() == "whole"
+    with pytest.raises(InputError, match="is there already"), folder_written_whole(path):
+        pytest.fail("the block is not entered")
+
+
+def test_a_folder_on_a_full_disk_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="free some space"), folder_written_whole(tmp_path / "bag"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match="bad news"), folder_written_whole(tmp_path / "bag"):
+        raise OSError(errno.EIO, "bad news")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="choose another place"), folder_written_whole(tmp_path / "file" / "bag"):
+        pytest.fail("the block is not entered")
+
+
 def test_a_link_takes_the_place_of_what_is_there_and_is_not_made_twice(tmp_path):
     (tmp_path / "figures.json").write_text("whole")
     path = tmp_path / "new" / "link.json"
@@ -73,6 +99,10 @@ def test_what_killed_writers_leave_is_removed_and_nothing_else(tmp_path):
     kept.touch()
     with written_whole(tmp_path / "deep" / "a.png") as left:
         shutil.copy(left, left.with_stem(left.stem + "x"))
-    assert len(list((tmp_path / "deep").iterdir())) == 3
+    with folder_written_whole(tmp_path / "deep" / "bag") as folder:
+        folder.mkdir()
+        shutil.copytree(folder.parent, folder.parent.with_name(folder.parent.name + "x"))
+    folder = tmp_path / "deep" / "bag"
+    assert len(list((tmp_path / "deep").iterdir())) == 5
     remove_unfinished(tmp_path)
-    assert sorted((tmp_path / "deep").iterdir()) == [kept, tmp_path / "deep" / "a.png"]
+    assert sorted((tmp_path / "deep").iterdir()) == [kept, tmp_path / "deep" / "a.png", folder]

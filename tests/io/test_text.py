@@ -63,6 +63,14 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "rows"),
+    [("a,b\n1,2\n3,4\n", 2), ("a,b\n1,2\n3,4", 1), ("a,b\r\n1,2\r\n3", 1), ("a,b\n1,2\n3,4\r\n", 2), ("a,b\n1", 0)],
+)
+def test_a_last_line_without_its_end_may_be_left_out(tmp_path: Path, text: str, rows: int) -> None:
+    assert len(read_table(write(tmp_path, text), "x", finished_lines=True).rows) == rows
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,34 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """A path for a new folder that takes the place of ``path`` when the block ends, and vanishes if the block fails.
+
+    Its name is that of ``path``, for writers that name files after it. Raises InputError if ``path`` is there already,
+    nothing can be written there, or no space is left.
+    """
+    if path.exists():
+        raise InputError("is there already", where=path, remedy="delete it, or choose another name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        surrounding = tempfile.TemporaryDirectory(dir=path.parent, prefix=_UNFINISHED)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    with surrounding as name:
+        temporary = Path(name) / path.name
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno in _FULL:
+                raise _refusal(path, error) from error
+            raise
+        try:
+            temporary.rename(path)
+        except OSError as error:
+            raise _refusal(path, error) from error
+
+
 def link(path: Path, target: str) -> None:
     """A symbolic link at ``path``, whose folder ``target`` may be relative to; a file or link there is replaced.
 
@@ -62,9 +91,12 @@ def link(path: Path, target: str) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed, from a folder and all below it."""
-    for path in folder.rglob(f"{_UNFINISHED}*"):
-        path.unlink(missing_ok=True)
+    """Remove the temporary files and folders of writers that were killed, from a folder and all below it."""
+    for path in list(folder.rglob(f"{_UNFINISHED}*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _refusal(path: Path, error: OSError) -> InputError:

@@ -72,13 +72,18 @@ class Table:
         return f"{self.path}, line {line}"
 
 
-def read_table(path: Path, remedy: str) -> Table:
+def read_table(path: Path, remedy: str, *, finished_lines: bool = False) -> Table:
     """A table of comma-separated values. Blanks around cells, blank lines and lines that begin with # are ignored.
+
+    finished_lines: leaves out a last line without its end, which a writer that was killed has left.
 
     Raises InputError as `read_text` does, if there is no header or it names a column twice, if anything but commas
     separates the columns, or if the number of cells in a line differs from the header's.
     """
-    reader = csv.reader(read_text(path, remedy).splitlines(), skipinitialspace=True)
+    text = read_text(path, remedy)
+    if finished_lines:
+        text = text[: text.rfind("\n") + 1]
+    reader = csv.reader(text.splitlines(), skipinitialspace=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
     except csv.Error as error:

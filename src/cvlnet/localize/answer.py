@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atan2, cos, degrees, log, pi, remainder, sin
-from pathlib import Path
+from math import atan2, cos, degrees, pi, remainder, sin
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from cvlnet.arrays import Matrix2, Points, Xy
+from cvlnet.arrays import Xy
+from cvlnet.ellipse import CONFIDENCE
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geojson import collection, ellipse, feature, point
 from cvlnet.imagery.overhead import Imagery
-from cvlnet.io.files import written_whole
 from cvlnet.map.region import Region
 from cvlnet.model.confidence import sigma_m
 from cvlnet.types import Clip, Fix
 
-CONFIDENCE = 0.95  # of the ellipses that are written and drawn
-_ELLIPSE_POINTS = 64
 _LITTLE_KNOWN = 0.5  # of what the clip sees: a place of which the map shows less is worth a remark
 
 
@@ -77,18 +73,6 @@ def heading_rad(clip: Clip) -> float:
     """Where the newest frame looks by its recorded pose, counter-clockwise from east."""
     east, north = clip.ground_from_cam.rotation[0, :2, 2].tolist()
     return atan2(north, east)
-
-
-def ellipse_xy_m(covariance_m2: Matrix2 | Sequence[Any], confidence: float = CONFIDENCE) -> Points:
-    """The closed curve around zero that holds a normally distributed place with this probability, counter-clockwise."""
-    variances_m2, axes = np.linalg.eigh(np.asarray(covariance_m2, dtype=np.float64))
-    radii_m = np.sqrt(np.maximum(variances_m2, 0) * -2 * log(1 - confidence))
-    if np.linalg.det(axes) < 0:
-        axes = axes * [1, -1]
-    angle_rad = np.linspace(0, 2 * pi, _ELLIPSE_POINTS + 1)
-    circle = np.stack([np.cos(angle_rad), np.sin(angle_rad)], axis=-1)
-    circle[-1] = circle[0]
-    return np.asarray(circle * radii_m @ axes.T, dtype=np.float64)
 
 
 def to_table(answer: Answer) -> str:
@@ -154,21 +138,15 @@ def to_json(answer: Answer) -> dict[str, Any]:
 def to_geojson(answer: Answer) -> dict[str, Any]:
     """A FeatureCollection (RFC 7946): a point for each fix, the best one's ellipse, and the true place if known."""
     features = [
-        _feature("Point", _lon_lat(fix.position), {"kind": "fix"} | _properties(answer, index))
+        feature(point(fix.position), {"kind": "fix"} | _properties(answer, index))
         for index, fix in enumerate(answer.fixes)
     ]
     for fix in answer.fixes[:1]:
-        ring = LocalFrame(fix.position).latlon_deg(ellipse_xy_m(fix.covariance_m2))[:, ::-1].round(9).tolist()
-        features.append(_feature("Polygon", [ring], {"kind": "ellipse", "confidence": CONFIDENCE, "rank": 1}))
+        about = {"kind": "ellipse", "confidence": CONFIDENCE, "rank": 1}
+        features.append(feature(ellipse(fix.position, fix.covariance_m2), about))
     if answer.truth is not None:
-        features.append(_feature("Point", _lon_lat(answer.truth), {"kind": "truth"}))
-    return {"type": "FeatureCollection", "features": features}
-
-
-def write_json(value: dict[str, Any], path: Path) -> None:
-    """Write JSON's types, the file whole or not at all."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        features.append(feature(point(answer.truth), {"kind": "truth"}))
+    return collection(features)
 
 
 def forward_xy(yaw_rad: float) -> Xy:
@@ -199,11 +177,3 @@ def _properties(answer: Answer, index: int) -> dict[str, Any]:
 
 def _place(place: LatLon) -> dict[str, float]:
     return {"latitude_deg": place.latitude_deg, "longitude_deg": place.longitude_deg}
-
-
-def _lon_lat(place: LatLon) -> list[float]:
-    return [place.longitude_deg, place.latitude_deg]
-
-
-def _feature(kind: str, coordinates: list[Any], properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "Feature", "geometry": {"type": kind, "coordinates": coordinates}, "properties": properties}

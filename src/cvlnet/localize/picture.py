@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from cvlnet.arrays import Xy
+from cvlnet.ellipse import CONFIDENCE, ellipse_xy_m
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.io.files import written_whole
-from cvlnet.localize.answer import CONFIDENCE, Answer, ellipse_xy_m, forward_xy
+from cvlnet.localize.answer import Answer, forward_xy
 
 _BEST, _OTHER, _TRUTH = "#ff3b30", "#ffd60a", "#32d74b"
 _HALO = [withStroke(linewidth=3, foreground="#000000b0")]

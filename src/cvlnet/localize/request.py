@@ -11,7 +11,8 @@ from cvlnet.config import ClipFiles, RasterHints
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.georef import open_overhead
-from cvlnet.localize.answer import Answer, to_geojson, to_json, write_json
+from cvlnet.io.outputs import write_json
+from cvlnet.localize.answer import Answer, to_geojson, to_json
 from cvlnet.localize.clip_files import read_clip
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.picture import draw

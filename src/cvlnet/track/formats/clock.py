@@ -1,0 +1,35 @@
+"""When a fix was taken: times since the start of a drive as dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_S = 2**31  # of ROS's clock, 2038
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The date at which a trajectory's time is 0: 1970-01-01 unless it is known, which is right for times since 1970.
+
+    Raises ValueError if the start has no time zone.
+    """
+
+    start: datetime = EPOCH
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None:
+            raise ValueError(f"{self.start} has no time zone")
+
+    def has(self, time_s: float) -> bool:
+        """Whether a time lies between 1970 and 2038, so that every format has it."""
+        return 0 <= (self.start - EPOCH).total_seconds() + time_s < _LAST_S
+
+    def moment(self, time_s: float) -> datetime:
+        """The date and time in UTC, to a microsecond."""
+        return self.start.astimezone(UTC) + timedelta(seconds=time_s)
+
+    def stamp_ns(self, time_s: float) -> int:
+        """Nanoseconds since 1970."""
+        return (self.start - EPOCH) // timedelta(microseconds=1) * 1000 + round(time_s * 1e9)
