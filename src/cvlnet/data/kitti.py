@@ -12,7 +12,7 @@ that of the GPS/IMU unit: x forward, y left, z up.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import degrees, isfinite, radians
 from pathlib import Path
@@ -163,36 +163,48 @@ def read_drive(
         remedy = "name the folder of one drive, DATE/DATE_drive_NUMBER_sync, or unpack its oxts folder"
         raise InputError("the folder is no drive: it has no oxts", where=drive_dir, remedy=remedy)
     calibration = read_calibration(root_raw / date, nominal_mounting=nominal_mounting)
-    oxts_dir = drive_dir / "oxts" / "data"
-    oxts_paths = _numbered(oxts_dir, (".txt",))
-    if not oxts_paths:
-        raise InputError("no oxts files", where=oxts_dir, remedy="unpack the drive's oxts folder")
-    numbers = np.array(list(oxts_paths))
-    oxts = [read_oxts_file(path) for path in oxts_paths.values()]
-    clock_s = elapsed_s(_times_s(drive_dir / "oxts" / "timestamps.txt", numbers.tolist()), numbers, FRAME_S)
-    yaw_rad = np.array([measured_.yaw_rad for measured_ in oxts])
-    screened = screen(Rows(oxts_dir, "frame", numbers), _metres(oxts), yaw_rad, clock_s)
     images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", PICTURES) for i in COLOUR_CAMERAS}
-    _warn_of_headings(oxts, clock_s, screened, oxts_dir)
-    frames = (_recorded(int(numbers[row]), float(clock_s[row]), oxts[row], images) for row in screened.kept)
-    number = numbers.tolist()
-    pictured = sorted({index for paths in images.values() for index in paths})
-    left_out = {index: f"it has no file in {oxts_dir}" for index in pictured if index not in oxts_paths}
-    left_out |= {number[row]: f"{why} ({oxts_paths[number[row]]})" for row, why in screened.reasons.items()}
-    return Recording(
-        f"{date}/{drive}",
-        calibration.cameras,
-        _road_from_body(0.0 if nominal_mounting else unit_pitch_rad),
-        tuple(frames),
-        {number[row]: jump_m for row, jump_m in screened.jumps_m.items()},
-        left_out,
+    measured_ = read_oxts(drive_dir / "oxts")
+    frames = (
+        replace(frame, images={i: paths[frame.index] for i, paths in images.items() if frame.index in paths})
+        for frame in measured_.frames
+    )
+    known = {*measured_.left_out, *(frame.index for frame in measured_.frames)}
+    pictured = sorted({index for paths in images.values() for index in paths} - known)
+    return replace(
+        measured_,
+        name=f"{date}/{drive}",
+        cameras=calibration.cameras,
+        road_from_body=_road_from_body(0.0 if nominal_mounting else unit_pitch_rad),
+        frames=tuple(frames),
+        left_out={index: f"it has no file in {drive_dir / 'oxts' / 'data'}" for index in pictured} | measured_.left_out,
     )
 
 
-def _recorded(index: int, time_s: float, oxts: Oxts, images: Mapping[int, Mapping[int, Path]]) -> RecordedFrame:
+def read_oxts(oxts_dir: Path) -> Recording:
+    """What the GPS/IMU unit measured on a drive, from its folder ``oxts``: a recording without cameras.
+
+    Raises InputError as `read_drive` does.
+    """
+    oxts_paths = _numbered(oxts_dir / "data", (".txt",))
+    if not oxts_paths:
+        raise InputError("no oxts files", where=oxts_dir / "data", remedy="unpack the drive's oxts folder")
+    numbers = np.array(list(oxts_paths))
+    oxts = [read_oxts_file(path) for path in oxts_paths.values()]
+    clock_s = elapsed_s(_times_s(oxts_dir / "timestamps.txt", numbers.tolist()), numbers, FRAME_S)
+    yaw_rad = np.array([measured_.yaw_rad for measured_ in oxts])
+    screened = screen(Rows(oxts_dir / "data", "frame", numbers), _metres(oxts), yaw_rad, clock_s)
+    _warn_of_headings(oxts, clock_s, screened, oxts_dir / "data")
+    frames = (_recorded(int(numbers[row]), float(clock_s[row]), oxts[row]) for row in screened.kept)
+    number = numbers.tolist()
+    jumps_m = {number[row]: jump_m for row, jump_m in screened.jumps_m.items()}
+    left_out = {number[row]: f"{why} ({oxts_paths[number[row]]})" for row, why in screened.reasons.items()}
+    return Recording(str(oxts_dir), {}, Pose.identity(), tuple(frames), jumps_m, left_out)
+
+
+def _recorded(index: int, time_s: float, oxts: Oxts) -> RecordedFrame:
     assert oxts.position is not None  # screening has left out the others
-    pictures = {camera: paths[index] for camera, paths in images.items() if index in paths}
-    return RecordedFrame(index, time_s, oxts.position, oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad, pictures)
+    return RecordedFrame(index, time_s, oxts.position, oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad, {})
 
 
 def _metres(oxts: Sequence[Oxts]) -> Float64[np.ndarray, "frames 3"]:

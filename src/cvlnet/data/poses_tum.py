@@ -31,10 +31,11 @@ _SAME_TIME_S = 0.02  # of a frame and its pose, as TUM's own tools associate the
 _SAME_PACE_S = 0.05  # of the names' times and the poses', where they count from different zeros
 
 
-def read_tum(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
+def read_tum(path: Path, pictures: Sequence[Path] | None, camera: CameraFile) -> Poses:
     """Read poses.txt in TUM's format: lines ``timestamp tx ty tz qx qy qz qw``, times rising.
 
     Frames whose names are times are paired with the poses of these times; others in order, a line for each frame.
+    Where ``pictures`` is None, all poses are read.
     ``poses_of``, ``world_axes`` and ``quaternion_order`` of camera.json say how the poses are to be read.
     Raises InputError if the file is missing or malformed, if frames and poses do not pair, if a quaternion is none, or
     if the vehicle would not stand upright as the poses are read.
@@ -44,9 +45,25 @@ def read_tum(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
         raise InputError("heading_convention is for poses.csv, not for poses.txt", where=camera.path, remedy=remedy)
     line, values = _values(path)
     time_s = _seconds(values[:, 0])
-    rows, frame = _pairs(path, time_s, pictures)
-    line, time_s, values = line[rows], time_s[rows], values[rows]
-    readings = _readings(values[:, 1:4], values[:, 4:], camera)
+    every = np.arange(len(time_s))
+    rows, frame = (every, every) if pictures is None else _pairs(path, time_s, pictures)
+    return upright_poses(path, line[rows], frame, time_s[rows], values[rows, 1:4], values[rows, 4:], camera)
+
+
+def upright_poses(
+    path: Path,
+    line: Int64[np.ndarray, " n"],
+    frame: Int64[np.ndarray, " n"],
+    time_s: Series,
+    xyz_m: Float64[np.ndarray, "n 3"],
+    quaternion: Float64[np.ndarray, "n 4"],
+    camera: CameraFile,
+) -> Poses:
+    """The poses of a trajectory in three dimensions, read as ``camera`` says; see `Poses` for the others.
+
+    Raises InputError if the vehicle would not stand upright as the poses are read.
+    """
+    readings = _readings(xyz_m, quaternion, camera)
     as_read, *others = readings
     upright = [other for other in others if other.steepest_rad <= _STEEPEST_RAD]
     if as_read.steepest_rad > _STEEPEST_RAD:
