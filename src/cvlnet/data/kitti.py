@@ -177,7 +177,7 @@ def read_drive(
         cameras=calibration.cameras,
         road_from_body=_road_from_body(0.0 if nominal_mounting else unit_pitch_rad),
         frames=tuple(frames),
-        left_out={index: f"it has no file in {drive_dir / 'oxts' / 'data'}" for index in pictured} | measured_.left_out,
+        left_out={**dict.fromkeys(pictured, f"it has no file in {drive_dir / 'oxts' / 'data'}"), **measured_.left_out},
     )
 
 
