@@ -102,13 +102,13 @@ def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calib
     them, looking straight ahead.
     Raises InputError if a file is missing, lacks an entry or holds no rotation, or if the chain ends at no camera.
     """
-    cam_to_cam = _CalibrationFile.read(date_dir / "calib_cam_to_cam.txt")
+    cam_to_cam = CalibrationFile.read(date_dir / "calib_cam_to_cam.txt")
     cameras = {i: _rectified_camera(cam_to_cam, i) for i in COLOUR_CAMERAS}
     if nominal_mounting:
         body_from_cam = nominal_body_from_cam()
     else:
-        velo_from_body = _CalibrationFile.read(date_dir / "calib_imu_to_velo.txt").pose()
-        cam0_from_velo = _CalibrationFile.read(date_dir / "calib_velo_to_cam.txt").pose()
+        velo_from_body = CalibrationFile.read(date_dir / "calib_imu_to_velo.txt").pose()
+        cam0_from_velo = CalibrationFile.read(date_dir / "calib_velo_to_cam.txt").pose()
         rect_from_cam0 = Pose(cam_to_cam.rotation("R_rect_00"), torch.zeros(3, dtype=torch.float64))
         rect_from_body = rect_from_cam0 @ cam0_from_velo @ velo_from_body
         body_from_cam = {i: (_cam_from_rect(cam_to_cam, i) @ rect_from_body).inverse() for i in COLOUR_CAMERAS}
@@ -163,7 +163,7 @@ def read_drive(
         remedy = "name the folder of one drive, DATE/DATE_drive_NUMBER_sync, or unpack its oxts folder"
         raise InputError("the folder is no drive: it has no oxts", where=drive_dir, remedy=remedy)
     calibration = read_calibration(root_raw / date, nominal_mounting=nominal_mounting)
-    images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", PICTURES) for i in COLOUR_CAMERAS}
+    images = {i: numbered(drive_dir / f"image_{i:02d}" / "data", PICTURES) for i in COLOUR_CAMERAS}
     measured_ = read_oxts(drive_dir / "oxts")
     frames = (
         replace(frame, images={i: paths[frame.index] for i, paths in images.items() if frame.index in paths})
@@ -186,7 +186,7 @@ def read_oxts(oxts_dir: Path) -> Recording:
 
     Raises InputError as `read_drive` does.
     """
-    oxts_paths = _numbered(oxts_dir / "data", (".txt",))
+    oxts_paths = numbered(oxts_dir / "data", (".txt",))
     if not oxts_paths:
         raise InputError("no oxts files", where=oxts_dir / "data", remedy="unpack the drive's oxts folder")
     numbers = np.array(list(oxts_paths))
@@ -233,16 +233,16 @@ def _road_from_body(pitch_rad: float) -> Pose:
 
 
 @dataclass(frozen=True)
-class _CalibrationFile:
+class CalibrationFile:
     """Lines ``key: values`` of one calibration file."""
 
     path: Path
     entries: Mapping[str, str]
 
     @staticmethod
-    def read(path: Path) -> _CalibrationFile:
+    def read(path: Path) -> CalibrationFile:
         text = read_text(path, remedy=_GET_KITTI)
-        return _CalibrationFile(path, dict(line.split(":", 1) for line in text.splitlines() if ":" in line))
+        return CalibrationFile(path, dict(line.split(":", 1) for line in text.splitlines() if ":" in line))
 
     def matrix(self, key: str, rows: int, cols: int) -> torch.Tensor:
         if key not in self.entries:
@@ -263,12 +263,12 @@ class _CalibrationFile:
         return Pose(self.rotation("R"), self.matrix("T", 1, 3)[0])
 
 
-def _rectified_camera(cam_to_cam: _CalibrationFile, camera_id: int) -> Camera:
+def _rectified_camera(cam_to_cam: CalibrationFile, camera_id: int) -> Camera:
     width_px, height_px = cam_to_cam.matrix(f"S_rect_{camera_id:02d}", 1, 2)[0].tolist()
     return Camera.from_matrix(cam_to_cam.matrix(f"P_rect_{camera_id:02d}", 3, 4)[:, :3], int(width_px), int(height_px))
 
 
-def _cam_from_rect(cam_to_cam: _CalibrationFile, camera_id: int) -> Pose:
+def _cam_from_rect(cam_to_cam: CalibrationFile, camera_id: int) -> Pose:
     """From the rectified frame of camera 0: ``P_rect = K [I | t]``, so that its fourth column gives t."""
     projection = cam_to_cam.matrix(f"P_rect_{camera_id:02d}", 3, 4)
     translation_m = torch.linalg.solve(projection[:, :3], projection[:, 3])
@@ -309,7 +309,7 @@ def _seconds(stamp: str, where: Path) -> float:
         ) from error
 
 
-def _numbered(folder: Path, suffixes: Collection[str]) -> dict[int, Path]:
+def numbered(folder: Path, suffixes: Collection[str]) -> dict[int, Path]:
     """Files named by a frame number, by rising number; none if the folder is not there."""
     numbered: dict[int, Path] = {}
     for path in files_in(folder, suffixes):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -177,7 +178,8 @@ def _require_pixels(stream: VideoStream, path: Path) -> None:
 
 def _orientation(frame: av.VideoFrame, path: Path) -> int:
     """How the frame is to be shown, as EXIF counts. Raises InputError if it is at a slant."""
-    matrix = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    side_data: Any = frame.side_data  # whose types PyAV states incompletely
+    matrix = side_data.get(SideDataType.DISPLAYMATRIX)
     if matrix is None:
         return 1
     a, b, _, c, d, *_ = np.sign(np.frombuffer(matrix, np.int32)).tolist()
