@@ -22,13 +22,13 @@ from cvlnet.data.bag_camera import bag_camera
 from cvlnet.data.bag_messages import Bag, open_bag, stamp_s
 from cvlnet.data.camera_file import CameraFile, read_camera_file
 from cvlnet.data.images import decoded_frame, seen
-from cvlnet.data.journey import Journey, KnownPlace, Picture
+from cvlnet.data.journey import KnownPlace, Picture
 from cvlnet.data.odometry import OdometryPose, odometry_of
 from cvlnet.data.odometry_files import thinned
 from cvlnet.data.poses_recording import recording_of
 from cvlnet.data.poses_tum import upright_poses
 from cvlnet.data.recording import MountedCamera
-from cvlnet.data.synchronize import Pictures, synchronized
+from cvlnet.data.synchronize import Pictures
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.image_spec import Window
@@ -64,6 +64,16 @@ class BagTopics:
     gps: str | None = None
 
 
+@dataclass(frozen=True)
+class BagDrive:
+    """What a bag holds of a drive. odometry_name: where the odometry is from, for messages."""
+
+    pictures: Pictures
+    odometry: tuple[OdometryPose, ...]
+    odometry_name: str
+    places: tuple[KnownPlace, ...]
+
+
 def read_bag(
     path: Path,
     topics: BagTopics = BagTopics(),
@@ -72,15 +82,15 @@ def read_bag(
     height_m: float | None = None,
     pitch_deg: float | None = None,
     time_offset_s: float = 0.0,
-) -> Journey:
-    """The journey of a bag. Times are those of the headers, in seconds; ``time_offset_s`` is added to the pictures'.
+) -> BagDrive:
+    """The drive of a bag. Times are those of the headers, in seconds; ``time_offset_s`` is added to the pictures'.
 
     Messages of odometry that came late, by up to a second, are put in order, and so are up to 8 pictures.
-    topics: see `BagTopics`. camera_path: camera.json instead of the bag's calibration and transforms. height_m,
-    pitch_deg: of the camera's mounting, see `cvlnet.data.bag_camera.bag_camera`.
-    Raises InputError if the bag is damaged, if a topic is missing or not the only one, if pictures and odometry do not
-    overlap, as `bag_camera` does, and as the poses of TUM's files do; while it is read, for pictures that are damaged,
-    of another size than the calibration, or too much out of order.
+    camera_path: camera.json instead of the bag's calibration and transforms. height_m, pitch_deg: of the camera's
+    mounting, see `cvlnet.data.bag_camera.bag_camera`.
+    Raises InputError if the bag is damaged, if a topic is missing or not the only one, as `bag_camera` does, and as the
+    poses of TUM's files do; while pictures are read, if they are damaged, of another size than the calibration, or too
+    much out of order.
     """
     bag = open_bag(path)
     image_topic = bag.chosen([_RAW, _COMPRESSED], topics.image, "--image-topic", "pictures")
@@ -95,8 +105,8 @@ def read_bag(
     taken = partial(_taken, bag, image_topic, camera.mounted, time_offset_s)
     begin_s, end_s = stamp_s(first), _last_s(bag, image_topic, stamp_s(first))
     pictures = Pictures(str(path), camera.mounted, taken, begin_s + time_offset_s, end_s + time_offset_s)
-    where = f"{path}, {odometry_topic}"
-    return synchronized(pictures, _odometry(bag, odometry_topic, camera), where, _places(bag, topics.gps))
+    odometry = _odometry(bag, odometry_topic, camera)
+    return BagDrive(pictures, odometry, f"{path}, {odometry_topic}", _places(bag, topics.gps))
 
 
 def _taken(bag: Bag, topic: str, camera: MountedCamera, time_offset_s: float) -> Iterator[tuple[int, float, Picture]]:

@@ -80,7 +80,7 @@ def calibration_of(info: Any, image_topic: str, bag: Bag) -> Calibration:
 
 
 def transforms_of(bag: Bag) -> Transforms:
-    """The static transforms of a bag; those of later messages replace earlier ones. Raises InputError if none can be."""
+    """The static transforms of a bag; later ones replace earlier ones. Raises InputError for what is no transform."""
     parents: dict[str, tuple[str, Pose]] = {}
     if bag.topics.get(_TF_TOPIC) != _TF:
         return Transforms({})

@@ -234,17 +234,19 @@ def _road_from_body(pitch_rad: float) -> Pose:
 
 @dataclass(frozen=True)
 class CalibrationFile:
-    """Lines ``key: values`` of one calibration file."""
+    """Lines ``key: values`` of one calibration file. What it lacks, or holds in another shape, raises InputError."""
 
     path: Path
     entries: Mapping[str, str]
 
     @staticmethod
     def read(path: Path) -> CalibrationFile:
+        """Read a file. Raises InputError if it is missing or no text."""
         text = read_text(path, remedy=_GET_KITTI)
         return CalibrationFile(path, dict(line.split(":", 1) for line in text.splitlines() if ":" in line))
 
     def matrix(self, key: str, rows: int, cols: int) -> torch.Tensor:
+        """The matrix of a line, given row by row."""
         if key not in self.entries:
             raise InputError(f"has no entry {key}", where=self.path, remedy=_GET_KITTI)
         values = to_numbers(self.entries[key].split(), where=self.path, remedy=_GET_KITTI)
@@ -253,6 +255,7 @@ class CalibrationFile:
         return torch.tensor(values, dtype=torch.float64).reshape(rows, cols)
 
     def rotation(self, key: str) -> torch.Tensor:
+        """The rotation of a line."""
         rotation = self.matrix(key, 3, 3)
         off = float((rotation @ rotation.mT - torch.eye(3, dtype=torch.float64)).abs().max())
         if off > _ROUNDED or torch.linalg.det(rotation) < 0:
@@ -260,6 +263,7 @@ class CalibrationFile:
         return rotation
 
     def pose(self) -> Pose:
+        """The pose of the lines R and T."""
         return Pose(self.rotation("R"), self.matrix("T", 1, 3)[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,9 @@ from cvlnet.data.gpx import read_gpx
 from cvlnet.data.journey import Journey, journey_of
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.kitti_odometry import is_sequence, read_sequence
+from cvlnet.data.odometry import OdometryPose, odometry_of
 from cvlnet.data.odometry_files import read_odometry, read_places
+from cvlnet.data.recording import Recording
 from cvlnet.data.synchronize import synchronized
 from cvlnet.errors import InputError, warn
 
@@ -39,14 +42,14 @@ def open_journey(files: JourneyFiles) -> Journey:
     of `cvlnet.data` do; and if the positions of ``gps`` are of another time than the drive, see `JourneyFiles`.
     """
     source = _source(files)
-    journey = _from_video(files) if source == "video" else _from_bag(files) if source == "bag" else None
-    if files.drive is not None:
-        sequence = is_sequence(files.drive)
-        journey = journey_of(read_sequence(files.drive) if sequence else read_recording(files.drive))
-    if files.folder is not None:
-        journey = journey_of(read_folder(files.folder))
-    assert journey is not None
-    return journey if files.gps is None else _with_places(journey, files)
+    if source == "video":
+        journey, odometry = _from_video(files)
+    elif source == "bag":
+        journey, odometry = _from_bag(files)
+    else:
+        recording = _recording(files)
+        journey, odometry = journey_of(recording), odometry_of(recording)
+    return journey if files.gps is None else _with_places(journey, odometry, files)
 
 
 def _source(files: JourneyFiles) -> str:
@@ -63,10 +66,18 @@ def _source(files: JourneyFiles) -> str:
     return sources[0]
 
 
-def _from_video(files: JourneyFiles) -> Journey:
+def _recording(files: JourneyFiles) -> Recording:
+    if files.folder is not None:
+        return read_folder(files.folder)
+    assert files.drive is not None
+    return read_sequence(files.drive) if is_sequence(files.drive) else read_recording(files.drive)
+
+
+def _from_video(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]:
     assert files.video is not None
     if files.camera_file is None or files.odometry is None:
-        missing = " and ".join(f"--{name}" for name, given in _needs_of_a_video(files) if given is None)
+        given = {"--camera-file": files.camera_file, "--odometry": files.odometry}
+        missing = " and ".join(option for option, path in given.items() if path is None)
         remedy = "give camera.json (cvlnet camera convert makes it of other calibrations) and a file of odometry"
         raise InputError(f"a video needs {missing}", where=files.video, remedy=remedy)
     _require_extra("av", "video", files.video)
@@ -74,14 +85,11 @@ def _from_video(files: JourneyFiles) -> Journey:
 
     camera = read_camera_file(files.camera_file)
     pictures = read_video(files.video, camera.mounted, files.time_offset_s)
-    return synchronized(pictures, read_odometry(files.odometry, camera), files.odometry)
+    odometry = read_odometry(files.odometry, camera)
+    return synchronized(pictures, odometry, files.odometry), odometry
 
 
-def _needs_of_a_video(files: JourneyFiles) -> tuple[tuple[str, Path | None], ...]:
-    return ("camera-file", files.camera_file), ("odometry", files.odometry)
-
-
-def _from_bag(files: JourneyFiles) -> Journey:
+def _from_bag(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]:
     assert files.bag is not None
     if files.camera_file is not None and (files.height_m is not None or files.pitch_deg is not None):
         remedy = "leave --height-m and --pitch-deg out, or --camera-file"
@@ -89,7 +97,7 @@ def _from_bag(files: JourneyFiles) -> Journey:
     _require_extra("rosbags", "ros", files.bag)
     from cvlnet.data.bag import BagTopics, read_bag
 
-    return read_bag(
+    drive = read_bag(
         files.bag,
         BagTopics(files.image_topic, files.camera_info_topic, files.odometry_topic, files.gps_topic),
         camera_path=files.camera_file,
@@ -97,21 +105,21 @@ def _from_bag(files: JourneyFiles) -> Journey:
         pitch_deg=files.pitch_deg,
         time_offset_s=files.time_offset_s,
     )
+    return synchronized(drive.pictures, drive.odometry, drive.odometry_name, drive.places), drive.odometry
 
 
-def _with_places(journey: Journey, files: JourneyFiles) -> Journey:
+def _with_places(journey: Journey, odometry: Sequence[OdometryPose], files: JourneyFiles) -> Journey:
     """The journey with the positions of ``gps`` instead of its own. Raises InputError if they are of another time."""
     assert files.gps is not None
     camera = _camera_of(files)
     read = read_gpx(files.gps) if camera is None else read_places(files.gps, camera)
     places = tuple(replace(place, time_s=place.time_s + files.gps_offset_s) for place in read)
-    times_s = [moment.odometry.time_s for moment in journey.moments()]
-    within = [place for place in places if times_s and times_s[0] <= place.time_s <= times_s[-1]]
-    if not within:
-        theirs, ours = (
-            f"from {times[0]:.12g} to {times[-1]:.12g} s" for times in ([p.time_s for p in places], times_s)
+    begin_s, end_s = odometry[0].time_s, odometry[-1].time_s
+    if not any(begin_s <= place.time_s <= end_s for place in places):
+        what = (
+            f"its times go from {places[0].time_s:.12g} to {places[-1].time_s:.12g} s, and those of the odometry from "
+            f"{begin_s:.12g} to {end_s:.12g} s"
         )
-        what = f"its times go {theirs}, and those of the drive {ours}"
         raise InputError(what, where=files.gps, remedy="give --gps-offset-s, which is added to its times")
     if journey.places:
         warn("its positions are taken instead of the drive's own", where=files.gps, remedy="leave --gps out otherwise")
