@@ -156,7 +156,14 @@ class Messages:
         self.add(topic, time_s if received_s is None else received_s, message)
 
     def fix(
-        self, time_s: float, latitude: float, longitude: float, *, status: int = 0, variance_m2: float = 4.0, kind: int = 2
+        self,
+        time_s: float,
+        latitude: float,
+        longitude: float,
+        *,
+        status: int = 0,
+        variance_m2: float = 4.0,
+        kind: int = 2,
     ) -> None:
         covariance = np.diag([variance_m2, variance_m2, 9.0]).ravel()
         message = self.make(

@@ -59,7 +59,11 @@ def test_a_long_gap_has_no_poses() -> None:
 def test_moments_are_those_of_the_pictures_with_odometry() -> None:
     journey = synchronized(pictures(-1.0, 0.5, 0.5, 1.0, 0.75, 4.0, 5.0), WAY, "odometry.csv")
     for _ in range(2):  # every call starts anew
-        assert [(moment.index, moment.odometry.time_s) for moment in journey.moments()] == [(1, 0.5), (3, 1.0), (5, 4.0)]
+        assert [(moment.index, moment.odometry.time_s) for moment in journey.moments()] == [
+            (1, 0.5),
+            (3, 1.0),
+            (5, 4.0),
+        ]
 
 
 def test_times_that_do_not_overlap_are_refused() -> None:
@@ -73,6 +77,8 @@ def test_times_that_do_not_overlap_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("last_s", "warns"), [(8.0, False), (8.1, True)])
-def test_an_overlap_of_less_than_half_is_a_warning(last_s: float, warns: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_overlap_of_less_than_half_is_a_warning(
+    last_s: float, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     synchronized(pictures(0.0, last_s), WAY, "odometry.csv")
     assert ["less than half of the pictures have odometry" in message for message in caplog.messages] == [True] * warns

@@ -137,7 +137,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, damage, told: str) -> None:
 
 
 def test_a_missing_video_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a.mp4: the file is missing"):
+    with pytest.raises(InputError, match=r"a.mp4: the file is missing"):
         read_video(tmp_path / "a.mp4", camera(tmp_path))
 
 
@@ -145,9 +145,10 @@ def test_a_video_that_is_cut_short_is_told_of(tmp_path: Path, caplog: pytest.Log
     """Its index, at the beginning, still speaks of the frames whose data are gone."""
     long_s = [0.1 * i for i in range(80)]
     path = write_encoded(tmp_path / "whole.mov", long_s)
-    with av.open(str(path)) as source, av.open(
-        str(tmp_path / "fast.mov"), "w", options={"movflags": "faststart"}
-    ) as target:
+    with (
+        av.open(str(path)) as source,
+        av.open(str(tmp_path / "fast.mov"), "w", options={"movflags": "faststart"}) as target,
+    ):
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):

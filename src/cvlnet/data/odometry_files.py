@@ -27,7 +27,8 @@ from cvlnet.io.files import require_at_most
 from cvlnet.io.text import read_table, read_text
 
 MOST_BYTES = 64_000_000  # about a million poses
-_CLOSEST_S = 0.02  # of poses that are used
+_CLOSEST_S = 0.02  # of poses that are used, ...
+_ROUNDED_S = 1e-6  # ... but for what rounding takes away
 _TUM_VALUES = 8
 _FORMATS = (
     "give a CSV file (time_s,x_m,y_m,yaw_deg or time_s,speed_m_s,yaw_rate_rad_s), TUM, KITTI's odometry poses, or a "
@@ -73,7 +74,7 @@ def thinned(poses: Poses) -> Poses:
     """The poses without those that come less than 0.02 s after the one before."""
     kept: list[int] = []
     for row, time_s in enumerate(poses.time_s.tolist()):
-        if not kept or time_s >= poses.time_s[kept[-1]] + _CLOSEST_S:
+        if not kept or time_s >= poses.time_s[kept[-1]] + _CLOSEST_S - _ROUNDED_S:
             kept.append(row)
     return poses.chosen(np.array(kept))
 

@@ -6,7 +6,7 @@ from math import degrees, pi
 
 import numpy as np
 
-from cvlnet.arrays import Series
+from cvlnet.arrays import F64, Series
 from cvlnet.data.odometry import OdometryPose
 from cvlnet.data.plausibility import FASTEST_M_S, HARDEST_M_S2
 from cvlnet.data.poses_csv import require_times, table_values
@@ -55,7 +55,7 @@ def integrated(table: Table, yaw_rad: float = 0.0) -> tuple[OdometryPose, ...]:
     return tuple(OdometryPose(*pose) for pose in np.stack([time_s, x_m, y_m, yaw], axis=1).tolist())
 
 
-def _means(values: Series) -> Series:
+def _means(values: F64) -> F64:
     """Of neighbours."""
     return np.asarray((values[1:] + values[:-1]) / 2)
 
