@@ -14,6 +14,8 @@ from jaxtyping import Float64, Int64
 
 from cvlnet.arrays import Indices, Series
 
+FARTHEST_M = 1e9  # of a position from its origin; greater numbers are no positions on earth
+
 
 @dataclass(frozen=True)
 class PoseReading:

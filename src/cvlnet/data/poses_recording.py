@@ -12,7 +12,7 @@ from cvlnet.arrays import Indices, Positions, Series
 from cvlnet.data.camera_file import CameraFile
 from cvlnet.data.heading import Contradiction, Reading, contradiction
 from cvlnet.data.plausibility import elapsed_s, typical_speed_m_s
-from cvlnet.data.poses import PoseReading, Poses
+from cvlnet.data.poses import FARTHEST_M, PoseReading, Poses
 from cvlnet.data.recording import RecordedFrame, Recording
 from cvlnet.data.screening import Rows, Screened, screen
 from cvlnet.errors import InputError, warn
@@ -67,6 +67,7 @@ def _metres(poses: Poses) -> Positions:
     """Positions between which straight distances hold, in two or three dimensions; NaN without place or heading."""
     place = poses.as_read.place
     missing = ~np.isfinite(np.c_[place, poses.as_read.yaw_rad]).all(axis=1)
+    missing |= (np.abs(place) > FARTHEST_M).any(axis=1)
     places_m = earth_centred_m(np.nan_to_num(place)) if poses.geographic else place
     return np.where(missing[:, None], np.nan, places_m)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import degrees, radians
+from math import degrees, hypot, radians
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from cvlnet.arrays import Indices, Series
 from cvlnet.data.camera_file import SEE, CameraFile
-from cvlnet.data.poses import PoseReading, Poses
+from cvlnet.data.poses import FARTHEST_M, PoseReading, Poses
 from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Pose
 from cvlnet.io.listing import times_of_names
@@ -63,7 +63,7 @@ def upright_poses(
 
     Raises InputError if the vehicle would not stand upright as the poses are read.
     """
-    readings = _readings(xyz_m, quaternion, camera)
+    readings = _readings(np.where(np.abs(xyz_m) > FARTHEST_M, np.nan, xyz_m), quaternion, camera)
     as_read, *others = readings
     upright = [other for other in others if other.steepest_rad <= _STEEPEST_RAD]
     if as_read.steepest_rad > _STEEPEST_RAD:
@@ -90,7 +90,7 @@ def _values(path: Path) -> tuple[Int64[np.ndarray, " lines"], Float64[np.ndarray
             remedy = "write timestamp tx ty tz qx qy qz qw, with blanks between them"
             raise InputError(f"{len(fields)} of {_VALUES} values", where=where, remedy=remedy)
         row = to_numbers(fields[:1], where, SEE) + [measured(field, repr(field), where, SEE) for field in fields[1:]]
-        length = float(np.linalg.norm(row[4:]))
+        length = hypot(*row[4:])
         if length == 0:
             raise InputError("the quaternion is zero", where=where, remedy=SEE)
         if abs(length - 1) > _UNIT_LENGTH:
@@ -197,7 +197,7 @@ def _bodies(
         cam_from_body = body_from_cam.inverse()
         xyz_m = xyz_m + rotation @ cam_from_body.translation_m.numpy()
         rotation = rotation @ cam_from_body.rotation.numpy()
-    if options["world_axes"] == "y_down" and _tilt_rad(rotation) <= _STEEPEST_RAD:
+    if options["world_axes"] == "y_down" and len(rotation) and _tilt_rad(rotation) <= _STEEPEST_RAD:
         upright, _ = Rotation.align_vectors([[0.0, 0.0, 1.0]], [rotation[:, :, 2].mean(axis=0)])
         xyz_m, rotation = upright.apply(xyz_m), upright.as_matrix() @ rotation
     return xyz_m, rotation
