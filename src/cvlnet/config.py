@@ -252,6 +252,78 @@ class ClipFiles:
 
 
 @dataclass(frozen=True)
+class Mounting:
+    """How a camera is mounted on the vehicle.
+
+    Attributes:
+        height_m: Height of the camera above the road.
+        pitch_deg: Pitch of the camera, positive with its front down.
+        roll_deg: Roll of the camera, positive with its left side up.
+        yaw_deg: Direction of the camera, counter-clockwise from straight ahead.
+        forward_m: Distance of the camera ahead of the vehicle's reference point, whose odometry is given.
+        left_m: Distance of the camera to the left of that point.
+
+    """
+
+    height_m: float
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    yaw_deg: float = 0.0
+    forward_m: float = 0.0
+    left_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            _check(isfinite(value), name, "finite", self)
+
+
+@dataclass(frozen=True)
+class JourneyFiles:
+    """The drive to follow: a KITTI drive, a video folder, a video file or a bag.
+
+    Attributes:
+        drive: KITTI drive: the folder DATE/DRIVE of KITTI raw, or sequences/NN of KITTI's odometry benchmark.
+        folder: Folder of frames, camera.json and poses.
+        video: Video file; needs --camera-file and --odometry.
+        bag: ROS bag: a .bag file, the folder of a ROS 2 bag, or an .mcap or .db3 file.
+        camera_file: camera.json of a video file or a bag; `cvlnet camera convert` makes it of other calibrations.
+        odometry: Odometry of a video file: CSV, TUM, KITTI's poses, or the folder oxts of a KITTI drive.
+        gps: Positions on earth that are known beside it: a GPX track, or a CSV file with latitudes and longitudes.
+        time_offset_s: Seconds that are added to the times of a video's or a bag's pictures to get the odometry's; a
+            video's times count from its first frame.
+        gps_offset_s: Seconds that are added to the times of --gps to get the odometry's; GPX counts from 1970 (UTC).
+        height_m: Height of a bag's camera above the road, if neither --camera-file nor the bag says it.
+        pitch_deg: Pitch of a bag's camera, positive with its front down; by default what the bag says, or level.
+        image_topic: Topic of a bag's pictures, if there are several.
+        camera_info_topic: Topic of their calibration.
+        odometry_topic: Topic of the odometry.
+        gps_topic: Topic of the positions.
+
+    """
+
+    drive: Path | None = None
+    folder: Path | None = None
+    video: Path | None = None
+    bag: Path | None = None
+    camera_file: Path | None = None
+    odometry: Path | None = None
+    gps: Path | None = None
+    time_offset_s: float = 0.0
+    gps_offset_s: float = 0.0
+    height_m: float | None = None
+    pitch_deg: float | None = None
+    image_topic: str | None = None
+    camera_info_topic: str | None = None
+    odometry_topic: str | None = None
+    gps_topic: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("time_offset_s", "gps_offset_s", "height_m", "pitch_deg"):
+            value = getattr(self, name)
+            _check(value is None or isfinite(value), name, "finite", self)
+
+
+@dataclass(frozen=True)
 class DatasetConfig:
     """How a data set is made of drives and imagery; the defaults are the rules of KITTI-CVL.
 

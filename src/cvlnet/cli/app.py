@@ -10,6 +10,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from cvlnet import __version__
+from cvlnet.cli.camera import camera_app
 from cvlnet.cli.dataset import dataset_app
 from cvlnet.cli.evaluate import ablate, calibrate, evaluate
 from cvlnet.cli.imagery import imagery_app
@@ -86,6 +87,7 @@ def build_app() -> App:
     app.command(map_app())
     app.command(dataset_app())
     app.command(imagery_app())
+    app.command(camera_app())
     return app
 
 

@@ -67,7 +67,14 @@ def read_camera_file(path: Path) -> CameraFile:
 
     Raises InputError if it is missing or no JSON, has an unknown key or lacks one, or holds what no camera has.
     """
-    settings = read_json(path, SEE)
+    return camera_file_of(read_json(path, SEE), path)
+
+
+def camera_file_of(settings: Mapping[str, Any], path: Path) -> CameraFile:
+    """What settings with the keys of camera.json say, wherever they were read. path: for messages.
+
+    Raises InputError as `read_camera_file` does.
+    """
     unknown = next((key for key in settings if key not in _KEYS), None)
     if unknown is not None:
         remedy = f"the keys are {', '.join(_KEYS)}"

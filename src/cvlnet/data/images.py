@@ -44,32 +44,38 @@ def _read(path: Path) -> tuple[bytes, PictureHeader | None]:
     """A file's bytes and the header of its picture."""
     try:
         encoded = path.read_bytes()
-        header = read_header(encoded)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, remedy="copy the picture there") from error
+    return encoded, _header(encoded, path)
+
+
+def _header(encoded: bytes, where: str | Path) -> PictureHeader | None:
+    """The header of a picture; None if it is neither PNG nor JPEG. Raises InputError if it cannot be decoded."""
+    try:
+        header = read_header(encoded)
     except CutShortError as error:
-        raise InputError("the picture file is cut short", where=path, remedy=_AGAIN) from error
+        raise InputError("the picture file is cut short", where=where, remedy=_AGAIN) from error
     if not encoded:
-        raise InputError("the picture file is empty (0 bytes)", where=path, remedy=_AGAIN)
+        raise InputError("the picture file is empty (0 bytes)", where=where, remedy=_AGAIN)
     if header is not None and header.width_px * header.height_px > MOST_PIXELS:
         what = f"the picture of {header.width_px} x {header.height_px} px is too large"
-        raise InputError(what, where=path, remedy=f"give at most {MOST_PIXELS // 1_000_000} million pixels")
-    return encoded, header
+        raise InputError(what, where=where, remedy=f"give at most {MOST_PIXELS // 1_000_000} million pixels")
+    return header
 
 
 def _decode(
-    path: Path, encoded: bytes, header: PictureHeader | None, flags: int
+    where: str | Path, encoded: bytes, header: PictureHeader | None, flags: int
 ) -> UInt8[np.ndarray, "rows cols *channels"]:
     count = len(encoded) if header is None else header.end
     deep = header is not None and header.bits == 16
     flags |= cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if deep else 0)
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8, count), flags)
     if image is None:
-        raise InputError("is not a whole picture", where=path, remedy=f"{_AGAIN}, as PNG or JPEG")
+        raise InputError("is not a whole picture", where=where, remedy=f"{_AGAIN}, as PNG or JPEG")
     if image.dtype == np.uint16:
         if image.max() < _LEAST_16_BIT:
             what = f"the brightest of its 16-bit values is {image.max()}: it is almost black, or uses fewer bits"
-            raise InputError(what, where=path, remedy="convert the picture to 8 bits")
+            raise InputError(what, where=where, remedy="convert the picture to 8 bits")
         image = image // 256
     return np.asarray(image, dtype=np.uint8)
 
@@ -91,42 +97,69 @@ def read_frame(path: Path, mounted: MountedCamera, window: Window) -> Rgb:
     picture's size is not the camera's, or if nothing decides whether it is to be turned.
     """
     encoded, header = _read(path)
-    orientation = 1 if header is None else _applied(header, mounted, path)
-    if header is not None:
-        _require_size(_turned_size(header, orientation), mounted, path)  # before it is decoded: it may be huge
-    image = _turned(_decode(path, encoded, header, cv2.IMREAD_COLOR_RGB), orientation)
-    _require_size((image.shape[1], image.shape[0]), mounted, path)
-    return pixels(window, image if mounted.lens is None else mounted.lens.undistorted(image))
+    return _frame_of(encoded, header, mounted, window, path)
 
 
-def _require_size(size_px: tuple[int, int], mounted: MountedCamera, path: Path) -> None:
-    camera = mounted.camera
+def decoded_frame(encoded: bytes, mounted: MountedCamera, window: Window, where: str) -> Rgb:
+    """As `read_frame`, of a picture that was read already. where: it comes from, for messages."""
+    return _frame_of(encoded, _header(encoded, where), mounted, window, where)
+
+
+def _frame_of(
+    encoded: bytes, header: PictureHeader | None, mounted: MountedCamera, window: Window, where: str | Path
+) -> Rgb:
+    orientation = 1
+    if header is not None:  # before the picture is decoded: it may be huge
+        orientation = applied_orientation(header.orientation, (header.width_px, header.height_px), mounted, where)
+        require_size((header.width_px, header.height_px), orientation, mounted, where)
+    return seen(_decode(where, encoded, header, cv2.IMREAD_COLOR_RGB), orientation, mounted, window, where)
+
+
+def seen(
+    image: UInt8[np.ndarray, "_ _ 3"], orientation: int, mounted: MountedCamera, window: Window, where: str | Path
+) -> Rgb:
+    """The model's frame of a decoded picture, turned by EXIF's ``orientation`` and without lens distortion.
+
+    Raises InputError if its size is not the camera's.
+    """
+    require_size((image.shape[1], image.shape[0]), orientation, mounted, where)
+    upright = _turned(image, orientation)
+    return pixels(window, upright if mounted.lens is None else mounted.lens.undistorted(upright))
+
+
+def require_size(stored_px: tuple[int, int], orientation: int, mounted: MountedCamera, where: str | Path) -> None:
+    """Raise InputError unless a picture of this width and height, turned by EXIF's orientation, is of the camera."""
+    size_px, camera = _turned_size(stored_px, orientation), mounted.camera
     if size_px != (camera.width_px, camera.height_px):
         size = f"{size_px[0]} x {size_px[1]} px, its calibration {camera.width_px} x {camera.height_px}"
-        raise InputError(f"the picture has {size}", where=path, remedy=mounted.if_size_differs)
+        raise InputError(f"the picture has {size}", where=where, remedy=mounted.if_size_differs)
 
 
-def _applied(header: PictureHeader, mounted: MountedCamera, path: Path) -> int:
-    """The EXIF orientation by which the picture is turned; 1 leaves it as it is stored."""
-    if header.orientation == 1 or mounted.exif_orientation == "ignore":
+def applied_orientation(
+    orientation: int, stored_px: tuple[int, int], mounted: MountedCamera, where: str | Path, *, says: str = "EXIF"
+) -> int:
+    """The EXIF orientation by which a picture of this width and height is turned; 1 leaves it as it is stored.
+
+    orientation: what the file says. Raises InputError if neither the camera nor the size decides about it.
+    """
+    if orientation == 1 or mounted.exif_orientation == "ignore":
         return 1
     if mounted.exif_orientation == "apply":
-        return header.orientation
+        return orientation
     calibrated = (mounted.camera.width_px, mounted.camera.height_px)
-    stored, turned = _turned_size(header, 1), _turned_size(header, header.orientation)
-    if stored == turned == calibrated:
+    turned_px = _turned_size(stored_px, orientation)
+    if stored_px == turned_px == calibrated:
         raise InputError(
-            f"EXIF says that the picture is to be turned (orientation {header.orientation})",
-            where=path,
+            f"{says} says that the picture is to be turned (orientation {orientation})",
+            where=where,
             remedy='write "exif_orientation" in camera.json: "ignore" if the calibration is of the pixels as they are '
             'stored, "apply" if it is of the picture as viewers show it',
         )
-    return header.orientation if turned == calibrated else 1
+    return orientation if turned_px == calibrated else 1
 
 
-def _turned_size(header: PictureHeader, orientation: int) -> tuple[int, int]:
-    size = (header.width_px, header.height_px)
-    return size if orientation < _ON_ITS_SIDE else size[::-1]
+def _turned_size(stored_px: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return stored_px if orientation < _ON_ITS_SIDE else stored_px[::-1]
 
 
 def _turned(image: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> Rgb:

@@ -12,7 +12,7 @@ that of the GPS/IMU unit: x forward, y left, z up.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import degrees, isfinite, radians
 from pathlib import Path
@@ -102,13 +102,13 @@ def read_calibration(date_dir: Path, *, nominal_mounting: bool = False) -> Calib
     them, looking straight ahead.
     Raises InputError if a file is missing, lacks an entry or holds no rotation, or if the chain ends at no camera.
     """
-    cam_to_cam = _CalibrationFile.read(date_dir / "calib_cam_to_cam.txt")
+    cam_to_cam = CalibrationFile.read(date_dir / "calib_cam_to_cam.txt")
     cameras = {i: _rectified_camera(cam_to_cam, i) for i in COLOUR_CAMERAS}
     if nominal_mounting:
         body_from_cam = nominal_body_from_cam()
     else:
-        velo_from_body = _CalibrationFile.read(date_dir / "calib_imu_to_velo.txt").pose()
-        cam0_from_velo = _CalibrationFile.read(date_dir / "calib_velo_to_cam.txt").pose()
+        velo_from_body = CalibrationFile.read(date_dir / "calib_imu_to_velo.txt").pose()
+        cam0_from_velo = CalibrationFile.read(date_dir / "calib_velo_to_cam.txt").pose()
         rect_from_cam0 = Pose(cam_to_cam.rotation("R_rect_00"), torch.zeros(3, dtype=torch.float64))
         rect_from_body = rect_from_cam0 @ cam0_from_velo @ velo_from_body
         body_from_cam = {i: (_cam_from_rect(cam_to_cam, i) @ rect_from_body).inverse() for i in COLOUR_CAMERAS}
@@ -163,36 +163,48 @@ def read_drive(
         remedy = "name the folder of one drive, DATE/DATE_drive_NUMBER_sync, or unpack its oxts folder"
         raise InputError("the folder is no drive: it has no oxts", where=drive_dir, remedy=remedy)
     calibration = read_calibration(root_raw / date, nominal_mounting=nominal_mounting)
-    oxts_dir = drive_dir / "oxts" / "data"
-    oxts_paths = _numbered(oxts_dir, (".txt",))
-    if not oxts_paths:
-        raise InputError("no oxts files", where=oxts_dir, remedy="unpack the drive's oxts folder")
-    numbers = np.array(list(oxts_paths))
-    oxts = [read_oxts_file(path) for path in oxts_paths.values()]
-    clock_s = elapsed_s(_times_s(drive_dir / "oxts" / "timestamps.txt", numbers.tolist()), numbers, FRAME_S)
-    yaw_rad = np.array([measured_.yaw_rad for measured_ in oxts])
-    screened = screen(Rows(oxts_dir, "frame", numbers), _metres(oxts), yaw_rad, clock_s)
-    images = {i: _numbered(drive_dir / f"image_{i:02d}" / "data", PICTURES) for i in COLOUR_CAMERAS}
-    _warn_of_headings(oxts, clock_s, screened, oxts_dir)
-    frames = (_recorded(int(numbers[row]), float(clock_s[row]), oxts[row], images) for row in screened.kept)
-    number = numbers.tolist()
-    pictured = sorted({index for paths in images.values() for index in paths})
-    left_out = {index: f"it has no file in {oxts_dir}" for index in pictured if index not in oxts_paths}
-    left_out |= {number[row]: f"{why} ({oxts_paths[number[row]]})" for row, why in screened.reasons.items()}
-    return Recording(
-        f"{date}/{drive}",
-        calibration.cameras,
-        _road_from_body(0.0 if nominal_mounting else unit_pitch_rad),
-        tuple(frames),
-        {number[row]: jump_m for row, jump_m in screened.jumps_m.items()},
-        left_out,
+    images = {i: numbered(drive_dir / f"image_{i:02d}" / "data", PICTURES) for i in COLOUR_CAMERAS}
+    measured_ = read_oxts(drive_dir / "oxts")
+    frames = (
+        replace(frame, images={i: paths[frame.index] for i, paths in images.items() if frame.index in paths})
+        for frame in measured_.frames
+    )
+    known = {*measured_.left_out, *(frame.index for frame in measured_.frames)}
+    pictured = sorted({index for paths in images.values() for index in paths} - known)
+    return replace(
+        measured_,
+        name=f"{date}/{drive}",
+        cameras=calibration.cameras,
+        road_from_body=_road_from_body(0.0 if nominal_mounting else unit_pitch_rad),
+        frames=tuple(frames),
+        left_out={**dict.fromkeys(pictured, f"it has no file in {drive_dir / 'oxts' / 'data'}"), **measured_.left_out},
     )
 
 
-def _recorded(index: int, time_s: float, oxts: Oxts, images: Mapping[int, Mapping[int, Path]]) -> RecordedFrame:
+def read_oxts(oxts_dir: Path) -> Recording:
+    """What the GPS/IMU unit measured on a drive, from its folder ``oxts``: a recording without cameras.
+
+    Raises InputError as `read_drive` does.
+    """
+    oxts_paths = numbered(oxts_dir / "data", (".txt",))
+    if not oxts_paths:
+        raise InputError("no oxts files", where=oxts_dir / "data", remedy="unpack the drive's oxts folder")
+    numbers = np.array(list(oxts_paths))
+    oxts = [read_oxts_file(path) for path in oxts_paths.values()]
+    clock_s = elapsed_s(_times_s(oxts_dir / "timestamps.txt", numbers.tolist()), numbers, FRAME_S)
+    yaw_rad = np.array([measured_.yaw_rad for measured_ in oxts])
+    screened = screen(Rows(oxts_dir / "data", "frame", numbers), _metres(oxts), yaw_rad, clock_s)
+    _warn_of_headings(oxts, clock_s, screened, oxts_dir / "data")
+    frames = (_recorded(int(numbers[row]), float(clock_s[row]), oxts[row]) for row in screened.kept)
+    number = numbers.tolist()
+    jumps_m = {number[row]: jump_m for row, jump_m in screened.jumps_m.items()}
+    left_out = {number[row]: f"{why} ({oxts_paths[number[row]]})" for row, why in screened.reasons.items()}
+    return Recording(str(oxts_dir), {}, Pose.identity(), tuple(frames), jumps_m, left_out)
+
+
+def _recorded(index: int, time_s: float, oxts: Oxts) -> RecordedFrame:
     assert oxts.position is not None  # screening has left out the others
-    pictures = {camera: paths[index] for camera, paths in images.items() if index in paths}
-    return RecordedFrame(index, time_s, oxts.position, oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad, pictures)
+    return RecordedFrame(index, time_s, oxts.position, oxts.roll_rad, oxts.pitch_rad, oxts.yaw_rad, {})
 
 
 def _metres(oxts: Sequence[Oxts]) -> Float64[np.ndarray, "frames 3"]:
@@ -221,18 +233,20 @@ def _road_from_body(pitch_rad: float) -> Pose:
 
 
 @dataclass(frozen=True)
-class _CalibrationFile:
-    """Lines ``key: values`` of one calibration file."""
+class CalibrationFile:
+    """Lines ``key: values`` of one calibration file. What it lacks, or holds in another shape, raises InputError."""
 
     path: Path
     entries: Mapping[str, str]
 
     @staticmethod
-    def read(path: Path) -> _CalibrationFile:
+    def read(path: Path) -> CalibrationFile:
+        """Read a file. Raises InputError if it is missing or no text."""
         text = read_text(path, remedy=_GET_KITTI)
-        return _CalibrationFile(path, dict(line.split(":", 1) for line in text.splitlines() if ":" in line))
+        return CalibrationFile(path, dict(line.split(":", 1) for line in text.splitlines() if ":" in line))
 
     def matrix(self, key: str, rows: int, cols: int) -> torch.Tensor:
+        """The matrix of a line, given row by row."""
         if key not in self.entries:
             raise InputError(f"has no entry {key}", where=self.path, remedy=_GET_KITTI)
         values = to_numbers(self.entries[key].split(), where=self.path, remedy=_GET_KITTI)
@@ -241,6 +255,7 @@ class _CalibrationFile:
         return torch.tensor(values, dtype=torch.float64).reshape(rows, cols)
 
     def rotation(self, key: str) -> torch.Tensor:
+        """The rotation of a line."""
         rotation = self.matrix(key, 3, 3)
         off = float((rotation @ rotation.mT - torch.eye(3, dtype=torch.float64)).abs().max())
         if off > _ROUNDED or torch.linalg.det(rotation) < 0:
@@ -248,15 +263,16 @@ class _CalibrationFile:
         return rotation
 
     def pose(self) -> Pose:
+        """The pose of the lines R and T."""
         return Pose(self.rotation("R"), self.matrix("T", 1, 3)[0])
 
 
-def _rectified_camera(cam_to_cam: _CalibrationFile, camera_id: int) -> Camera:
+def _rectified_camera(cam_to_cam: CalibrationFile, camera_id: int) -> Camera:
     width_px, height_px = cam_to_cam.matrix(f"S_rect_{camera_id:02d}", 1, 2)[0].tolist()
     return Camera.from_matrix(cam_to_cam.matrix(f"P_rect_{camera_id:02d}", 3, 4)[:, :3], int(width_px), int(height_px))
 
 
-def _cam_from_rect(cam_to_cam: _CalibrationFile, camera_id: int) -> Pose:
+def _cam_from_rect(cam_to_cam: CalibrationFile, camera_id: int) -> Pose:
     """From the rectified frame of camera 0: ``P_rect = K [I | t]``, so that its fourth column gives t."""
     projection = cam_to_cam.matrix(f"P_rect_{camera_id:02d}", 3, 4)
     translation_m = torch.linalg.solve(projection[:, :3], projection[:, 3])
@@ -297,7 +313,7 @@ def _seconds(stamp: str, where: Path) -> float:
         ) from error
 
 
-def _numbered(folder: Path, suffixes: Collection[str]) -> dict[int, Path]:
+def numbered(folder: Path, suffixes: Collection[str]) -> dict[int, Path]:
     """Files named by a frame number, by rising number; none if the folder is not there."""
     numbered: dict[int, Path] = {}
     for path in files_in(folder, suffixes):

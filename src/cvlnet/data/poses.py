@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from cvlnet.arrays import Series
+from cvlnet.arrays import Indices, Series
+
+FARTHEST_M = 1e9  # of a position from its origin; greater numbers are no positions on earth
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,9 @@ class PoseReading:
 class Poses:
     """The poses of a file, by rising frame.
 
-    line: where each stands in the file. frame: its frame's place in the order of frames. time_s: NaN where there is
-    none. as_read, others: by what the file and camera.json say, and as the poses might be meant instead.
+    line: where each stands in the file, counted in ``unit``. frame: its frame's place in the order of frames, or of the
+    poses where there are no frames. time_s: NaN where there is none. as_read, others: by what the file and camera.json
+    say, and as the poses might be meant instead.
     """
 
     path: Path
@@ -44,6 +47,22 @@ class Poses:
     geographic: bool
     as_read: PoseReading
     others: tuple[PoseReading, ...]
+    unit: str = "line"
+
+    def chosen(self, rows: Indices) -> Poses:
+        """Some of the poses, by rising row."""
+
+        def of(reading: PoseReading) -> PoseReading:
+            return replace(reading, place=reading.place[rows], yaw_rad=reading.yaw_rad[rows])
+
+        return replace(
+            self,
+            line=self.line[rows],
+            frame=self.frame[rows],
+            time_s=self.time_s[rows],
+            as_read=of(self.as_read),
+            others=tuple(map(of, self.others)),
+        )
 
     def turned(self, angle_rad: float) -> Poses:
         """The poses of a world that is turned counter-clockwise; latitudes and longitudes stay, headings do not."""

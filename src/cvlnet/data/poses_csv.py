@@ -1,4 +1,4 @@
-"""poses.csv of a video folder: a table with a line for each frame."""
+"""poses.csv: a table of poses, with a line for each frame of a video folder, or a line for each time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from cvlnet.io.text import Table, did_you_mean, measured, read_table
 
 _DEGREES, _METRES = ("latitude_deg", "longitude_deg"), ("x_m", "y_m")
 _HEADINGS = ("yaw_deg", "yaw_rad")
-_BEGIN = f"begin with a line such as file,time_s,{{}},{{}},yaw_deg; {SEE}"
+_BEGIN = f"begin with a line such as {{}},{{}},{{}},yaw_deg; {SEE}"
+_LATEST_S = 1e10  # of times in seconds since 1970, in the year 2286; greater ones count milliseconds
 
 
-def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
-    """Read poses.csv, a line for each frame.
+def read_csv(path: Path, pictures: Sequence[Path] | None, camera: CameraFile) -> Poses:
+    """Read poses.csv, a line for each frame, or, where ``pictures`` is None, a line for each time.
 
     Its columns are ``file``; ``latitude_deg`` and ``longitude_deg``, or ``x_m`` and ``y_m`` (where there are both,
-    degrees are taken); ``yaw_deg`` or ``yaw_rad``; and ``time_s``, which may be missing. Others are not read.
+    degrees are taken); ``yaw_deg`` or ``yaw_rad``; and ``time_s``, which may be missing. Without pictures there is
+    no ``file``, and every line has a time. Others are not read.
     Raises InputError as `cvlnet.io.text.read_table` does, if a column is missing, a line names no frame or one that
     another line names, a value is no number, a place is none on earth, or times fall from one frame to the next.
     """
@@ -35,15 +37,19 @@ def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     if of_tum is not None:
         remedy = "delete the key; forward_m and left_m place the camera beside the positions"
         raise InputError(f"{of_tum} is for poses.txt, not for poses.csv", where=camera.path, remedy=remedy)
-    table = read_table(path, _BEGIN.format(*_METRES))
-    place_columns, heading_column = _columns(table)
-    frame = _frames(table, pictures)
+    keys = ("time_s",) if pictures is None else ("file", "time_s")
+    table = read_table(path, _BEGIN.format(",".join(keys), *_METRES))
+    place_columns, heading_column = _columns(table, keys)
+    frame = np.arange(len(table.rows)) if pictures is None else _frames(table, pictures)
     order = np.argsort(frame)
     line = np.array([number for number, _ in table.rows])[order]
     time_s, first, second, heading = (
-        _values(table, column)[order] for column in ("time_s", *place_columns, heading_column)
+        table_values(table, column)[order] for column in ("time_s", *place_columns, heading_column)
     )
-    _require_rising(time_s, line, path)
+    if pictures is None:
+        require_times(time_s, line, path)
+    else:
+        _require_rising(time_s, line, path)
     place, geographic = np.stack([first, second], axis=1), place_columns == _DEGREES
     if geographic:
         place[without_fix(place)] = np.nan
@@ -52,24 +58,27 @@ def read_csv(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
     return Poses(path, line, frame[order], time_s, geographic, as_read, tuple(others))
 
 
-def _columns(table: Table) -> tuple[tuple[str, str], str]:
-    """The columns of the place, and the one of the heading."""
+def _columns(table: Table, keys: Sequence[str]) -> tuple[tuple[str, str], str]:
+    """The columns of the place, and the one of the heading. keys: which columns come before them, by the format."""
     present = set(table.columns)
     headings = [column for column in _HEADINGS if column in present]
     if len(headings) > 1:
         raise InputError("has yaw_deg and yaw_rad", where=table.path, remedy="keep one of them")
     place = _DEGREES if present & set(_DEGREES) and not present >= set(_METRES) else _METRES
     place = _DEGREES if present >= set(_DEGREES) else place
-    wanted = ["file", *place, *(headings or _HEADINGS[:1])]
+    wanted = [keys[0], *place, *(headings or _HEADINGS[:1])]
     missing = [f"{column}{did_you_mean(column, present - set(wanted))}" for column in wanted if column not in present]
     if missing:
-        raise InputError(f"has no column {', '.join(missing)}", where=table.path, remedy=_BEGIN.format(*place))
+        raise InputError(
+            f"has no column {', '.join(missing)}", where=table.path, remedy=_BEGIN.format(",".join(keys), *place)
+        )
     if not table.rows:
-        raise InputError("has no line below its header", where=table.path, remedy="give a line for each frame")
+        remedy = f"give a line for each {'frame' if keys[0] == 'file' else 'pose'}"
+        raise InputError("has no line below its header", where=table.path, remedy=remedy)
     return place, headings[0]
 
 
-def _values(table: Table, column: str) -> Series:
+def table_values(table: Table, column: str) -> Series:
     """A column of numbers, NaN where nothing was measured, or where there is no such column."""
     if column not in table.columns:
         return np.full(len(table.rows), np.nan)
@@ -99,6 +108,20 @@ def _frames(table: Table, pictures: Sequence[Path]) -> Indices:
 def _composed(name: str) -> str:
     """The name with accents joined to their letters: macOS takes them apart."""
     return unicodedata.normalize("NFC", name)
+
+
+def require_times(time_s: Series, line: Int64[np.ndarray, " n"], path: Path) -> None:
+    """Raise InputError unless every line has a time in seconds, greater than the one before."""
+    for row in np.flatnonzero(~np.isfinite(time_s))[:1]:
+        raise InputError("has no time_s", where=f"{path}, line {line[row]}", remedy="give its time in seconds")
+    for row in np.flatnonzero(np.abs(time_s) > _LATEST_S)[:1]:
+        what = f"time_s {time_s[row]:.12g} cannot be in seconds"
+        remedy = "give seconds: divide milliseconds by 1e3, nanoseconds by 1e9"
+        raise InputError(what, where=f"{path}, line {line[row]}", remedy=remedy)
+    for row in np.flatnonzero(np.diff(time_s) <= 0)[:1]:
+        what = f"time_s {time_s[row + 1]:.12g} does not rise over that of line {line[row]}, {time_s[row]:.12g}"
+        remedy = "write the lines in the order in which they were measured"
+        raise InputError(what, where=f"{path}, line {line[row + 1]}", remedy=remedy)
 
 
 def _require_rising(time_s: Series, line: Int64[np.ndarray, " n"], path: Path) -> None:

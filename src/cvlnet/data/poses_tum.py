@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import degrees, radians
+from math import degrees, hypot, radians
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from cvlnet.arrays import Indices, Series
 from cvlnet.data.camera_file import SEE, CameraFile
-from cvlnet.data.poses import PoseReading, Poses
+from cvlnet.data.poses import FARTHEST_M, PoseReading, Poses
 from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Pose
 from cvlnet.io.listing import times_of_names
@@ -31,10 +31,11 @@ _SAME_TIME_S = 0.02  # of a frame and its pose, as TUM's own tools associate the
 _SAME_PACE_S = 0.05  # of the names' times and the poses', where they count from different zeros
 
 
-def read_tum(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
+def read_tum(path: Path, pictures: Sequence[Path] | None, camera: CameraFile) -> Poses:
     """Read poses.txt in TUM's format: lines ``timestamp tx ty tz qx qy qz qw``, times rising.
 
     Frames whose names are times are paired with the poses of these times; others in order, a line for each frame.
+    Where ``pictures`` is None, all poses are read.
     ``poses_of``, ``world_axes`` and ``quaternion_order`` of camera.json say how the poses are to be read.
     Raises InputError if the file is missing or malformed, if frames and poses do not pair, if a quaternion is none, or
     if the vehicle would not stand upright as the poses are read.
@@ -44,9 +45,25 @@ def read_tum(path: Path, pictures: Sequence[Path], camera: CameraFile) -> Poses:
         raise InputError("heading_convention is for poses.csv, not for poses.txt", where=camera.path, remedy=remedy)
     line, values = _values(path)
     time_s = _seconds(values[:, 0])
-    rows, frame = _pairs(path, time_s, pictures)
-    line, time_s, values = line[rows], time_s[rows], values[rows]
-    readings = _readings(values[:, 1:4], values[:, 4:], camera)
+    every = np.arange(len(time_s))
+    rows, frame = (every, every) if pictures is None else _pairs(path, time_s, pictures)
+    return upright_poses(path, line[rows], frame, time_s[rows], values[rows, 1:4], values[rows, 4:], camera)
+
+
+def upright_poses(
+    path: Path,
+    line: Int64[np.ndarray, " n"],
+    frame: Int64[np.ndarray, " n"],
+    time_s: Series,
+    xyz_m: Float64[np.ndarray, "n 3"],
+    quaternion: Float64[np.ndarray, "n 4"],
+    camera: CameraFile,
+) -> Poses:
+    """The poses of a trajectory in three dimensions, read as ``camera`` says; see `Poses` for the others.
+
+    Raises InputError if the vehicle would not stand upright as the poses are read.
+    """
+    readings = _readings(np.where(np.abs(xyz_m) > FARTHEST_M, np.nan, xyz_m), quaternion, camera)
     as_read, *others = readings
     upright = [other for other in others if other.steepest_rad <= _STEEPEST_RAD]
     if as_read.steepest_rad > _STEEPEST_RAD:
@@ -73,7 +90,7 @@ def _values(path: Path) -> tuple[Int64[np.ndarray, " lines"], Float64[np.ndarray
             remedy = "write timestamp tx ty tz qx qy qz qw, with blanks between them"
             raise InputError(f"{len(fields)} of {_VALUES} values", where=where, remedy=remedy)
         row = to_numbers(fields[:1], where, SEE) + [measured(field, repr(field), where, SEE) for field in fields[1:]]
-        length = float(np.linalg.norm(row[4:]))
+        length = hypot(*row[4:])
         if length == 0:
             raise InputError("the quaternion is zero", where=where, remedy=SEE)
         if abs(length - 1) > _UNIT_LENGTH:
@@ -180,7 +197,7 @@ def _bodies(
         cam_from_body = body_from_cam.inverse()
         xyz_m = xyz_m + rotation @ cam_from_body.translation_m.numpy()
         rotation = rotation @ cam_from_body.rotation.numpy()
-    if options["world_axes"] == "y_down" and _tilt_rad(rotation) <= _STEEPEST_RAD:
+    if options["world_axes"] == "y_down" and len(rotation) and _tilt_rad(rotation) <= _STEEPEST_RAD:
         upright, _ = Rotation.align_vectors([[0.0, 0.0, 1.0]], [rotation[:, :, 2].mean(axis=0)])
         xyz_m, rotation = upright.apply(xyz_m), upright.as_matrix() @ rotation
     return xyz_m, rotation

@@ -102,3 +102,10 @@ def remove_unfinished(folder: Path) -> None:
 def _refusal(path: Path, error: OSError) -> InputError:
     remedy = "free some space or choose another place" if error.errno in _FULL else "choose another place"
     return InputError(f"cannot be written ({error.strerror})", where=path, remedy=remedy)
+
+
+def require_at_most(path: Path, most_bytes: int) -> None:
+    """Raise InputError if a file is larger than that, before it is read; a file that is not there passes."""
+    if path.is_file() and path.stat().st_size > most_bytes:
+        what = f"the file has {path.stat().st_size / 1e6:.0f} MB, and {most_bytes / 1e6:.0f} MB are the most"
+        raise InputError(what, where=path, remedy="give a part of it")
