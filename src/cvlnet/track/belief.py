@@ -7,7 +7,7 @@ nothing blurs it but the doubt about the motion. What a layer moved by less than
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import cos, pi, sin
 
@@ -75,6 +75,7 @@ class Belief:
     ) -> None:
         self.grid, self.step_rad = places, step_rad
         self._uniform = searched / searched.sum(dtype=torch.float64).float()
+        self._spare = torch.zeros_like(self._uniform)
         self._turns = {self._number(turn): turn for turn in turns_rad}
         self.elsewhere = 1 - share_mapped
         self._layers: dict[int, _Layer] = {}
@@ -99,7 +100,7 @@ class Belief:
         """Add a probability, evenly over all places and all turns that are thought possible."""
         for number, turn in self._turns.items():
             layer = self._layer(number, turn)
-            layer.places += self._uniform * (probability / len(self._turns))
+            layer.places.add_(self._uniform, alpha=probability / len(self._turns))
 
     def _layer(self, number: int, turn_rad: float) -> _Layer:
         if number not in self._layers:
@@ -117,38 +118,37 @@ class Belief:
             cells = np.round(layer.offset_m / self.grid.cell_m)
             layer.offset_m = layer.offset_m - cells * self.grid.cell_m
             before = layer.probability
-            layer.places = blurred(shifted(layer.places, int(-cells[1]), int(cells[0])), sigma_m / self.grid.cell_m)
+            shift(layer.places, int(-cells[1]), int(cells[0]), self._spare)
+            layer.places, self._spare = blurred(self._spare, layer.places, sigma_m / self.grid.cell_m)
             self.elsewhere += before - layer.probability
-        if self.step_rad and turned_share:
+        if turned_share:
             self._turn(turned_share)
 
     def _turn(self, share: float) -> None:
-        old = {number: layer.places for number, layer in self._layers.items()}
-        for number, places in old.items():
-            part = share * float(places.sum())
-            if part < _LEAST_LAYER:
-                continue
-            for other in (number - 1, number + 1):
-                turn = wrapped_rad(other * self.step_rad)
-                other = self._number(turn)
-                if other not in self._layers:
-                    self._layer(other, turn).offset_m = self._layers[number].offset_m.copy()
-                self._layers[other].places = self._layers[other].places + share * places
-            self._layers[number].places = self._layers[number].places - 2 * share * places
+        """Let a share of every layer go to each of the two beside it."""
+        moving = [(number, layer, layer.probability) for number, layer in self._layers.items()]
+        given = {number: layer.places * share for number, layer, had in moving if share * had >= _LEAST_LAYER}
+        for number, places in given.items():
+            for turn in ((number - 1) * self.step_rad, (number + 1) * self.step_rad):
+                layer = self._layer(self._number(turn), wrapped_rad(turn))
+                if not layer.probability:
+                    layer.offset_m = self._layers[number].offset_m.copy()
+                layer.places.add_(places)
+            self._layers[number].places.sub_(places, alpha=2)
 
     def leak(self, kidnapped: float, entered: float) -> None:
         """Let a share of the belief leave for elsewhere, and a share of elsewhere come to any place of the map."""
-        gone = sum(kidnapped * layer.probability for layer in self._layers.values())
+        gone = kidnapped * sum(layer.probability for layer in self._layers.values())
         for layer in self._layers.values():
-            layer.places = layer.places * (1 - kidnapped)
+            layer.places.mul_(1 - kidnapped)
         come = entered * self.elsewhere
         self.elsewhere += gone - come
         self.spread(come)
 
-    def weigh(self, log_ratios: Sequence[Float[Tensor, "rows cols"]]) -> None:
-        """Take evidence: the log likelihood ratio, against elsewhere, of every place under every turn, in order."""
-        for layer, log_ratio in zip(self.layers, log_ratios, strict=True):
-            layer.places = layer.places * log_ratio.exp()
+    def weigh(self, ratios: Iterable[Float[Tensor, "rows cols"]]) -> None:
+        """Take evidence: the likelihood ratio, against elsewhere, of every place under every turn, in their order."""
+        for layer, ratio in zip(self.layers, ratios, strict=True):
+            layer.places.mul_(ratio)
         self._normalize()
 
     def weigh_position(self, xy_m: tuple[float, float], sigma_m: float, outliers: float) -> None:
@@ -158,14 +158,13 @@ class Belief:
         )
         size_m2 = self.grid.size_m[0] * self.grid.size_m[1]
         density = (-0.5 * (away_m / sigma_m) ** 2).exp() / (2 * np.pi * sigma_m**2) * size_m2
-        log_ratio = (outliers + (1 - outliers) * density).log()
-        self.weigh([log_ratio] * len(self._layers))
+        self.weigh([outliers + (1 - outliers) * density] * len(self._layers))
 
     def _normalize(self) -> None:
         total = self.elsewhere + sum(layer.probability for layer in self._layers.values())
         self.elsewhere /= total
         for layer in self._layers.values():
-            layer.places = layer.places / total
+            layer.places.div_(total)
         gone = [number for number, layer in self._layers.items() if layer.probability < _LEAST_LAYER]
         for number in gone:
             self.elsewhere += self._layers.pop(number).probability
@@ -233,20 +232,22 @@ class Belief:
         return Mode(mean, covariance, probability)
 
 
-def shifted(places: Float[Tensor, "rows cols"], down: int, right: int) -> Float[Tensor, "rows cols"]:
-    """The values, moved by whole cells; zero where nothing came from."""
+def shift(places: Float[Tensor, "rows cols"], down: int, right: int, out: Float[Tensor, "rows cols"]) -> None:
+    """Write the values, moved by whole cells, to another tensor; zero where nothing came from."""
     rows, cols = places.shape
-    if abs(down) >= rows or abs(right) >= cols:
-        return torch.zeros_like(places)
-    moved = torch.zeros_like(places)
-    moved[max(down, 0) : rows + min(down, 0), max(right, 0) : cols + min(right, 0)] = places[
-        max(-down, 0) : rows + min(-down, 0), max(-right, 0) : cols + min(-right, 0)
-    ]
-    return moved
+    out.zero_()
+    if abs(down) < rows and abs(right) < cols:
+        target = out[max(down, 0) : rows + min(down, 0), max(right, 0) : cols + min(right, 0)]
+        target.copy_(places[max(-down, 0) : rows + min(-down, 0), max(-right, 0) : cols + min(-right, 0)])
 
 
-def blurred(places: Float[Tensor, "rows cols"], sigma_cells: float) -> Float[Tensor, "rows cols"]:
-    """The values under a Gaussian of so many cells, by means over squares, and binomial steps for what they leave."""
+def blurred(
+    places: Float[Tensor, "rows cols"], spare: Float[Tensor, "rows cols"], sigma_cells: float
+) -> tuple[Float[Tensor, "rows cols"], Float[Tensor, "rows cols"]]:
+    """The values under a Gaussian of so many cells, and a tensor whose memory is free; both may be changed.
+
+    Means over squares, and binomial steps for what they leave.
+    """
     left = sigma_cells**2
     if left > _BOXES * 2 / 3:  # a mean over 3 cells has a variance of 2 / 3
         side = int(np.sqrt(12 * left / _BOXES + 1))
@@ -259,9 +260,9 @@ def blurred(places: Float[Tensor, "rows cols"], sigma_cells: float) -> Float[Ten
         share = min(left / 2, _MOST_BLUR)
         for axis in (0, 1):
             length = places.shape[axis] - 1
-            spread = places * (1 - 2 * share)
-            spread.narrow(axis, 1, length).add_(places.narrow(axis, 0, length), alpha=share)
-            spread.narrow(axis, 0, length).add_(places.narrow(axis, 1, length), alpha=share)
-            places = spread
+            torch.mul(places, 1 - 2 * share, out=spare)
+            spare.narrow(axis, 1, length).add_(places.narrow(axis, 0, length), alpha=share)
+            spare.narrow(axis, 0, length).add_(places.narrow(axis, 1, length), alpha=share)
+            places, spare = spare, places
         left -= 2 * share
-    return places
+    return places, spare

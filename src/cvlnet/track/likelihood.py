@@ -36,6 +36,6 @@ class Likelihood:
         """Of the evidence of an independent clip, for one that comes ``way_m`` after the last."""
         return min(way_m / self.independent_m, 1.0)
 
-    def log_ratio(self, scores: Float[Tensor, "*places"], share: float = 1.0) -> Float[Tensor, "*places"]:
-        """Natural logarithm of the likelihood ratio for each place; the floor's where none is sought."""
-        return share * (self.floor + (self.sharpness * (scores - self.level)).exp()).log()
+    def ratio(self, scores: Float[Tensor, "*places"], share: float = 1.0) -> Float[Tensor, "*places"]:
+        """The likelihood ratio for each place; the floor's where none is sought."""
+        return (self.sharpness * (scores - self.level)).exp_().add_(self.floor).pow_(share)

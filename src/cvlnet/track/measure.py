@@ -57,7 +57,7 @@ def measured_around(
     places_m = places.xy_m((place + offsets).double())
     apart = places_m.numpy() - expected.mean[:2]
     closeness = -0.5 * np.einsum("rci,ij,rcj->rc", apart, np.linalg.inv(spread), apart)
-    logits = likelihood.log_ratio(scores, share) + torch.from_numpy(closeness)
+    logits = likelihood.ratio(scores, share).log() + torch.from_numpy(closeness)
     best = int(logits.flatten().argmax())
     turn, row, col = np.unravel_index(best, tuple(logits.shape))
     peak = scores[turn, row, col]

@@ -238,12 +238,11 @@ class Tracker:
         share = self.likelihood.share(self._way_since(self._coarse_at))
         self._move_belief(self._now)
         clips = nearly_turned(self._clips, self._belief.turns_rad)
-        ratios = [
+        self._belief.weigh(
             ratio
             for first in range(0, len(clips.weight), _TURNS_AT_ONCE)
-            for ratio in self.likelihood.log_ratio(self.map.scores(clips[first : first + _TURNS_AT_ONCE]), share)
-        ]
-        self._belief.weigh(ratios)
+            for ratio in self.likelihood.ratio(self.map.scores(clips[first : first + _TURNS_AT_ONCE]), share)
+        )
         self._coarse_at = self._now
         self._judge()
 
