@@ -143,7 +143,7 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
     path = out / condition.replace(" ", "-") / f"{name}.npz"
     if path.exists():
         with np.load(path) as kept:
-            return TrackErrors(name, *(kept[field] for field in FIELDS))
+            return TrackErrors(name, 0.0, *(kept[field] for field in FIELDS))
     localizer = Localizer()
     unknown = condition.startswith("heading unknown")
     errors = OdometryErrors.drawn(number, yaw_deg=180.0 if unknown else 5.0)

@@ -19,6 +19,7 @@ from cvlnet.cli.map import map_app
 from cvlnet.cli.networks import convert, export
 from cvlnet.cli.options import default_text, settings_file, whole_numbers
 from cvlnet.cli.synth import demo, synth
+from cvlnet.cli.track import track
 from cvlnet.cli.train import average, train
 from cvlnet.errors import InputError
 
@@ -73,6 +74,7 @@ def build_app() -> App:
     commands: tuple[Callable[..., None], ...] = (
         demo,
         localize,
+        track,
         evaluate,
         train,
         synth,

@@ -70,7 +70,7 @@ def localize(
     from cvlnet.localize.answer import to_table, verdict
     from cvlnet.localize.request import MapFiles, answer, write_answer
 
-    map_files = MapFiles(map, _place(near), radius_m, image, indexed)
+    map_files = MapFiles(map, place_of(near, "--near"), radius_m, image, indexed)
     localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
     found = answer(localizer, clip, map_files, heading=heading_of(heading), most=most, progress=sys.stderr.isatty())
     print(to_table(found))
@@ -79,11 +79,11 @@ def localize(
         write_answer(found, out)
 
 
-def _place(near: tuple[float, float] | None) -> LatLon | None:
-    """The place of ``--near``. Raises InputError if it is not on the earth."""
+def place_of(near: tuple[float, float] | None, option: str) -> LatLon | None:
+    """The place of an option. Raises InputError if it is not on the earth."""
     from cvlnet.geo import LatLon
 
     try:
         return None if near is None else LatLon.wrapped(*near)
     except ValueError as error:
-        raise InputError(str(error), where="--near", remedy="give latitude and longitude in degrees") from error
+        raise InputError(str(error), where=option, remedy="give latitude and longitude in degrees") from error

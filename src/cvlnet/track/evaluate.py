@@ -26,13 +26,14 @@ _LONGEST_GAP_S = 1.0  # between known places that a fix may lie between
 class TrackErrors:
     """The errors of a track at the moments whose true place is known, one entry each.
 
-    time_s, way_m: since the first of them; the way is the true one. tracked: whether the track was sure then. error_m:
-    east and north, NaN without a position. along_m, across_m: in the vehicle's direction and to its left.
-    yaw_rad: from -pi to pi. nees: squared error of the position (two degrees of freedom) by the stated covariance.
-    confidence: as stated.
+    begin_s: of the first of them. time_s, way_m: since then; the way is the true one. tracked: whether the track was
+    sure then. error_m: east and north, NaN without a position. along_m, across_m: in the vehicle's direction and to its
+    left. yaw_rad: from -pi to pi. nees: squared error of the position (two degrees of freedom) by the stated
+    covariance. confidence: as stated.
     """
 
     name: str
+    begin_s: float
     time_s: Series
     way_m: Series
     tracked: Bools
@@ -127,6 +128,7 @@ def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErro
     steps_m = np.linalg.norm(np.diff(true_m, axis=0), axis=1)
     return TrackErrors(
         name=trajectory.name,
+        begin_s=float(at_s[0]),
         time_s=at_s - at_s[0],
         way_m=np.concatenate([[0.0], np.cumsum(steps_m)]),
         tracked=np.array([fix.state == "tracking" for fix in fixes]),

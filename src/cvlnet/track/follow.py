@@ -18,14 +18,14 @@ _MOST_DAMAGED = 20  # pictures in a row that cannot be decoded
 def follow(
     tracker: Tracker, journey: Journey, *, cameras: tuple[int, ...] | None = None, use_places: bool = False
 ) -> Iterator[TrackFix]:
-    """The fix of every moment. cameras: by number; all of them by default. Only pictures that are needed are decoded.
+    """The fix of every moment. cameras: by number; the first by default. Only pictures that are needed are decoded.
 
     use_places: takes the journey's known places as measurements, as of a GPS receiver; each needs its ``sigma_m``.
     A picture that cannot be decoded is left out with a warning.
     Raises InputError for a camera that the journey lacks, places without ``sigma_m``, or many damaged pictures in
     succession.
     """
-    chosen = tuple(sorted(journey.cameras)) if cameras is None else cameras
+    chosen = tuple(sorted(journey.cameras)[:1]) if cameras is None else cameras
     for camera in chosen:
         if camera not in journey.cameras:
             known = ", ".join(map(str, sorted(journey.cameras)))

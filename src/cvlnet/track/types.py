@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from cvlnet.arrays import F64
 from cvlnet.geo import LatLon
 
 State = Literal["searching", "tracking", "lost"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)

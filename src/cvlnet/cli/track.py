@@ -1,0 +1,101 @@
+"""``cvlnet track``."""
+
+from __future__ import annotations
+
+import sys
+from math import inf
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from cvlnet.cli.locate import place_of
+from cvlnet.cli.options import heading_of, panel
+from cvlnet.config import JourneyFiles, Precision, RasterHints
+
+Metres = Parameter(validator=Number(gt=0, lt=inf))
+
+
+def track(
+    map: Path,  # noqa: A002
+    /,
+    *,
+    out: Path,
+    drive: Annotated[JourneyFiles, panel("Drive", JourneyFiles)] = JourneyFiles(),
+    heading: str = "±5",
+    start: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    start_sigma_m: Annotated[float, Metres] = 20.0,
+    near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
+    radius_m: Annotated[float, Metres] = 500.0,
+    cameras: Annotated[tuple[int, ...], Parameter(negative="")] = (),
+    use_gps: Annotated[bool, Parameter(negative="")] = False,
+    gps_sigma_m: Annotated[float | None, Metres] = None,
+    smooth: Annotated[bool, Parameter(negative="")] = False,
+    formats: tuple[str, ...] = ("geojson", "csv"),
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
+    weights: Path | None = None,
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> None:
+    r"""Follow a vehicle over a map, from an unknown start, and say at every moment where it is and how sure that is.
+
+    The vehicle is sought on the whole map until one place is all but sure; from then on it is tracked. If it turns out
+    to be elsewhere it is lost, and sought again. Positions that the drive has (oxts, GPS) are not used: they are the
+    ground truth that the track is compared with, unless --use-gps takes them as measurements.
+
+    The folder then holds track.jsonl (every fix with its covariance, confidence and alternatives; written as the drive
+    goes on), the other formats, figures.json (errors, where the truth is known) and track.png.
+
+    For example:
+
+        cvlnet track city.map --out track \
+            --drive raw_data/2011_09_26/2011_09_26_drive_0009_sync
+        cvlnet track city.map --out track --folder my_video --heading unknown
+        cvlnet track city.map --out track --video drive.mp4 \
+            --camera-file camera.json --odometry wheels.csv --formats gpx kml
+        cvlnet track city.map --out track --bag drive.mcap --smooth
+
+    Args:
+        map: Folder of a map that `cvlnet map build` has made, or an overhead image.
+        out: Folder to write.
+        heading: What is known of the heading of the first frame, in degrees counter-clockwise from east: "±5" around
+            that of the odometry, "90±20", or "unknown".
+        start: Latitude and longitude near which the drive begins; by default it may begin anywhere on the map.
+        start_sigma_m: Standard deviation of that place.
+        near: Latitude and longitude of a place; only the map around it is searched.
+        radius_m: Radius of that part.
+        cameras: Numbers of the cameras that are used together; by default the drive's first one.
+        use_gps: Uses the positions of the drive as measurements.
+        gps_sigma_m: Standard deviation of these positions, where the files do not state it.
+        smooth: Writes smoothed.* besides: the track as it looks from its end, back to the first frame.
+        formats: Endings of files to write: geojson, csv, gpx, kml, tum, nmea, json, mcap, bag, rosbag2.
+        resume: Continues the track of an interrupted call.
+        weights: File of weights; the package's own by default.
+        device: Device to compute on: cpu or cuda.
+        precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
+
+    """
+    from cvlnet.data.journey import KnownPlace
+    from cvlnet.localize import Localizer
+    from cvlnet.localize.request import MapFiles
+    from cvlnet.track.request import TrackRequest
+    from cvlnet.track.request import track as follow
+
+    around, begin = place_of(near, "--near"), place_of(start, "--start")
+    request = TrackRequest(
+        MapFiles(map, around, radius_m, image),
+        drive,
+        heading_of(heading),
+        None if begin is None else KnownPlace(0.0, begin, sigma_m=start_sigma_m),
+        cameras or None,
+        use_gps,
+        gps_sigma_m,
+        smooth,
+        formats,
+    )
+    localizer = Localizer(weights, device=device, precision=precision)
+    found = follow(localizer, request, out, resume=resume, progress=sys.stderr.isatty())
+    for line in found.lines():
+        print(line)

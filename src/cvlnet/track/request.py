@@ -1,0 +1,205 @@
+"""Tracking as the command line asks for it: files in, a folder of files out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import degrees, inf, radians
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from cvlnet.config import JourneyFiles
+from cvlnet.data.journey import Journey, KnownPlace, Moment
+from cvlnet.data.open_journey import open_journey
+from cvlnet.errors import InputError, warn
+from cvlnet.imagery.georef import open_overhead
+from cvlnet.io.outputs import write_json
+from cvlnet.localize.localizer import Localizer
+from cvlnet.localize.request import MapFiles
+from cvlnet.localize.turned import Heading
+from cvlnet.map.region import Region
+from cvlnet.map.store import is_map
+from cvlnet.model.confidence import sigma_m as sigma_of
+from cvlnet.track.evaluate import TrackErrors, errors_of
+from cvlnet.track.follow import follow
+from cvlnet.track.formats import TrackLog, check_output, write_trajectory
+from cvlnet.track.picture import draw_track
+from cvlnet.track.smoother import Followed, smoothed
+from cvlnet.track.tracker import Tracker, TrackSpec
+from cvlnet.track.types import STATES, TrackFix, Trajectory
+
+LOG = "track.jsonl"
+_WARM_UP_M = 60.0  # of the way before the last fix of a log, which is driven again to see what clips see
+_RESUMED_RAD = radians(5.0)  # what is known of the heading where a track is resumed
+
+
+@dataclass(frozen=True)
+class TrackRequest:
+    """What is tracked, and what is known of it.
+
+    start: a place near which the vehicle begins, with its standard deviation in metres; without a heading of its own.
+    cameras: by number, the first by default. use_places: whether the positions of the drive are measurements, with
+    ``places_sigma_m`` where the files do not state their accuracy; else they are ground truth, which the tracker does
+    not see. formats: endings of the files that are written beside the log.
+    """
+
+    map: MapFiles
+    drive: JourneyFiles
+    heading: Heading = Heading(width_rad=radians(5.0))
+    start: KnownPlace | None = None
+    cameras: tuple[int, ...] | None = None
+    use_places: bool = False
+    places_sigma_m: float | None = None
+    smooth: bool = False
+    formats: tuple[str, ...] = ("geojson", "csv")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A tracked drive. smoothed: as it looks from its end, if that was asked for. errors: where the truth is known."""
+
+    trajectory: Trajectory
+    smoothed: Trajectory | None
+    errors: TrackErrors | None
+
+    def lines(self) -> list[str]:
+        """What there is to say of it, as text."""
+        fixes = self.trajectory.fixes
+        shares = [f"{100 * np.mean([fix.state == state for fix in fixes]):.0f} % {state}" for state in STATES]
+        lines = [f"{len(fixes):,} moments: {', '.join(shares)}"]
+        last = fixes[-1]
+        if last.state == "tracking" and last.position is not None and last.yaw_rad is not None:
+            latitude_deg, longitude_deg = last.position.degrees
+            sigma_m = 0.0 if last.covariance is None else float(sigma_of(last.covariance[:2, :2]))
+            lines.append(
+                f"at the end {latitude_deg:.6f}, {longitude_deg:.6f} (standard deviation {sigma_m:.1f} m), heading "
+                f"{degrees(last.yaw_rad):.1f} degrees, confidence {last.confidence:.3f}"
+            )
+        else:
+            lines.append(f"at the end the place is not known: {last.state}")
+        if self.errors is not None:
+            figures = self.errors.figures()
+            if not self.errors.tracked.any():
+                return lines
+            lines.append(
+                f"beside the ground truth: found after {figures['converged_m']:.0f} m; while tracking, median error "
+                f"{figures['median_m']:.2f} m, {100 * figures['within_5m']:.1f} % within 5 m, heading "
+                f"{figures['yaw_deg']:.2f} degrees, at a wrong place for at most {figures['misled_s']:.1f} s"
+            )
+        return lines
+
+
+def track(
+    localizer: Localizer,
+    request: TrackRequest,
+    out: Path,
+    *,
+    resume: bool = False,
+    spec: TrackSpec = TrackSpec(),
+    progress: bool = False,
+) -> Tracked:
+    """Track a drive and write the folder ``out``: the log as it grows, then the other formats, figures and a picture.
+
+    resume: continues the log of an interrupted call. Raises InputError as the readers and the tracker do, or if there
+    is a log and it is not to be continued.
+    """
+    names = [f"track.{ending}" for ending in request.formats]
+    for name in names:
+        check_output(out / name)
+    if (out / LOG).exists() and not resume:
+        remedy = "add --resume to continue it, or give another folder"
+        raise InputError("there is a track already", where=out / LOG, remedy=remedy)
+    journey = _journey(request)
+    area, credit, preview = _map(localizer, request.map, progress=progress)
+    start = None if request.start is None else (request.start.position, request.start.sigma_m or inf)
+    moments: list[Followed] = []
+    with TrackLog(out / LOG, journey.name, credit) as log:
+        again = _to_resume(log.fixes, journey) if log.fixes and not request.smooth else None
+        if again is None:
+            tracker = Tracker(area, localizer.model, heading=request.heading, start=start, spec=spec)
+        else:
+            fix, journey = again
+            assert fix.position is not None and fix.covariance is not None
+            sigma_m = float(fix.covariance[:2, :2].trace()) ** 0.5
+            heading = Heading(fix.yaw_rad, _RESUMED_RAD)
+            tracker = Tracker(area, localizer.model, heading=heading, start=(fix.position, sigma_m), spec=spec)
+        last_s = log.fixes[-1].time_s if log.fixes else -inf
+        fixes = follow(tracker, journey, cameras=request.cameras, use_places=request.use_places)
+        found = list(log.fixes)
+        for fix in tqdm(fixes, "tracking", unit="frame", disable=not progress):
+            if request.smooth:
+                moments.append(tracker.followed)
+            if fix.time_s > last_s:
+                log.write(fix)
+                found.append(fix)
+    trajectory = Trajectory(journey.name, tuple(found), credit)
+    if not found:
+        raise InputError("has no moment that could be tracked", where=journey.name, remedy="give another drive")
+    later = Trajectory(journey.name, _smoothed(tracker, found, moments), credit) if request.smooth else None
+    truth = () if request.use_places else journey.places
+    errors = errors_of(trajectory, truth) if truth else None
+    for name in names:
+        write_trajectory(trajectory, out / name)
+        if later is not None:
+            write_trajectory(later, out / name.replace("track.", "smoothed.", 1))
+    if errors is not None:
+        write_json(errors.figures(), out / "figures.json")
+    draw_track(preview, trajectory, truth, errors, out / "track.png")
+    return Tracked(trajectory, later, errors)
+
+
+def _journey(request: TrackRequest) -> Journey:
+    journey = open_journey(request.drive)
+    if not request.use_places:
+        return journey
+    if not journey.places:
+        remedy = "give --gps, or leave --use-gps out"
+        raise InputError("has no positions that could be used", where=journey.name, remedy=remedy)
+    if request.places_sigma_m is None:
+        return journey
+    places = tuple(replace(place, sigma_m=place.sigma_m or request.places_sigma_m) for place in journey.places)
+    return replace(journey, places=places)
+
+
+def _map(localizer: Localizer, files: MapFiles, *, progress: bool):  # type: ignore[no-untyped-def]
+    """What is searched, the imagery's credit, and an image of it to draw on."""
+    if is_map(files.path):
+        area = localizer.area(files.path, near=files.near, radius_m=files.radius_m)
+        preview = area.map.preview()
+        return area, preview.credit, preview
+    image = open_overhead(files.path, files.hints)
+    region: Region = localizer.encode(image, near=files.near, radius_m=files.radius_m, progress=progress)
+    return region, image.credit, image
+
+
+def _to_resume(fixes: tuple[TrackFix, ...], journey: Journey) -> tuple[TrackFix, Journey] | None:
+    """The fix to begin with again, and the journey from there on; None to begin with the first moment.
+
+    It is a tracked one, far enough before the last for a whole clip to lie between.
+    """
+    clean = {
+        moment.index: moment.odometry for moment in journey.moments() if moment.odometry.time_s <= fixes[-1].time_s
+    }
+    end = clean.get(fixes[-1].index)
+    for fix in reversed(fixes):
+        pose = clean.get(fix.index)
+        if end is not None and pose is not None and fix.state == "tracking" and pose.way_m(end) >= _WARM_UP_M:
+            begin_s = fix.time_s
+
+            def moments() -> Iterator[Moment]:
+                return (moment for moment in journey.moments() if moment.odometry.time_s >= begin_s)
+
+            return fix, replace(journey, moments=moments)
+    warn("the track begins anew", where=journey.name, remedy="its log holds no place to go on from")
+    return None
+
+
+def _smoothed(tracker: Tracker, fixes: list[TrackFix], moments: list[Followed]) -> tuple[TrackFix, ...]:
+    """The fixes with the poses that all moments together give; a fix without one keeps its own."""
+    poses = smoothed(moments, tracker.noise)
+    return tuple(
+        fix if pose is None else replace(tracker.at(fix, moment.odometry, pose), state="tracking")
+        for fix, moment, pose in zip(fixes, moments, poses, strict=True)
+    )
