@@ -33,7 +33,8 @@ def draw_track(
     rows = 2 if errors is None else 3
     figure = Figure(figsize=(15, 7.5), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    left, right = halves
     _draw_map(left.subplots(), image, trajectory, truth)
     axes: Any = right.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     _draw_confidence(axes[0], trajectory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import degrees, inf, radians
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from cvlnet.data.journey import Journey, KnownPlace, Moment
 from cvlnet.data.open_journey import open_journey
 from cvlnet.errors import InputError, warn
 from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.outputs import write_json
+from cvlnet.localize.area import MapArea
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.request import MapFiles
 from cvlnet.localize.turned import Heading
@@ -121,7 +124,8 @@ def track(
             tracker = Tracker(area, localizer.model, heading=request.heading, start=start, spec=spec)
         else:
             fix, journey = again
-            assert fix.position is not None and fix.covariance is not None
+            assert fix.position is not None
+            assert fix.covariance is not None
             sigma_m = float(fix.covariance[:2, :2].trace()) ** 0.5
             heading = Heading(fix.yaw_rad, _RESUMED_RAD)
             tracker = Tracker(area, localizer.model, heading=heading, start=(fix.position, sigma_m), spec=spec)
@@ -163,14 +167,14 @@ def _journey(request: TrackRequest) -> Journey:
     return replace(journey, places=places)
 
 
-def _map(localizer: Localizer, files: MapFiles, *, progress: bool):  # type: ignore[no-untyped-def]
+def _map(localizer: Localizer, files: MapFiles, *, progress: bool) -> tuple[MapArea | Region, str | None, Imagery]:
     """What is searched, the imagery's credit, and an image of it to draw on."""
     if is_map(files.path):
         area = localizer.area(files.path, near=files.near, radius_m=files.radius_m)
         preview = area.map.preview()
         return area, preview.credit, preview
     image = open_overhead(files.path, files.hints)
-    region: Region = localizer.encode(image, near=files.near, radius_m=files.radius_m, progress=progress)
+    region = localizer.encode(image, near=files.near, radius_m=files.radius_m, progress=progress)
     return region, image.credit, image
 
 
@@ -186,14 +190,13 @@ def _to_resume(fixes: tuple[TrackFix, ...], journey: Journey) -> tuple[TrackFix,
     for fix in reversed(fixes):
         pose = clean.get(fix.index)
         if end is not None and pose is not None and fix.state == "tracking" and pose.way_m(end) >= _WARM_UP_M:
-            begin_s = fix.time_s
-
-            def moments() -> Iterator[Moment]:
-                return (moment for moment in journey.moments() if moment.odometry.time_s >= begin_s)
-
-            return fix, replace(journey, moments=moments)
+            return fix, replace(journey, moments=partial(_since, journey, fix.time_s))
     warn("the track begins anew", where=journey.name, remedy="its log holds no place to go on from")
     return None
+
+
+def _since(journey: Journey, time_s: float) -> Iterator[Moment]:
+    return (moment for moment in journey.moments() if moment.odometry.time_s >= time_s)
 
 
 def _smoothed(tracker: Tracker, fixes: list[TrackFix], moments: list[Followed]) -> tuple[TrackFix, ...]:
