@@ -57,6 +57,22 @@ def test_the_best_places_of_all_segments_are_found_each_once(folder, most):
     np.testing.assert_allclose(found.products, products, atol=1e-5)
 
 
+def test_with_a_first_pass_the_queries_choose_among_the_best_of_their_mean(folder):
+    row_col = np.concatenate([np.argwhere(part.held) + part.first for part in (WEST, EAST)])
+    descriptors = np.concatenate([WEST.descriptors, EAST.descriptors])
+    first = (-(descriptors @ QUERIES.mean(axis=0))).argsort()[:40]
+    products = (descriptors[first] @ QUERIES.T).max(axis=1)
+    best = first[(-products).argsort()[:5]]
+    found = PlaceIndex(folder).search(QUERIES, 5, first=40)
+    assert found.row_col.tolist() == row_col[best].tolist()
+    np.testing.assert_allclose(found.products, np.sort(products)[::-1][:5], atol=1e-5)
+
+
+def test_a_first_pass_over_everything_changes_nothing(folder):
+    index = PlaceIndex(folder)
+    assert index.search(QUERIES, 7, first=10**6).row_col.tolist() == index.search(QUERIES, 7).row_col.tolist()
+
+
 def test_int8_finds_the_best_place(tmp_path):
     create_index(tmp_path, About("map", "descriptor", LATTICE, Codec(DIMS, "int8", 5.0)))
     change_index(tmp_path, put=[("west", WEST), ("east", EAST)])

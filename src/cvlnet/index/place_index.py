@@ -56,27 +56,45 @@ class PlaceIndex:
             if own != wanted:
                 raise InputError(f"the index is of another {what}", where=self.folder, remedy="build it anew")
 
-    def search(self, queries: Float32[np.ndarray, "queries dims"], most: int, *, within: Area | None = None) -> Found:
+    def search(
+        self,
+        queries: Float32[np.ndarray, "queries dims"],
+        most: int,
+        *,
+        within: Area | None = None,
+        first: int | None = None,
+    ) -> Found:
         """The ``most`` places whose products with any of the queries are largest, in an area if one is given.
 
+        first: takes as many places by the mean of the queries first, and the best of those; a single pass over all
+        places instead of one for each query.
         Raises ValueError if the queries have other dimensions than the descriptors, or are not finite.
         """
         if queries.ndim != 2 or queries.shape[1] != self.about.codec.dims or not np.isfinite(queries).all():
             raise ValueError(f"queries of {queries.shape}, not of {self.about.codec.dims} finite numbers each")
-        parts = []
-        for entry, file in zip(self.entries, self._files, strict=True):
-            wanted = None if within is None else self._wanted(entry, within)
-            if wanted is None or wanted.any():
-                parts += [(entry, file, query, wanted) for query in queries]
+        segments = [
+            (entry, file, wanted)
+            for entry, file in zip(self.entries, self._files, strict=True)
+            if (wanted := self._wanted(entry, within)) is None or wanted.any()
+        ]
+        asked = queries if first is None else queries.mean(axis=0, keepdims=True)
+        count = most if first is None else max(first, most)
+        parts = [(segment, query) for segment in segments for query in asked]
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # FAISS leaves Python's lock while it searches
-            results = list(pool.map(lambda part: part[1].search(part[2], most, part[3]), parts))
+            results = list(pool.map(lambda part: part[0][1].search(part[1], count, part[0][2]), parts))
         if not results:
             return Found(np.empty((0, 2), np.int64), np.empty(0, np.float32))
-        row_col = np.concatenate([part[0].row_col(numbers) for part, (_, numbers) in zip(parts, results, strict=True)])
+        if first is not None:
+            results = _best_by_any(queries, [file for _, file, _ in segments], results, count)
+        row_col = np.concatenate(
+            [entry.row_col(numbers) for ((entry, _, _), _), (_, numbers) in zip(parts, results, strict=True)]
+        )
         return _best(row_col, np.concatenate([products for products, _ in results]), most)
 
-    def _wanted(self, entry: Entry, within: Area) -> Bool[np.ndarray, " places"] | None:
+    def _wanted(self, entry: Entry, within: Area | None) -> Bool[np.ndarray, " places"] | None:
         """Which descriptors of a segment lie in an area; None if all do."""
+        if within is None:
+            return None
         inside = within.contains(*entry.axes_m(self.about.lattice))[entry.held]
         return None if inside.all() else inside
 
@@ -162,6 +180,21 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _best_by_any(
+    queries: F32, files: Sequence[SegmentFile], found: Sequence[tuple[F32, I64]], most: int
+) -> list[tuple[F32, I64]]:
+    """The ``most`` best places of all segments, with their largest products with any of the queries."""
+    products = np.concatenate([part for part, _ in found])
+    least = np.partition(products, len(products) - most)[len(products) - most] if len(products) > most else -np.inf
+    kept = [numbers[part >= least] for part, numbers in found]
+    return [
+        ((file.descriptors(numbers) @ queries.T).max(axis=1), numbers)
+        if len(numbers)
+        else (np.empty(0, np.float32), numbers)
+        for file, numbers in zip(files, kept, strict=True)
+    ]
 
 
 def _best(row_col: I64, products: F32, most: int) -> Found:

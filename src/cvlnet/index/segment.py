@@ -131,6 +131,10 @@ class SegmentFile:
         found = numbers[0] >= 0  # fewer are wanted than asked for
         return products[0][found], numbers[0][found]
 
+    def descriptors(self, numbers: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n dims"]:
+        """Some of the descriptors, by their numbers."""
+        return np.asarray(self._index.reconstruct_batch(numbers), dtype=np.float32)
+
 
 def write_segment(path: Path, segment: Segment, codec: Codec) -> str:
     """Write the descriptors of a segment to disk, whole or not at all: the SHA-256 of the file.

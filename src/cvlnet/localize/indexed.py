@@ -37,6 +37,7 @@ from cvlnet.types import ClipFeatures, Fix
 
 LEAST_CANDIDATES = 300
 CANDIDATE_SHARE = 5e-4  # of all squares: with four queries, the best place of 99 % of clips is among so many
+_FIRST = 8  # times as many squares are taken by the mean of a clip's queries, before the queries choose among them
 LARGEST = 8.0  # number of a descriptor, whose root mean square is 1, that int8 holds
 _SEGMENT_SQUARES = 256  # side of a segment
 _BLOCK_TILES = 24  # side of the blocks of the map that are kept while clips are found
@@ -136,7 +137,7 @@ class IndexedPlaces:
         clip = ClipFeatures(clip.descriptor.cpu(), clip.weight.cpu(), clip.grid)
         queries = self.projection.of_clips(clip)[0].numpy()
         candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index)))
-        squares = self.index.search(queries, candidates, within=within).row_col
+        squares = self.index.search(queries, candidates, within=within, first=_FIRST * candidates).row_col
         places, heights, lowest = self._best_places(SquareMatcher(clip, STEP), torch.from_numpy(STEP * squares))
         peaks, peak_heights = self._peaks_apart(clip, places, heights, most + 1)
         fixes = []
