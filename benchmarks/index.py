@@ -94,7 +94,17 @@ def measure(places: int, dims: int, storage: Storage) -> tuple[str, ...]:
 def main() -> None:
     wanted = [int(float(text)) for text in sys.argv[1:]] or PLACES
     rows = [measure(places, dims, storage) for places in wanted for dims, storage in KINDS]
-    header = ("places", "dims", "type", "MB on disk", "open ms", "query ms", "four queries ms", "two passes ms", "four in a circle ms")
+    header = (
+        "places",
+        "dims",
+        "type",
+        "MB on disk",
+        "open ms",
+        "query ms",
+        "four queries ms",
+        "two passes ms",
+        "four in a circle ms",
+    )
     memory = ("own MB", "mapped MB", "peak MiB", "write s", "verify s")
     print_results(f"An index over places, the best {MOST}", (*header, *memory), rows)
 

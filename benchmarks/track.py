@@ -122,6 +122,26 @@ def with_pictures_of(journey: Journey, other: Journey) -> Journey:
     return replace(journey, moments=moments)
 
 
+def kidnapped(journey: Journey, other: Journey) -> Journey:
+    """The first half of a drive and the second half of another; the odometry goes on as if nothing had happened."""
+
+    def moments() -> Iterator[Moment]:
+        first, second = tuple(journey.moments()), tuple(other.moments())
+        half, later = len(first) // 2, len(second) // 2
+        yield from first[:half]
+        end, begin = first[half - 1].odometry, second[later - 1].odometry
+        for moment in second[later:]:
+            pose = moment.odometry
+            place = {"x_m": pose.x_m - begin.x_m + end.x_m, "y_m": pose.y_m - begin.y_m + end.y_m}
+            time_s = pose.time_s - begin.time_s + end.time_s
+            yield replace(moment, odometry=replace(pose, time_s=time_s, **place))
+
+    half, later = len(journey.places) // 2, len(other.places) // 2
+    shift_s = journey.places[half - 1].time_s - other.places[later - 1].time_s
+    places = [replace(place, time_s=place.time_s + shift_s) for place in other.places[later:]]
+    return replace(journey, moments=moments, places=(*journey.places[:half], *places))
+
+
 def by_odometry(name: str, journey: Journey, errors: OdometryErrors) -> Trajectory:
     """Odometry alone from the true start."""
     from cvlnet.geo import LocalFrame
@@ -140,6 +160,7 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
     """A drive under a condition; from its file where it has been computed before."""
     listed = list(journeys(root))
     name, date, journey = listed[number]
+    others = listed[number + 1 :] + listed[:number]
     path = out / condition.replace(" ", "-") / f"{name}.npz"
     if path.exists():
         with np.load(path) as kept:
@@ -152,6 +173,8 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
     area = localizer.area(map_of(localizer, root, shown, out))
     heading = UNKNOWN if unknown else KNOWN
     make: Callable[[], Tracker] = lambda: Tracker(area, localizer.model, heading=heading)  # noqa: E731
+    if condition == "kidnapped half-way":
+        journey = kidnapped(journey, next(other for _, at, other in others if at == date))
     driven = with_errors(journey, errors)
     if condition == "odometry alone":
         found = by_odometry(name, journey, errors)
@@ -163,7 +186,7 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
         if condition == "roads alone":
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
         if condition == "pictures of another drive":
-            driven = with_pictures_of(driven, listed[(number + 1) % len(listed)][2])
+            driven = with_pictures_of(driven, others[0][2])
         found = trajectory(tracker, name, driven)
     result = errors_of(found, journey.places)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +234,7 @@ def row_of(condition: str, drives: list[TrackErrors], within_m: float) -> tuple[
 CONDITIONS = {
     "heading to 5 degrees": 150.0,
     "heading unknown": 250.0,
+    "kidnapped half-way": 150.0,
     "single clips": 150.0,
     "best of 20 clips": 150.0,
     "odometry alone": 150.0,

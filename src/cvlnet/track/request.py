@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from math import degrees, inf, radians
+from math import degrees, inf, isfinite, radians
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +149,8 @@ def track(
         if later is not None:
             write_trajectory(later, out / name.replace("track.", "smoothed.", 1))
     if errors is not None:
-        write_json(errors.figures(), out / "figures.json")
+        figures = {name: value if isfinite(value) else None for name, value in errors.figures().items()}
+        write_json(figures, out / "figures.json")
     draw_track(preview, trajectory, truth, errors, out / "track.png")
     return Tracked(trajectory, later, errors)
 
