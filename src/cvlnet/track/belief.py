@@ -174,17 +174,22 @@ class Belief:
         if not self._layers:
             return ()
         reach = max(1, round(MODE_M / self.grid.cell_m))
-        left = torch.stack([layer.places for layer in self._layers.values()]).sum(dim=0)
+        marginal = self._spare.zero_()
+        for layer in self._layers.values():
+            marginal.add_(layer.places)
+        side = 2 * reach + 1
+        mean = functional.avg_pool2d(marginal[None, None], (side, 1), stride=1, padding=(reach, 0))
+        mass = functional.avg_pool2d(mean, (1, side), stride=1, padding=(0, reach))[0, 0] * side**2
         found = []
         for _ in range(most):
-            mass = functional.avg_pool2d(left[None, None], 2 * reach + 1, stride=1, padding=reach, divisor_override=1)
-            best = int(mass.argmax())
-            row, col = divmod(best, self.grid.cols)
-            if float(mass.flatten()[best]) < least:
+            row, col = divmod(int(mass.argmax()), self.grid.cols)
+            if float(mass[row, col]) < least:
                 break
-            rows, cols = (slice(max(0, at - reach), at + reach + 1) for at in (row, col))
-            found.append(self._mode(rows, cols))
-            left[rows, cols] = 0
+            own, apart = (
+                tuple(slice(max(0, at - wide), at + wide + 1) for at in (row, col)) for wide in (reach, 2 * reach)
+            )
+            found.append(self._mode(*own))
+            mass[apart] = 0  # what is counted to one mode is not counted to another
         return tuple(sorted(found, key=lambda mode: -mode.probability))
 
     def near(self, xy_m: tuple[float, float]) -> float:
