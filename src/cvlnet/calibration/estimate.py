@@ -8,6 +8,7 @@ from math import degrees, radians, sqrt
 
 import numpy as np
 from jaxtyping import Float64
+from tqdm import tqdm
 
 from cvlnet.arrays import F64
 from cvlnet.calibration.stretches import Stretch
@@ -54,7 +55,9 @@ class Estimate:
         return replace(self.mounting, roll_rad=roll_rad, yaw_rad=yaw_rad)
 
 
-def calibrated(camera: Camera, stated: Mounting, stretches: Sequence[Stretch], where: str) -> Estimate:
+def calibrated(
+    camera: Camera, stated: Mounting, stretches: Sequence[Stretch], where: str, *, progress: bool = False
+) -> Estimate:
     """The mounting of a camera that is stated to within 7 degrees of pitch and 40 % of height.
 
     camera: of the stretches' pictures. where: the drive, for messages.
@@ -63,19 +66,21 @@ def calibrated(camera: Camera, stated: Mounting, stretches: Sequence[Stretch], w
     if len(stretches) < FEWEST_STRETCHES:
         what = f"only {len(stretches)} stretches in which pictures follow each other 2 to 6 m apart"
         raise InputError(what, where=where, remedy="give a drive of at least 100 m with a picture every 3 m or closer")
-    scenes = [_scenes(stretch) for stretch in stretches]
-    mounting, fits = _searched(camera, stated, stretches, scenes), list[Fit]()
-    for _ in range(_ROUNDS):
-        fits = [_fit(camera, mounting, *both) for both in zip(stretches, scenes, strict=True)]
+    scenes = [scenes_of(stretch) for stretch in stretches]
+    mounting, fits = searched(camera, stated, stretches, scenes), list[Fit]()
+    for number in range(_ROUNDS):
+        both = tqdm(zip(stretches, scenes, strict=True), f"round {number + 1}", len(stretches), disable=not progress)
+        fits = [fit_stretch(camera, mounting, stretch, scene) for stretch, scene in both]
         fits = [fit for fit in fits if fit.tracks >= FEWEST_TRACKS and fit.agreeing >= LEAST_AGREEING]
         if len(fits) < FEWEST_STRETCHES:
             what = f"the road is recognised in {len(fits)} of {len(stretches)} stretches only"
             remedy = "give a drive by day on a paved, dry road, and a mounting that is right to 7 degrees and a third"
             raise InputError(what, where=where, remedy=remedy)
         before, mounting = mounting, _middle(mounting, fits)
-        if abs(mounting.pitch_rad - before.pitch_rad) < _SETTLED[0] and abs(
-            mounting.height_m - before.height_m
-        ) < _SETTLED[1] * mounting.height_m:
+        if (
+            abs(mounting.pitch_rad - before.pitch_rad) < _SETTLED[0]
+            and abs(mounting.height_m - before.height_m) < _SETTLED[1] * mounting.height_m
+        ):
             break
     sigma = _sigma(mounting, fits)
     if sigma[1] > MOST_SIGMA[0] or sigma[3] > MOST_SIGMA[1] * mounting.height_m:
@@ -84,11 +89,13 @@ def calibrated(camera: Camera, stated: Mounting, stretches: Sequence[Stretch], w
     return Estimate(stated, mounting, sigma, len(fits), sum(fit.tracks for fit in fits))
 
 
-def _scenes(stretch: Stretch) -> list[Tracks]:
+def scenes_of(stretch: Stretch) -> list[Tracks]:
+    """The features of the scene in every pair of a stretch."""
     return [scene_tracks(stretch.pictures[before], stretch.pictures[after]) for before, after in stretch.pairs]
 
 
-def _fit(camera: Camera, mounting: Mounting, stretch: Stretch, scenes: Sequence[Tracks]) -> Fit:
+def fit_stretch(camera: Camera, mounting: Mounting, stretch: Stretch, scenes: Sequence[Tracks]) -> Fit:
+    """What one stretch says of the mounting. mounting: near enough to recognise the road by it."""
     pairs = []
     for (before, after), motion, scene in zip(stretch.pairs, stretch.motions(), scenes, strict=True):
         road = road_tracks(stretch.pictures[before], stretch.pictures[after], camera, mounting, motion)
@@ -96,7 +103,7 @@ def _fit(camera: Camera, mounting: Mounting, stretch: Stretch, scenes: Sequence[
     return fitted(camera, mounting, pairs)
 
 
-def _searched(
+def searched(
     camera: Camera, stated: Mounting, stretches: Sequence[Stretch], scenes: Sequence[Sequence[Tracks]]
 ) -> Mounting:
     """The pitch and height around the stated ones at which most tracks of the lower middle move as the road does."""

@@ -100,9 +100,7 @@ def to_gray(picture: Rgb) -> Gray:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def _stretch(
-    group: Sequence[tuple[int, int]], gray: dict[int, Gray], odometry: Sequence[OdometryPose]
-) -> Stretch:
+def _stretch(group: Sequence[tuple[int, int]], gray: dict[int, Gray], odometry: Sequence[OdometryPose]) -> Stretch:
     places = sorted({at for pair in group for at in pair})
     number = {at: i for i, at in enumerate(places)}
     pairs = tuple((number[before], number[after]) for before, after in group)

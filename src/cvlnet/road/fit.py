@@ -14,9 +14,8 @@ from math import radians
 import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import least_squares
-from scipy.sparse import coo_array
 
-from cvlnet.arrays import F64, I64, Bools
+from cvlnet.arrays import F64, I64
 from cvlnet.geometry import Camera
 from cvlnet.road.geometry import Matrices3, Motion, Mounting, Pixels, matrix, rays, rotations, turned
 from cvlnet.road.tracks import Tracks
@@ -63,7 +62,7 @@ class Fit:
     motions: tuple[Motion, ...]
     tracks: int
     agreeing: float
-    sigma: Float64[np.ndarray, "4"]
+    sigma: Float64[np.ndarray, 4]
 
 
 def fitted(
@@ -88,7 +87,6 @@ def fitted(
     found = least_squares(
         residuals,
         problem.start[first:],
-        jac_sparsity=problem.sparsity()[:, first:],
         loss="cauchy",
         f_scale=outlier_px,
         x_scale=problem.scale[first:],
@@ -98,8 +96,7 @@ def fitted(
     x = np.concatenate([problem.start[:first], found.x])
     off_px = np.linalg.norm(found.fun[: 2 * problem.tracks].reshape(-1, 2), axis=1)
     agreeing = float(np.mean(off_px < 1.0)) if len(off_px) else 0.0
-    jacobian = found.jac.toarray()
-    information = jacobian.T @ jacobian
+    information = found.jac.T @ found.jac
     sigma = np.zeros(_MOUNTING) if fix_mounting else np.sqrt(np.diag(np.linalg.pinv(information))[:_MOUNTING])
     return Fit(problem.mounting(x), problem.motions(x), problem.tracks, agreeing, sigma)
 
@@ -199,22 +196,6 @@ class _Problem:
         )
         prior = (x[_MOUNTING:] - self.expected) / self.sigma
         return np.concatenate([road.ravel() / self.pixel, scene / self.pixel, prior])
-
-    def sparsity(self) -> coo_array:
-        """Which unknowns a residual depends on."""
-        pair = np.concatenate([np.repeat(self.road_pair, 2), self.scene_pair])
-        row = np.arange(len(pair))
-        motion = _MOUNTING + _FRAME * self.frames
-        columns = [np.full(len(row), unknown) for unknown in range(_MOUNTING)]
-        columns += [_MOUNTING + _FRAME * at[pair] + i for at in (self.before, self.after) for i in range(_FRAME)]
-        columns += [motion + _PAIR * pair + i for i in range(_PAIR)]
-        priors = np.arange(len(self.expected))
-        rows = np.concatenate([*[row] * len(columns), len(row) + priors])
-        columns = np.concatenate([*columns, _MOUNTING + priors])
-        shape = (len(row) + len(priors), _MOUNTING + len(priors))
-        dense: Bools = np.zeros(shape, np.bool_)
-        dense[rows, columns] = True
-        return dense
 
     def _split(self, x: F64) -> tuple[F64, F64]:
         attitude, motion = np.split(x[_MOUNTING:], [_FRAME * self.frames])

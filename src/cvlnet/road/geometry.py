@@ -62,9 +62,7 @@ class Motion:
     turn_rad: float
 
     @staticmethod
-    def between(
-        before: tuple[float, float, float], after: tuple[float, float, float]
-    ) -> Motion:
+    def between(before: tuple[float, float, float], after: tuple[float, float, float]) -> Motion:
         """From two poses x, y (metres) and yaw of one frame."""
         (x_m, y_m, yaw_rad), (to_x_m, to_y_m, to_yaw_rad) = before, after
         dx_m, dy_m = to_x_m - x_m, to_y_m - y_m

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from cvlnet.road.geometry import Matrix3, Motion, Mounting, Pixels, mapped, matrix, road_homography
 from cvlnet.geometry import Camera
+from cvlnet.road.geometry import Matrix3, Motion, Mounting, Pixels, mapped, matrix, road_homography
 
 Gray = UInt8[np.ndarray, "rows cols"]
 
@@ -57,9 +57,7 @@ def road_tracks(before: Gray, after: Gray, camera: Camera, mounting: Mounting, m
     warped = cv2.warpPerspective(
         after, to_after, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
-    seen = cv2.warpPerspective(
-        np.full_like(after, 255), to_after, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    )
+    seen = cv2.warpPerspective(np.full_like(after, 255), to_after, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
     seen = cv2.erode(seen, np.ones((_BORDER_PX, _BORDER_PX), np.uint8), borderValue=0)
     found = _followed(before, np.asarray(warped), _ahead(before.shape, matrix(camera), mounting) & seen, _MOST_ROAD, 1)
     return Tracks(found.before_px, mapped(to_after, found.after_px)) if len(found) else found
