@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from cvlnet.calibration.doubt import mounting_doubt
 from cvlnet.calibration.estimate import calibrated
-from cvlnet.calibration.stretches import read_stretches, whole
+from cvlnet.calibration.stretches import read_stretches
 from cvlnet.data.journey import journey_of
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.errors import InputError
 from cvlnet.road.geometry import Mounting
+from cvlnet.road.tracks import whole
 from measure import print_results, run
 
 CAMERA = 2

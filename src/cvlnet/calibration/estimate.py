@@ -24,7 +24,7 @@ LEAST_AGREEING = 0.25  # of them
 MOST_SIGMA = (radians(0.75), 0.07)  # of pitch, and of height as a share of it: beyond that nothing was found
 # What no number of stretches tells: the road's cross slope is roll, the odometry's scale is height, and a vehicle may
 # drive askew. Standard deviations of roll, pitch and yaw (rad), and of height as a share of it.
-FLOOR = (radians(1.0), radians(0.15), radians(0.5), 0.02)
+FLOOR = (radians(1.0), radians(0.15), radians(1.0), 0.02)
 _SEARCH_RAD, _STEP_RAD = radians(7.0), radians(0.5)  # pitches that are tried around the stated one
 _HEIGHTS = np.arange(0.6, 1.46, 0.05)  # heights that are tried, times the stated one
 _ROUGH_PX = 6.0  # of a track when pitches and heights are tried, in pixels of a picture of 1242
@@ -107,7 +107,7 @@ def searched(
     camera: Camera, stated: Mounting, stretches: Sequence[Stretch], scenes: Sequence[Sequence[Tracks]]
 ) -> Mounting:
     """The pitch and height around the stated ones at which most tracks of the lower middle move as the road does."""
-    low = [[_low(tracks, camera) for tracks in group] for group in scenes]
+    low = [[tracks.low(camera) for tracks in group] for group in scenes]
     tracks = [one for group in low for one in group]
     motions = [motion for stretch in stretches for motion in stretch.motions()]
     pair = np.repeat(np.arange(len(tracks)), [len(one) for one in tracks])
@@ -128,12 +128,6 @@ def searched(
             if score > best:
                 best, found = score, replace(stated, pitch_rad=float(pitch_rad), height_m=float(height_m))
     return found
-
-
-def _low(tracks: Tracks, camera: Camera) -> Tracks:
-    """Those in the lower middle of the picture."""
-    x, y = (tracks.before_px / [camera.width_px, camera.height_px]).T
-    return tracks[(y > 0.55) & (np.abs(x - 0.5) < 0.3)]
 
 
 def _unknowns(fits: Sequence[Fit]) -> Float64[np.ndarray, "fits 4"]:

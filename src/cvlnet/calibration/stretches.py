@@ -6,22 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import radians
 
-import cv2
 import numpy as np
 
 from cvlnet.arrays import Rgb
 from cvlnet.data.journey import Journey
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
-from cvlnet.geometry import Camera
-from cvlnet.image_spec import Window
 from cvlnet.road.geometry import Motion
-from cvlnet.road.tracks import Gray
+from cvlnet.road.tracks import Gray, to_gray, whole
 
 LEAST_M, MOST_M = 2.0, 6.0  # of the way between two pictures that are compared
 MOST_TURN_RAD = radians(15.0)
 PAIRS, FEWEST_PAIRS = 8, 5  # of pictures in a stretch
 MOST_STRETCHES = 12
-WIDEST_PX = 1280  # larger pictures are made smaller
 
 
 @dataclass(frozen=True)
@@ -86,18 +82,6 @@ def stretch_of(pictures: Sequence[Rgb], odometry: Sequence[OdometryPose]) -> Str
     """The last pictures that a tracker has taken, with the pose of each, as one stretch."""
     pairs = comparable_pairs(odometry)
     return Stretch(tuple(map(to_gray, pictures)), tuple(odometry), tuple(pairs))
-
-
-def whole(camera: Camera) -> Window:
-    """The whole picture, made smaller if it is very wide."""
-    scale = min(1.0, WIDEST_PX / camera.width_px)
-    width_px, height_px = round(camera.width_px * scale), round(camera.height_px * scale)
-    return Window(width_px, height_px, 0, 0, width_px, height_px)
-
-
-def to_gray(picture: Rgb) -> Gray:
-    """A picture without its colours."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _stretch(group: Sequence[tuple[int, int]], gray: dict[int, Gray], odometry: Sequence[OdometryPose]) -> Stretch:

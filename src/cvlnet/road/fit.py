@@ -17,7 +17,18 @@ from scipy.optimize import least_squares
 
 from cvlnet.arrays import F64, I64
 from cvlnet.geometry import Camera
-from cvlnet.road.geometry import Matrices3, Motion, Mounting, Pixels, matrix, rays, rotations, turned
+from cvlnet.road.geometry import (
+    Matrices3,
+    Motion,
+    Mounting,
+    Pixels,
+    mapped,
+    matrix,
+    rays,
+    road_homography,
+    rotations,
+    turned,
+)
 from cvlnet.road.tracks import Tracks
 
 NOD_RAD, ROLL_RAD, RISE_M = radians(0.5), radians(0.5), 0.02  # of a body on its suspension, standard deviations
@@ -99,6 +110,12 @@ def fitted(
     information = found.jac.T @ found.jac
     sigma = np.zeros(_MOUNTING) if fix_mounting else np.sqrt(np.diag(np.linalg.pinv(information))[:_MOUNTING])
     return Fit(problem.mounting(x), problem.motions(x), problem.tracks, agreeing, sigma)
+
+
+def road_offsets_px(camera: Camera, mounting: Mounting, motion: Motion, tracks: Tracks) -> Float64[np.ndarray, " n"]:
+    """How far tracks between two pictures lie from those of the road, in pixels of the first."""
+    homography = road_homography(matrix(camera), mounting, motion)
+    return np.asarray(np.linalg.norm(mapped(np.linalg.inv(homography), tracks.after_px) - tracks.before_px, axis=1))
 
 
 def road_residuals_px(

@@ -8,18 +8,22 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from cvlnet.arrays import Rgb
 from cvlnet.geometry import Camera
+from cvlnet.image_spec import Window
 from cvlnet.road.geometry import Matrix3, Motion, Mounting, Pixels, mapped, matrix, road_homography
 
 Gray = UInt8[np.ndarray, "rows cols"]
 
 NEAR_M, FAR_M, BESIDE_M = 3.0, 15.0, 2.2  # the road in front of the vehicle: beyond it there are kerbs and parked cars
+_LOW, _MIDDLE = 0.55, 0.3  # shares of the picture
 _MOST_SCENE, _MOST_ROAD = 400, 250  # features of a picture
 _QUALITY = 0.004  # of a corner, as a share of the best one's
 _APART_PX = (7, 4)  # features of the scene, and of the road
 _WINDOW_PX = (21, 15)
 _LEVELS = (4, 3)
 _BACK_PX = 0.5  # how far from where it began a feature may end that is followed there and back
+WIDEST_PX = 1280  # larger pictures are made smaller
 _BORDER_PX = 9  # of a warped picture, near which no feature is followed
 
 
@@ -37,8 +41,25 @@ class Tracks:
         """Some of the tracks."""
         return Tracks(self.before_px[which], self.after_px[which])
 
+    def low(self, camera: Camera) -> Tracks:
+        """Those in the lower middle of the picture, where the road may be."""
+        x, y = (self.before_px / [camera.width_px, camera.height_px]).T
+        return self[(y > _LOW) & (np.abs(x - 0.5) < _MIDDLE)]
+
 
 NO_TRACKS = Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
+
+
+def whole(camera: Camera) -> Window:
+    """The whole picture, made smaller if it is very wide."""
+    scale = min(1.0, WIDEST_PX / camera.width_px)
+    width_px, height_px = round(camera.width_px * scale), round(camera.height_px * scale)
+    return Window(width_px, height_px, 0, 0, width_px, height_px)
+
+
+def to_gray(picture: Rgb) -> Gray:
+    """A picture without its colours."""
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def scene_tracks(before: Gray, after: Gray) -> Tracks:
