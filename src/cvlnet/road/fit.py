@@ -35,7 +35,7 @@ NOD_RAD, ROLL_RAD, RISE_M = radians(0.5), radians(0.5), 0.02  # of a body on its
 _PIXEL = 1 / 1242  # standard deviation of a track, in widths of the picture
 _NEAREST = 1e-3  # a ray's least slope down to the road, and least depth in metres
 _EVALUATIONS = 40
-_TOLERANCE = 1e-5
+_TOLERANCE = 1e-4
 _MOUNTING, _FRAME, _PAIR = 4, 3, 3  # how many unknowns: roll, pitch, yaw, height; roll, pitch, rise; the motion
 
 
