@@ -17,7 +17,7 @@ Gray = UInt8[np.ndarray, "rows cols"]
 
 NEAR_M, FAR_M, BESIDE_M = 3.0, 15.0, 2.2  # the road in front of the vehicle: beyond it there are kerbs and parked cars
 _LOW, _MIDDLE = 0.55, 0.3  # shares of the picture
-_MOST_SCENE, _MOST_ROAD = 200, 250  # features of a picture
+_MOST_SCENE, _MOST_ROAD = 250, 250  # features of a picture
 _QUALITY = 0.004  # of a corner, as a share of the best one's
 _APART_PX = (7, 4)  # features of the scene, and of the road
 _WINDOW_PX = (21, 15)
