@@ -12,15 +12,15 @@ from cvlnet.road.geometry import Motion, Mounting, mapped, matrix, rays, road_ho
 def test_a_mounting_and_its_pose_say_the_same() -> None:
     again = Mounting.of(TRUE.road_from_cam)
     np.testing.assert_allclose(list(vars(again).values()), list(vars(TRUE).values()), atol=1e-12)
-    torch.testing.assert_close(Mounting(0, 0, 0, 1.5).road_from_cam.rotation, Pose.level_from_cam().rotation)
+    torch.testing.assert_close(Mounting(0.0, 0.0, 0.0, 1.5).road_from_cam.rotation, Pose.level_from_cam().rotation)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ((0, 0, 0), (2, 1, 0.5), (2, 1, 0.5)),
-        ((5, 5, pi / 2), (4, 7, pi / 2), (2, 1, 0)),
-        ((0, 0, 3.1), (0, 0, -3.1), (0, 0, 2 * pi - 6.2)),
+        ((0.0, 0.0, 0.0), (2.0, 1.0, 0.5), (2, 1, 0.5)),
+        ((5.0, 5.0, pi / 2), (4.0, 7.0, pi / 2), (2, 1, 0)),
+        ((0.0, 0.0, 3.1), (0.0, 0.0, -3.1), (0, 0, 2 * pi - 6.2)),
     ],
 )
 def test_motion_is_seen_from_the_first_pose(

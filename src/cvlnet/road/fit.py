@@ -139,8 +139,8 @@ def road_residuals_px(
 
 def epipolar_residuals_px(
     camera: Float64[np.ndarray, "3 3"],
-    before: tuple[Matrices3, Float64[np.ndarray, "pairs 3"]],
-    after: tuple[Matrices3, Float64[np.ndarray, "pairs 3"]],
+    before: tuple[Float64[np.ndarray, "pairs 3 3"], Float64[np.ndarray, "pairs 3"]],
+    after: tuple[Float64[np.ndarray, "pairs 3 3"], Float64[np.ndarray, "pairs 3"]],
     pair: I64,
     before_px: Pixels,
     after_px: Pixels,
