@@ -20,7 +20,7 @@ CAMERA = Camera(
     torch.tensor([300.0, 300.0], dtype=torch.float64), torch.tensor([240.0, 90.0], dtype=torch.float64), 480, 200
 )
 TRUE = Mounting(0.01, 0.03, -0.02, 1.6, 1.0, -0.2)
-_CELL_M, _CELL_RAD = 0.06, 0.008
+_CELL_M, _CELL_RAD = 0.2, 0.008
 
 
 @cache
@@ -63,7 +63,9 @@ def way(count: int, step_m: float = 1.1, turn_rad: float = 0.01) -> list[Odometr
         last = poses[-1]
         course = last.yaw_rad + turn_rad / 2
         poses.append(
-            OdometryPose(0.1 * i, last.x_m + step_m * cos(course), last.y_m + step_m * sin(course), last.yaw_rad + turn_rad)
+            OdometryPose(
+                0.1 * i, last.x_m + step_m * cos(course), last.y_m + step_m * sin(course), last.yaw_rad + turn_rad
+            )
         )
     return poses
 

@@ -25,10 +25,10 @@ def stretches(count: int = 3) -> tuple[Stretch, ...]:
 @pytest.mark.parametrize(("pitch_deg", "height_m"), [(4.0, 0.4), (-4.0, -0.4)])
 def test_mounting_is_found_from_a_false_start(pitch_deg: float, height_m: float) -> None:
     found = calibrated(CAMERA, off(TRUE, radians(pitch_deg), height_m), stretches(), "drive")
-    assert abs(found.mounting.pitch_rad - TRUE.pitch_rad) < radians(0.25)
-    assert abs(found.mounting.height_m - TRUE.height_m) < 0.03
-    assert abs(found.mounting.yaw_rad - TRUE.yaw_rad) < radians(0.3)
-    assert abs(found.mounting.roll_rad - TRUE.roll_rad) < radians(0.5)
+    assert abs(found.mounting.pitch_rad - TRUE.pitch_rad) < radians(0.1)
+    assert abs(found.mounting.height_m - TRUE.height_m) < 0.01
+    assert abs(found.mounting.yaw_rad - TRUE.yaw_rad) < radians(0.1)
+    assert abs(found.mounting.roll_rad - TRUE.roll_rad) < radians(0.1)
     assert found.mounting.forward_m == TRUE.forward_m
     assert found.stretches == 3
     assert found.tracks > 1000

@@ -48,7 +48,9 @@ def test_exact_tracks_give_the_mounting_exactly() -> None:
 
 def test_the_height_has_the_scale_of_the_motion() -> None:
     longer = [
-        replace(pair, motion=replace(pair.motion, forward_m=1.1 * pair.motion.forward_m, left_m=1.1 * pair.motion.left_m))
+        replace(
+            pair, motion=replace(pair.motion, forward_m=1.1 * pair.motion.forward_m, left_m=1.1 * pair.motion.left_m)
+        )
         for pair in pairs()
     ]
     lever = replace(TRUE, forward_m=1.1 * TRUE.forward_m, left_m=1.1 * TRUE.left_m)
