@@ -1,4 +1,6 @@
-"""How well a camera's mounting is found from false starts: python benchmarks/calibrate_camera.py DRIVE [DRIVE ...]
+"""How well a camera's mounting is found from false starts.
+
+    python benchmarks/calibrate_camera.py DRIVE [DRIVE ...]
 
 DRIVE is the folder of a drive, of KITTI or of a town. Each is calibrated from starts that are wrong by 4 degrees and
 0.4 m, both ways; errors are those against the drive's own calibration.

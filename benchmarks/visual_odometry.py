@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from math import hypot
 from pathlib import Path
 from time import perf_counter
@@ -33,7 +33,7 @@ HEADER = ("drive", "pictures", "way, m", "stretches", "position, %", "length, %"
 
 def ways_m(poses: Sequence[OdometryPose]) -> np.ndarray:
     """The way driven at each pose."""
-    steps = [before.way_m(pose) for before, pose in zip(poses, poses[1:], strict=False)]
+    steps = [before.way_m(pose) for before, pose in pairwise(poses)]
     return np.concatenate([[0.0], np.cumsum(steps)])
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a textured road below a textured sky at infinity: every pixel by its ray, so that all geometry is exact."""
+"""Pictures of a textured road below a textured sky at infinity: every pixel by its ray, so all geometry is exact."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def picture(pose: OdometryPose, mounting: Mounting = TRUE, camera: Camera = CAME
 def _sampled(cells: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = (np.mod(v, 512).astype(np.float32).reshape(-1, 1) for v in (x, y))
     padded = np.pad(cells, ((0, 1), (0, 1)), mode="wrap")
-    return np.concatenate([cv2.remap(padded, a, b, cv2.INTER_LINEAR) for a, b in zip(_parts(x), _parts(y))]).ravel()
+    return np.concatenate(
+        [cv2.remap(padded, a, b, cv2.INTER_LINEAR) for a, b in zip(_parts(x), _parts(y), strict=True)]
+    ).ravel()
 
 
 def _parts(values: np.ndarray) -> list[np.ndarray]:

@@ -4,7 +4,6 @@ from math import radians
 from pathlib import Path
 
 import pytest
-from road_pictures import CAMERA, TRUE
 
 from cvlnet.calibration.estimate import Estimate
 from cvlnet.calibration.report import settings_from, settings_of, to_table, write_camera_file
@@ -12,6 +11,7 @@ from cvlnet.data.camera_file import read_camera_file
 from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError
 from cvlnet.road.geometry import Mounting
+from road_pictures import CAMERA, TRUE
 
 
 def test_table_has_degrees_and_metres() -> None:

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import cv2
 import pytest
-from road_pictures import CAMERA, TRUE, picture, way
 
 from cvlnet.cli.app import run
 from cvlnet.data.camera_file import read_camera_file
 from cvlnet.road.geometry import Mounting
+from road_pictures import CAMERA, TRUE, picture, way
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,11 @@
+from itertools import pairwise
 from math import degrees, hypot
 
 import numpy as np
-from road_pictures import CAMERA, TRUE, off, picture, way
 
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
 from cvlnet.data.visual_odometry import visual_odometry
+from road_pictures import CAMERA, TRUE, off, picture, way
 
 
 def run(poses: list[OdometryPose], **wrong: float) -> list[OdometryPose]:
@@ -17,7 +18,7 @@ def test_a_bend_is_found_in_metres() -> None:
     found = run(poses)
     assert [pose.time_s for pose in found] == [pose.time_s for pose in poses]
     assert found[0] == OdometryPose(0.0, 0.0, 0.0, 0.0)
-    way_m = [a.way_m(b) for a, b in zip(found, found[1:], strict=False)]
+    way_m = [a.way_m(b) for a, b in pairwise(found)]
     np.testing.assert_allclose(way_m, 1.1, rtol=0.06)
     assert abs(sum(way_m) - 11.0) < 0.2
     assert abs(degrees(wrapped_rad(found[-1].yaw_rad - 0.1))) < 0.4

@@ -3,12 +3,12 @@ from math import radians
 
 import numpy as np
 import torch
-from road_pictures import CAMERA, TRUE, off
 
 from cvlnet.geometry import Pose
 from cvlnet.road.fit import MotionDoubt, Pair, fitted, road_offsets_px
 from cvlnet.road.geometry import Motion
 from cvlnet.road.tracks import NO_TRACKS, Tracks
+from road_pictures import CAMERA, TRUE, off
 
 MOTIONS = (Motion(2.0, 0.02, 0.05), Motion(2.5, -0.1, -0.08), Motion(1.8, 0.0, 0.0))
 
@@ -87,5 +87,5 @@ def test_without_tracks_what_is_expected_stays() -> None:
 def test_offsets_are_those_of_the_first_picture() -> None:
     pair = pairs()[0]
     np.testing.assert_allclose(road_offsets_px(CAMERA, TRUE, pair.motion, pair.road), 0, atol=1e-6)
-    moved = Tracks(pair.road.before_px + [3.0, 4.0], pair.road.after_px)
+    moved = Tracks(pair.road.before_px + np.array([3.0, 4.0]), pair.road.after_px)
     np.testing.assert_allclose(road_offsets_px(CAMERA, TRUE, pair.motion, moved), 5, atol=1e-6)

@@ -3,10 +3,10 @@ from math import pi
 import numpy as np
 import pytest
 import torch
-from road_pictures import CAMERA, TRUE
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.road.geometry import Motion, Mounting, mapped, matrix, rays, road_homography
+from road_pictures import CAMERA, TRUE
 
 
 def test_a_mounting_and_its_pose_say_the_same() -> None:

@@ -25,8 +25,8 @@ MOST_SIGMA = (radians(0.75), 0.07)  # of pitch, and of height as a share of it: 
 # What no number of stretches tells: the road's cross slope is roll, the odometry's scale is height, and a vehicle may
 # drive askew. Standard deviations of roll, pitch and yaw (rad), and of height as a share of it.
 FLOOR = (radians(1.0), radians(0.15), radians(1.0), 0.02)
-_SEARCH_RAD, _STEP_RAD = radians(7.0), radians(0.5)  # pitches that are tried around the stated one
-_HEIGHTS = np.arange(0.6, 1.46, 0.05)  # heights that are tried, times the stated one
+_SEARCH_RAD, _STEP_RAD = radians(7.0), radians(1.0)  # pitches that are tried around the stated one
+_HEIGHTS = np.arange(0.6, 1.41, 0.1)  # heights that are tried, times the stated one
 _ROUGH_PX = 6.0  # of a track when pitches and heights are tried, in pixels of a picture of 1242
 _ROUNDS, _SETTLED = 6, (radians(0.03), 0.003)  # change of pitch, and of height as a share, that ends the rounds
 

@@ -63,7 +63,9 @@ def spread(pairs: Sequence[tuple[int, int]], most: int = MOST_STRETCHES) -> list
         else:
             runs.append([pair])
     runs = [run for run in runs if len(run) >= FEWEST_PAIRS]
-    chosen = np.unique(np.linspace(0, len(runs) - 1, min(most, len(runs))).round().astype(int)) if runs else []
+    if not runs:
+        return []
+    chosen = np.unique(np.linspace(0, len(runs) - 1, min(most, len(runs))).round().astype(int))
     return [runs[i] for i in chosen]
 
 

@@ -24,12 +24,13 @@ from cvlnet.road.geometry import Motion, Mounting, matrix
 from cvlnet.road.tracks import Gray, Tracks, road_tracks, scene_tracks, to_gray, whole
 
 WINDOW = 8  # pairs of pictures that are fitted together
-STANDING_PX = 0.3  # median motion of the scene, below which the vehicle stands, in pixels of a picture of 1242
+STANDING_PX = 0.3  # that the scene moves while the vehicle stands, in pixels of a picture of 1242
 FEWEST_TRACKS = 20  # of the scene or of the road, without which the last motion is taken to go on
 LONGEST_M = 12.0  # from picture to picture
 DOUBT = MotionDoubt(0.5, 0.03, radians(1.0))  # of a first guess of the motion
 STANDING = Motion(0.0, 0.0, 0.0)
 _WAYS_M = np.geomspace(0.05, LONGEST_M, 80)
+_MOVING = 0.8  # share of the scene that may be far away, or sky
 _MOST_GUESSES = 3
 _ROUGH_PX = 6.0  # of a track when ways are tried, in pixels of a picture of 1242
 _OUTLIER_PX = 1.0  # from an epipolar line
@@ -41,8 +42,8 @@ def visual_odometry(
     """The pose at each picture, from (0, 0) and yaw 0 on.
 
     pictures: with their times in seconds, rising. camera, road_from_cam: of these pictures, and how it is mounted over
-    a level road. Poses come with a delay of `WINDOW` pictures. Where a picture shows too little, the motion before it is
-    taken to go on.
+    a level road. Poses come with a delay of `WINDOW` pictures. Where a picture shows too little, the motion before it
+    is taken to go on.
     """
     mounting = Mounting.of(road_from_cam)
     pose: OdometryPose | None = None
@@ -109,7 +110,7 @@ def _guesses(scene: Tracks, camera: Camera, mounting: Mounting, last: Motion) ->
     if len(scene) < FEWEST_TRACKS:
         return [last]
     pixel = camera.width_px / 1242
-    if np.median(np.linalg.norm(scene.after_px - scene.before_px, axis=1)) < STANDING_PX * pixel:
+    if np.quantile(np.linalg.norm(scene.after_px - scene.before_px, axis=1), _MOVING) < STANDING_PX * pixel:
         return [STANDING]
     k = matrix(camera)
     essential, inlier = cv2.findEssentialMat(scene.before_px, scene.after_px, k, cv2.RANSAC, 0.999, _OUTLIER_PX * pixel)

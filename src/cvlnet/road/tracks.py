@@ -101,8 +101,9 @@ def _followed(before: Gray, after: Gray, mask: Gray | None, most: int, kind: int
     if corners is None:
         return NO_TRACKS
     size = (_WINDOW_PX[kind], _WINDOW_PX[kind])
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, winSize=size, maxLevel=_LEVELS[kind])
-    back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=size, maxLevel=_LEVELS[kind])
+    blank, levels = np.zeros_like(corners), _LEVELS[kind]
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, blank, winSize=size, maxLevel=levels)
+    back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, there, blank.copy(), winSize=size, maxLevel=levels)
     missed_px = np.linalg.norm((back - corners).reshape(-1, 2), axis=1)
     good = (found.ravel() == 1) & (again.ravel() == 1) & (missed_px < _BACK_PX)
     return Tracks(corners.reshape(-1, 2)[good].astype(np.float64), there.reshape(-1, 2)[good].astype(np.float64))
