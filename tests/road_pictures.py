@@ -49,9 +49,8 @@ def picture(pose: OdometryPose, mounting: Mounting = TRUE, camera: Camera = CAME
 def _sampled(cells: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y = (np.mod(v, 512).astype(np.float32).reshape(-1, 1) for v in (x, y))
     padded = np.pad(cells, ((0, 1), (0, 1)), mode="wrap")
-    return np.concatenate(
-        [cv2.remap(padded, a, b, cv2.INTER_LINEAR) for a, b in zip(_parts(x), _parts(y), strict=True)]
-    ).ravel()
+    parts = zip(_parts(x), _parts(y), strict=True)
+    return np.concatenate([cv2.remap(padded, *part, cv2.INTER_LINEAR) for part in parts]).ravel()
 
 
 def _parts(values: np.ndarray) -> list[np.ndarray]:

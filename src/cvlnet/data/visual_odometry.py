@@ -4,7 +4,7 @@ From picture to picture the turn follows from the scene's essential matrix, and 
 of the vehicle moves. A few pictures at a time are then fitted together, each with an attitude of its own, because a
 vehicle that nods by half a degree would otherwise change its way by several per cent.
 
-It drifts: every metre has the error of the camera's height and pitch. docs/results/visual-odometry.md has figures.
+It drifts: every metre has the error of the camera's height and pitch. docs/results/calibration.md has figures.
 """
 
 from __future__ import annotations
