@@ -27,6 +27,13 @@ def test_a_bend_is_found_in_metres() -> None:
     assert found[-1].y_m > 0.2  # to the left
 
 
+def test_a_sharp_bend_is_turned_the_right_way() -> None:
+    found = run(way(4, turn_rad=-0.09))
+    turns = [wrapped_rad(after.yaw_rad - before.yaw_rad) for before, after in pairwise(found)]
+    np.testing.assert_allclose(turns, -0.09, atol=0.01)
+    assert found[-1].y_m < -0.2
+
+
 def test_the_way_has_the_scale_of_the_height() -> None:
     poses = way(5, turn_rad=0.0)
     right, high = run(poses)[-1], run(poses, height_m=0.16)[-1]

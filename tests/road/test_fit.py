@@ -69,6 +69,14 @@ def test_outliers_do_not_count() -> None:
     assert fit.agreeing == 0.75
 
 
+def test_the_scene_alone_gives_what_the_direction_of_motion_says() -> None:
+    without = [replace(pair, road=NO_TRACKS) for pair in pairs()]
+    start = replace(TRUE, pitch_rad=TRUE.pitch_rad + 0.02, yaw_rad=TRUE.yaw_rad + 0.03)
+    fit = fitted(CAMERA, start, without)
+    assert abs(fit.mounting.yaw_rad - TRUE.yaw_rad) < 1e-3
+    assert abs(fit.mounting.pitch_rad - TRUE.pitch_rad) < 3e-3
+
+
 def test_a_fixed_mounting_gives_the_motion() -> None:
     guessed = [replace(pair, motion=Motion(2.2, 0.0, pair.motion.turn_rad + 0.01)) for pair in pairs()]
     fit = fitted(CAMERA, TRUE, guessed, motion_doubt=MotionDoubt(5.0, 1.0, 0.1), fix_mounting=True)
