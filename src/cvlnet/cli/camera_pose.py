@@ -50,9 +50,10 @@ def calibrate_camera(
     from cvlnet.calibration.estimate import calibrated
     from cvlnet.calibration.report import settings_from, settings_of, to_table, write_camera_file
     from cvlnet.calibration.stretches import read_stretches
-    from cvlnet.data.folder import CAMERA_ID, read_folder
+    from cvlnet.data.folder import read_folder
     from cvlnet.data.journey import journey_of
     from cvlnet.data.kitti_cvl import read_recording
+    from cvlnet.data.poses_recording import CAMERA_ID
     from cvlnet.road.geometry import Mounting
     from cvlnet.road.tracks import whole
 
