@@ -11,7 +11,19 @@ from cvlnet.config import ClipFiles, DatasetConfig, EvaluationConfig, ModelConfi
 from cvlnet.errors import InputError
 from cvlnet.town.presets import Nuisances
 
-COMMANDS = ("demo", "localize", "evaluate", "train", "synth", "calibrate", "ablate", "average", "convert", "export")
+COMMANDS = (
+    "demo",
+    "localize",
+    "evaluate",
+    "train",
+    "synth",
+    "calibrate",
+    "calibrate-camera",
+    "ablate",
+    "average",
+    "convert",
+    "export",
+)
 COMMANDS_OF_GROUPS = (
     "dataset build",
     "imagery fetch",

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cvlnet import __version__
 from cvlnet.cli.camera import camera_app
+from cvlnet.cli.camera_pose import calibrate_camera
 from cvlnet.cli.dataset import dataset_app
 from cvlnet.cli.evaluate import ablate, calibrate, evaluate
 from cvlnet.cli.imagery import imagery_app
@@ -79,6 +80,7 @@ def build_app() -> App:
         train,
         synth,
         calibrate,
+        calibrate_camera,
         ablate,
         average,
         convert,

@@ -1,0 +1,61 @@
+"""Whether a stated mounting can be right, from the last few pictures of a running vehicle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import degrees, radians
+
+from cvlnet.calibration.estimate import FEWEST_TRACKS, LEAST_AGREEING, fit_stretch, scenes_of, searched
+from cvlnet.calibration.stretches import FEWEST_PAIRS, Stretch
+from cvlnet.geometry import Camera
+from cvlnet.road.geometry import Mounting
+
+PITCH_RAD, HEIGHT_SHARE = radians(1.5), 0.15  # by which a mounting may be wrong before it is doubted
+
+
+@dataclass(frozen=True)
+class MountingDoubt:
+    """How one stretch sees the mounting. pitch_off_rad, height_off_m: what it finds, less what is stated.
+
+    doubtful: whether either is beyond the given limit by two standard deviations. A single stretch may be wrong: on a
+    crest, behind a lorry; a mounting is wrong if most stretches doubt it.
+    """
+
+    pitch_off_rad: float
+    height_off_m: float
+    doubtful: bool
+
+    def __str__(self) -> str:
+        return (
+            f"the road looks as if the camera were pitched {degrees(self.pitch_off_rad):+.1f} degrees and "
+            f"{self.height_off_m:+.2f} m higher than stated"
+        )
+
+
+def mounting_doubt(
+    camera: Camera,
+    stated: Mounting,
+    stretch: Stretch,
+    *,
+    pitch_rad: float = PITCH_RAD,
+    height_share: float = HEIGHT_SHARE,
+) -> MountingDoubt | None:
+    """What a stretch of the last 20 m or so says against a mounting; None if it shows too little of the road.
+
+    camera: of the stretch's pictures. pitch_rad, height_share: how wrong a mounting may be, in height as a share of it.
+    """
+    if len(stretch.pairs) < FEWEST_PAIRS:
+        return None
+    scenes = scenes_of(stretch)
+    start = searched(camera, stated, [stretch], [scenes])
+    fit = fit_stretch(camera, start, stretch, scenes)
+    if fit.tracks:
+        fit = fit_stretch(camera, fit.mounting, stretch, scenes)
+    if fit.tracks < FEWEST_TRACKS or fit.agreeing < LEAST_AGREEING:
+        return None
+    pitch_off_rad = fit.mounting.pitch_rad - stated.pitch_rad
+    height_off_m = fit.mounting.height_m - stated.height_m
+    doubtful = abs(pitch_off_rad) > pitch_rad + 2 * fit.sigma[1] or (
+        abs(height_off_m) > height_share * stated.height_m + 2 * fit.sigma[3]
+    )
+    return MountingDoubt(pitch_off_rad, height_off_m, bool(doubtful))
