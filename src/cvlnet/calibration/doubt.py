@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from math import degrees, radians
 
 from cvlnet.calibration.estimate import FEWEST_TRACKS, LEAST_AGREEING, fit_stretch, scenes_of, searched
-from cvlnet.calibration.stretches import FEWEST_PAIRS, Stretch
+from cvlnet.calibration.stretches import FEWEST_PAIRS, Stretch, read_stretches
+from cvlnet.data.journey import Journey
 from cvlnet.geometry import Camera
 from cvlnet.road.geometry import Mounting
+from cvlnet.road.tracks import whole
 
 PITCH_RAD, HEIGHT_SHARE = radians(1.5), 0.15  # by which a mounting may be wrong before it is doubted
+MOST_STRETCHES, LEAST_DOUBTFUL = 3, 2  # of a drive that are looked at, and that have to doubt its mounting
 
 
 @dataclass(frozen=True)
@@ -59,3 +62,18 @@ def mounting_doubt(
         abs(height_off_m) > height_share * stated.height_m + 2 * fit.sigma[3]
     )
     return MountingDoubt(pitch_off_rad, height_off_m, bool(doubtful))
+
+
+def journey_doubt(journey: Journey, camera_id: int) -> MountingDoubt | None:
+    """What a few stretches of a drive say against its camera's mounting, where most of them agree that it is wrong.
+
+    None where the mounting may be right, or too little of the road is seen. Raises InputError as the pictures do.
+    """
+    full, stated = journey.cameras[camera_id].camera, Mounting.of(journey.road_from_cam(camera_id))
+    camera = whole(full).camera(full)
+    stretches = read_stretches(journey, camera_id, MOST_STRETCHES)
+    doubts = [doubt for stretch in stretches if (doubt := mounting_doubt(camera, stated, stretch)) is not None]
+    doubtful = [doubt for doubt in doubts if doubt.doubtful]
+    if len(doubtful) < LEAST_DOUBTFUL or 2 * len(doubtful) <= len(doubts):
+        return None
+    return sorted(doubtful, key=lambda doubt: doubt.pitch_off_rad)[len(doubtful) // 2]

@@ -69,10 +69,13 @@ def spread(pairs: Sequence[tuple[int, int]], most: int = MOST_STRETCHES) -> list
     return [runs[i] for i in chosen]
 
 
-def read_stretches(journey: Journey, camera_id: int) -> list[Stretch]:
-    """The stretches of a drive. Only the pictures that are needed are decoded. Raises InputError as the pictures do."""
+def read_stretches(journey: Journey, camera_id: int, most: int = MOST_STRETCHES) -> list[Stretch]:
+    """At most so many stretches of a drive. Only the pictures that are needed are decoded.
+
+    Raises InputError as the pictures do.
+    """
     moments = [moment.odometry for moment in journey.moments() if camera_id in moment.pictures]
-    groups = spread(comparable_pairs(moments))
+    groups = spread(comparable_pairs(moments), most)
     wanted = {at for group in groups for pair in group for at in pair}
     window = whole(journey.cameras[camera_id].camera)
     pictured = (moment.pictures[camera_id] for moment in journey.moments() if camera_id in moment.pictures)

@@ -18,6 +18,7 @@ from cvlnet.cli.imagery import imagery_app
 from cvlnet.cli.locate import localize
 from cvlnet.cli.map import map_app
 from cvlnet.cli.networks import convert, export
+from cvlnet.cli.odometry import visual_odometry
 from cvlnet.cli.options import default_text, settings_file, whole_numbers
 from cvlnet.cli.synth import demo, synth
 from cvlnet.cli.track import track
@@ -81,6 +82,7 @@ def build_app() -> App:
         synth,
         calibrate,
         calibrate_camera,
+        visual_odometry,
         ablate,
         average,
         convert,

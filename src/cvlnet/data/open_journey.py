@@ -17,7 +17,7 @@ from cvlnet.data.kitti_odometry import is_sequence, read_sequence
 from cvlnet.data.odometry import OdometryPose, odometry_of
 from cvlnet.data.odometry_files import read_odometry, read_places
 from cvlnet.data.recording import Recording
-from cvlnet.data.synchronize import synchronized
+from cvlnet.data.synchronize import Pictures, synchronized
 from cvlnet.errors import InputError, warn
 
 _SOURCES = ("drive", "folder", "video", "bag")
@@ -78,15 +78,23 @@ def _from_video(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]
     if files.camera_file is None or files.odometry is None:
         given = {"--camera-file": files.camera_file, "--odometry": files.odometry}
         missing = " and ".join(option for option, path in given.items() if path is None)
-        remedy = "give camera.json (cvlnet camera convert makes it of other calibrations) and a file of odometry"
+        remedy = (
+            "give camera.json (cvlnet camera convert makes it of other calibrations) and a file of odometry (cvlnet "
+            "visual-odometry makes one of the video itself)"
+        )
         raise InputError(f"a video needs {missing}", where=files.video, remedy=remedy)
-    _require_extra("av", "video", files.video)
-    from cvlnet.data.video import read_video
-
     camera = read_camera_file(files.camera_file)
-    pictures = read_video(files.video, camera.mounted, files.time_offset_s)
+    pictures = open_video(files.video, camera, files.time_offset_s)
     odometry = read_odometry(files.odometry, camera)
     return synchronized(pictures, odometry, files.odometry), odometry
+
+
+def open_video(path: Path, camera: CameraFile, time_offset_s: float = 0.0) -> Pictures:
+    """The pictures of a video file. Raises InputError as the reader does, and without the extra ``video``."""
+    _require_extra("av", "video", path)
+    from cvlnet.data.video import read_video
+
+    return read_video(path, camera.mounted, time_offset_s)
 
 
 def _from_bag(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from cvlnet.calibration.doubt import journey_doubt
 from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import Journey, KnownPlace, Moment
 from cvlnet.data.open_journey import open_journey
@@ -115,6 +116,7 @@ def track(
         remedy = "add --resume to continue it, or give another folder"
         raise InputError("there is a track already", where=out / LOG, remedy=remedy)
     journey = _journey(request)
+    _check_mounting(journey, request.cameras)
     area, credit, preview = _map(localizer, request.map, progress=progress)
     start = None if request.start is None else (request.start.position, request.start.sigma_m or inf)
     moments: list[Followed] = []
@@ -166,6 +168,14 @@ def _journey(request: TrackRequest) -> Journey:
         return journey
     places = tuple(replace(place, sigma_m=place.sigma_m or request.places_sigma_m) for place in journey.places)
     return replace(journey, places=places)
+
+
+def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:
+    """Warn where the road in the pictures contradicts how a camera is said to be mounted: no fix would be right."""
+    for camera in cameras or sorted(journey.cameras)[:1]:
+        if camera in journey.cameras and (doubt := journey_doubt(journey, camera)) is not None:
+            remedy = "correct the mounting: cvlnet calibrate-camera finds it"
+            warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=remedy)
 
 
 def _map(localizer: Localizer, files: MapFiles, *, progress: bool) -> tuple[MapArea | Region, str | None, Imagery]:

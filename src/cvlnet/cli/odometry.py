@@ -1,0 +1,49 @@
+"""``cvlnet visual-odometry``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
+    """Estimate a vehicle's motion from its video alone, where no other odometry was recorded.
+
+    Metres come from the camera's height over the road, which camera.json states: an error of one per cent there makes
+    all ways wrong by one per cent. Expect 1 to 3 % of the way and half a degree in 100 m as drift on paved roads. It
+    takes longer than the video.
+
+    For example:
+
+        cvlnet visual-odometry --video drive.mp4 --camera-file camera.json \
+            --out odometry.csv
+        cvlnet track city.map --out track --video drive.mp4 \
+            --camera-file camera.json --odometry odometry.csv --heading unknown
+
+    Args:
+        video: Video file.
+        camera_file: camera.json of its camera; `cvlnet camera convert` makes it of other calibrations.
+        out: CSV file to write: time_s, x_m, y_m, yaw_deg, beginning at zero.
+
+    """
+    from math import degrees
+
+    from tqdm import tqdm
+
+    from cvlnet.data.camera_file import read_camera_file
+    from cvlnet.data.open_journey import open_video
+    from cvlnet.data.visual_odometry import visual_odometry as estimated
+    from cvlnet.io.outputs import write_text
+    from cvlnet.road.tracks import whole
+
+    camera = read_camera_file(camera_file)
+    pictures = open_video(video, camera)
+    full = camera.mounted.camera
+    window = whole(full)
+    seen = ((time_s, picture(window)) for _, time_s, picture in pictures.taken())
+    poses = estimated(seen, window.camera(full), camera.mounted.body_from_cam)
+    rows = ["time_s,x_m,y_m,yaw_deg"]
+    for pose in tqdm(poses, "visual odometry", unit="picture", disable=not sys.stderr.isatty()):
+        rows.append(f"{pose.time_s:.6f},{pose.x_m:.4f},{pose.y_m:.4f},{degrees(pose.yaw_rad):.4f}")
+    write_text(out, "\n".join(rows) + "\n")
+    print(f"{len(rows) - 1:,} poses in {out}")
