@@ -5,6 +5,8 @@ from cvlnet import Localizer, open_overhead
 localizer = Localizer()
 answer = localizer.locate(localizer.read_clip("my_video"), open_overhead("map.tif"))
 print(answer.best.position, answer.best.confidence, answer.is_sure)
+
+A whole drive is followed by `Tracker` and `follow`; see docs/tracking.md.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cvlnet.imagery.georef import open_overhead
     from cvlnet.localize.localizer import Localizer
+    from cvlnet.track.tracker import Tracker
 
-__all__ = ["Localizer", "__version__", "open_overhead"]
+__all__ = ["Localizer", "Tracker", "__version__", "open_overhead"]
 __version__ = "0.1.0"
 
 
@@ -25,6 +28,10 @@ def __getattr__(name: str) -> Any:
         from cvlnet.localize.localizer import Localizer
 
         return Localizer
+    if name == "Tracker":
+        from cvlnet.track.tracker import Tracker
+
+        return Tracker
     if name == "open_overhead":
         from cvlnet.imagery.georef import open_overhead
 
