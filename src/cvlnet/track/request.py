@@ -28,7 +28,7 @@ from cvlnet.map.store import is_map
 from cvlnet.model.confidence import sigma_m as sigma_of
 from cvlnet.track.evaluate import TrackErrors, errors_of
 from cvlnet.track.follow import follow
-from cvlnet.track.formats import TrackLog, check_output, write_trajectory
+from cvlnet.track.formats import TrackLog, check_output, read_trajectory, write_trajectory
 from cvlnet.track.picture import draw_track
 from cvlnet.track.smoother import Followed, smoothed
 from cvlnet.track.tracker import Tracker, TrackSpec
@@ -112,9 +112,7 @@ def track(
     names = [f"track.{ending}" for ending in request.formats]
     for name in names:
         check_output(out / name)
-    if (out / LOG).exists() and not resume:
-        remedy = "add --resume to continue it, or give another folder"
-        raise InputError("there is a track already", where=out / LOG, remedy=remedy)
+    _require_free(out / LOG, resume=resume)
     journey = _journey(request)
     _check_mounting(journey, request.cameras)
     area, credit, preview = _map(localizer, request.map, progress=progress)
@@ -168,6 +166,17 @@ def _journey(request: TrackRequest) -> Journey:
         return journey
     places = tuple(replace(place, sigma_m=place.sigma_m or request.places_sigma_m) for place in journey.places)
     return replace(journey, places=places)
+
+
+def _require_free(log: Path, *, resume: bool) -> None:
+    """Raise InputError if there is a track that is not to be continued; one without fixes is removed."""
+    if not log.exists():
+        return
+    if not read_trajectory(log).fixes:
+        log.unlink()
+    elif not resume:
+        remedy = "add --resume to continue it, or give another folder"
+        raise InputError("there is a track already", where=log, remedy=remedy)
 
 
 def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:
