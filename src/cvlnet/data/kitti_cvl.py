@@ -229,6 +229,12 @@ def role_of(root: Path) -> str:
     return str(_dataset(root).get("role", "train"))
 
 
+def credits_of(root: Path) -> tuple[str, ...]:
+    """Whom to credit for the imagery of a data set's tiles; empty where dataset.json does not say."""
+    named = _dataset(root).get("credit")
+    return tuple(map(str, named)) if isinstance(named, list) else ()
+
+
 def open_tile(tile: Tile) -> OverheadImage:
     """Decode a tile. Raises InputError as `cvlnet.data.images.read_image` does."""
     pixels = read_image(tile.path)

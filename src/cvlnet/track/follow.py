@@ -31,7 +31,7 @@ def follow(
             known = ", ".join(map(str, sorted(journey.cameras)))
             raise InputError(f"has no camera {camera}", where=journey.name, remedy=f"choose among {known}")
     if use_places and any(place.sigma_m is None for place in journey.places):
-        remedy = "state the accuracy of the positions in metres"
+        remedy = "state it in metres (--gps-sigma-m)"
         raise InputError("the accuracy of its positions is not known", where=journey.name, remedy=remedy)
     times_s = [place.time_s for place in journey.places]
     last_place, damaged = 0, 0

@@ -56,6 +56,17 @@ def test_the_page_asks_for_nothing_but_what_lies_beside_it(report):
     assert not re.search(r"https?:|//[a-z]|@import|url\(", text.replace("// The moment", ""))
 
 
+def test_the_page_credits_the_imagery(small_data, weights, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(small_data, root)
+    about = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps(about | {"credit": ["Source: <Survey> & Sons", "Second"]}))
+    config = EvaluationConfig(frames=2, cases=1, workers=0)
+    page = evaluate_and_report(root, weights, tmp_path / "report", config, progress=False).page.read_text()
+    assert "Source: &lt;Survey&gt; &amp; Sons" in page
+    assert "Second" in page
+
+
 def test_the_pages_data_name_the_frames_and_the_errors(report):
     (data,) = re.findall(r'<script type="application/json" id="fixes-0">(.*?)</script>', report.page.read_text(), re.S)
     fixes = json.loads(data)

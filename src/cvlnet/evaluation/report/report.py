@@ -15,7 +15,7 @@ from cvlnet.checkpoint import load_network
 from cvlnet.config import EvaluationConfig, TestSplit
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache, read_image
-from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.kitti_cvl import credits_of, read_recordings, read_split
 from cvlnet.evaluation.best_fixes import best_fixes
 from cvlnet.evaluation.bootstrap import INTERVAL_LEVEL
 from cvlnet.evaluation.predict import SPLITS, Predictions, predict
@@ -238,6 +238,7 @@ def _facts(evaluated: Evaluated) -> tuple[tuple[str, str], ...]:
         ("weights", f"{evaluated.weights.name}, {origin(provenance)}"),
         ("model", f"{network}, {evaluated.clip_spec.frames} frames a clip"),
         ("cells", f"{evaluated.model.map_grid.cell_m:.2f} m, window of +-{evaluated.model.window_cells} cells"),
+        *(("imagery", credit) for credit in credits_of(evaluated.root)),
         ("made by", f"cvlnet {cvlnet.__version__}, {date.today().isoformat()}"),
     )
 
