@@ -14,6 +14,7 @@ from math import cos, pi, sin
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,6 +27,8 @@ _LEAST_LAYER = 1e-5  # probability of a layer that is followed
 _BOXES = 3  # means over squares that together make a Gaussian
 _LEAST_VARIANCE = 1e-6  # of a blur, in cells
 _MOST_BLUR = 0.25  # of the probability that goes to each neighbour in one step of the blur
+_WIDEST = 4.0  # standard deviation of a blur, in sides of the grid: of a wider one no more than a hundredth stays there
+_MOST_TURNED = 0.25  # of the probability that goes to each neighbouring turn at once
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Belief:
         share_mapped: float,
     ) -> None:
         self.grid, self.step_rad = places, step_rad
+        self._first_rad = turns_rad[0]
         self._uniform = searched / searched.sum(dtype=torch.float64).float()
         self._spare = torch.zeros_like(self._uniform)
         self._turns = {self._number(turn): turn for turn in turns_rad}
@@ -82,9 +86,12 @@ class Belief:
         self.spread(share_mapped)
 
     def _number(self, turn_rad: float) -> int:
-        """The number of a turn's layer. Where steps divide the circle, half a turn to either side is the same."""
-        number, count = round(wrapped_rad(turn_rad) / self.step_rad), round(2 * pi / self.step_rad)
-        return number if 2 * number != count else -number
+        """The number of a turn's layer, counted from the first turn, around the circle."""
+        number, count = round((turn_rad - self._first_rad) / self.step_rad), round(2 * pi / self.step_rad)
+        return (number + count // 2) % count - count // 2
+
+    def _turn_rad(self, number: int) -> float:
+        return wrapped_rad(self._first_rad + number * self.step_rad)
 
     @property
     def turns_rad(self) -> tuple[float, ...]:
@@ -121,16 +128,17 @@ class Belief:
             shift(layer.places, int(-cells[1]), int(cells[0]), self._spare)
             layer.places, self._spare = blurred(self._spare, layer.places, sigma_m / self.grid.cell_m)
             self.elsewhere += before - layer.probability
-        if turned_share:
-            self._turn(turned_share)
+        while turned_share > 0:
+            self._turn(min(turned_share, _MOST_TURNED))
+            turned_share -= _MOST_TURNED
 
     def _turn(self, share: float) -> None:
         """Let a share of every layer go to each of the two beside it."""
         moving = [(number, layer, layer.probability) for number, layer in self._layers.items()]
         given = {number: layer.places * share for number, layer, had in moving if share * had >= _LEAST_LAYER}
         for number, places in given.items():
-            for turn in ((number - 1) * self.step_rad, (number + 1) * self.step_rad):
-                layer = self._layer(self._number(turn), wrapped_rad(turn))
+            for turn in (self._turn_rad(number - 1), self._turn_rad(number + 1)):
+                layer = self._layer(self._number(turn), turn)
                 if not layer.probability:
                     layer.offset_m = self._layers[number].offset_m.copy()
                 layer.places.add_(places)
@@ -157,7 +165,8 @@ class Belief:
             self.grid.cell_centers_xy_m(torch.float32) - torch.tensor(xy_m, dtype=torch.float32), dim=-1
         )
         size_m2 = self.grid.size_m[0] * self.grid.size_m[1]
-        density = (-0.5 * (away_m / sigma_m) ** 2).exp() / (2 * np.pi * sigma_m**2) * size_m2
+        variance_m2 = sigma_m**2 + (self.grid.cell_m / 2) ** 2  # a place stands for half a cell around it
+        density = (-0.5 * away_m**2 / variance_m2).exp() / (2 * np.pi * variance_m2) * size_m2
         self.weigh([outliers + (1 - outliers) * density] * len(self._layers))
 
     def _normalize(self) -> None:
@@ -200,6 +209,7 @@ class Belief:
         return float(sum(layer.places[rows, cols].sum(dtype=torch.float64) for layer in self._layers.values()))
 
     def _mode(self, rows: slice, cols: slice) -> Mode:
+        """The mode of the places in a window."""
         places_m = self.grid.xy_m(
             torch.stack(
                 torch.meshgrid(
@@ -213,8 +223,6 @@ class Belief:
         layers = self.layers
         weights = torch.stack([layer.places[rows, cols].reshape(-1) for layer in layers]).double().numpy()
         probability = float(weights.sum())
-        if probability <= 0:
-            return Mode(np.zeros(3), np.eye(3), 0.0)
         best = layers[int(weights.sum(axis=1).argmax())].turn_rad
         points = np.concatenate(
             [
@@ -253,13 +261,14 @@ def blurred(
 
     Means over squares, and binomial steps for what they leave.
     """
-    left = sigma_cells**2
-    if left > _BOXES * 2 / 3:  # a mean over 3 cells has a variance of 2 / 3
+    left = min(sigma_cells, _WIDEST * max(places.shape)) ** 2
+    while left > _BOXES * 2 / 3:  # a mean over 3 cells has a variance of 2 / 3
         side = int(np.sqrt(12 * left / _BOXES + 1))
-        side = min(side - 1 + side % 2, 2 * min(places.shape) - 1)  # odd
+        side = side - 1 + side % 2  # odd
         for _ in range(_BOXES):
-            down = functional.avg_pool2d(places[None, None], (side, 1), stride=1, padding=(side // 2, 0))
-            places = functional.avg_pool2d(down, (1, side), stride=1, padding=(0, side // 2))[0, 0]
+            for axis in (0, 1):
+                uniform_filter1d(places.numpy(), side, axis, output=spare.numpy(), mode="constant")
+                places, spare = spare, places
         left -= _BOXES * (side**2 - 1) / 12
     while left > _LEAST_VARIANCE:
         share = min(left / 2, _MOST_BLUR)
