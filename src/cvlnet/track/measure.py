@@ -58,6 +58,7 @@ def measured_around(
     apart = places_m.numpy() - expected.mean[:2]
     closeness = -0.5 * np.einsum("rci,ij,rcj->rc", apart, np.linalg.inv(spread), apart)
     logits = likelihood.ratio(scores, share).log() + torch.from_numpy(closeness)
+    logits = logits.masked_fill(~scores.isfinite(), -torch.inf)  # where nothing is searched
     best = int(logits.flatten().argmax())
     turn, row, col = np.unravel_index(best, tuple(logits.shape))
     peak = scores[turn, row, col]

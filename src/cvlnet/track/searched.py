@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from cvlnet.geo import LatLon, LocalFrame
@@ -61,21 +61,30 @@ class SearchedMap:
             self._part(found, region)[:] = values.masked_fill(~region.searched, -torch.inf)
         return found
 
-    def around(self, xy_m: tuple[float, float]) -> Region:
-        """What lies around a place of the map."""
+    def around(self, xy_m: tuple[float, float]) -> Region | None:
+        """What lies around a place of the map; None where nothing is searched there."""
         if isinstance(self._area, Region):
             return self._area
         if len(regions := self._regions()) == 1:
             return regions[0]
+        if not self._searches_near(xy_m):
+            return None
         if self._around is None or max(abs(a - b) for a, b in zip(self._around[0], xy_m, strict=True)) > _KEPT_M:
             near = LatLon(*self.frame.latlon_deg(xy_m).tolist())
             self._around = xy_m, self._area.map.region(near=near, radius_m=_AROUND_M)
         return self._around[1]
 
+    def _searches_near(self, xy_m: tuple[float, float]) -> bool:
+        """Whether a place is searched in the square that the circle of `_AROUND_M` holds."""
+        reach = int(_AROUND_M / 2**0.5 / self.grid.cell_m)
+        at = self.grid.row_col(torch.tensor(xy_m, dtype=torch.float64)).round().long().tolist()
+        rows, cols = (slice(max(0, middle - reach), max(0, middle + reach + 1)) for middle in at)
+        return bool(self.searched[rows, cols].any())
+
     def _regions(self) -> list[Region]:
         return [self._area] if isinstance(self._area, Region) else list(self._area.regions())
 
-    def _part(self, values: Float[Tensor, "*batch rows cols"], region: Region) -> Tensor:
+    def _part(self, values: Shaped[Tensor, "*batch rows cols"], region: Region) -> Tensor:
         """The places of a region, as a view of values on the grid."""
         row, col = offset_of(self.grid, region.places)
         return values[..., row : row + region.places.rows, col : col + region.places.cols]

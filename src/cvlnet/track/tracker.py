@@ -183,11 +183,14 @@ class Tracker:
 
     def _move(self, before: OdometryPose, now: OdometryPose) -> None:
         """Take a motion."""
-        if self.noise.gap_m(before, now) > 0:  # how the frames before it lie to those behind it is not known
-            self._stream = ClipStream(self.model, frames=self.spec.frames)
-            self._taken = None
+        gap_m = self.noise.gap_m(before, now)
         if self._pose is not None:
             self._pose = self._pose.moved(before, now, self.noise)
+        if gap_m > 0:  # how the frames before it lie to those behind it is not known
+            self._stream = ClipStream(self.model, frames=self.spec.frames)
+            self._taken = None
+            self._move_belief(now, gap_m)
+            self._judge()
         if self._smooth is not None:
             self._smooth = self._smooth.moved(before, now, self._pose)
 
@@ -237,6 +240,8 @@ class Tracker:
         assert self._now is not None
         share = self.likelihood.share(self._way_since(self._coarse_at))
         self._move_belief(self._now)
+        if not self._belief.layers:  # it is elsewhere for sure
+            return
         clips = nearly_turned(self._clips, self._belief.turns_rad)
         self._belief.weigh(
             ratio
@@ -246,9 +251,10 @@ class Tracker:
         self._coarse_at = self._now
         self._judge()
 
-    def _move_belief(self, now: OdometryPose) -> None:
+    def _move_belief(self, now: OdometryPose, gap_m: float = 0.0) -> None:
+        """gap_m: how far the vehicle may have gone besides, unseen."""
         before, self._belief_at, self._modes = self._belief_at, now, None
-        way_m, gap_m = before.way_m(now), self.noise.gap_m(before, now)
+        way_m = before.way_m(now)
         if way_m > 0 or gap_m > 0:
             spread_m = hypot(self.noise.way_share * way_m + 0.1, gap_m)
             self._belief.move(now.x_m - before.x_m, now.y_m - before.y_m, spread_m, self.spec.heading_per_m * way_m)
@@ -274,7 +280,10 @@ class Tracker:
         share, step = self.likelihood.share(self._way_since(self._fine_at)), self.spec.turn_rad
         self._fine_at = self._now
         turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
-        found = measured_around(self._clips(turns), turns, self.map.around(pose.xy_m), pose, self.likelihood, share)
+        region = self.map.around(pose.xy_m)
+        if region is None:
+            return None
+        found = measured_around(self._clips(turns), turns, region, pose, self.likelihood, share)
         if found is None:
             return None
         self._pose = updated(pose, found)
