@@ -163,3 +163,10 @@ def odometry(
 
 def latlon(xy_m: tuple[float, float]) -> LatLon:
     return LatLon(*FRAME.latlon_deg(xy_m).tolist())
+
+
+def clips(at: At, supposed_rad: list[float]) -> ClipFeatures:
+    """What the network sees at a place, if the heading were each of these."""
+    rows = [[at.x_m, at.y_m, at.yaw_rad, supposed] for supposed in supposed_rad]
+    fused = torch.tensor(rows)[..., None, None]
+    return model().describe_clips(fused, torch.ones(len(rows), 1, 1, dtype=torch.bool))
