@@ -251,10 +251,11 @@ def main() -> None:
     parser.add_argument(
         "--conditions", nargs="*", choices=CONDITIONS, default=list(CONDITIONS), help="rows of the table"
     )
-    parser.add_argument("--most-drives", type=int, help="drives of each condition; all by default")
+    parser.add_argument("--most-drives", type=int, help="drives of each condition, spread over all; all by default")
     asked = parser.parse_args()
     count = len(list(journeys(asked.drives)))
-    numbers = range(count if asked.most_drives is None else min(count, asked.most_drives))
+    most = count if asked.most_drives is None else min(count, asked.most_drives)
+    numbers = np.linspace(0, count - 1, most).round().astype(int).tolist()
     rows = []
     for condition in asked.conditions:
         drives = [tried(condition, asked.drives, number, asked.out) for number in numbers]

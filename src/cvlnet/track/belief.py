@@ -81,7 +81,7 @@ class Belief:
         self._uniform = searched / searched.sum(dtype=torch.float64).float()
         self._spare = torch.zeros_like(self._uniform)
         self._turns = {self._number(turn): turn for turn in turns_rad}
-        self.elsewhere = 1 - share_mapped
+        self.elsewhere = 1.0
         self._layers: dict[int, _Layer] = {}
         self.spread(share_mapped)
 
@@ -104,10 +104,15 @@ class Belief:
         return tuple(self._layers.values())
 
     def spread(self, probability: float) -> None:
-        """Add a probability, evenly over all places and all turns that are thought possible."""
+        """Move a probability from elsewhere to the map, evenly over all places and all turns that are thought possible.
+
+        Turns that have no layer, and would get hardly anything, stay without one.
+        """
+        each = probability / len(self._turns)
         for number, turn in self._turns.items():
-            layer = self._layer(number, turn)
-            layer.places.add_(self._uniform, alpha=probability / len(self._turns))
+            if number in self._layers or each >= _LEAST_LAYER:
+                self._layer(number, turn).places.add_(self._uniform, alpha=each)
+                self.elsewhere -= each
 
     def _layer(self, number: int, turn_rad: float) -> _Layer:
         if number not in self._layers:
@@ -150,7 +155,7 @@ class Belief:
         for layer in self._layers.values():
             layer.places.mul_(1 - kidnapped)
         come = entered * self.elsewhere
-        self.elsewhere += gone - come
+        self.elsewhere += gone
         self.spread(come)
 
     def weigh(self, ratios: Iterable[Float[Tensor, "rows cols"]]) -> None:
