@@ -13,6 +13,7 @@ import argparse
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from cvlnet.labels import Label
 from cvlnet.localize import Localizer
 from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
-from cvlnet.track.evaluate import TrackErrors, errors_of
+from cvlnet.track.evaluate import LOST_M, TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.odometry import OdometryErrors, with_errors
 from cvlnet.track.searched import SearchedMap
@@ -231,6 +232,19 @@ def row_of(condition: str, drives: list[TrackErrors], within_m: float) -> tuple[
     )
 
 
+def reliability(drives: list[TrackErrors]) -> list[tuple[str, ...]]:
+    """How often places with a stated confidence are right to 10 m, while searching and tracking."""
+    confidence = np.concatenate([drive.confidence for drive in drives])
+    right = np.concatenate([drive.distance_m <= LOST_M for drive in drives])
+    rows = []
+    for low, high in pairwise((0.01, 0.2, 0.5, 0.8, 0.95, 0.99, 1.01)):
+        chosen = (confidence >= low) & (confidence < high)
+        if chosen.any():
+            stated, found = 100 * confidence[chosen].mean(), 100 * right[chosen].mean()
+            rows.append((f"{low:g} to {min(high, 1):g}", f"{chosen.sum():,}", f"{stated:.1f}", f"{found:.1f}"))
+    return rows
+
+
 CONDITIONS = {
     "heading to 5 degrees": 150.0,
     "heading unknown": 250.0,
@@ -256,10 +270,12 @@ def main() -> None:
     count = len(list(journeys(asked.drives)))
     most = count if asked.most_drives is None else min(count, asked.most_drives)
     numbers = np.linspace(0, count - 1, most).round().astype(int).tolist()
-    rows = []
+    rows, stated = [], list[tuple[str, ...]]()
     for condition in asked.conditions:
         drives = [tried(condition, asked.drives, number, asked.out) for number in numbers]
         rows.append(row_of(condition, drives, CONDITIONS[condition]))
+        if condition.startswith("heading"):
+            stated += [(condition, *row) for row in reliability(drives)]
     header = (
         "",
         "% converged (150 m, unknown heading 250 m)",
@@ -274,6 +290,8 @@ def main() -> None:
         "longest misled s",
     )
     print_results("Drives from an unknown start", header, rows)
+    if stated:
+        print_results("The stated confidence", ("", "confidence", "moments", "mean %", "right to 10 m %"), stated)
 
 
 if __name__ == "__main__":
