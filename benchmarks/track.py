@@ -236,7 +236,7 @@ def reliability(drives: list[TrackErrors]) -> list[tuple[str, ...]]:
     """How often places with a stated confidence are right to 10 m, while searching and tracking."""
     confidence = np.concatenate([drive.confidence for drive in drives])
     right = np.concatenate([drive.distance_m <= LOST_M for drive in drives])
-    rows = []
+    rows = list[tuple[str, ...]]()
     for low, high in pairwise((0.01, 0.2, 0.5, 0.8, 0.95, 0.99, 1.01)):
         chosen = (confidence >= low) & (confidence < high)
         if chosen.any():
@@ -270,7 +270,7 @@ def main() -> None:
     count = len(list(journeys(asked.drives)))
     most = count if asked.most_drives is None else min(count, asked.most_drives)
     numbers = np.linspace(0, count - 1, most).round().astype(int).tolist()
-    rows, stated = [], list[tuple[str, ...]]()
+    rows, stated = list[tuple[str, ...]](), list[tuple[str, ...]]()
     for condition in asked.conditions:
         drives = [tried(condition, asked.drives, number, asked.out) for number in numbers]
         rows.append(row_of(condition, drives, CONDITIONS[condition]))
