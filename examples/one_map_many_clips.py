@@ -13,8 +13,8 @@ def main() -> None:
     split = test_split()
     query = split.queries[-1]
     localizer = Localizer()
-    build_map(localizer.model, open_overhead(map_of(split, query)), DATA / "map")
-    area = localizer.area(DATA / "map")
+    build_map(localizer.model, open_overhead(map_of(split, query)), DATA / "city.map")
+    area = localizer.area(DATA / "city.map")
     for frame in read_recording(drive_of(query)).frames[3::2]:
         clip = localizer.read_clip(drive_of(query), frame=frame.index)
         best = localizer.locate_on(clip, area).best
