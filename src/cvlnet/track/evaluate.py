@@ -20,6 +20,7 @@ RIGHT_M = 5.0  # within which a tracked position is right
 LOST_M = 10.0  # beyond which it is that of another place
 ELLIPSE = 0.95
 _LONGEST_GAP_S = 1.0  # between known places that a fix may lie between
+_LEAST_STEP_M = 0.05  # between known places that show a direction
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TrackErrors:
     begin_s: of the first of them. time_s, way_m: since then; the way is the true one. tracked: whether the track was
     sure then. error_m: east and north, NaN without a position. along_m, across_m: in the vehicle's direction and to its
     left. yaw_rad: from -pi to pi. nees: squared error of the position (two degrees of freedom) by the stated
-    covariance. confidence: as stated.
+    covariance. confidence: as stated. Where no heading is known, what depends on it is NaN.
     """
 
     name: str
@@ -153,13 +154,17 @@ def _is_between(times_s: Series, time_s: float) -> bool:
     return 0 < after < len(times_s) and bool(times_s[after] - times_s[after - 1] <= _LONGEST_GAP_S)
 
 
-def _yaws_at(places: Sequence[KnownPlace], times_s: Series, at_s: Series) -> Series:
-    """Headings by interpolation; where none are known, the direction of the way, from fix to fix."""
+def _yaws_at(places: Sequence[KnownPlace], times_s: Series, at_s: F64) -> F64:
+    """Headings by interpolation; where none are known, the direction of the way where there is one, else NaN."""
     if all(place.yaw_rad is not None for place in places):
         return np.asarray(np.interp(at_s, times_s, np.unwrap([place.yaw_rad or 0.0 for place in places])))
     frame = LocalFrame(places[0].position)
-    steps_m = np.gradient(frame.xy_world_m([place.position.degrees for place in places]), axis=0)
-    return np.asarray(np.interp(at_s, times_s, np.unwrap(np.arctan2(steps_m[:, 1], steps_m[:, 0]))))
+    steps_m = np.diff(frame.xy_world_m([place.position.degrees for place in places]), axis=0)
+    moving = np.linalg.norm(steps_m, axis=1) >= _LEAST_STEP_M
+    if not moving.any():
+        return np.full(len(at_s), np.nan)
+    between_s = (times_s[:-1] + times_s[1:])[moving] / 2
+    return np.asarray(np.interp(at_s, between_s, np.unwrap(np.arctan2(steps_m[moving, 1], steps_m[moving, 0]))))
 
 
 def _minus_sin(angle_rad: F64) -> F64:

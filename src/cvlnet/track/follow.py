@@ -13,6 +13,7 @@ from cvlnet.track.tracker import Frame, Tracker
 from cvlnet.track.types import TrackFix
 
 _MOST_DAMAGED = 20  # pictures in a row that cannot be decoded
+_LATEST_S = 1.0  # a measured position is of the moment that it precedes by so much at most
 
 
 def follow(
@@ -20,7 +21,8 @@ def follow(
 ) -> Iterator[TrackFix]:
     """The fix of every moment. cameras: by number; the first by default. Only pictures that are needed are decoded.
 
-    use_places: takes the journey's known places as measurements, as of a GPS receiver; each needs its ``sigma_m``.
+    use_places: takes the journey's known places as measurements, as of a GPS receiver; each needs its ``sigma_m``, and
+    counts at the first moment after it, if that is not much later.
     A picture that cannot be decoded is left out with a warning.
     Raises InputError for a camera that the journey lacks, places without ``sigma_m``, or many damaged pictures in
     succession.
@@ -49,7 +51,8 @@ def follow(
         if use_places and (count := bisect_right(times_s, moment.odometry.time_s)) > last_place:
             place, last_place = journey.places[count - 1], count
             assert place.sigma_m is not None
-            fix = tracker.locate(place.position, place.sigma_m)
+            if moment.odometry.time_s - place.time_s <= _LATEST_S:
+                fix = tracker.locate(place.position, place.sigma_m)
         yield fix
 
 

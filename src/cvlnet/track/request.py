@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import degrees, inf, isfinite, radians
@@ -58,6 +58,10 @@ class TrackRequest:
     places_sigma_m: float | None = None
     smooth: bool = False
     formats: tuple[str, ...] = ("geojson", "csv")
+
+    def __post_init__(self) -> None:
+        if self.start is not None and self.start.sigma_m is None:
+            raise ValueError("a start needs its standard deviation")
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ def track(
     journey = _journey(request)
     _check_mounting(journey, request.cameras)
     area, credit, preview = _map(localizer, request.map, progress=progress)
-    start = None if request.start is None else (request.start.position, request.start.sigma_m or inf)
+    start = None
+    if request.start is not None and request.start.sigma_m is not None:
+        start = request.start.position, request.start.sigma_m
     moments: list[Followed] = []
     with TrackLog(out / LOG, journey.name, credit) as log:
         again = _to_resume(log.fixes, journey) if log.fixes and not request.smooth else None
@@ -129,13 +135,16 @@ def track(
             sigma_m = float(fix.covariance[:2, :2].trace()) ** 0.5
             heading = Heading(fix.yaw_rad, _RESUMED_RAD)
             tracker = Tracker(area, localizer.model, heading=heading, start=(fix.position, sigma_m), spec=spec)
-        last_s = log.fixes[-1].time_s if log.fixes else -inf
+        logged_s, last_s = log.fixes[-1].time_s if log.fixes else -inf, -inf
         fixes = follow(tracker, journey, cameras=request.cameras, use_places=request.use_places)
         found = list(log.fixes)
         for fix in tqdm(fixes, "tracking", unit="frame", disable=not progress):
+            if fix.time_s <= last_s:  # of a moment that the tracker has left out
+                continue
+            last_s = fix.time_s
             if request.smooth:
                 moments.append(tracker.followed)
-            if fix.time_s > last_s:
+            if fix.time_s > logged_s:
                 log.write(fix)
                 found.append(fix)
     trajectory = Trajectory(journey.name, tuple(found), credit)
@@ -143,7 +152,7 @@ def track(
         raise InputError("has no moment that could be tracked", where=journey.name, remedy="give another drive")
     later = Trajectory(journey.name, _smoothed(tracker, found, moments), credit) if request.smooth else None
     truth = () if request.use_places else journey.places
-    errors = errors_of(trajectory, truth) if truth else None
+    errors = _errors(trajectory, truth) if truth else None
     for name in names:
         write_trajectory(trajectory, out / name)
         if later is not None:
@@ -196,6 +205,15 @@ def _map(localizer: Localizer, files: MapFiles, *, progress: bool) -> tuple[MapA
     image = open_overhead(files.path, files.hints)
     region = localizer.encode(image, near=files.near, radius_m=files.radius_m, progress=progress)
     return region, image.credit, image
+
+
+def _errors(trajectory: Trajectory, truth: Sequence[KnownPlace]) -> TrackErrors | None:
+    """The errors; None, with a warning, where the truth is of other times: the track is worth keeping nevertheless."""
+    try:
+        return errors_of(trajectory, truth)
+    except InputError as error:
+        warn(error.what, where=error.where, remedy=error.remedy)
+        return None
 
 
 def _to_resume(fixes: tuple[TrackFix, ...], journey: Journey) -> tuple[TrackFix, Journey] | None:
