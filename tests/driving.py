@@ -38,6 +38,7 @@ _CONFIG = ModelConfig(
     descriptor_channels=3,
 )
 _CELL_PX = 4
+_UNCERTAINTY = 0.7  # that a score of 0.63 is worth the 0.9 above which it speaks for a place
 _UNIT_M, _UNIT_RAD = 1 / 64, 1e-4  # of the numbers in a picture
 CAMERA = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, 32)
 ROAD_FROM_CAM = Pose.level_from_cam()
@@ -75,7 +76,7 @@ def model() -> CVLNet:
 
     def encode_overhead(images: Tensor) -> tuple[Tensor, Tensor]:
         seen = functional.avg_pool2d(images.float() / 255 - 0.5, _CELL_PX)
-        return seen, torch.ones(len(seen), seen.shape[2] - 1, seen.shape[3] - 1)
+        return seen, torch.full((len(seen), seen.shape[2] - 1, seen.shape[3] - 1), _UNCERTAINTY)
 
     def encode_frames(images: Tensor) -> Tensor:
         return _numbers(images).reshape(*images.shape[:-3], 3, 1, 1)
