@@ -1,0 +1,404 @@
+"""A drive on disk, tracked as the command line asks for it: files that appear, and those that are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from cvlnet.cli import run
+from cvlnet.config import JourneyFiles
+from cvlnet.data.journey import KnownPlace
+from cvlnet.data.open_journey import open_journey
+from cvlnet.errors import InputError
+from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.localize.localizer import Localizer
+from cvlnet.localize.request import MapFiles
+from cvlnet.map.build import build_map
+from cvlnet.track import request as request_module
+from cvlnet.track.evaluate import errors_of
+from cvlnet.track.formats import read_trajectory
+from cvlnet.track.request import Tracked, TrackRequest, track
+from driving import FRAME, MIDDLE, PIXEL_M, At, circle, ground, latlon, model, picture
+
+DRIVE = circle(130.0, step_m=1.6)
+
+
+class Seeing(Localizer):
+    """One whose network sees the ground itself."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.model, self.confidence = model(), None
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image with its georeference, and a map of it."""
+    root = tmp_path_factory.mktemp("town")
+    cv2.imwrite(str(root / "ground.png"), ground().pixels[..., ::-1])
+    entry = {"center": [MIDDLE.latitude_deg, MIDDLE.longitude_deg], "m_per_px": PIXEL_M}
+    (root / "georef.json").write_text(json.dumps(entry))
+    (root / "manifest.json").write_text(json.dumps({"credit": "Town of Blotches"}))
+    return root
+
+
+def write_video(folder: Path, drive: list[At] = DRIVE, *, origin: LatLon | None = MIDDLE) -> Path:
+    """Frames of the network's own size; positions around an origin, or in metres."""
+    (folder / "frames").mkdir(parents=True)
+    rows = ["file,time_s,x_m,y_m,yaw_deg" if origin is None else "file,time_s,latitude_deg,longitude_deg,yaw_deg"]
+    for i, at in enumerate(drive):
+        pixels = picture(at).permute(1, 2, 0).numpy()
+        cv2.imwrite(str(folder / "frames" / f"{i:03d}.png"), pixels[..., ::-1])
+        place = at.xy_m if origin is None else LocalFrame(origin).latlon_deg(at.xy_m).tolist()
+        rows.append(f"{i:03d}.png,{i / 5},{place[0]!r},{place[1]!r},{np.degrees(at.yaw_rad)}")
+    (folder / "poses.csv").write_text("\n".join(rows) + "\n")
+    numbers = {"width": 128, "height": 32, "fx": 60, "fy": 60, "cx": 64, "cy": 10, "height_m": 1.65}
+    (folder / "camera.json").write_text(json.dumps(numbers | {"pixel_origin": "corner"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("drive") / "video")
+
+
+@pytest.fixture(scope="module")
+def whole(town: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tracked]:
+    """A whole run: its folder, and what it returned."""
+    out = tmp_path_factory.mktemp("tracks") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(request_module, "journey_doubt", lambda *_: None)
+        return out, track(Seeing(), request(town, video, formats=("geojson", "csv", "gpx"), smooth=True), out)
+
+
+@pytest.fixture(autouse=True)
+def _quick(whole: tuple[Path, Tracked], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes most of the time and is tested elsewhere: the camera's mounting, and the picture."""
+    del whole
+    monkeypatch.setattr(request_module, "journey_doubt", lambda *_: None)
+    monkeypatch.setattr(request_module, "draw_track", lambda *values: values[-1].write_bytes(b""))
+
+
+def request(town: Path, video: Path, **named: object) -> TrackRequest:
+    return TrackRequest(MapFiles(town / "ground.png"), JourneyFiles(folder=video), **named)  # type: ignore[arg-type]
+
+
+def test_a_drive_is_found_and_its_folder_holds_everything(whole: tuple[Path, Tracked]) -> None:
+    out, found = whole
+    assert {path.name for path in out.iterdir()} == {
+        "track.jsonl",
+        "track.geojson",
+        "track.csv",
+        "track.gpx",
+        "smoothed.geojson",
+        "smoothed.csv",
+        "smoothed.gpx",
+        "figures.json",
+        "track.png",
+    }
+    assert [fix.index for fix in found.trajectory.fixes] == list(range(len(DRIVE)))
+    assert found.trajectory.credit == "Town of Blotches"
+    assert found.errors is not None
+    assert found.errors.converged_m < 60.0
+    assert np.median(found.errors.distance_m[found.errors.tracked]) < 0.5
+    assert json.loads((out / "figures.json").read_text()) == pytest.approx(found.errors.figures())
+    assert cv2.imread(str(out / "track.png")).shape[1] > 1000
+    for name in ("track.jsonl", "track.csv"):
+        read = read_trajectory(out / name)
+        assert [fix.position for fix in read.fixes] == [fix.position for fix in found.trajectory.fixes]
+
+
+def test_the_smoothed_track_reaches_back_to_the_first_moment(whole: tuple[Path, Tracked]) -> None:
+    _, found = whole
+    assert found.smoothed is not None
+    assert found.trajectory.fixes[0].state == "searching"
+    assert {fix.state for fix in found.smoothed.fixes} == {"tracking"}
+    truth = [KnownPlace(i / 5, latlon(at.xy_m), at.yaw_rad) for i, at in enumerate(DRIVE)]
+    errors = errors_of(found.smoothed, truth)
+    assert errors.distance_m.max() < 1.5
+    assert np.abs(errors.yaw_rad).max() < np.radians(2.0)
+
+
+def test_what_there_is_to_say(whole: tuple[Path, Tracked]) -> None:
+    first, second, third = whole[1].lines()
+    assert first.startswith("82 moments: ")
+    assert " % searching, " in first
+    assert first.endswith(" 0 % lost")
+    assert second.startswith("at the end 49.")
+    assert ", confidence 1.000" in second
+    assert third.startswith("beside the ground truth: found after ")
+    assert third.endswith("at a wrong place for at most 0.0 s")
+
+
+def test_where_on_earth_the_drive_was_does_not_enter(town: Path, tmp_path: Path, whole: tuple[Path, Tracked]) -> None:
+    """The same pictures and motion, recorded on another continent, and in metres."""
+    expected = whole[1].trajectory.fixes
+    for name, origin in (("south", LatLon(-33.9, 151.2)), ("metres", None)):
+        video = write_video(tmp_path / name, origin=origin)
+        found = track(Seeing(), request(town, video), tmp_path / f"{name}_out")
+        for fix, other in zip(found.trajectory.fixes, expected, strict=True):
+            assert (fix.state, fix.index) == (other.state, other.index)
+            assert fix.confidence == pytest.approx(other.confidence, abs=0.02)
+            if fix.position is not None and other.position is not None:
+                apart_m = FRAME.xy_world_m(fix.position.degrees) - FRAME.xy_world_m(other.position.degrees)
+                assert np.abs(apart_m).max() < 0.05
+    assert found.errors is None
+    assert not (tmp_path / "metres_out" / "figures.json").exists()
+
+
+def test_a_map_on_disk_gives_what_its_image_gives(
+    town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked]
+) -> None:
+    build_map(model(), ground(), tmp_path / "city.map")
+    asked = TrackRequest(MapFiles(tmp_path / "city.map"), JourneyFiles(folder=video))
+    found = track(Seeing(), asked, tmp_path / "out")
+    assert [fix.state for fix in found.trajectory.fixes] == [fix.state for fix in whole[1].trajectory.fixes]
+    assert found.errors is not None
+    assert np.median(found.errors.distance_m[found.errors.tracked]) < 0.5
+
+
+def test_a_log_that_was_cut_is_continued(town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked]) -> None:
+    """It ends within a line; what is there stays as it is, and the rest is followed from a tracked fix on."""
+    log, lines = tmp_path / "track.jsonl", (whole[0] / "track.jsonl").read_bytes().splitlines(keepends=True)
+    kept = lines[:76]
+    log.write_bytes(b"".join(kept) + lines[76][:40])
+    found = track(Seeing(), request(town, video), tmp_path, resume=True)
+    assert log.read_bytes().splitlines(keepends=True)[:76] == kept
+    fixes = read_trajectory(log).fixes
+    assert [fix.index for fix in fixes] == list(range(len(DRIVE)))
+    for fix, other in zip(fixes[75:], whole[1].trajectory.fixes[75:], strict=True):
+        assert fix.state == "tracking"
+        assert fix.position is not None
+        assert other.position is not None
+        apart_m = FRAME.xy_world_m(fix.position.degrees) - FRAME.xy_world_m(other.position.degrees)
+        assert np.abs(apart_m).max() < 1.0
+    assert found.errors is not None
+    assert len(found.errors.time_s) == len(DRIVE)
+
+
+def test_only_the_end_of_the_drive_is_followed_again(
+    town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cvlnet.track.tracker import Tracker
+
+    lines = (whole[0] / "track.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "track.jsonl").write_bytes(b"".join(lines[:76]))
+    indices, plain = [], Tracker.update
+
+    def update(self, frame, odometry, *, index=0):  # type: ignore[no-untyped-def]
+        indices.append(index)
+        return plain(self, frame, odometry, index=index)
+
+    monkeypatch.setattr(Tracker, "update", update)
+    track(Seeing(), request(town, video), tmp_path, resume=True)
+    last = DRIVE[74]  # of the log
+    begin = DRIVE[indices[0]]
+    assert indices == list(range(indices[0], len(DRIVE)))
+    assert 60.0 <= np.hypot(begin.x_m - last.x_m, begin.y_m - last.y_m) < 62.0
+
+
+def test_a_log_without_a_place_is_begun_anew(
+    town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked], caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = (whole[0] / "track.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "track.jsonl").write_bytes(b"".join(lines[:6]))
+    found = track(Seeing(), request(town, video), tmp_path, resume=True)
+    assert caplog.messages == [f"{video}: the track begins anew; its log holds no place to go on from"]
+    expected = whole[1].trajectory.fixes
+    assert [fix.state for fix in found.trajectory.fixes] == [fix.state for fix in expected]
+
+
+def test_a_track_that_is_whole_may_be_resumed(
+    town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked]
+) -> None:
+    content = (whole[0] / "track.jsonl").read_bytes()
+    (tmp_path / "track.jsonl").write_bytes(content)
+    track(Seeing(), request(town, video), tmp_path, resume=True)
+    assert (tmp_path / "track.jsonl").read_bytes() == content
+    assert (tmp_path / "track.geojson").exists()
+
+
+def test_smoothing_goes_on_from_the_first_moment(
+    town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked]
+) -> None:
+    lines = (whole[0] / "track.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "track.jsonl").write_bytes(b"".join(lines[:76]))
+    found = track(Seeing(), request(town, video, smooth=True), tmp_path, resume=True)
+    assert found.smoothed is not None
+    assert [fix.position for fix in found.smoothed.fixes] == [fix.position for fix in whole[1].smoothed.fixes]  # type: ignore[union-attr]
+
+
+def test_moments_of_the_same_time_are_logged_once(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that gives a picture twice, and one that comes late."""
+    journey = open_journey(JourneyFiles(folder=write_video(tmp_path / "video", DRIVE[:30])))
+    moments = list(journey.moments())
+    given = [*moments[:12], replace(moments[11], index=100), moments[5], *moments[12:]]
+    monkeypatch.setattr(request_module, "open_journey", lambda _: replace(journey, moments=lambda: iter(given)))
+    found = track(Seeing(), request(town, tmp_path / "video", smooth=True), tmp_path / "out")
+    assert [fix.index for fix in found.trajectory.fixes] == list(range(30))
+    assert found.smoothed is not None
+    assert [fix.index for fix in found.smoothed.fixes] == list(range(30))
+
+
+def test_a_drive_that_is_never_found_is_told_so(town: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video", DRIVE[:8])
+    found = track(Seeing(), request(town, video), tmp_path / "out")
+    assert found.lines() == [
+        "8 moments: 100 % searching, 0 % tracking, 0 % lost",
+        "at the end the place is not known: searching",
+    ]
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert (figures["converged_m"], figures["median_m"], figures["available"]) == (None, None, 0.0)
+
+
+def gps(folder: Path, *, every: int = 1, begin_s: float = 0.0) -> Path:
+    rows = ["time_s,latitude_deg,longitude_deg,yaw_deg"]
+    for i, at in list(enumerate(DRIVE))[::every]:
+        latitude_deg, longitude_deg = FRAME.latlon_deg(at.xy_m).tolist()
+        rows.append(f"{begin_s + i / 5},{latitude_deg!r},{longitude_deg!r},{np.degrees(at.yaw_rad)}")
+    path = folder / "gps.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_the_truth_of_other_times_costs_no_track(
+    town: Path, video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Positions every two seconds: no fix lies closely enough between two of them but those at their very times."""
+    sparse = gps(tmp_path, every=10, begin_s=0.05)
+    asked = replace(request(town, video), drive=JourneyFiles(folder=video, gps=sparse))
+    found = track(Seeing(), asked, tmp_path / "out")
+    assert found.errors is None
+    assert any("no fix lies between the known places" in message for message in caplog.messages)
+    assert (tmp_path / "out" / "track.geojson").exists()
+
+
+def test_positions_are_measurements_where_that_is_asked_for(town: Path, video: Path, tmp_path: Path) -> None:
+    drive = JourneyFiles(folder=video, gps=gps(tmp_path))
+    told = replace(request(town, video), drive=drive, use_places=True, places_sigma_m=2.0)
+    found = track(Seeing(), told, tmp_path / "out")
+    assert found.errors is None  # they are no truth then
+    assert [fix.state for fix in found.trajectory.fixes].index("tracking") < 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"use_places": True}, "the accuracy of its positions is not known; state it in metres"),
+        ({"cameras": (7,)}, "has no camera 7; choose among 2"),
+        ({"formats": ("geojson", "docx")}, "track.docx"),
+    ],
+)
+def test_requests_that_are_refused(
+    town: Path, video: Path, tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        track(Seeing(), replace(request(town, video), **changes), tmp_path / "out")  # type: ignore[arg-type]
+
+
+def test_positions_in_metres_cannot_be_measurements(town: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video", DRIVE[:4], origin=None)
+    with pytest.raises(InputError, match="video: has no positions that could be used; give --gps"):
+        track(Seeing(), request(town, video, use_places=True), tmp_path / "out")
+
+
+def test_a_start_needs_its_deviation(town: Path, video: Path) -> None:
+    with pytest.raises(ValueError, match="a start needs its standard deviation"):
+        request(town, video, start=KnownPlace(0.0, MIDDLE))
+
+
+@pytest.fixture
+def command(town: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command line, with the network that sees."""
+    monkeypatch.setattr("cvlnet.localize.Localizer", Seeing)
+
+    def call(*options: str, map_file: Path = town / "ground.png") -> int:
+        return run(["track", str(map_file), "--out", str(tmp_path / "out"), "--folder", str(video), *options])
+
+    return call
+
+
+def test_the_command_line(
+    command: Callable[..., int], tmp_path: Path, whole: tuple[Path, Tracked], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--formats", "csv", "--formats", "gpx") == 0
+    assert capsys.readouterr().out.splitlines() == whole[1].lines()
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "track.jsonl", "track.csv", "track.gpx", "figures.json", "track.png"
+    }  # fmt: skip
+    assert (out / "track.jsonl").read_bytes() == (whole[0] / "track.jsonl").read_bytes()
+    assert command() == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "track.jsonl: there is a track already; add --resume to continue it" in error
+    assert command("--resume") == 0
+
+
+def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[TrackRequest, bool]] = []
+
+    def noted(_: Localizer, request: TrackRequest, out: Path, *, resume: bool, progress: bool) -> Tracked:
+        assert not progress
+        asked.append((request, resume))
+        raise InputError("enough", where=out, remedy="go")
+
+    monkeypatch.setattr("cvlnet.track.request.track", noted)
+    start = ["--start", "49.0", "8.5", "--start-sigma-m", "7"]
+    near = ["--near", "49.1", "8.6", "--radius-m", "300"]
+    assert command("--heading", "90±20", *start, *near, "--use-gps", "--gps-sigma-m", "3", "--smooth", "--resume") == 2
+    request, resume = asked[0]
+    assert resume
+    assert (request.map.near, request.map.radius_m) == (LatLon(49.1, 8.6), 300.0)
+    assert request.start is not None
+    assert (request.start.position, request.start.sigma_m) == (LatLon(49.0, 8.5), 7.0)
+    assert (request.heading.middle_rad, request.heading.width_rad) == pytest.approx((np.pi / 2, np.radians(20)))
+    assert (request.use_places, request.places_sigma_m, request.smooth) == (True, 3.0, True)
+    assert request.cameras is None
+    assert request.formats == ("geojson", "csv")
+    assert command("--cameras", "2", "--cameras", "3") == 2
+    assert asked[1][0].cameras == (2, 3)
+    assert asked[1][0].heading.width_rad == pytest.approx(np.radians(5))
+    assert asked[1][1] is False
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--formats", "docx"), "track.docx"),
+        (("--heading", "north"), "a heading is unknown"),
+        (("--start", "91", "8"), "--start"),
+        (("--near", "0", "0", "--radius-m", "50"), "nothing within 50 m"),
+        (("--gps-sigma-m", "0"), "gps-sigma-m"),
+        (("--video", "a.mp4"), "one drive is followed at a time"),
+        (("--cameras", "9"), "has no camera 9"),
+    ],
+)
+def test_what_the_command_line_refuses(
+    command: Callable[..., int], options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(*options) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_missing_map_is_told(command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(map_file=tmp_path / "nowhere.tif") == 2
+    error = capsys.readouterr().err
+    assert "nowhere.tif" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out" / "track.jsonl").exists()
+
+
+def test_a_mounting_that_the_road_contradicts_is_told(
+    town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(request_module, "journey_doubt", lambda _, camera: asked.append(camera) or "it looks up")
+    track(Seeing(), request(town, write_video(tmp_path / "video", DRIVE[:4])), tmp_path / "out")
+    assert asked == [2]
+    assert any("fixes of camera 2 may all be wrong: it looks up; correct the mounting" in m for m in caplog.messages)
