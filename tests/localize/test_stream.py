@@ -12,7 +12,8 @@ from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize import stream as stream_module
-from cvlnet.localize.stream import ClipStream
+from cvlnet.localize.stream import ClipStream, View
+from cvlnet.localize.turned import turned_features
 from cvlnet.model.build import build_model
 from cvlnet.types import Clip
 
@@ -129,3 +130,71 @@ def test_a_vehicle_far_from_its_camera_is_refused():
     stream.clip_features(torch.tensor([5.0, -3.0]))
     with pytest.raises(ValueError, match="the vehicle is 5447120 m from its camera: are both in one world"):
         stream.clip_features(torch.tensor([456000.0, 5428000.0], dtype=torch.float64))
+
+
+def view(seed, pose):
+    image = torch.randint(0, 256, (3, 32, 128), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return View(image, Camera(torch.tensor([60.0 + seed, 60.0]), torch.tensor([64.0, 10.0]), 128, 32), pose)
+
+
+def stands(east_m, yaw_rad=0.0):
+    """A camera 1.6 m above the road."""
+    level = torch.zeros((), dtype=torch.float64)
+    world_from_road = Pose.from_euler(
+        level, level, level + yaw_rad, torch.tensor([east_m, 0.0, 1.6], dtype=torch.float64)
+    )
+    return world_from_road @ Pose.level_from_cam()
+
+
+def test_a_clip_of_several_cameras_has_the_views_of_all_at_its_moments():
+    """Two moments 5 m apart; a camera that looks ahead, and one that looks back."""
+    torch.manual_seed(0)
+    model = build_model(CONFIG).eval()
+    stream, moments = ClipStream(model, frames=2), []
+    for number, east_m in enumerate((0.0, 5.0)):
+        moments.append([view(2 * number, stands(east_m)), view(2 * number + 1, stands(east_m - 1.0, np.pi))])
+        stream.take(moments[-1])
+    vehicle_m = torch.tensor([4.0, 0.5], dtype=torch.float64)
+    views = [*moments[1], *moments[0]]  # newest first
+    origin = Pose(torch.eye(3, dtype=torch.float64), torch.tensor([-4.0, -0.5, 0.0], dtype=torch.float64))
+    with torch.inference_mode():
+        encoded = model.encode_frames(torch.stack([each.image for each in views]))
+    cameras = Camera.stack([each.camera for each in views])
+    poses = Pose.stack([origin @ each.world_from_cam for each in views])
+    expected = turned_features(model, encoded, cameras, poses, (0.3, -1.0))
+    found = stream.clip_features(vehicle_m, turns_rad=(0.3, -1.0))
+    torch.testing.assert_close(found.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found.weight, expected.weight, atol=1e-5, rtol=1e-4)
+    alone = ClipStream(model, frames=2)
+    for moment in moments:
+        alone.take(moment[:1])
+    assert float(found.weight.sum()) > 1.2 * float(alone.clip_features(vehicle_m, turns_rad=(0.3, -1.0)).weight.sum())
+
+
+def test_the_cameras_of_a_moment_are_encoded_together(monkeypatch):
+    model, encoded = build_model(CONFIG).eval(), []
+    stream, plain = ClipStream(model, frames=2), model.encode_frames
+    monkeypatch.setattr(model, "encode_frames", lambda images: encoded.append(len(images)) or plain(images))
+    for east_m in (0.0, 2.0, 4.0):
+        stream.take([view(0, stands(east_m)), view(1, stands(east_m, np.pi)), view(2, stands(east_m, 1.0))])
+        if stream.is_ready:
+            stream.clip_features(torch.tensor([east_m, 0.0], dtype=torch.float64))
+    assert encoded == [3, 3, 3]
+
+
+def test_every_camera_of_a_moment_is_checked():
+    stream = ClipStream(build_model(CONFIG).eval(), frames=1)
+    with pytest.raises(ValueError, match="the camera is upside down, or looks up"):
+        stream.take([view(0, stands(0.0)), view(1, Pose.identity())])
+    assert not stream.is_ready
+
+
+def test_how_far_the_way_reaches_back():
+    """It is that of the first camera, and no longer than a clip's."""
+    stream = ClipStream(build_model(CONFIG).eval(), frames=2, way_m=9.0)
+    assert stream.way_m == 0
+    ways_m = []
+    for east_m in (0.0, 4.0, 3.0, 8.0, 14.0):
+        stream.take([view(0, stands(east_m)), view(1, stands(0.0, np.pi))])
+        ways_m.append(stream.way_m)
+    assert ways_m == pytest.approx([0.0, 4.0, 3.0, 8.0, 9.0])
