@@ -113,16 +113,6 @@ def trajectory(tracker: Tracker, name: str, journey: Journey) -> Trajectory:
     return Trajectory(name, tuple(follow(tracker, journey)))
 
 
-def with_pictures_of(journey: Journey, other: Journey) -> Journey:
-    """A journey whose pictures are those of another drive."""
-
-    def moments() -> Iterator[Moment]:
-        for moment, seen in zip(journey.moments(), other.moments(), strict=False):
-            yield replace(moment, pictures=seen.pictures)
-
-    return replace(journey, moments=moments)
-
-
 def kidnapped(journey: Journey, other: Journey) -> Journey:
     """The first half of a drive and the second half of another; the odometry goes on as if nothing had happened."""
 
@@ -186,8 +176,6 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
         tracker = make()
         if condition == "roads alone":
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
-        if condition == "pictures of another drive":
-            driven = with_pictures_of(driven, others[0][2])
         found = trajectory(tracker, name, driven)
     result = errors_of(found, journey.places)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -252,7 +240,6 @@ CONDITIONS = {
     "single clips": 150.0,
     "best of 20 clips": 150.0,
     "odometry alone": 150.0,
-    "pictures of another drive": 150.0,
     "map of another town": 150.0,
     "roads alone": 150.0,
 }
