@@ -21,6 +21,7 @@ from cvlnet.track.odometry import OdometryNoise
 from cvlnet.track.smoother import Followed
 from cvlnet.track.tracker import Frame, Tracker, TrackSpec
 from cvlnet.track.types import TrackFix
+from cvlnet.types import ClipFeatures
 from driving import (
     CAMERA,
     FRAME,
@@ -241,6 +242,44 @@ def test_a_gap_of_the_odometry_is_a_doubt_about_the_place() -> None:
     assert error_m(fixes[-1], behind[-1]) < 1.0
 
 
+def searched_m(of: Tracker, drive: Sequence[At], poses: Sequence[OdometryPose]) -> list[float]:
+    """The ways at which the whole map was searched."""
+    found, plain = [], of.map.scores
+
+    def scores(asked: ClipFeatures) -> torch.Tensor:
+        found.append(of.followed.odometry)
+        return plain(asked)
+
+    of.map.scores = scores  # type: ignore[method-assign]
+    followed(of, drive, poses)
+    return sorted({1.5 * list(poses).index(pose) for pose in found})
+
+
+def test_of_many_headings_the_map_is_searched_half_as_often() -> None:
+    """The first clip needs 15 m; then one counts for every 10 m of the way, or for every 20."""
+    drive = straight(At(-70.0, -20.0, 0.1), 66.0, step_m=1.5)
+    poses = odometry(drive)
+    few = searched_m(tracker(), drive, poses)
+    assert few[0] == pytest.approx(15.0, abs=1.6)
+    assert np.diff(few) == pytest.approx([10.0] * (len(few) - 1), abs=3.1)
+    many = searched_m(tracker(heading=UNKNOWN, spec=TrackSpec(sure=2.0, few_turns=0)), drive, poses)
+    assert many[0] == pytest.approx(15.0, abs=3.1)
+    assert np.diff(many).min() >= 15.0
+
+
+def test_no_clip_reaches_over_a_gap() -> None:
+    drive = straight(At(-70.0, -20.0, 0.1), 90.0, step_m=1.5)
+    gap = [replace(pose, time_s=pose.time_s + (3.0 if i >= 30 else 0.0)) for i, pose in enumerate(odometry(drive))]
+    ways_m = searched_m(tracker(), drive, gap)
+    assert max(way_m for way_m in ways_m if way_m < 45.0) > 30.0
+    assert min(way_m for way_m in ways_m if way_m >= 45.0) >= 45.0 + 15.0
+    of = tracker()
+    of.update(frame(drive[0]), OdometryPose(0.0, 0.0, 0.0, 0.0))
+    behind = OdometryPose(9.0, 0.5, 0.0, 0.0)
+    of.update(None, behind)
+    assert of.wants_frames(behind)
+
+
 def test_a_very_long_gap_ends_promptly() -> None:
     drive = circle(75.0)
     of = tracker()
@@ -266,6 +305,9 @@ def test_a_vehicle_that_is_elsewhere_is_lost_and_found_again() -> None:
     again = kept.index("tracking", lost)
     assert (again - lost) * 1.5 < 100.0
     assert set(kept[lost:again]) == {"lost"}
+    smooth = fixes[again + 1].smooth_position  # a pose that is far from the estimate begins anew
+    assert smooth is not None
+    assert np.linalg.norm(FRAME.xy_world_m(smooth.degrees) - places[again + 1].xy_m) < 3.0
     assert error_m(fixes[again], places[again]) < 3.0
     assert error_m(fixes[-1], places[-1]) < 1.5
     assert of.followed.stretch == 2
@@ -344,6 +386,7 @@ def test_a_measured_position_nearby_draws_the_estimate() -> None:
     assert after.state == "tracking"
     assert error_m(after, aside) < 0.1
     assert error_m(before, aside) > 0.5
+    assert after.smooth_position == before.smooth_position  # which never jumps
 
 
 def test_positions_off_the_map_say_that_the_vehicle_is_not_there() -> None:
