@@ -83,6 +83,7 @@ def _from_video(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]
             "visual-odometry makes one of the video itself)"
         )
         raise InputError(f"a video needs {missing}", where=files.video, remedy=remedy)
+    _require_extra("av", "video", files.video)
     camera = read_camera_file(files.camera_file)
     pictures = open_video(files.video, camera, files.time_offset_s)
     odometry = read_odometry(files.odometry, camera)
