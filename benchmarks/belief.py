@@ -10,6 +10,7 @@ from cvlnet.grid import Grid
 from cvlnet.model.dense import DenseMatcher
 from cvlnet.track.belief import Belief
 from cvlnet.track.likelihood import Likelihood
+from cvlnet.types import ClipFeatures
 from dense import CELL_M, CLIP_CELLS, random_clip, random_map
 from measure import in_own_process, print_results, run, seconds_each
 
@@ -27,9 +28,7 @@ def compare(side_km: float, turns: int) -> tuple[float, float]:
     def weigh() -> None:
         count = len(belief.turns_rad)
         for first in range(0, count, AT_ONCE):
-            clips = [clip] * min(AT_ONCE, count - first)
-            descriptor, weight = (torch.cat([getattr(one, name) for one in clips]) for name in ("descriptor", "weight"))
-            likelihood.ratio(matcher.scores(type(clip)(descriptor, weight, clip.grid)), 0.5)
+            likelihood.ratio(matcher.scores(ClipFeatures.joined([clip] * min(AT_ONCE, count - first))), 0.5)
         belief.weigh([torch.ones(grid.rows, grid.cols)] * count)
 
     moved_s = seconds_each(lambda: belief.move(3.0, 4.0, 0.4, 0.0), for_s=1.0, at_least=1)

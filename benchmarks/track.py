@@ -23,7 +23,7 @@ from scipy.stats import binomtest
 from cvlnet.data.journey import Journey, Moment, journey_of
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.label_maps import label_shares, read_label_map
-from cvlnet.geo import LatLon
+from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.io.files import written_whole
 from cvlnet.labels import Label
@@ -34,7 +34,7 @@ from cvlnet.track.evaluate import LOST_M, TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.odometry import OdometryErrors, with_errors
 from cvlnet.track.searched import SearchedMap
-from cvlnet.track.tracker import Tracker
+from cvlnet.track.tracker import Tracker, carried
 from cvlnet.track.types import TrackFix, Trajectory
 from cvlnet.types import ClipFeatures
 from measure import print_results, run
@@ -83,11 +83,9 @@ class BestOfClips(Tracker):
         fix = super().update(*args, **options)  # type: ignore[arg-type]
         if not self._found:
             return fix
-        from cvlnet.track.tracker import _carried
-
         _, mean, at = max(self._found, key=lambda found: found[0])
         assert self._now is not None
-        mean = _carried(mean, at, self._now)  # type: ignore[arg-type]
+        mean = carried(mean, at, self._now)  # type: ignore[arg-type]
         place = self._latlon(mean)
         return replace(
             fix, state="tracking", position=place, yaw_rad=self._yaw_rad(mean, self._now), covariance=np.eye(3)
@@ -135,8 +133,6 @@ def kidnapped(journey: Journey, other: Journey) -> Journey:
 
 def by_odometry(name: str, journey: Journey, errors: OdometryErrors) -> Trajectory:
     """Odometry alone from the true start."""
-    from cvlnet.geo import LocalFrame
-
     start = journey.places[0]
     frame, fixes, first = LocalFrame(start.position), [], None
     for moment in with_errors(journey, errors).moments():
@@ -163,7 +159,6 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
     shown = dates[(dates.index(date) + 1) % len(dates)] if condition == "map of another town" else date
     area = localizer.area(map_of(localizer, root, shown, out))
     heading = UNKNOWN if unknown else KNOWN
-    make: Callable[[], Tracker] = lambda: Tracker(area, localizer.model, heading=heading)  # noqa: E731
     if condition == "kidnapped half-way":
         journey = kidnapped(journey, next(other for _, at, other in others if at == date))
     driven = with_errors(journey, errors)
@@ -173,7 +168,7 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
         clips = 1 if condition == "single clips" else LAST_CLIPS
         found = trajectory(BestOfClips(area, localizer.model, heading=heading, clips=clips), name, driven)
     else:
-        tracker = make()
+        tracker = Tracker(area, localizer.model, heading=heading)
         if condition == "roads alone":
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
         found = trajectory(tracker, name, driven)

@@ -252,7 +252,7 @@ class ClipFiles:
 
 
 @dataclass(frozen=True)
-class Mounting:
+class MeasuredMounting:
     """How a camera is mounted on the vehicle.
 
     Attributes:

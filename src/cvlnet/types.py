@@ -10,6 +10,7 @@ unit) at the newest frame, x east, y north, z up from the road.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +73,12 @@ class ClipFeatures:
     def __getitem__(self, clips: slice) -> ClipFeatures:
         """Some of the clips."""
         return ClipFeatures(self.descriptor[clips], self.weight[clips], self.grid)
+
+    @staticmethod
+    def joined(parts: Sequence[ClipFeatures]) -> ClipFeatures:
+        """The clips of several batches on one grid."""
+        descriptor, weight = (torch.cat([getattr(part, name) for part in parts]) for name in ("descriptor", "weight"))
+        return ClipFeatures(descriptor, weight, parts[0].grid)
 
 
 @dataclass(frozen=True)

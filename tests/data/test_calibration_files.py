@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cvlnet.config import Mounting
+from cvlnet.config import MeasuredMounting
 from cvlnet.data.calibration import Calibration
 from cvlnet.data.calibration_files import read_calibration_file
 from cvlnet.data.camera_file import camera_file_of
@@ -128,7 +128,7 @@ def test_colmap_counts_from_the_corner(
     found = read(tmp_path, COLMAP.format(line), "cameras.txt")
     assert found == Calibration(640, 480, focal_px, (320.0, 240.0), model, coefficients, "corner")  # type: ignore[arg-type]
     camera = camera_file_of(
-        Calibration(640, 480, focal_px, (320.0, 240.0), pixel_origin="corner").settings(Mounting(1.5)), tmp_path
+        Calibration(640, 480, focal_px, (320.0, 240.0), pixel_origin="corner").settings(MeasuredMounting(1.5)), tmp_path
     )
     assert camera.mounted.camera.principal_point_px.tolist() == [320.0, 240.0]
 
@@ -143,7 +143,7 @@ def test_kalibr(tmp_path: Path) -> None:
 def test_colmap_distorts_as_opencv_does(tmp_path: Path) -> None:
     """A pixel counted from the corner, as COLMAP projects it, is half a pixel further than OpenCV's."""
     settings = read(tmp_path, COLMAP.format("OPENCV 640 480 500 510 320 240 -0.1 0.02 1e-3 2e-3"), "cameras.txt")
-    lens = camera_file_of(settings.settings(Mounting(1.5)), tmp_path).mounted.lens
+    lens = camera_file_of(settings.settings(MeasuredMounting(1.5)), tmp_path).mounted.lens
     assert lens is not None
     x, y = 0.2, -0.1
     r2 = x * x + y * y

@@ -104,7 +104,7 @@ class Seeing(TurnedClip):
     """A clip whose features are given by a function of its turns."""
 
     def __init__(self, features):
-        self.of_turn = features
+        self.of_turn, self._nearly = features, {}
 
     def features(self, turns_rad):
         return self.of_turn(turns_rad)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from math import degrees
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from cvlnet.calibration.estimate import Estimate
 from cvlnet.data.camera_file import SEE
 from cvlnet.data.recording import MountedCamera
-from cvlnet.io.outputs import write_text
+from cvlnet.io.outputs import write_json
 from cvlnet.io.text import read_json
 from cvlnet.road.geometry import Mounting
 
@@ -34,7 +33,7 @@ def write_camera_file(path: Path, settings: dict[str, Any], mounting: Mounting) 
     """
     roll_deg, pitch_deg, yaw_deg, height_m = (round(value, 4) for value in _shown(mounting))
     own = {"height_m": height_m, "roll_deg": roll_deg, "pitch_deg": pitch_deg, "yaw_deg": yaw_deg}
-    write_text(path, json.dumps(settings | own, indent=2) + "\n")
+    write_json(settings | own, path)
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

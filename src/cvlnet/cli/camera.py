@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App
 
 from cvlnet.cli.options import panel
-from cvlnet.config import Mounting
+from cvlnet.config import MeasuredMounting
 from cvlnet.errors import InputError
 
 
@@ -25,7 +24,7 @@ def convert(
     /,
     *,
     out: Path,
-    mounting: Annotated[Mounting, panel("Mounting", Mounting)],
+    mounting: Annotated[MeasuredMounting, panel("Mounting", MeasuredMounting)],
     camera: str | None = None,
     distortion_model: Literal["opencv", "fisheye"] | None = None,
 ) -> None:
@@ -49,14 +48,13 @@ def convert(
     """
     from cvlnet.data.calibration_files import read_calibration_file
     from cvlnet.data.camera_file import camera_file_of, read_camera_file
-    from cvlnet.io.files import written_whole
+    from cvlnet.io.outputs import write_json
 
     if out.is_dir():
         raise InputError("is a folder", where=out, remedy="give a file name, such as camera.json")
     settings = read_calibration_file(file, camera=camera, model=distortion_model).settings(mounting)
     camera_file_of(settings, file)
-    with written_whole(out) as temporary:
-        temporary.write_text(json.dumps(settings, indent=1) + "\n")
+    write_json(settings, out)
     mounted = read_camera_file(out).mounted
     lens = "without lens distortion" if mounted.lens is None else f'lens model "{mounted.lens.model}"'
     print(f"{out}: {mounted.camera.width_px} x {mounted.camera.height_px} px, {lens}, {mounting.height_m:g} m high")

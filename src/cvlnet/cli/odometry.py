@@ -30,14 +30,12 @@ def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
 
     from tqdm import tqdm
 
-    from cvlnet.data.camera_file import read_camera_file
     from cvlnet.data.open_journey import open_video
     from cvlnet.data.visual_odometry import visual_odometry as estimated
     from cvlnet.io.outputs import write_text
     from cvlnet.road.tracks import whole
 
-    camera = read_camera_file(camera_file)
-    pictures = open_video(video, camera)
+    pictures, camera = open_video(video, camera_file)
     full = camera.mounted.camera
     window = whole(full)
     seen = ((time_s, picture(window)) for _, time_s, picture in pictures.taken())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from cvlnet.config import Mounting
+from cvlnet.config import MeasuredMounting
 from cvlnet.data.bag_messages import Bag
 from cvlnet.data.calibration import Calibration
 from cvlnet.data.calibration_files import ros_calibration
@@ -99,7 +99,7 @@ def transforms_of(bag: Bag) -> Transforms:
 
 def mounting_of(
     transforms: Transforms, frame_id: str, height_m: float | None, pitch_deg: float | None, bag: Bag
-) -> Mounting:
+) -> MeasuredMounting:
     """How a camera is mounted, by the transforms from base_link to it, and by what is given instead.
 
     The height is that above base_footprint, which is on the road; without it ``height_m`` is needed.
@@ -109,7 +109,7 @@ def mounting_of(
         if height_m is None:
             what = f"no static transforms lead from {_BODY} to the camera ({frame_id or 'without a name'})"
             raise InputError(what, where=bag.path, remedy=_SAY)
-        return Mounting(height_m, pitch_deg or 0.0)
+        return MeasuredMounting(height_m, pitch_deg or 0.0)
     body_from_cam = chain[_BODY]
     rotation = body_from_cam.rotation @ Pose.level_from_cam().rotation.mT
     if float(body_from_cam.rotation[2, 1]) > 0 or float(rotation[2, 2]) < 0.5:
@@ -120,7 +120,7 @@ def mounting_of(
         raise InputError(what, where=bag.path, remedy="give --height-m of the camera")
     yaw_rad, pitch_rad, roll_rad = Rotation.from_matrix(rotation.numpy()).as_euler("ZYX").tolist()
     forward_m, left_m, _ = body_from_cam.translation_m.tolist()
-    return Mounting(
+    return MeasuredMounting(
         float(chain[_ROAD].translation_m[2]) if height_m is None else height_m,
         degrees(pitch_rad) if pitch_deg is None else pitch_deg,
         degrees(roll_rad),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from cvlnet.config import Mounting
+from cvlnet.config import MeasuredMounting
 from cvlnet.data.lens import LensModel
 
 
@@ -25,7 +25,7 @@ class Calibration:
     coefficients: tuple[float, ...] = ()
     pixel_origin: Literal["center", "corner"] = "center"
 
-    def settings(self, mounting: Mounting) -> dict[str, Any]:
+    def settings(self, mounting: MeasuredMounting) -> dict[str, Any]:
         """What camera.json says of the camera when it is mounted in this way."""
         camera = {
             "width": self.width_px,

@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from cvlnet.arrays import Series
 from cvlnet.config import WAY_M
 from cvlnet.data.images import ImageCache, read_frame
+from cvlnet.data.journey import Journey
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LocalFrame, earth_centred_m
@@ -169,7 +170,7 @@ def mirrored(clip: Clip) -> Clip:
     return Clip(images, flipped, Pose(rotation, pose.translation_m * south_for_north))
 
 
-def require_cameras(recording: Recording, camera_ids: Sequence[int]) -> None:
+def require_cameras(recording: Recording | Journey, camera_ids: Sequence[int]) -> None:
     """Raise InputError if the drive lacks one of these cameras."""
     for camera_id in camera_ids:
         if camera_id not in recording.cameras:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, isfinite, pi, remainder
+from math import cos, hypot, isfinite, pi, remainder, sin
 
+import numpy as np
+
+from cvlnet.arrays import Xy
 from cvlnet.data.recording import Recording
 from cvlnet.geo import LocalFrame
 
@@ -30,6 +33,10 @@ class OdometryPose:
         """The straight distance to another pose."""
         return hypot(other.x_m - self.x_m, other.y_m - self.y_m)
 
+    def step_m(self, other: OdometryPose, turn_rad: float = 0.0) -> Xy:
+        """The displacement to another pose, in axes against which the odometry's frame is turned counter-clockwise."""
+        return turned_m((other.x_m - self.x_m, other.y_m - self.y_m), turn_rad)
+
 
 def odometry_of(recording: Recording) -> tuple[OdometryPose, ...]:
     """The relative motion of a drive, a pose for each of its frames, from (0, 0) on, with the recorded yaw.
@@ -44,6 +51,12 @@ def odometry_of(recording: Recording) -> tuple[OdometryPose, ...]:
             x_m, y_m = x_m + east_m, y_m + north_m
         poses.append(OdometryPose(frame.time_s, x_m, y_m, frame.yaw_rad))
     return tuple(poses)
+
+
+def turned_m(xy_m: tuple[float, float], turn_rad: float) -> Xy:
+    """A displacement, turned counter-clockwise."""
+    x_m, y_m = xy_m
+    return np.array([cos(turn_rad) * x_m - sin(turn_rad) * y_m, sin(turn_rad) * x_m + cos(turn_rad) * y_m])
 
 
 def wrapped_rad(angle_rad: float) -> float:

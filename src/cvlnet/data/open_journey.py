@@ -83,19 +83,18 @@ def _from_video(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]
             "visual-odometry makes one of the video itself)"
         )
         raise InputError(f"a video needs {missing}", where=files.video, remedy=remedy)
-    _require_extra("av", "video", files.video)
-    camera = read_camera_file(files.camera_file)
-    pictures = open_video(files.video, camera, files.time_offset_s)
+    pictures, camera = open_video(files.video, files.camera_file, files.time_offset_s)
     odometry = read_odometry(files.odometry, camera)
     return synchronized(pictures, odometry, files.odometry), odometry
 
 
-def open_video(path: Path, camera: CameraFile, time_offset_s: float = 0.0) -> Pictures:
-    """The pictures of a video file. Raises InputError as the reader does, and without the extra ``video``."""
+def open_video(path: Path, camera_path: Path, time_offset_s: float = 0.0) -> tuple[Pictures, CameraFile]:
+    """The pictures of a video file, and its camera.json. Raises InputError as the readers do, or without ``video``."""
     _require_extra("av", "video", path)
     from cvlnet.data.video import read_video
 
-    return read_video(path, camera.mounted, time_offset_s)
+    camera = read_camera_file(camera_path)
+    return read_video(path, camera.mounted, time_offset_s), camera
 
 
 def _from_bag(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]:

@@ -13,6 +13,7 @@ from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.io.outputs import write_json
 from cvlnet.localize.answer import Answer, to_geojson, to_json
+from cvlnet.localize.area import MapArea
 from cvlnet.localize.clip_files import read_clip
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.picture import draw
@@ -54,12 +55,9 @@ def answer(
     truth = None if clip_files.drive is None else recorded_at
     near, radius_m = map_files.near, map_files.radius_m
     if is_map(map_files.path):
-        if map_files.hints != RasterHints():
-            remedy = "leave them away; they belong to the map's imagery"
-            raise InputError("a map needs no hints about an image", where=map_files.path, remedy=remedy)
         if map_files.indexed:
             return _indexed(localizer, clip, map_files, heading, most, truth)
-        area = localizer.area(map_files.path, near=near, radius_m=radius_m)
+        area = area_of(localizer, map_files)
         _warn_if_far(recorded_at, area.map.center, map_files.path)
         return localizer.locate_on(clip, area, heading=heading, most=most, truth=truth)
     if map_files.indexed:
@@ -69,6 +67,18 @@ def answer(
     _warn_if_far(recorded_at, image.center, image.source)
     region = localizer.encode(image, near=near, radius_m=radius_m, progress=progress)
     return localizer.locate(clip, image, region=region, heading=heading, most=most, truth=truth)
+
+
+def area_of(localizer: Localizer, files: MapFiles) -> MapArea:
+    """The part of a map on disk that is searched. Raises InputError for hints, which a map does not need."""
+    _require_no_hints(files)
+    return localizer.area(files.path, near=files.near, radius_m=files.radius_m)
+
+
+def _require_no_hints(files: MapFiles) -> None:
+    if files.hints != RasterHints():
+        remedy = "leave them away; they belong to the map's imagery"
+        raise InputError("a map needs no hints about an image", where=files.path, remedy=remedy)
 
 
 def _indexed(
@@ -81,6 +91,7 @@ def _indexed(
     if heading != Heading():
         remedy = "leave out one of the two"
         raise InputError("an index is asked with the recorded heading", where="--indexed, --heading", remedy=remedy)
+    _require_no_hints(files)
     source, within = Map.open(files.path), None
     if files.near is not None:
         east_m, north_m = source.frame.xy_world_m(files.near.degrees).tolist()

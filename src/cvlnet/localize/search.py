@@ -16,7 +16,7 @@ from torch.nn import functional
 from cvlnet.geo import LatLon, earth_centred_m
 from cvlnet.grid import Grid
 from cvlnet.imagery.overhead import Imagery
-from cvlnet.localize.turned import TurnedClip, nearly_turned
+from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
 from cvlnet.model.cvlnet import CVLNet
@@ -104,7 +104,7 @@ def search_encoded(model: CVLNet, asked: ClipFeatures, region: Region) -> Float[
 def search_turned(model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float]) -> Scores:
     """The best score of every place over the headings."""
     best, turn = None, torch.zeros(region.searched.shape, dtype=torch.long)
-    features = nearly_turned(clip.features, turns_rad)
+    features = clip.nearly(turns_rad)
     for first in range(0, len(turns_rad), _TURNS_AT_ONCE):
         some = features[first : first + _TURNS_AT_ONCE]
         values, index = region.matcher(model.device).scores(some).cpu().max(dim=0)

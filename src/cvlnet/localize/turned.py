@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from cvlnet.data.odometry import wrapped_rad
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import Clip, ClipFeatures
@@ -57,7 +58,7 @@ class Heading:
 
     def turns_rad(self, recorded_rad: float) -> tuple[float, ...]:
         """Turns of the recorded clip to try, counter-clockwise, at most `STEP_RAD` apart; from least to most."""
-        offset = 0.0 if self.middle_rad is None else _wrapped(self.middle_rad - recorded_rad)
+        offset = 0.0 if self.middle_rad is None else wrapped_rad(self.middle_rad - recorded_rad)
         if self.width_rad >= pi:
             count = ceil(2 * pi / STEP_RAD)
             return tuple(offset - pi + 2 * pi * i / count for i in range(count))
@@ -80,6 +81,7 @@ class TurnedClip:
     def __init__(self, model: CVLNet, clip: Clip) -> None:
         self.model, self.clip = model, clip
         self._known: dict[tuple[float, ...], ClipFeatures] = {}
+        self._nearly: dict[tuple[float, ...], ClipFeatures] = {}
 
     def features(self, turns_rad: Sequence[float]) -> ClipFeatures:
         """The fused features of the clip, turned counter-clockwise about the vehicle: a clip for each turn.
@@ -91,6 +93,13 @@ class TurnedClip:
             clip = self.clip
             self._known[turns] = turned_features(self.model, self._frames, clip.camera, clip.ground_from_cam, turns)
         return self._known[turns]
+
+    def nearly(self, turns_rad: Sequence[float]) -> ClipFeatures:
+        """The features for a search over many turns, as `nearly_turned` gives them; kept in the same way."""
+        turns = tuple(turns_rad)
+        if turns not in self._nearly:
+            self._nearly[turns] = nearly_turned(self.features, turns)
+        return self._nearly[turns]
 
     @cached_property
     def _frames(self) -> Float[Tensor, "frames channels height width"]:
@@ -116,13 +125,7 @@ def turned_features(
         poses = (turn @ Pose.stack([ground_from_cam.to(torch.float32)])).to(model.device)
         fused = model.fuse_frames(encoded.expand(count, -1, -1, -1, -1), cameras, poses)
         parts.append(model.describe_clips(*fused))
-    descriptor, weight = (torch.cat([getattr(part, name) for part in parts]) for name in ("descriptor", "weight"))
-    return ClipFeatures(descriptor, weight, parts[0].grid)
-
-
-def _wrapped(angle_rad: float) -> float:
-    """The same angle from -pi to below pi."""
-    return (angle_rad + pi) % (2 * pi) - pi
+    return ClipFeatures.joined(parts)
 
 
 def nearly_turned(project: Callable[[Sequence[float]], ClipFeatures], turns_rad: Sequence[float]) -> ClipFeatures:
@@ -139,8 +142,7 @@ def nearly_turned(project: Callable[[Sequence[float]], ClipFeatures], turns_rad:
     for turn, base in zip(turns_rad, nearest, strict=True):
         at = bases.index(base)
         parts.append(rotated(projected[at : at + 1], turn - turns_rad[0] - base * _PROJECTED_RAD))
-    descriptor, weight = (torch.cat([getattr(part, name) for part in parts]) for name in ("descriptor", "weight"))
-    return ClipFeatures(descriptor, weight, projected.grid)
+    return ClipFeatures.joined(parts)
 
 
 def rotated(clip: ClipFeatures, turn_rad: float) -> ClipFeatures:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import pi
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvlnet.arrays import F64
-from cvlnet.data.odometry import wrapped_rad
+from cvlnet.data.odometry import turned_m, wrapped_rad
 from cvlnet.grid import Grid
 
 MODE_M = 8.0  # a mode of the belief holds what lies within this distance of its peak, along each axis
@@ -125,8 +125,7 @@ class Belief:
         turned_share: of the probability that goes to each neighbouring turn.
         """
         for layer in self._layers.values():
-            c, s = cos(layer.turn_rad), sin(layer.turn_rad)
-            layer.offset_m = layer.offset_m + np.array([c * dx_m - s * dy_m, s * dx_m + c * dy_m])
+            layer.offset_m = layer.offset_m + turned_m((dx_m, dy_m), layer.turn_rad)
             cells = np.round(layer.offset_m / self.grid.cell_m)
             layer.offset_m = layer.offset_m - cells * self.grid.cell_m
             before = layer.probability
@@ -187,7 +186,7 @@ class Belief:
         """The places that the vehicle may be at, most likely first, each with at least this probability."""
         if not self._layers:
             return ()
-        reach = max(1, round(MODE_M / self.grid.cell_m))
+        reach = self._reach
         marginal = self._spare.zero_()
         for layer in self._layers.values():
             marginal.add_(layer.places)
@@ -209,9 +208,14 @@ class Belief:
     def near(self, xy_m: tuple[float, float]) -> float:
         """The probability of the places within `MODE_M` of a place, along each axis."""
         row, col = self.grid.row_col(torch.tensor(xy_m, dtype=torch.float64)).round().long().tolist()
-        reach = max(1, round(MODE_M / self.grid.cell_m))
+        reach = self._reach
         rows, cols = (slice(max(0, at - reach), max(0, at + reach + 1)) for at in (row, col))
         return float(sum(layer.places[rows, cols].sum(dtype=torch.float64) for layer in self._layers.values()))
+
+    @property
+    def _reach(self) -> int:
+        """Cells to each side that `MODE_M` is."""
+        return max(1, round(MODE_M / self.grid.cell_m))
 
     def _mode(self, rows: slice, cols: slice) -> Mode:
         """The mode of the places in a window."""

@@ -119,7 +119,7 @@ def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErro
     if known:
         found_m[known] = frame.xy_world_m([fixes[i].position.degrees for i in known])  # type: ignore[union-attr]
     error_m = found_m - true_m
-    ahead, left = (np.stack([f(true_rad), g(true_rad)], axis=1) for f, g in ((np.cos, np.sin), (_minus_sin, np.cos)))
+    cosine, sine = np.cos(true_rad), np.sin(true_rad)
     covariances = np.array(
         [np.full((2, 2), np.nan) if fix.covariance is None else fix.covariance[:2, :2] for fix in fixes]
     )
@@ -134,8 +134,8 @@ def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErro
         way_m=np.concatenate([[0.0], np.cumsum(steps_m)]),
         tracked=np.array([fix.state == "tracking" for fix in fixes]),
         error_m=error_m,
-        along_m=(error_m * ahead).sum(axis=1),
-        across_m=(error_m * left).sum(axis=1),
+        along_m=cosine * error_m[:, 0] + sine * error_m[:, 1],
+        across_m=cosine * error_m[:, 1] - sine * error_m[:, 0],
         yaw_rad=np.array(
             [
                 np.nan if fix.yaw_rad is None else wrapped_rad(fix.yaw_rad - float(yaw))
@@ -165,7 +165,3 @@ def _yaws_at(places: Sequence[KnownPlace], times_s: Series, at_s: F64) -> F64:
         return np.full(len(at_s), np.nan)
     between_s = (times_s[:-1] + times_s[1:])[moving] / 2
     return np.asarray(np.interp(at_s, between_s, np.unwrap(np.arctan2(steps_m[moving, 1], steps_m[moving, 0]))))
-
-
-def _minus_sin(angle_rad: F64) -> F64:
-    return np.asarray(-np.sin(angle_rad))

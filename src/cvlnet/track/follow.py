@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
+from cvlnet.data.clips import require_cameras
 from cvlnet.data.journey import Journey, Moment
 from cvlnet.errors import InputError, warn
 from cvlnet.track.tracker import Frame, Tracker
@@ -28,10 +29,7 @@ def follow(
     succession.
     """
     chosen = tuple(sorted(journey.cameras)[:1]) if cameras is None else cameras
-    for camera in chosen:
-        if camera not in journey.cameras:
-            known = ", ".join(map(str, sorted(journey.cameras)))
-            raise InputError(f"has no camera {camera}", where=journey.name, remedy=f"choose among {known}")
+    require_cameras(journey, chosen)
     if use_places and any(place.sigma_m is None for place in journey.places):
         remedy = "state it in metres (--gps-sigma-m)"
         raise InputError("the accuracy of its positions is not known", where=journey.name, remedy=remedy)

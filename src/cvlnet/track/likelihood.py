@@ -17,7 +17,7 @@ class Likelihood:
     counts as a share of the evidence that ``independent_m`` metres of new way give.
     sigma_m, heading_rad: standard deviations of the place and the heading with the best scores, with ``independent_m``
     of new way. registration_m: of the map's own place on earth, which no number of clips averages out.
-    Fitted to validation towns by benchmarks/likelihood.py.
+    The defaults were chosen by hand on validation towns (docs/results/tracking.md).
     """
 
     sharpness: float = 25.0

@@ -11,6 +11,7 @@ import torch
 from cvlnet.arrays import F64
 from cvlnet.localize.search import scores_around
 from cvlnet.map.region import Region
+from cvlnet.model.confidence import sigma_m
 from cvlnet.track.likelihood import Likelihood
 from cvlnet.track.pose_filter import TURN, PoseBelief
 from cvlnet.types import ClipFeatures
@@ -47,8 +48,7 @@ def measured_around(
     if not (0 <= int(place[0]) < places.rows and 0 <= int(place[1]) < places.cols):
         return None
     spread = expected.covariance[:2, :2] + np.eye(2) * likelihood.sigma_m**2
-    sigma_m = float(np.sqrt(np.linalg.eigvalsh(spread)[-1]))
-    reach = min(max(ceil(3 * sigma_m / places.cell_m), _LEAST_REACH), _MOST_REACH)
+    reach = min(max(ceil(3 * float(sigma_m(spread)) / places.cell_m), _LEAST_REACH), _MOST_REACH)
     scores = scores_around(clips, region, place, reach).double()
     if not bool(scores.isfinite().any()):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import cos, inf, radians, sin
+from math import inf, radians
 
 import numpy as np
 
@@ -64,9 +64,8 @@ def disturbed(poses: tuple[OdometryPose, ...], errors: OdometryErrors) -> tuple[
     found, way_m, turn_rad = [poses[0]], 0.0, errors.yaw_rad
     found[0] = replace(poses[0], yaw_rad=poses[0].yaw_rad + turn_rad)
     for before, pose in pairwise(poses):
-        dx_m, dy_m = (1 + errors.scale) * (pose.x_m - before.x_m), (1 + errors.scale) * (pose.y_m - before.y_m)
-        x_m = found[-1].x_m + cos(turn_rad) * dx_m - sin(turn_rad) * dy_m
-        y_m = found[-1].y_m + sin(turn_rad) * dx_m + cos(turn_rad) * dy_m
+        east_m, north_m = ((1 + errors.scale) * before.step_m(pose, turn_rad)).tolist()
+        x_m, y_m = found[-1].x_m + east_m, found[-1].y_m + north_m
         way_m += before.way_m(pose)
         turn_rad = errors.yaw_rad + errors.drift_rad_per_m * way_m
         found.append(OdometryPose(pose.time_s, x_m, y_m, wrapped_rad(pose.yaw_rad + turn_rad)))

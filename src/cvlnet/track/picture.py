@@ -16,6 +16,7 @@ from cvlnet.data.journey import KnownPlace
 from cvlnet.geo import LatLon
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.files import written_whole
+from cvlnet.model.confidence import sigma_m
 from cvlnet.track.evaluate import TrackErrors
 from cvlnet.track.types import Trajectory
 
@@ -102,13 +103,11 @@ def _draw_confidence(axes: Any, trajectory: Trajectory) -> None:
 
 
 def _draw_doubt(axes: Any, trajectory: Trajectory) -> None:
-    sigma_m = [
-        np.nan
-        if fix.covariance is None or fix.state != "tracking"
-        else float(np.sqrt(np.linalg.eigvalsh(fix.covariance[:2, :2])[-1]))
+    doubt_m = [
+        np.nan if fix.covariance is None or fix.state != "tracking" else float(sigma_m(fix.covariance[:2, :2]))
         for fix in trajectory.fixes
     ]
-    axes.plot(_times(trajectory), sigma_m, color=_STATES["tracking"], linewidth=1.2)
+    axes.plot(_times(trajectory), doubt_m, color=_STATES["tracking"], linewidth=1.2)
     axes.set(ylabel="standard deviation, m", ylim=(0, None))
 
 

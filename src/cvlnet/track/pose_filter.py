@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, exp, sin
+from math import exp
 
 import numpy as np
 
@@ -74,9 +74,9 @@ class Motion:
 
 def motion_from(mean: F64, before: OdometryPose, after: OdometryPose, noise: OdometryNoise) -> Motion:
     """The motion from one pose of the odometry to the next, linearised at a mean."""
-    dx_m, dy_m, way_m = after.x_m - before.x_m, after.y_m - before.y_m, before.way_m(after)
+    way_m = before.way_m(after)
     turn = mean[TURN] + mean[DRIFT] * way_m / 2
-    step_m = exp(mean[LOG_SCALE]) * np.array([cos(turn) * dx_m - sin(turn) * dy_m, sin(turn) * dx_m + cos(turn) * dy_m])
+    step_m = exp(mean[LOG_SCALE]) * before.step_m(after, turn)
     aside_m = np.array([-step_m[1], step_m[0]])
     moved = mean.copy()
     moved[:2] += step_m

@@ -21,7 +21,7 @@ from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.outputs import write_json
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.localizer import Localizer
-from cvlnet.localize.request import MapFiles
+from cvlnet.localize.request import MapFiles, area_of
 from cvlnet.localize.turned import Heading
 from cvlnet.map.region import Region
 from cvlnet.map.store import is_map
@@ -199,7 +199,7 @@ def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:
 def _map(localizer: Localizer, files: MapFiles, *, progress: bool) -> tuple[MapArea | Region, str | None, Imagery]:
     """What is searched, the imagery's credit, and an image of it to draw on."""
     if is_map(files.path):
-        area = localizer.area(files.path, near=files.near, radius_m=files.radius_m)
+        area = area_of(localizer, files)
         preview = area.map.preview()
         return area, preview.credit, preview
     image = open_overhead(files.path, files.hints)

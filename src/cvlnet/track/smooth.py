@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, hypot, sin
+from math import hypot
 
 import numpy as np
 
@@ -29,10 +29,8 @@ class SmoothPose:
 
     def moved(self, before: OdometryPose, now: OdometryPose, estimate: PoseBelief | None) -> SmoothPose:
         """After a motion; the estimate is that after it, None where the vehicle is not tracked."""
-        dx_m, dy_m, way_m, turn_rad = now.x_m - before.x_m, now.y_m - before.y_m, before.way_m(now), float(self.mean[2])
-        mean = self.mean.copy()
-        mean[0] += cos(turn_rad) * dx_m - sin(turn_rad) * dy_m
-        mean[1] += sin(turn_rad) * dx_m + cos(turn_rad) * dy_m
+        way_m, mean = before.way_m(now), self.mean.copy()
+        mean[:2] += before.step_m(now, float(mean[2]))
         if estimate is None:
             return SmoothPose(mean)
         apart = estimate.mean[:3] - mean

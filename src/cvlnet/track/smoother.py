@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, exp, sin
+from math import exp
 
 import numpy as np
 
 from cvlnet.arrays import F64
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
+from cvlnet.model.confidence import sigma_m
 from cvlnet.track.odometry import OdometryNoise
 from cvlnet.track.pose_filter import DRIFT, LOG_SCALE, TURN, PoseBelief, motion_from
 
@@ -41,8 +42,7 @@ def smoothed(moments: Sequence[Followed], noise: OdometryNoise) -> tuple[PoseBel
         if now.pose is None:
             if later is not None:
                 back = _back(later, now.odometry, moments[at + 1].odometry, noise)
-                sigma_m = float(np.sqrt(np.linalg.eigvalsh(back.covariance[:2, :2])[-1]))
-                found[at] = back if sigma_m <= _FARTHEST_SIGMA_M else None
+                found[at] = back if sigma_m(back.covariance[:2, :2]) <= _FARTHEST_SIGMA_M else None
         elif later is None or moments[at + 1].stretch != now.stretch:
             found[at] = now.pose
         else:
@@ -63,11 +63,8 @@ def _with_later(
 def _back(later: PoseBelief, before: OdometryPose, after: OdometryPose, noise: OdometryNoise) -> PoseBelief:
     """The belief before a motion, from that behind it alone."""
     way_m, mean = before.way_m(after), later.mean.copy()
-    dx_m, dy_m = after.x_m - before.x_m, after.y_m - before.y_m
     mean[TURN] = wrapped_rad(mean[TURN] - mean[DRIFT] * way_m)
-    turn, scale = mean[TURN] + mean[DRIFT] * way_m / 2, exp(mean[LOG_SCALE])
-    mean[0] -= scale * (cos(turn) * dx_m - sin(turn) * dy_m)
-    mean[1] -= scale * (sin(turn) * dx_m + cos(turn) * dy_m)
+    mean[:2] -= exp(mean[LOG_SCALE]) * before.step_m(after, mean[TURN] + mean[DRIFT] * way_m / 2)
     motion = motion_from(mean, before, after, noise)
     undo = np.linalg.inv(motion.change)
     return PoseBelief(mean, undo @ (later.covariance + motion.grown) @ undo.T)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import cos, exp, hypot, radians, sin
+from math import exp, hypot, radians
 
 import numpy as np
 import torch
@@ -196,9 +196,9 @@ class Tracker:
 
     def _take(self, frames: tuple[Frame, ...], odometry: OdometryPose) -> bool:
         """Keep the pictures of a moment, unless they show nothing, or nothing new; whether they are kept."""
-        if not frames or any(float(frame.image.float().std()) < _DARK for frame in frames):
+        if not frames or not self.wants_frames(odometry):
             return False
-        if not self.wants_frames(odometry):
+        if any(float(frame.image.float().std()) < _DARK for frame in frames):
             return False
         if self._taken is not None and all(
             torch.equal(old.image, new.image) for old, new in zip(self._taken[1], frames, strict=True)
@@ -240,7 +240,7 @@ class Tracker:
         assert self._now is not None
         share = self.likelihood.share(self._way_since(self._coarse_at))
         self._move_belief(self._now)
-        if not self._belief.layers:  # it is elsewhere for sure
+        if not self._belief.turns_rad:  # it is elsewhere for sure
             return
         clips = nearly_turned(self._clips, self._belief.turns_rad)
         self._belief.weigh(
@@ -290,7 +290,7 @@ class Tracker:
         return found.score
 
     def _fix(self, now: OdometryPose, score: float | None, index: int) -> TrackFix:
-        modes = tuple(replace(mode, mean=_carried(mode.mean, self._belief_at, now)) for mode in self.modes())
+        modes = tuple(replace(mode, mean=carried(mode.mean, self._belief_at, now)) for mode in self.modes())
         hypotheses = tuple(
             Hypothesis(self._latlon(mode.mean), self._yaw_rad(mode.mean, now), mode.probability) for mode in modes
         )
@@ -299,7 +299,7 @@ class Tracker:
         if self._pose is not None:
             if self._smooth is None or not self._smooth.follows:
                 self._smooth = SmoothPose(self._pose.mean[:3])
-            near = self._belief.near(_xy_m(_carried(self._pose.mean, now, self._belief_at)))
+            near = self._belief.near(_xy_m(carried(self._pose.mean, now, self._belief_at)))
             fix = self.at(replace(fix, confidence=near, score=score), now, self._pose)
         elif modes:
             best, place = modes[0], hypotheses[0]
@@ -340,11 +340,9 @@ class Tracker:
         return wrapped_rad(now.yaw_rad + float(mean[2]) - north_rad)
 
 
-def _carried(mean: F64, start: OdometryPose, end: OdometryPose) -> F64:
+def carried(mean: F64, start: OdometryPose, end: OdometryPose) -> F64:
     """A place (x, y, turn) after the odometry's motion from one pose to another."""
-    dx_m, dy_m, turn_rad = end.x_m - start.x_m, end.y_m - start.y_m, float(mean[2])
-    step_m = [cos(turn_rad) * dx_m - sin(turn_rad) * dy_m, sin(turn_rad) * dx_m + cos(turn_rad) * dy_m]
-    return np.asarray(mean[:3] + np.array([*step_m, 0.0]))
+    return np.append(mean[:2] + start.step_m(end, float(mean[2])), mean[2])
 
 
 def _xy_m(mean: F64) -> tuple[float, float]:
