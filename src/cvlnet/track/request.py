@@ -118,8 +118,8 @@ def track(
         check_output(out / name)
     _require_free(out / LOG, resume=resume)
     journey = _journey(request)
-    _check_mounting(journey, request.cameras)
     area, credit, preview = _map(localizer, request.map, progress=progress)
+    _check_mounting(journey, request.cameras)
     start = None
     if request.start is not None and request.start.sigma_m is not None:
         start = request.start.position, request.start.sigma_m
