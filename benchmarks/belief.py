@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from math import pi
 
 import torch
@@ -31,7 +32,14 @@ def compare(side_km: float, turns: int) -> tuple[float, float]:
             likelihood.ratio(matcher.scores(ClipFeatures.joined([clip] * min(AT_ONCE, count - first))), 0.5)
         belief.weigh([torch.ones(grid.rows, grid.cols)] * count)
 
-    moved_s = seconds_each(lambda: belief.move(3.0, 4.0, 0.4, 0.0), for_s=1.0, at_least=1)
+    there_and_back = cycle((1.0, -1.0))  # so that the belief stays on the map
+
+    def move() -> None:
+        way = next(there_and_back)
+        belief.move(3.0 * way, 4.0 * way, 0.4, 0.0)
+
+    moved_s = seconds_each(move, for_s=1.0, at_least=1)
+    assert len(belief.turns_rad) == turns
     return moved_s, seconds_each(weigh, for_s=1.0, at_least=1)
 
 
