@@ -27,7 +27,7 @@ from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.gvp import project_to_ground
 from cvlnet.model.pcsf import photo_consistency
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
-from town import drive_of, map_of, test_split
+from town import DATA, drive_of, map_of, test_split
 
 FINE_M = 0.2  # of the ground on which the frames themselves are laid
 AROUND_M = 45.0  # of the map that is shown
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--drive", type=Path, help="a KITTI drive or a video folder; by default one of the tiny town")
     parser.add_argument("--frame", type=int, help="the clip's newest frame")
     parser.add_argument("--map", type=Path, help="overhead image")
-    parser.add_argument("--out", type=Path, default=Path("method.jpg"), help="picture to write (%(default)s)")
+    parser.add_argument("--out", type=Path, default=DATA / "method.jpg", help="picture to write")
     asked = parser.parse_args()
     if asked.drive is None:
         split = test_split()
