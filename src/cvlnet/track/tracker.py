@@ -8,6 +8,7 @@ the Kalman filter ends as soon as the histogram no longer believes in its place.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, hypot, radians
@@ -39,6 +40,9 @@ from cvlnet.types import ClipFeatures
 
 _TURNS_AT_ONCE = 4  # whose scores of all places are in memory
 _DARK = 4.0  # standard deviation of a picture's values below which it shows nothing
+_USUAL = 10  # clips whose scores a new one is compared with
+_MOST_FALL = 50.0  # which is certainty
+_LEAST_ODDS = 1e-3  # for the odometry having missed something, that are worth a thought
 _OUTLIERS = 0.01  # share of measured positions that mean nothing
 _GATE = 5.0  # standard deviations from the expected place, beyond which a measured position is an outlier
 
@@ -78,6 +82,7 @@ class TrackSpec:
     few_turns: int = 8
     least_way_m: float = 15.0
     kidnapped_per_m: float = 2e-5
+    fall: float = 0.035
     entered_per_m: float = 5e-3
     heading_per_m: float = 1e-3
     turn_rad: float = radians(3.0)
@@ -120,6 +125,7 @@ class Tracker:
         self._fine_at: OdometryPose | None = None  # the newest clip that was compared with the surroundings
         self._coarse_at: OdometryPose | None = None  # and with the whole map
         self._modes: tuple[Mode, ...] | None = None  # of the belief, while it does not change
+        self._scores: deque[float] = deque(maxlen=_USUAL)  # of the place that is tracked, at the last clips
 
     def update(self, frame: Frame | Sequence[Frame] | None, odometry: OdometryPose, *, index: int = 0) -> TrackFix:
         """Take the odometry of a moment, and the pictures of that moment if there are any, one for each camera.
@@ -186,9 +192,8 @@ class Tracker:
         gap_m = self.noise.gap_m(before, now)
         if self._pose is not None:
             self._pose = self._pose.moved(before, now, self.noise)
-        if gap_m > 0:  # how the frames before it lie to those behind it is not known
-            self._stream = ClipStream(self.model, frames=self.spec.frames)
-            self._taken = None
+        if gap_m > 0:
+            self._forget()
             self._move_belief(now, gap_m)
             self._judge()
         if self._smooth is not None:
@@ -268,6 +273,7 @@ class Tracker:
         if self._pose is None and (modes := self.modes()) and modes[0].probability >= self.spec.sure:
             self._pose = PoseBelief.at(modes[0].mean, modes[0].covariance, self.noise)
             self._stretch, self._fine_at = self._stretch + 1, None
+            self._scores.clear()
 
     def modes(self) -> tuple[Mode, ...]:
         """The places where the vehicle may be, in metres on the map's frame, when the belief last moved."""
@@ -277,8 +283,8 @@ class Tracker:
 
     def _refine(self, pose: PoseBelief) -> float | None:
         """Compare the newest clip with the places around the vehicle, under its turn and one to each side."""
-        share, step = self.likelihood.share(self._way_since(self._fine_at)), self.spec.turn_rad
-        self._fine_at = self._now
+        way_m, step = self._way_since(self._fine_at), self.spec.turn_rad
+        share, self._fine_at = self.likelihood.share(way_m), self._now
         turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
         region = self.map.around(pose.xy_m)
         if region is None:
@@ -287,7 +293,30 @@ class Tracker:
         if found is None:
             return None
         self._pose = updated(pose, found)
+        self._doubt(found.score, way_m)
         return found.score
+
+    def _doubt(self, score: float, way_m: float) -> None:
+        """Let probability leave a tracked place whose score falls; once the place is lost, its frames are forgotten.
+
+        A clip that shows both the old and the new place of a vehicle that was carried away fits nowhere.
+        """
+        if self._scores:
+            fall = min(max(float(np.median(self._scores)) - score, 0.0) / self.spec.fall, _MOST_FALL)
+            odds = self.spec.kidnapped_per_m * way_m * exp(fall)
+            if odds > _LEAST_ODDS and self._now is not None:
+                self._move_belief(self._now)
+                self._belief.leak(odds / (1 + odds), 0.0)
+                self._judge()
+        self._scores.append(score)
+        if self._pose is None:
+            self._belief.leak(0.0, self.spec.share_mapped)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Begin a new clip: how the frames of the old one lie to those to come is not known."""
+        self._stream = ClipStream(self.model, frames=self.spec.frames)
+        self._taken = None
 
     def _fix(self, now: OdometryPose, score: float | None, index: int) -> TrackFix:
         modes = tuple(replace(mode, mean=carried(mode.mean, self._belief_at, now)) for mode in self.modes())
