@@ -72,7 +72,7 @@ class TrackSpec:
     tried. turn_rad: between the headings of fine clips.
     """
 
-    sure: float = 0.95
+    sure: float = 0.99
     unsure: float = 0.5
     share_mapped: float = 0.5
     frames: int = 4
