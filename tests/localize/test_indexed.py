@@ -1,6 +1,8 @@
 """Clips found by an index beside the search of every place of the same map."""
 
 from dataclasses import replace
+from math import degrees, radians
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,12 +10,14 @@ import torch
 from torch.nn import functional
 
 from cvlnet.errors import InputError
+from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
 from cvlnet.index.area import Circle
 from cvlnet.index.place_index import change_index, verify_index
 from cvlnet.localize import indexed as indexed_module
 from cvlnet.localize.indexed import IndexedPlaces, Places, index_places
-from cvlnet.localize.search import distinct
+from cvlnet.localize.search import fixes_in
+from cvlnet.localize.turned import Heading, TurnedClip, rotated
 from cvlnet.map import encode as encode_module
 from cvlnet.map.build import build_map
 from cvlnet.map.region import Region
@@ -24,7 +28,22 @@ from cvlnet.types import ClipFeatures
 
 CLIP, CHANNELS, STEPS, CELL_M = 8, 3, 5, 2.0
 ROWS, COLS = 85, 115  # places: squares of six are cut at both edges, and a block of one tile has five
-SHARPNESS = 50.0
+MODEL = SimpleNamespace(sharpness=torch.tensor(50.0), device=torch.device("cpu"))
+
+
+class Asked(TurnedClip):
+    """A clip whose features are given: those of a vehicle whose recorded heading is wrong by ``error_rad``.
+
+    gain: how much more than by a turn the features are turned, for clips too small to show a turn of a degree.
+    """
+
+    def __init__(self, seen, error_rad=0.0, gain=1.0):
+        self.model, self.seen, self.error_rad, self.gain = MODEL, seen, error_rad, gain
+        self.asked_rad, self._nearly = set(), {}
+
+    def features(self, turns_rad):
+        self.asked_rad.update(turns_rad)
+        return ClipFeatures.joined([rotated(self.seen, self.gain * (turn + self.error_rad)) for turn in turns_rad])
 
 
 @pytest.fixture
@@ -58,10 +77,12 @@ def projection(region):
     return fit_projection([(region.descriptor, region.uncertainty)], clips, 12, "net")
 
 
-def exhaustive(region, clip, **named):
-    correlation = DenseMatcher(region.descriptor, CLIP).scores(clip)[0]
-    scores = (correlation / region.uncertainty).masked_fill(~region.searched, -torch.inf)
-    return distinct(region, scores, SHARPNESS, weight=clip.weight[0], **named)
+def exhaustive(region, clip, *, turns_rad=(0.0,), **named):
+    """The fixes of a search of every place, as `MapArea.find` turns the clip into the grid of a panel."""
+    convergence_rad = region.frame.convergence_rad(region.places.center_xy_m)
+    of_grid = tuple(turn + convergence_rad for turn in turns_rad)
+    _, fixes = fixes_in(MODEL, clip, region, turns_rad=of_grid, **named)
+    return [replace(fix, turn_rad=fix.turn_rad - convergence_rad) for fix in fixes]
 
 
 def assert_same(fix, expected, region, *, margin=True):
@@ -73,6 +94,11 @@ def assert_same(fix, expected, region, *, margin=True):
     assert fix.known_share == pytest.approx(expected.known_share, abs=1e-6)
     if margin:
         assert fix.margin == pytest.approx(expected.margin, abs=2e-3)
+    assert fix.turn_rad == pytest.approx(expected.turn_rad, abs=1e-9)
+    if expected.heading_sigma_rad is None:
+        assert fix.heading_sigma_rad is None
+    else:
+        assert fix.heading_sigma_rad == pytest.approx(expected.heading_sigma_rad, abs=1e-3)
 
 
 PLACES = [(0, 0), (84, 114), (83, 3), (2, 110), (40, 20), (47, 88), (54, 29), (24, 24), (25, 25), (66, 101)]
@@ -86,8 +112,8 @@ def test_with_all_squares_as_candidates_the_fixes_are_those_of_a_search_of_all_p
     places = Places.of_region(region, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection, kept_blocks=7)
     for place in PLACES:
-        clip = clip_at(region, *place)
-        fixes, expected = found.find(clip, SHARPNESS, candidates=10**6, most=4), exhaustive(region, clip, most=4)
+        clip = Asked(clip_at(region, *place))
+        fixes, expected = found.find(clip, candidates=10**6, most=4), exhaustive(region, clip, most=4)
         assert len(fixes) == 4
         for fix, other in zip(fixes, expected, strict=True):
             assert_same(fix, other, region)
@@ -99,10 +125,80 @@ def test_with_few_candidates_the_best_fix_is_the_same(region, projection, tmp_pa
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
     assert len(found.index) > 250
     for place in PLACES[4:]:  # of those at the edge the descriptors see too little of so small a clip
-        clip = clip_at(region, *place)
-        fixes = found.find(clip, SHARPNESS, candidates=30, most=1)
+        clip = Asked(clip_at(region, *place))
+        fixes = found.find(clip, candidates=30, most=1)
         assert len(fixes) == 1
         assert_same(fixes[0], exhaustive(region, clip, most=1)[0], region, margin=False)
+
+
+@pytest.mark.parametrize(("error_deg", "width_deg"), [(13.0, 20), (-20.0, 20), (140.0, 180), (2.0, 4)])
+def test_with_all_squares_as_candidates_a_rough_heading_is_found_as_by_a_search_of_all_places(
+    region, projection, tmp_path, error_deg, width_deg
+):
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    turns_rad = Heading(None, radians(width_deg)).turns_rad(0.0)
+    for place in PLACES[3:6]:
+        clip = Asked(clip_at(region, *place), radians(error_deg))
+        fixes = found.find(clip, turns_rad=turns_rad, candidates=10**6, most=3)
+        expected = exhaustive(region, clip, turns_rad=turns_rad, most=3)
+        assert len(fixes) == 3
+        for fix, other in zip(fixes, expected, strict=True):
+            assert_same(fix, other, region)
+
+
+@pytest.mark.parametrize(("error_deg", "width_deg"), [(13.0, 20), (140.0, 180)])
+def test_with_few_candidates_the_best_fix_of_a_rough_heading_is_the_same(
+    region, projection, tmp_path, error_deg, width_deg
+):
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    turns_rad = Heading(None, radians(width_deg)).turns_rad(0.0)
+    for place in PLACES[7:]:
+        clip = Asked(clip_at(region, *place), radians(error_deg))
+        fixes = found.find(clip, turns_rad=turns_rad, candidates=60, most=1)
+        assert_same(fixes[0], exhaustive(region, clip, turns_rad=turns_rad, most=1)[0], region, margin=False)
+        turned_deg = (degrees(fixes[0].turn_rad) + error_deg + 180) % 360 - 180
+        assert abs(turned_deg) < 10
+
+
+def moved(region, anchor, east_m):
+    """The region elsewhere in a map, far from its anchor."""
+    cells, places = (grid.centered_at((east_m, 0.0)) for grid in (region.cells, region.places))
+    return replace(region, anchor=anchor, cells=cells, places=places)
+
+
+@pytest.mark.parametrize("turns_rad", [(0.0,), Heading(None, radians(10)).turns_rad(0.0)])
+def test_far_from_the_map_s_meridian_the_clip_is_turned_into_the_grid(region, projection, tmp_path, turns_rad):
+    """100 km from the anchor at 70 degrees the grid is turned by 2.5 degrees; here that counts ten times."""
+    far = moved(region, LatLon(70.0, 20.0), 1e5)
+    convergence_rad = far.frame.convergence_rad((1e5, 0.0))
+    assert degrees(convergence_rad) == pytest.approx(2.46, abs=0.01)
+    places = Places.of_region(far, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    for place in PLACES[3:6]:
+        clip = Asked(clip_at(region, *place), -convergence_rad, gain=10.0)
+        fixes = found.find(clip, turns_rad=turns_rad, candidates=60, most=1)
+        expected = exhaustive(far, clip, turns_rad=turns_rad, most=1)
+        assert_same(fixes[0], expected[0], far, margin=False)
+        (there_m,) = far.places.xy_m(torch.tensor([place], dtype=torch.float64)).numpy()
+        assert np.abs(far.frame.xy_world_m(fixes[0].position.degrees) - there_m).max() < 1.5
+        assert abs(degrees(fixes[0].turn_rad)) < 0.6
+
+
+def test_a_map_is_asked_for_every_direction_of_north_in_it(region, projection, tmp_path, monkeypatch):
+    """Of segments in a row from the west to the east, each is asked with the clip turned into it."""
+    monkeypatch.setattr(indexed_module, "_SEGMENT_SQUARES", 4)
+    monkeypatch.setattr(indexed_module, "_CONVERGENCE_RAD", radians(0.0005))
+    far = moved(region, LatLon(70.0, 20.0), 1e5)
+    places = Places.of_region(far, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    clip = Asked(clip_at(region, 40, 20))
+    assert found.find(clip, most=1)
+    asked = np.degrees(sorted(clip.asked_rad))
+    assert 8 < len(asked) < 20  # 230 m are 0.0057 degrees
+    assert np.diff(asked) == pytest.approx(0.0005)
+    assert asked.mean() == pytest.approx(degrees(far.frame.convergence_rad((1e5, 0.0))), abs=0.001)
 
 
 def test_the_number_of_candidates_follows_that_of_places(region, projection, tmp_path, monkeypatch):
@@ -118,15 +214,15 @@ def test_the_number_of_candidates_follows_that_of_places(region, projection, tmp
     for share in (1e-4, 0.5):
         monkeypatch.setattr(indexed_module, "LEAST_CANDIDATES", 20)
         monkeypatch.setattr(indexed_module, "CANDIDATE_SHARE", share)
-        found.find(clip_at(region, 40, 20), SHARPNESS, most=1)
-    found.find(clip_at(region, 40, 20), SHARPNESS, most=1, candidates=7)
+        found.find(Asked(clip_at(region, 40, 20)), most=1)
+    found.find(Asked(clip_at(region, 40, 20)), most=1, candidates=7)
     assert asked == [20, 146, 7]  # of 292 squares
 
 
 def test_a_single_peak_leads_over_the_lowest_score(region, projection, tmp_path):
     places = Places.of_region(region, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
-    (fix,) = found.find(clip_at(region, 40, 20), SHARPNESS, candidates=1)
+    (fix,) = found.find(Asked(clip_at(region, 40, 20)), candidates=1)
     queries = projection.of_clips(clip_at(region, 40, 20))[0].numpy()
     row, col = (6 * found.index.search(queries, 1).row_col[0]).tolist()
     scores = DenseMatcher(region.descriptor, CLIP).scores(clip_at(region, 40, 20))[0] / region.uncertainty
@@ -138,9 +234,9 @@ def test_confidences_are_those_of_scores_and_margins(region, projection, tmp_pat
     confidence = Confidence(-2.0, 1.0, 3.0, -0.5, 0.9)
     places = Places.of_region(region, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
-    clip = clip_at(region, 40, 20)
+    clip = Asked(clip_at(region, 40, 20))
     for fix, expected in zip(
-        found.find(clip, SHARPNESS, candidates=10**6, most=3, confidence=confidence),
+        found.find(clip, candidates=10**6, most=3, confidence=confidence),
         exhaustive(region, clip, most=3, confidence=confidence),
         strict=True,
     ):
@@ -150,15 +246,15 @@ def test_confidences_are_those_of_scores_and_margins(region, projection, tmp_pat
 def test_in_an_area_only_its_squares_are_candidates(region, projection, tmp_path):
     places = Places.of_region(region, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
-    clip = clip_at(region, 40, 20)
+    clip = Asked(clip_at(region, 40, 20))
     east_m, north_m = region.places.xy_m(torch.tensor([10.0, 100.0], dtype=torch.float64)).tolist()
     area = Circle((east_m, north_m), 30.0)
-    fixes = found.find(clip, SHARPNESS, within=area)
+    fixes = found.find(clip, within=area)
     assert fixes
     for fix in fixes:
         away_m = np.hypot(*(region.frame.xy_world_m(fix.position.degrees) - [east_m, north_m]))
         assert away_m < 30 + 6 * CELL_M + 5  # a square reaches beyond its middle, and a peak may lie beside it
-    assert found.find(clip, SHARPNESS, within=Circle((9000.0, 0.0), 30.0)) == ()
+    assert found.find(clip, within=Circle((9000.0, 0.0), 30.0)) == ()
 
 
 def test_places_that_are_not_searched_are_neither_indexed_nor_found(region, projection, tmp_path):
@@ -169,7 +265,7 @@ def test_places_that_are_not_searched_are_neither_indexed_nor_found(region, proj
     hidden = ~entry.held
     assert hidden.sum() == 2 * 4  # whole ones of rows 30 to 44 and columns 60 to 84
     assert hidden[5:7, 10:14].all()
-    fixes = IndexedPlaces(index, places, projection).find(clip_at(region, 33, 61), SHARPNESS, most=50)
+    fixes = IndexedPlaces(index, places, projection).find(Asked(clip_at(region, 33, 61)), most=50)
     rows_cols = [region.places.row_col(torch.from_numpy(region.frame.xy_world_m(f.position.degrees))) for f in fixes]
     assert all(region.searched[tuple(place.round().long().tolist())] for place in rows_cols)
 
@@ -234,7 +330,7 @@ def test_a_map_on_disk_is_that_in_memory(seeing_model, image, tmp_path, monkeypa
         IndexedPlaces(index_places(tmp_path / name, places, projection), places, projection)
         for name, places in (("disk", on_disk), ("memory", in_memory))
     ]
-    clip = clip_at(region, 17, 12)
-    for fix, expected in zip(*(one.find(clip, SHARPNESS, most=3) for one in found), strict=True):
+    clip = Asked(clip_at(region, 17, 12))
+    for fix, expected in zip(*(one.find(clip, most=3) for one in found), strict=True):
         assert_same(fix, expected, region)
     assert Places.of_map(build_map(seeing_model, image, tmp_path / "other")).fingerprint == on_disk.fingerprint

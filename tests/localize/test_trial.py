@@ -70,8 +70,18 @@ def test_an_index_gives_the_fixes_of_the_whole_map(localizer, tiny_town, town_ma
     write_answer(indexed, tmp_path / "out")
     near = MapFiles(source, near=dense.best.position, radius_m=30.0, indexed=True)
     assert answer(localizer, drive, near).best.score == pytest.approx(dense.best.score, abs=1e-3)
-    with pytest.raises(InputError, match="an index is asked with the recorded heading; leave out one of the two"):
-        answer(localizer, drive, near, heading=Heading.parse("unknown"))
+    for text in ("±20", "unknown"):
+        rough = Heading.parse(text)
+        dense, indexed = (
+            answer(localizer, drive, MapFiles(source, indexed=indexed), heading=rough, most=2)
+            for indexed in (False, True)
+        )
+        for one, other in zip(dense.fixes, indexed.fixes, strict=True):
+            assert np.hypot(*LocalFrame(one.position).xy_world_m(other.position.degrees)) < 1.0
+            assert other.score == pytest.approx(one.score, abs=1e-3)
+            assert other.margin == pytest.approx(one.margin, abs=2e-3)
+            assert other.turn_rad == pytest.approx(one.turn_rad, abs=1e-6)
+            assert other.heading_sigma_rad == pytest.approx(one.heading_sigma_rad, abs=1e-4)
     with pytest.raises(InputError, match="is no map with an index; make one by cvlnet map build and cvlnet map index"):
         answer(localizer, drive, MapFiles(next((tiny_town / "overhead").glob("*.tif")), indexed=True))
 

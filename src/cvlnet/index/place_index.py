@@ -6,7 +6,9 @@ import os
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,13 @@ class PlaceIndex:
     def __len__(self) -> int:
         """Number of places."""
         return sum(entry.count for entry in self.entries)
+
+    def only(self, names: Collection[str]) -> PlaceIndex:
+        """The part of the index that is in these of its segments, whose files stay mapped."""
+        part = copy(self)
+        chosen = [entry.name in names for entry in self.entries]
+        part.entries, part._files = tuple(compress(self.entries, chosen)), tuple(compress(self._files, chosen))
+        return part
 
     def require(self, *, map_fingerprint: str, descriptor_fingerprint: str) -> None:
         """Raise InputError unless this is an index of that map, by that descriptor."""

@@ -1,18 +1,23 @@
 """From a clip to fixes on a large map: candidates from an index first, then the exact scores around them alone.
 
-A fix that is found has the position, score and covariance that a search of every place gives it. What no candidate
-leads to is not found, and does not count as a rival in a fix's margin.
+A fix that is found has the position, heading, score and covariance that a search of every place gives it. What no
+candidate leads to is not found, and does not count as a rival in a fix's margin.
+
+Where several headings are tried, neighbouring ones are asked for together: the index is read once for their mean, and
+the descriptors of each choose among what that finds. The candidates of all headings compete for the same number.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from math import ceil
+from functools import cached_property
+from itertools import pairwise
+from math import ceil, radians
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,12 +25,24 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from cvlnet.errors import InputError
+from cvlnet.geo import LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.index.area import Area
 from cvlnet.index.manifest import About, Lattice
 from cvlnet.index.place_index import PlaceIndex, change_index, create_index, is_index
 from cvlnet.index.segment import Codec, Segment, Storage
-from cvlnet.localize.search import MOST_FIXES, apart, cut, decoded_around, fix_at, local_maxima, scores_around
+from cvlnet.localize.search import (
+    MOST_FIXES,
+    apart,
+    cut,
+    decoded_around,
+    fix_at,
+    local_maxima,
+    ranked,
+    refined,
+    scores_around,
+)
+from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.encode import Window
 from cvlnet.map.region import Region
 from cvlnet.map.store import Map
@@ -38,6 +55,8 @@ from cvlnet.types import ClipFeatures, Fix
 LEAST_CANDIDATES = 300
 CANDIDATE_SHARE = 5e-4  # of all squares: with four queries, the best place of 99 % of clips is among so many
 _FIRST = 8  # times as many squares are taken by the mean of a clip's queries, before the queries choose among them
+_TOGETHER = 3  # neighbouring headings that are one query's mean
+_CONVERGENCE_RAD = radians(0.25)  # steps of grid north from true north, for each of which a clip is projected
 LARGEST = 8.0  # number of a descriptor, whose root mean square is 1, that int8 holds
 _SEGMENT_SQUARES = 256  # side of a segment
 _BLOCK_TILES = 24  # side of the blocks of the map that are kept while clips are found
@@ -47,10 +66,12 @@ _BLOCK_TILES = 24  # side of the blocks of the map that are kept while clips are
 class Places:
     """All that indexed search knows of a map: its places, and the region of any window of them.
 
-    A region reaches as far as clips at its places see. fingerprint: of the map's contents.
+    A region reaches as far as clips at its places see. frame: in which the grid lies. fingerprint: of the map's
+    contents.
     """
 
     grid: Grid
+    frame: LocalFrame
     steps: int
     fingerprint: str
     region: Callable[[Window], Region]
@@ -60,14 +81,14 @@ class Places:
         """Of a map on disk."""
         header = source.header
         grid = header.layout.places(header.cells)
-        files = sorted((name, file.sha256) for name, file in source.manifest.items())
-        fingerprint = sha256(repr(files).encode()).hexdigest()
-        return Places(grid, header.layout.steps, fingerprint, lambda part: source.region(places=part))
+        return Places(
+            grid, source.frame, header.layout.steps, source.fingerprint, lambda part: source.region(places=part)
+        )
 
     @staticmethod
     def of_region(region: Region, fingerprint: str) -> Places:
         """Of a region in memory."""
-        return Places(region.places, region.steps, fingerprint, lambda part: _part(region, part))
+        return Places(region.places, region.frame, region.steps, fingerprint, lambda part: _part(region, part))
 
     @property
     def lattice(self) -> Lattice:
@@ -75,6 +96,10 @@ class Places:
         middle = torch.full((2,), (STEP - 1) / 2, dtype=torch.float64)
         east_m, north_m = self.grid.xy_m(middle).tolist()
         return Lattice((east_m, north_m), STEP * self.grid.cell_m)
+
+    def convergence_rad(self, xy_m: tuple[float, float]) -> float:
+        """The direction of true north on the grid's axes around a place, to the next of `_CONVERGENCE_RAD`."""
+        return round(self.frame.convergence_rad(xy_m) / _CONVERGENCE_RAD) * _CONVERGENCE_RAD
 
 
 def index_places(
@@ -115,13 +140,13 @@ class IndexedPlaces:
     ) -> None:
         index.require(map_fingerprint=places.fingerprint, descriptor_fingerprint=projection.fingerprint)
         self.index, self.places, self.projection = index, places, projection
-        self._most_kept, self._kept = kept_blocks, OrderedDict[tuple[int, int], tuple[Region, Tensor]]()
+        self._most_kept, self._kept = kept_blocks, OrderedDict[tuple[int, int], _Block]()
 
     def find(
         self,
-        clip: ClipFeatures,
-        sharpness: float,
+        clip: TurnedClip,
         *,
+        turns_rad: tuple[float, ...] = (0.0,),
         candidates: int | None = None,
         most: int = MOST_FIXES,
         within: Area | None = None,
@@ -129,60 +154,83 @@ class IndexedPlaces:
     ) -> tuple[Fix, ...]:
         """The fixes of one clip at different places, best first; none where no place is searched.
 
-        candidates: number of squares that are matched; by default `CANDIDATE_SHARE` of the index, or
-        `LEAST_CANDIDATES` where that is less. within: a part of the map in which the candidates' middles lie,
-        in metres around the map's anchor. sharpness and confidence: the model's.
-        Raises ValueError for more than one clip, InputError where the map is damaged.
+        turns_rad: of the recorded clip that are tried, from true north, in rising order; with several of them the best
+        is refined for every fix. candidates: number of squares that are matched; by default `CANDIDATE_SHARE` of the
+        index, or `LEAST_CANDIDATES` where that is less. A square counts for each group of headings that leads to it.
+        within: a part of the map in which the candidates' middles lie, in metres around the map's anchor. confidence:
+        the model's.
+        Raises InputError where the map is damaged.
         """
-        clip = ClipFeatures(clip.descriptor.cpu(), clip.weight.cpu(), clip.grid)
-        queries = self.projection.of_clips(clip)[0].numpy()
+        asked = _Asked(clip, turns_rad)
         candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index)))
-        squares = self.index.search(queries, candidates, within=within, first=_FIRST * candidates).row_col
-        places, heights, lowest = self._best_places(SquareMatcher(clip, STEP), torch.from_numpy(STEP * squares))
-        peaks, peak_heights = self._peaks_apart(clip, places, heights, most + 1)
+        firsts, groups = self._candidates(asked, candidates, within)
+        places, heights, lowest = self._best_places(asked, firsts, groups)
+        if len(turns_rad) > 1:
+            return self._refined(asked, self._peaks_apart(asked, places, heights, max(most, 2)), most, confidence)
+        sharpness = clip.model.sharpness.item()
+        peaks = self._peaks_apart(asked, places, heights, most + 1)
         fixes = []
         for number, peak in enumerate(peaks[:most]):
-            region, origin = self._block(peak)
-            scores = scores_around(clip, region, peak - origin, self.places.steps // 2)[0]
-            decoded = decoded_around(region, scores, torch.full((2,), self.places.steps // 2), sharpness)
-            rival = lowest if len(peaks) == 1 else float(peak_heights[0 if number else 1])
-            fix = fix_at(region, peak - origin, decoded, rival, confidence)
-            fixes.append(replace(fix, known_share=region.known_share(peak - origin, clip.weight[0])))
+            block, features = self._block(peak.place), asked.features(self._block(peak.place).convergence_rad)
+            scores = scores_around(features, block.region, peak.place - block.origin, self.places.steps // 2)[0]
+            decoded = decoded_around(block.region, scores, torch.full((2,), self.places.steps // 2), sharpness)
+            rival = lowest if len(peaks) == 1 else peaks[0 if number else 1].height
+            fix = fix_at(block.region, peak.place - block.origin, decoded, rival, confidence)
+            share = block.region.known_share(peak.place - block.origin, features.weight[0])
+            fixes.append(replace(fix, known_share=share, turn_rad=turns_rad[0]))
         return tuple(fixes)
 
+    def _candidates(
+        self, asked: _Asked, most: int, within: Area | None
+    ) -> tuple[Int[Tensor, "squares 2"], Int[Tensor, " squares"]]:
+        """The north-western places of the squares to be matched, and for which group of headings."""
+        row_col, products, groups = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+        for convergence_rad, index in self._parts:
+            queries = self.projection.of_clips(asked.features(convergence_rad)).numpy()
+            for number, group in enumerate(asked.groups):
+                own = queries[group].reshape(-1, queries.shape[-1])
+                found = index.search(own, most, within=within, first=_FIRST * most)
+                row_col.append(found.row_col)
+                products.append(found.products)
+                groups.append(np.full(len(found.products), number))
+        best = np.argsort(-np.concatenate(products), kind="stable")[:most]
+        return STEP * torch.from_numpy(np.concatenate(row_col)[best]), torch.from_numpy(np.concatenate(groups)[best])
+
     def _best_places(
-        self, matcher: SquareMatcher, firsts: Int[Tensor, "squares 2"]
+        self, asked: _Asked, firsts: Int[Tensor, "squares 2"], groups: Int[Tensor, " squares"]
     ) -> tuple[Int[Tensor, "n 2"], Float[Tensor, " n"], float]:
         """The best place of each square that has one and its score, best first, and the lowest score of all.
 
-        firsts: the north-western places of the squares.
+        firsts: the north-western places of the squares. groups: of headings that are tried there.
         """
-        places, heights, lowest = [], [], torch.inf
+        places, heights, lowest = [firsts[:0]], [torch.empty(0)], torch.inf
         for of_block in _grouped(firsts, self._block_places):
-            region, origin = self._block(of_block[0])
-            own = of_block - origin
-            cells = torch.stack(
-                [cut(region.descriptor, place, STEP + matcher.clip_cells - 1) for place in own.tolist()]
-            )
-            uncertainty, searched = (
-                torch.stack([cut(values, place, STEP) for place in own.tolist()])
-                for values in (region.uncertainty, region.searched)
-            )
-            scores = (matcher.scores(cells) / uncertainty).masked_fill(~searched, -torch.inf).flatten(1)
-            height, best = scores.max(dim=1)
-            places.append(of_block + torch.stack([best // STEP, best % STEP], dim=1))
-            heights.append(height)
-            lowest = min(lowest, float(scores[searched.flatten(1)].min()) if bool(searched.any()) else torch.inf)
-        if not places:
-            return firsts, torch.empty(0), lowest
-        every, order = torch.cat(heights), torch.cat(heights).argsort(descending=True, stable=True)
+            block = self._block(firsts[of_block[0]])
+            for number in groups[of_block].unique().tolist():
+                chosen = firsts[of_block[groups[of_block] == number]]
+                own = (chosen - block.origin).tolist()
+                matchers = asked.matchers(block.convergence_rad, number)
+                side = STEP + matchers[0].clip_cells - 1
+                cells = torch.stack([cut(block.region.descriptor, place, side) for place in own])
+                uncertainty, searched = (
+                    torch.stack([cut(values, place, STEP) for place in own])
+                    for values in (block.region.uncertainty, block.region.searched)
+                )
+                correlation = torch.stack([matcher.scores(cells) for matcher in matchers]).amax(dim=0)
+                scores = (correlation / uncertainty).masked_fill(~searched, -torch.inf).flatten(1)
+                height, best = scores.max(dim=1)
+                places.append(chosen + torch.stack([best // STEP, best % STEP], dim=1))
+                heights.append(height)
+                lowest = min(lowest, float(scores[searched.flatten(1)].min()) if bool(searched.any()) else torch.inf)
+        every = torch.cat(heights)
+        order = every.argsort(descending=True, stable=True)
         order = order[every[order].isfinite()]
         return torch.cat(places)[order], every[order], lowest
 
     def _peaks_apart(
-        self, clip: ClipFeatures, places: Int[Tensor, "n 2"], heights: Float[Tensor, " n"], most: int
-    ) -> tuple[Int[Tensor, "peaks 2"], Float[Tensor, " peaks"]]:
-        """The highest peaks around places that stand apart, and their scores: those that `distinct` would choose.
+        self, asked: _Asked, places: Int[Tensor, "n 2"], heights: Float[Tensor, " n"], most: int
+    ) -> list[_Peak]:
+        """The highest peaks around places that stand apart, best first: those that `distinct` would choose.
 
         places: by falling score. The scores around each are searched, as far as peaks near it are dropped, until no
         further place is higher than the peaks that have been found.
@@ -190,38 +238,61 @@ class IndexedPlaces:
         near = ceil(ELSEWHERE_M / self.places.grid.cell_m)
         reach = near + self.places.steps // 2
         centers = list[Tensor]()
-        found: dict[tuple[int, int], float] = {}
-        peaks, peak_heights = places[:0], heights[:0]
-        for place, height in zip(places, heights, strict=True):
-            if len(peaks) == most and peak_heights[-1] >= height:
+        found: dict[tuple[int, int], _Peak] = {}
+        peaks = list[_Peak]()
+        for place, height in zip(places, heights.tolist(), strict=True):
+            if len(peaks) == most and peaks[-1].height >= height:
                 break
             if any(int((place - center).abs().max()) <= near for center in centers):
                 continue
             centers.append(place)
-            region, origin = self._block(place)
-            around, values = local_maxima(scores_around(clip, region, place - origin, reach)[0])
+            block = self._block(place)
+            features = asked.features(block.convergence_rad)
+            best = scores_around(features, block.region, place - block.origin, reach).max(dim=0)
+            around, values = local_maxima(best.values)
             inner = ((around > 0) & (around < 2 * reach)).all(dim=1)
-            for peak, value in zip((around[inner] + place - reach).tolist(), values[inner].tolist(), strict=True):
-                found.setdefault((peak[0], peak[1]), value)
-            every = torch.tensor(list(found), dtype=torch.long).reshape(-1, 2)
-            peaks, peak_heights = self._apart(every, torch.tensor(list(found.values())), most)
-        return peaks, peak_heights
+            for peak, value in zip(around[inner], values[inner].tolist(), strict=True):
+                at = place - reach + peak
+                row, col = at.tolist()
+                found.setdefault((row, col), _Peak(at, value, int(best.indices[tuple(peak.tolist())])))
+            peaks = self._apart(list(found.values()), most)
+        return peaks
 
-    def _apart(
-        self, peaks: Int[Tensor, "n 2"], heights: Float[Tensor, " n"], most: int
-    ) -> tuple[Int[Tensor, "apart 2"], Float[Tensor, " apart"]]:
+    def _refined(
+        self, asked: _Asked, peaks: Sequence[_Peak], most: int, confidence: Confidence | None
+    ) -> tuple[Fix, ...]:
+        """The fixes around peaks under the best of finer headings."""
+        step_rad = min(abs(b - a) for a, b in pairwise(asked.turns_rad))
+        fixes = []
+        for peak in peaks:
+            block = self._block(peak.place)
+            turn_rad = asked.turns_rad[peak.turn] + block.convergence_rad
+            fix = refined(asked.clip, block.region, peak.place - block.origin, turn_rad, step_rad)
+            fixes.append(replace(fix, turn_rad=fix.turn_rad - block.convergence_rad))
+        return ranked(fixes, confidence=confidence)[:most]
+
+    def _apart(self, peaks: Sequence[_Peak], most: int) -> list[_Peak]:
         """The highest peaks, without those near a higher one."""
-        order = heights.argsort(descending=True, stable=True)
-        peaks, heights = peaks[order], heights[order]
-        chosen = apart(self.places.grid.xy_m(peaks.double()), most)
-        return peaks[chosen], heights[chosen]
+        by_height = sorted(peaks, key=lambda peak: -peak.height)
+        row_col = torch.stack([peak.place for peak in by_height]) if by_height else torch.empty(0, 2)
+        return [by_height[i] for i in apart(self.places.grid.xy_m(row_col.double()), most)]
+
+    @cached_property
+    def _parts(self) -> list[tuple[float, PlaceIndex]]:
+        """The segments of the index by the convergence in their middles."""
+        parts = dict[float, set[str]]()
+        for entry in self.index.entries:
+            west_m, south_m, east_m, north_m = entry.bounds_m(self.places.lattice)
+            middle_m = ((west_m + east_m) / 2, (south_m + north_m) / 2)
+            parts.setdefault(self.places.convergence_rad(middle_m), set()).add(entry.name)
+        return [(convergence_rad, self.index.only(names)) for convergence_rad, names in sorted(parts.items())]
 
     @property
     def _block_places(self) -> int:
         return _BLOCK_TILES * self.places.steps
 
-    def _block(self, place: Int[Tensor, 2]) -> tuple[Region, Int[Tensor, 2]]:
-        """The block of the map that holds a place, with two tiles around it, and its first place; whole tiles."""
+    def _block(self, place: Int[Tensor, 2]) -> _Block:
+        """The block of the map that holds a place, with two tiles around it; whole tiles."""
         row, col = (place // self._block_places).tolist()
         if (row, col) not in self._kept:
             around, grid = 2 * self.places.steps, self.places.grid
@@ -230,11 +301,63 @@ class IndexedPlaces:
                 for i, count in ((row, grid.rows), (col, grid.cols))
             )
             region = self.places.region(Window(rows, cols))
-            self._kept[row, col] = region, torch.tensor([rows.start, cols.start])
+            convergence_rad = self.places.convergence_rad(region.places.center_xy_m)
+            self._kept[row, col] = _Block(region, torch.tensor([rows.start, cols.start]), convergence_rad)
         self._kept.move_to_end((row, col))
         if len(self._kept) > self._most_kept:
             self._kept.popitem(last=False)
         return self._kept[row, col]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A part of the map in memory. origin: row and column of its first place. convergence_rad: in its middle."""
+
+    region: Region
+    origin: Int[Tensor, 2]
+    convergence_rad: float
+
+
+@dataclass(frozen=True)
+class _Peak:
+    """A place (row, column) whose score none beside it exceeds. turn: the number of its best heading."""
+
+    place: Int[Tensor, 2]
+    height: float
+    turn: int
+
+
+class _Asked:
+    """A clip under the headings that are tried, turned into the map's grid where that is turned from north."""
+
+    def __init__(self, clip: TurnedClip, turns_rad: tuple[float, ...]) -> None:
+        self.clip, self.turns_rad = clip, turns_rad
+        self._features = dict[float, ClipFeatures]()
+        self._matchers = dict[int, list[SquareMatcher]]()
+        self._matched_rad: float | None = None
+
+    @property
+    def groups(self) -> list[slice]:
+        """Neighbouring headings that are asked for together."""
+        count = len(self.turns_rad)
+        return [slice(first, min(first + _TOGETHER, count)) for first in range(0, count, _TOGETHER)]
+
+    def features(self, convergence_rad: float) -> ClipFeatures:
+        """The clip for every heading, where the grid is turned so far from true north."""
+        if convergence_rad not in self._features:
+            found = self.clip.nearly([turn + convergence_rad for turn in self.turns_rad])
+            self._features[convergence_rad] = ClipFeatures(found.descriptor.cpu(), found.weight.cpu(), found.grid)
+        return self._features[convergence_rad]
+
+    def matchers(self, convergence_rad: float, group: int) -> list[SquareMatcher]:
+        """One for each heading of a group; those of one convergence are kept, which take 8 MB each."""
+        if convergence_rad != self._matched_rad:
+            self._matchers.clear()
+            self._matched_rad = convergence_rad
+        if group not in self._matchers:
+            own = self.features(convergence_rad)[self.groups[group]]
+            self._matchers[group] = [SquareMatcher(own[i : i + 1], STEP) for i in range(len(own.weight))]
+        return self._matchers[group]
 
 
 def index_of(source: Map) -> Path:
@@ -262,11 +385,11 @@ def open_indexed(model: CVLNet, source: Map) -> IndexedPlaces:
     return IndexedPlaces(PlaceIndex(folder), Places.of_map(source), projection_of(source))
 
 
-def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[Int[Tensor, "of_block 2"]]:
-    """The places of every block of the map."""
-    blocks, of_place = torch.unique(places // block, dim=0, return_inverse=True)
+def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[Int[Tensor, " of_block"]]:
+    """The numbers of the places of every block of the map, column of blocks by column, along which north turns least."""
+    blocks, of_place = torch.unique((places // block).flip(1), dim=0, return_inverse=True)
     for number in range(len(blocks)):
-        yield places[of_place == number]
+        yield (of_place == number).nonzero()[:, 0]
 
 
 def _segments(grid: Grid) -> Iterator[tuple[str, Window]]:

@@ -14,7 +14,7 @@ from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.answer import Answer, heading_rad
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.clip_files import files_of, read_clip
-from cvlnet.localize.search import MOST_FIXES, fixes_in, search_encoded
+from cvlnet.localize.search import MOST_FIXES, fixes_in, search_turned
 from cvlnet.localize.turned import Heading, TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.map.store import Map
@@ -139,22 +139,26 @@ class Localizer:
         source: Map,
         *,
         within: Area | None = None,
+        heading: Heading = Heading(),
         most: int = MOST_FIXES,
         truth: LatLon | None = None,
     ) -> Answer:
         """The places on a map where a clip may have been taken, best first, among the candidates of the map's index.
 
         The answer's region and scores are those around the best place. within: a part of the map, in metres around its
-        anchor. places: of `cvlnet.localize.indexed.open_indexed`, which asks whether the network made the map.
+        anchor. places: of `cvlnet.localize.indexed.open_indexed`, which asks whether the network made the map. heading
+        and truth are those of `locate`.
         Raises InputError where map or index are damaged, or nothing is searched.
         """
-        asked = TurnedClip(self.model, clip).features([0.0])
-        fixes = places.find(asked, self.model.sharpness.item(), most=most, within=within, confidence=self.confidence)
+        turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
+        fixes = places.find(turned, turns_rad=turns_rad, most=most, within=within, confidence=self.confidence)
         if not fixes:
             remedy = "search a larger part of the map"
             raise InputError("the map shows nothing where it is to be searched", where=source.path, remedy=remedy)
         region = source.region(near=fixes[0].position, radius_m=NEAR_M)
-        scores = search_encoded(self.model, asked, region)
+        convergence_rad = source.frame.convergence_rad(region.places.center_xy_m)
+        of_grid = [turn + convergence_rad for turn in turns_rad]
+        scores = search_turned(self.model, turned, region, of_grid).values
         return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold)
 
     @property

@@ -56,7 +56,9 @@ def answer(
     near, radius_m = map_files.near, map_files.radius_m
     if is_map(map_files.path):
         if map_files.indexed:
-            return _indexed(localizer, clip, map_files, heading, most, truth)
+            source = Map.open(map_files.path)
+            _warn_if_far(recorded_at, source.center, map_files.path)
+            return _indexed(localizer, clip, source, map_files, heading, most, truth)
         area = area_of(localizer, map_files)
         _warn_if_far(recorded_at, area.map.center, map_files.path)
         return localizer.locate_on(clip, area, heading=heading, most=most, truth=truth)
@@ -82,22 +84,31 @@ def _require_no_hints(files: MapFiles) -> None:
 
 
 def _indexed(
-    localizer: Localizer, clip: Clip, files: MapFiles, heading: Heading, most: int, truth: LatLon | None
+    localizer: Localizer,
+    clip: Clip,
+    source: Map,
+    files: MapFiles,
+    heading: Heading,
+    most: int,
+    truth: LatLon | None,
 ) -> Answer:
     """Localize a clip by the index of a map."""
     from cvlnet.index.area import Circle
     from cvlnet.localize.indexed import open_indexed
 
-    if heading != Heading():
-        remedy = "leave out one of the two"
-        raise InputError("an index is asked with the recorded heading", where="--indexed, --heading", remedy=remedy)
     _require_no_hints(files)
-    source, within = Map.open(files.path), None
+    within = None
     if files.near is not None:
         east_m, north_m = source.frame.xy_world_m(files.near.degrees).tolist()
         within = Circle((east_m, north_m), files.radius_m)
     return localizer.locate_indexed(
-        clip, open_indexed(localizer.model, source), source, within=within, most=most, truth=truth
+        clip,
+        open_indexed(localizer.model, source),
+        source,
+        within=within,
+        heading=heading,
+        most=most,
+        truth=truth,
     )
 
 

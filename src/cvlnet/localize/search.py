@@ -83,11 +83,8 @@ def fixes_in(
     peaks, _ = local_maxima(scores.values)
     peaks = peaks[apart(region.places.xy_m(peaks.double()), max(most, 2))]
     step_rad = min(abs(b - a) for a, b in pairwise(turns_rad))
-    refined = [
-        _refined(model, clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad)
-        for peak in peaks
-    ]
-    return scores, ranked(refined, confidence=confidence)[:most]
+    fixes = [refined(clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad) for peak in peaks]
+    return scores, ranked(fixes, confidence=confidence)[:most]
 
 
 def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
@@ -177,13 +174,16 @@ def ranked(fixes: Iterable[Fix], *, confidence: Confidence | None = None) -> tup
     return tuple(found)
 
 
-def _refined(model: CVLNet, clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, step_rad: float) -> Fix:
-    """The fix around a peak, under the best of finer headings, with the heading's deviation."""
+def refined(clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, step_rad: float) -> Fix:
+    """The fix around a peak (row, column) under the best of finer headings, with the heading's deviation.
+
+    turn_rad: the best of those that were tried everywhere, which are ``step_rad`` apart.
+    """
     count = 2 * max(1, round(step_rad / _FINE_RAD)) + 1
     turns_rad = turn_rad + step_rad * np.linspace(-1, 1, count)
     features = clip.features(turns_rad.tolist())
     scores = scores_around(features, region, peak, region.steps // 2)
-    heights, sharpness = scores.flatten(1).max(dim=1).values.double(), model.sharpness.item()
+    heights, sharpness = scores.flatten(1).max(dim=1).values.double(), clip.model.sharpness.item()
     belief = (heights * sharpness).softmax(dim=0).numpy()
     best = int(heights.argmax())
     mean_rad = float(belief @ turns_rad)

@@ -112,6 +112,11 @@ class Map:
         """Bytes of all files of the version."""
         return sum(file.size for file in self.manifest.values())
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the names and checksums of all files of the version."""
+        return fingerprint_of(self.manifest)
+
     def require_made_by(self, model: CVLNet) -> None:
         """Raise InputError unless the map was made with a network's weights."""
         if weights_of(model) != self.header.weights:
@@ -204,6 +209,11 @@ class Map:
 def is_map(path: Path) -> bool:
     """Whether a folder holds a map."""
     return (path / POINTER).is_file()
+
+
+def fingerprint_of(manifest: Mapping[str, ListedFile]) -> str:
+    """SHA-256 of the names and checksums of all files of a version."""
+    return sha256(repr(sorted((name, file.sha256) for name, file in manifest.items())).encode()).hexdigest()
 
 
 def listed(path: Path) -> ListedFile:
