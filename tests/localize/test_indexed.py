@@ -1,8 +1,7 @@
 """Clips found by an index beside the search of every place of the same map."""
 
 from dataclasses import replace
-from math import degrees, radians
-from types import SimpleNamespace
+from math import degrees, log, radians
 
 import numpy as np
 import pytest
@@ -21,14 +20,17 @@ from cvlnet.localize.turned import Heading, TurnedClip, rotated
 from cvlnet.map import encode as encode_module
 from cvlnet.map.build import build_map
 from cvlnet.map.region import Region
+from cvlnet.model.build import build_model
 from cvlnet.model.confidence import Confidence
 from cvlnet.model.dense import DenseMatcher
 from cvlnet.model.place import fit_projection
 from cvlnet.types import ClipFeatures
+from seeing import TINY
 
 CLIP, CHANNELS, STEPS, CELL_M = 8, 3, 5, 2.0
 ROWS, COLS = 85, 115  # places: squares of six are cut at both edges, and a block of one tile has five
-MODEL = SimpleNamespace(sharpness=torch.tensor(50.0), device=torch.device("cpu"))
+MODEL = build_model(TINY)
+MODEL.log_sharpness.data.fill_(log(50.0))
 
 
 class Asked(TurnedClip):

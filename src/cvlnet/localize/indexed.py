@@ -386,7 +386,7 @@ def open_indexed(model: CVLNet, source: Map) -> IndexedPlaces:
 
 
 def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[Int[Tensor, " of_block"]]:
-    """The numbers of the places of every block of the map, column of blocks by column, along which north turns least."""
+    """The numbers of the places of every block of the map, by columns of blocks: along them north turns least."""
     blocks, of_place = torch.unique((places // block).flip(1), dim=0, return_inverse=True)
     for number in range(len(blocks)):
         yield (of_place == number).nonzero()[:, 0]
