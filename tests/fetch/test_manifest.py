@@ -102,7 +102,7 @@ def test_what_is_malformed(filled: Manifest, tmp_path: Path, change: dict[str, o
 
 
 def test_one_that_is_too_large(filled: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cvlnet.fetch.manifest._MOST_BYTES", 100)
+    monkeypatch.setattr("cvlnet.io.text._MOST_JSON_BYTES", 100)
     filled.write(tmp_path)
-    with pytest.raises(InputError, match="larger than 100 bytes"):
+    with pytest.raises(InputError, match=r"manifest.json: the file has .* and 0 MB are the most"):
         read_manifest(tmp_path)

@@ -12,7 +12,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
 from cvlnet.index.area import Circle
-from cvlnet.index.place_index import change_index, verify_index
+from cvlnet.index.place_index import verify_index
 from cvlnet.localize import indexed as indexed_module
 from cvlnet.localize.indexed import IndexedPlaces, Places, index_places
 from cvlnet.localize.search import fixes_in
@@ -288,17 +288,22 @@ def test_an_index_of_segments_is_the_index_of_the_whole_and_is_resumed(region, p
 
     def counted(part):
         read.append(part)
+        if len(read) == 8:
+            raise KeyboardInterrupt
         return places.region(part)
 
     counting = replace(places, region=counted)
+    with pytest.raises(KeyboardInterrupt):
+        index_places(tmp_path / "parts", counting, projection)
+    assert not (tmp_path / "parts").exists()  # half an index is none: what it lacks would not be found
     parts = index_places(tmp_path / "parts", counting, projection)
-    assert len(parts.entries) == len(read) == 4 * 5
+    assert len(parts.entries) == 4 * 5
     assert parts.search(queries, 30).row_col.tolist() == whole.row_col.tolist()
+    assert len(read) == 20 + 1  # once when it was interrupted
     verify_index(tmp_path / "parts")
-    change_index(tmp_path / "parts", remove=["r4c8"])
-    again = index_places(tmp_path / "parts", counting, projection)
-    assert len(read) == 21  # the one that was missing
-    assert again.search(queries, 30).row_col.tolist() == whole.row_col.tolist()
+    assert [path.name for path in tmp_path.iterdir()].count("parts") == len(list(tmp_path.iterdir())) - 1
+    index_places(tmp_path / "parts", counting, projection)
+    assert len(read) == 21
 
 
 def test_an_index_of_another_map_projection_or_type_is_refused(region, projection, tmp_path):
@@ -310,7 +315,7 @@ def test_an_index_of_another_map_projection_or_type_is_refused(region, projectio
         (places, projection, "float16"),
     ]
     for other, project, storage in others:
-        with pytest.raises(InputError, match="holds an index of another map or kind; choose another folder"):
+        with pytest.raises(InputError, match="holds an index of another map or kind; delete it, or keep its kind"):
             index_places(tmp_path, other, project, storage=storage)
     with pytest.raises(InputError, match="the index is of another map"):
         IndexedPlaces(index, others[0][0], projection)

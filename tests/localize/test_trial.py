@@ -10,7 +10,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import OverheadImage
-from cvlnet.localize.indexed import Places, index_of, index_places, projection_of
+from cvlnet.localize.indexed import index_map
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.request import MapFiles, answer, write_answer
 from cvlnet.localize.trial import Trial, try_map
@@ -62,7 +62,7 @@ def test_an_index_gives_the_fixes_of_the_whole_map(localizer, tiny_town, town_ma
     with pytest.raises(InputError, match="map: has no index; make one: cvlnet map index"):
         answer(localizer, drive, MapFiles(source, indexed=True))
     opened = Map.open(source)
-    index_places(index_of(opened), Places.of_map(opened), projection_of(opened))
+    index_map(opened)
     dense, indexed = (answer(localizer, drive, MapFiles(source, indexed=indexed), most=3) for indexed in (False, True))
     for one, other in zip(dense.fixes, indexed.fixes, strict=True):
         assert np.hypot(*LocalFrame(one.position).xy_world_m(other.position.degrees)) < 1.0
@@ -82,6 +82,11 @@ def test_an_index_gives_the_fixes_of_the_whole_map(localizer, tiny_town, town_ma
             assert other.margin == pytest.approx(one.margin, abs=2e-3)
             assert other.turn_rad == pytest.approx(one.turn_rad, abs=1e-6)
             assert other.heading_sigma_rad == pytest.approx(one.heading_sigma_rad, abs=1e-4)
+    write_answer(indexed, tmp_path / "rough")
+    copied = shutil.copytree(source, tmp_path / "updated")
+    (copied / "index/v1").rename(copied / "index/v7")
+    with pytest.raises(InputError, match="its index is that of an older version; make one: cvlnet map index"):
+        answer(localizer, drive, MapFiles(copied, indexed=True))
     with pytest.raises(InputError, match="is no map with an index; make one by cvlnet map build and cvlnet map index"):
         answer(localizer, drive, MapFiles(next((tiny_town / "overhead").glob("*.tif")), indexed=True))
 

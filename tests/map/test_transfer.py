@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from cvlnet.errors import InputError
 from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.index.manifest import About, Lattice
+from cvlnet.index.place_index import PlaceIndex, change_index, create_index, verify_index
+from cvlnet.index.segment import Codec, Segment
 from cvlnet.map import encode as encode_module
 from cvlnet.map import overlay as overlay_module
 from cvlnet.map.build import build_map
@@ -155,6 +159,106 @@ def test_another_map_and_an_older_version_are_not_written_over(model, image, sou
         copy_map(str(source), "memory://bucket/new.map")
 
 
+def add_index(folder, *, seed=0, of=None):
+    """An index of random descriptors, in two segments, for a map; of: the fingerprint that it states."""
+    source = Map.open(folder)
+    about = About(of or source.fingerprint, "descriptor", Lattice((0.0, 0.0), 10.0), Codec(4, "int8"))
+    create_index(source.index_folder, about)
+    random = np.random.default_rng(seed)
+    for name, first in (("west", 0), ("east", 5)):
+        segment = Segment((0, first), np.ones((3, 5), bool), random.random((15, 4), np.float32))
+        change_index(source.index_folder, put=[(name, segment)])
+    return PlaceIndex(source.index_folder)
+
+
+def test_an_index_goes_with_its_map(source, store, monkeypatch, tmp_path):
+    index = add_index(source)
+    written = writes_of(monkeypatch)
+    copy_map(str(source), STORE)
+    segments = [f"index/v1/{entry.file}" for entry in index.entries]
+    assert written[-4:] == [*segments, "index/v1/manifest.sqlite", "map.json"]
+    copy_map(STORE, str(tmp_path / "back"))
+    verify_index(tmp_path / "back/index/v1")
+    found = PlaceIndex(tmp_path / "back/index/v1")
+    assert found.about == index.about
+    queries = np.random.default_rng(1).random((2, 4), np.float32)
+    assert found.search(queries, 7).row_col.tolist() == index.search(queries, 7).row_col.tolist()
+    copy_map(STORE, str(tmp_path / "back"))
+    del written[:]
+    copy_map(str(tmp_path / "back"), STORE)
+    assert not [name for name in written if name.startswith("index/")]
+
+
+def test_an_interrupted_copy_of_an_index_resumes_and_leaves_no_half_one(source, store, monkeypatch, tmp_path):
+    index = add_index(source)
+    count = len(Map.open(source).manifest) + 2  # the manifest of the map and a segment
+    with monkeypatch.context() as patch:
+        written = writes_of(patch, fails_after=count)
+        with pytest.raises(InputError, match="cannot be reached"):
+            copy_map(str(source), STORE)
+    assert written[-1] == f"index/v1/{index.entries[0].file}"
+    rest = writes_of(monkeypatch)
+    copy_map(str(source), STORE)
+    assert rest[-3:] == [f"index/v1/{index.entries[1].file}", "index/v1/manifest.sqlite", "map.json"]
+    assert written[-1] not in rest
+
+
+def test_another_index_at_the_target_is_replaced(source, tmp_path):
+    add_index(source)
+    copy_map(str(source), str(tmp_path / "back"))
+    shutil.rmtree(source / "index")
+    index = add_index(source, seed=5)
+    copy_map(str(source), str(tmp_path / "back"))
+    verify_index(tmp_path / "back/index/v1")
+    assert PlaceIndex(tmp_path / "back/index/v1").entries[0].file == index.entries[0].file
+    names = {path.name for path in (tmp_path / "back/index/v1").iterdir()}
+    assert names == {"manifest.sqlite", *(entry.file for entry in index.entries)}
+
+
+def test_a_damaged_index_is_one_line_and_leaves_no_map(source, store, tmp_path):
+    index = add_index(source)
+    copy_map(str(source), STORE)
+    files, place = fsspec.filesystem("memory"), f"/bucket/city.map/index/v1/{index.entries[1].file}"
+    content = bytearray(files.cat_file(place))
+    content[-1] ^= 1
+    files.pipe_file(place, bytes(content))
+    with pytest.raises(InputError, match=r"index/v1/[0-9a-f]{32}.faiss: does not have its checksum"):
+        copy_map(STORE, str(tmp_path / "back"))
+    files.pipe_file("/bucket/city.map/index/v1/manifest.sqlite", b"SQLite")
+    with pytest.raises(InputError, match=r"manifest.sqlite: is no sound manifest"):
+        copy_map(STORE, str(tmp_path / "back"))
+    assert not (tmp_path / "back/map.json").exists()
+    assert not (tmp_path / "back/index/v1/manifest.sqlite").exists()
+
+
+def test_the_index_of_another_map_is_not_copied(source, tmp_path):
+    add_index(source, of="another")
+    with pytest.raises(InputError, match="index/v1: is the index of another map; make it anew: cvlnet map index"):
+        copy_map(str(source), str(tmp_path / "back"))
+
+
+def test_without_the_extra_a_map_is_copied_without_its_index(source, tmp_path, monkeypatch, caplog):
+    add_index(source)
+    monkeypatch.setitem(sys.modules, "cvlnet.index.transfer", None)
+    copy_map(str(source), str(tmp_path / "back"))
+    assert "the index is not copied" in caplog.text
+    assert "install the extra: pip install 'cvlnet[index]'" in caplog.text
+    Map.open(tmp_path / "back").verify()
+    assert not (tmp_path / "back/index").exists()
+
+
+def test_an_index_goes_when_its_version_goes(model, image, source):
+    add_index(source)
+    first = Map.open(source)
+    second = update(model, image, source)
+    assert first.index_folder.is_dir()  # for those who have opened the first version
+    assert second.has_older_index
+    assert not second.index_folder.exists()
+    update(model, OverheadImage(image.pixels, image.raster, Path("newest.png")), source)
+    assert not first.index_folder.exists()
+    assert not Map.open(source).has_older_index
+
+
 def test_a_map_that_is_being_written_is_not_copied_over(source, store, tmp_path):
     copy_map(str(source), STORE)
     with locked(tmp_path / "back"), pytest.raises(InputError, match="another process is writing this map"):
@@ -197,7 +301,7 @@ def test_sizes_that_no_file_has_are_refused(source, store, tmp_path, size):
     ("name", "content", "expected"),
     [
         ("map.json", b"{", "map.json: is no JSON"),
-        ("map.json", b"[1]", "map.json: names no version"),
+        ("map.json", b"[1]", "map.json: is no JSON object"),
         ("map.json", b'{"version": "v1/../..", "manifest_sha256": "0"}', "map.json: names no version"),
         ("map.json", b'{"version": "v1", "manifest_sha256": 5}', "manifest.json: does not have its checksum"),
         ("map.json", b'{"version": "v1", "manifest_sha256": "0"}', "manifest.json: does not have its checksum"),

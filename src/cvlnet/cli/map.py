@@ -115,7 +115,8 @@ def index(source: Path, /, *, storage: Literal["float16", "int8"] = "int8") -> N
     """Add an index to a map, for areas that are too large to compare every cell with.
 
     `cvlnet localize MAP --indexed` then compares a clip with descriptors of places, one every 10 m, and matches the
-    best 0.05 % of them exactly, or 300 where that is more. After an update of the map, repeat the command.
+    best 0.05 % of them exactly, or 300 where that is more. After an update of the map, repeat the command; the index of
+    the older version is not searched. An interrupted call resumes when it is repeated.
     Needs the extra: pip install 'cvlnet[index]'.
 
     For example:
@@ -128,13 +129,12 @@ def index(source: Path, /, *, storage: Literal["float16", "int8"] = "int8") -> N
         storage: Number format of the descriptors: int8, or float16 in twice the space.
 
     """
-    from cvlnet.localize.indexed import Places, index_of, index_places, projection_of
+    from cvlnet.localize.indexed import index_map
     from cvlnet.map.store import Map
 
     opened = Map.open(source)
-    folder, projection = index_of(opened), projection_of(opened)
-    found = index_places(folder, Places.of_map(opened), projection, storage=storage, progress=sys.stderr.isatty())
-    print(f"{folder}: {len(found):,} places, {projection.dims} dimensions of {storage}")
+    index_map(opened, storage=storage, progress=sys.stderr.isatty())
+    print(_index_line(opened))
 
 
 def evaluate(
@@ -248,7 +248,7 @@ def copy(source: str, target: str, /) -> None:
 
     Any address that fsspec knows is taken; s3:// needs the package s3fs, gs:// gcsfs, abfs:// adlfs. Every file is
     compared with its checksum. The map appears at the target when all of it is there; an older version of it that is
-    there remains beside it for those who read it. An index is not copied: make it anew by `cvlnet map index`.
+    there remains beside it for those who read it. The map's index is copied, too.
 
     For example:
 
@@ -319,4 +319,21 @@ def _described(opened: Map) -> str:
         f"from {south:.6f}, {west:.6f} to {north:.6f}, {east:.6f}; weights {header.weights[:12]}",
         *(f"imagery: {source.name}" + (f" ({source.credit})" if source.credit else "") for source in header.sources),
     ]
+    if opened.index_folder.is_dir() or opened.has_older_index:
+        lines.append(_index_line(opened))
     return "\n".join(lines)
+
+
+def _index_line(opened: Map) -> str:
+    """What the index of a map is, in a line. Raises InputError if it is damaged, or of another map."""
+    if not opened.index_folder.is_dir():
+        return f"index: that of an older version, which is not searched; make it anew: cvlnet map index {opened.path}"
+    try:
+        from cvlnet.index.place_index import PlaceIndex
+    except ModuleNotFoundError:
+        return "index: needs the extra: pip install 'cvlnet[index]'"
+    found = PlaceIndex(opened.index_folder)
+    found.require(map_fingerprint=opened.fingerprint, descriptor_fingerprint=found.about.descriptor)
+    codec = found.about.codec
+    size_bytes = sum(codec.file_bytes(entry.count) for entry in found.entries)
+    return f"index: {len(found):,} places, {codec.dims} dimensions of {codec.storage}, {size_bytes / 1e6:.3g} MB"

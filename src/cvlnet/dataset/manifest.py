@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from cvlnet.errors import warn
+from cvlnet.errors import InputError, warn
+from cvlnet.io.text import read_json
 
-_LARGEST_BYTES = 64 * 2**20
 _DATE = len("2011-09-26")
 _NO_USE = "the data set will lack the credit and the dates of flight"
 
@@ -33,13 +32,9 @@ def provenance_of(path: Path) -> Provenance:
     if not manifest.is_file():
         return Provenance(None, ())
     try:
-        if manifest.stat().st_size > _LARGEST_BYTES:
-            raise ValueError("it is too large")
-        about = json.loads(manifest.read_text(encoding="utf-8"))
-        if not isinstance(about, dict):
-            raise ValueError("it is no JSON object")
-    except (OSError, ValueError, RecursionError) as error:
-        warn(f"cannot be used ({error})", where=manifest, remedy=_NO_USE)
+        about = read_json(manifest, _NO_USE)
+    except InputError as error:
+        warn(f"cannot be used ({error.what})", where=manifest, remedy=_NO_USE)
         return Provenance(None, ())
     credit = about.get("credit")
     only = None if path.is_dir() else path.name

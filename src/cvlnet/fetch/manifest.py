@@ -15,7 +15,6 @@ from cvlnet.io.text import read_json
 
 NAME = "manifest.json"
 _FORMAT = 1
-_MOST_BYTES = 64 << 20
 _REMEDY = "delete it, or choose another folder"
 
 
@@ -82,8 +81,6 @@ def read_manifest(folder: Path) -> Manifest | None:
     path = folder / NAME
     if not path.exists():
         return None
-    if path.stat().st_size > _MOST_BYTES:
-        raise InputError(f"larger than {_MOST_BYTES} bytes", where=path, remedy=_REMEDY)
     content = read_json(path, _REMEDY)
     if content.get("format") != _FORMAT:
         raise InputError(f"is no manifest of format {_FORMAT}", where=path, remedy=_REMEDY)

@@ -146,6 +146,16 @@ def create_manifest(folder: Path, about: About) -> None:
             connection.execute("INSERT INTO about VALUES (?, ?)", (text, _checksum(text)))
 
 
+def write_snapshot(folder: Path, target: Path) -> None:
+    """Copy the manifest of a folder, as it is now, into another one. Raises InputError as `Manifest.reading` does."""
+    with (
+        Manifest.reading(folder) as manifest,
+        closing(sqlite3.connect(target / FILE)) as copy,
+        _refusing(folder),
+    ):
+        manifest._connection.backup(copy)
+
+
 class Manifest:
     """A manifest that is open, in one transaction: nothing that others change is seen, and own changes are one.
 

@@ -59,6 +59,10 @@ class Codec:
         """Bytes of one descriptor."""
         return self.dims * _TYPES[self.storage][1]
 
+    def file_bytes(self, count: int) -> int:
+        """Bytes of a file with ``count`` descriptors."""
+        return len(self.beginning(count)) + count * self.place_bytes
+
     @property
     def _header(self) -> bytes:
         """What a file says of the type of its descriptors."""
@@ -175,7 +179,7 @@ def _require_whole(path: Path, codec: Codec, count: int) -> None:
             header = file.read(len(expected))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, remedy=REMEDY) from error
-    whole = len(expected) + count * codec.place_bytes
+    whole = codec.file_bytes(count)
     if size != whole:
         raise InputError(f"has {size} bytes, not {whole}", where=path, remedy=REMEDY)
     if header != expected:

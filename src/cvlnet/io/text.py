@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cvlnet.errors import InputError
+from cvlnet.io.files import require_at_most
 
+_MOST_JSON_BYTES = 2**26
 _NO_VALUE = {"", "nan", "inf", "+inf", "-inf", "null", "none", "na", "n/a"}  # as tables write what was not measured
 _NUMBER = re.compile(r"[-+]?[0-9]+([.,][0-9]*)?(e[-+]?[0-9]+)?")
 _MOST_RANGES = 8  # of numbers that a message names
@@ -42,20 +44,27 @@ def read_text(path: Path, remedy: str) -> str:
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object of a file. Raises InputError as `read_text` does, or if there is none, or it has a key twice."""
+    """The JSON object of a file. Raises InputError as `read_text` and `json_object` do, or if the file is too large."""
+    require_at_most(path, _MOST_JSON_BYTES)
+    return json_object(read_text(path, remedy), path, remedy)
+
+
+def json_object(text: str | bytes, where: str | Path, remedy: str) -> dict[str, Any]:
+    """The object that a text in JSON holds. Raises InputError if it holds none, or one that has a key twice."""
 
     def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        twins = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
-        if twins:
-            raise InputError(f"{twins[0]} is there twice", where=path, remedy="delete one of the two")
-        return dict(pairs)
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twin = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise InputError(f"{twin} is there twice", where=where, remedy="delete one of the two")
+        return found
 
     try:
-        value = json.loads(read_text(path, remedy), object_pairs_hook=without_twins)
+        value = json.loads(text, object_pairs_hook=without_twins)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"is no JSON ({error})", where=path, remedy=remedy) from error
+        raise InputError(f"is no JSON ({error})", where=where, remedy=remedy) from error
     if not isinstance(value, dict):
-        raise InputError("is no JSON object", where=path, remedy=remedy)
+        raise InputError("is no JSON object", where=where, remedy=remedy)
     return value
 
 

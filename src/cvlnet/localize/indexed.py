@@ -46,6 +46,7 @@ from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.encode import Window
 from cvlnet.map.region import Region
 from cvlnet.map.store import Map
+from cvlnet.map.versions import locked
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.place import STEP, PlaceProjection, shipped_projection
@@ -110,23 +111,28 @@ def index_places(
     storage: Storage = "int8",
     progress: bool = False,
 ) -> PlaceIndex:
-    """Describe all places of a map that are searched, in an index on disk; what is there already is kept.
+    """Describe all places of a map that are searched, in an index on disk; one that is there already is returned.
 
+    It is made in a hidden folder beside, where a call that was interrupted goes on, and appears as a whole.
     Raises InputError if the folder holds an index of another map, projection or type, or the map is damaged.
     """
     about = About(places.fingerprint, projection.fingerprint, places.lattice, Codec(projection.dims, storage, LARGEST))
     if not is_index(folder):
-        create_index(folder, about)
-    found = PlaceIndex(folder)
-    if found.about != about:
-        raise InputError("holds an index of another map or kind", where=folder, remedy="choose another folder")
-    done = {entry.name for entry in found.entries}
-    for name, part in tqdm(list(_segments(places.grid)), "describing places", unit="segment", disable=not progress):
-        if name not in done:
-            segment = _segment(places.region(part), part, projection)
-            if segment is not None:
-                change_index(folder, put=[(name, segment)])
-    return PlaceIndex(folder)
+        unfinished = folder.with_name(f".unfinished-{folder.name}")
+        _describe(unfinished, about, places, projection, progress=progress)
+        unfinished.rename(folder)
+    return _index_about(folder, about)
+
+
+def index_map(source: Map, *, storage: Storage = "int8", progress: bool = False) -> PlaceIndex:
+    """Make the index of a map, in the map's folder, as `index_places` does.
+
+    Raises InputError if the map was not made with the package's weights, is being written, or is damaged, or if an
+    index of another type is there.
+    """
+    projection = projection_of(source)
+    with locked(source.path):
+        return index_places(source.index_folder, Places.of_map(source), projection, storage=storage, progress=progress)
 
 
 class IndexedPlaces:
@@ -360,11 +366,6 @@ class _Asked:
         return self._matchers[group]
 
 
-def index_of(source: Map) -> Path:
-    """The folder of a map's index: in that of the map, one for each version."""
-    return source.path / "index" / source.arrays.folder.name
-
-
 def projection_of(source: Map) -> PlaceProjection:
     """The package's projection. Raises InputError unless the map was made with the package's weights."""
     path = shipped_projection()
@@ -376,13 +377,34 @@ def projection_of(source: Map) -> PlaceProjection:
 def open_indexed(model: CVLNet, source: Map) -> IndexedPlaces:
     """A map with its index.
 
-    Raises InputError if there is none, if another network made the map, or as `projection_of` does.
+    Raises InputError if there is none of the map's version, if another network made the map, or as `projection_of`
+    does.
     """
     source.require_made_by(model)
-    folder = index_of(source)
+    if not is_index(source.index_folder):
+        what = "its index is that of an older version" if source.has_older_index else "has no index"
+        raise InputError(what, where=source.path, remedy=f"make one: cvlnet map index {source.path}")
+    return IndexedPlaces(PlaceIndex(source.index_folder), Places.of_map(source), projection_of(source))
+
+
+def _describe(folder: Path, about: About, places: Places, projection: PlaceProjection, *, progress: bool) -> None:
+    """Add what an index lacks to it, segment by segment."""
     if not is_index(folder):
-        raise InputError("has no index", where=source.path, remedy=f"make one: cvlnet map index {source.path}")
-    return IndexedPlaces(PlaceIndex(folder), Places.of_map(source), projection_of(source))
+        create_index(folder, about)
+    done = {entry.name for entry in _index_about(folder, about).entries}
+    for name, part in tqdm(list(_segments(places.grid)), "describing places", unit="segment", disable=not progress):
+        if name not in done:
+            segment = _segment(places.region(part), part, projection)
+            if segment is not None:
+                change_index(folder, put=[(name, segment)])
+
+
+def _index_about(folder: Path, about: About) -> PlaceIndex:
+    """An index of which that is known. Raises InputError if it is another one."""
+    found = PlaceIndex(folder)
+    if found.about != about:
+        raise InputError("holds an index of another map or kind", where=folder, remedy="delete it, or keep its kind")
+    return found
 
 
 def _grouped(places: Int[Tensor, "n 2"], block: int) -> Iterator[Int[Tensor, " of_block"]]:

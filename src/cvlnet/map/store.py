@@ -7,6 +7,7 @@
     MAP/v1/uncertainty              [rows, cols], float32, of a vehicle at the corner south-east of each cell
     MAP/v1/state                    [rows, cols], uint8: 1 known, 2 in a hole of the imagery, 4 south-east corner imaged
     MAP/v1/preview                  [3, rows, cols], uint8: the cells' mean colours, RGB
+    MAP/index/v1                    the index of the version, if one was made (`cvlnet.index`)
 
 Cells are square in true metres, rows run south and columns east, on a grid around an anchor (azimuthal equidistant, as
 `cvlnet.geo.LocalFrame`). Chunks are not compressed, since features hardly are compressible, and end with a CRC-32C. A
@@ -17,7 +18,6 @@ A reader keeps the version that it has opened.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.grid import Grid
 from cvlnet.imagery.overhead import OverheadImage
-from cvlnet.io.text import read_json
+from cvlnet.io.text import json_object, read_json
 from cvlnet.map.arrays import REMEDY, MapArrays
 from cvlnet.map.encode import EncodedCells, Window, windows
 from cvlnet.map.grids import offset_of
@@ -41,7 +41,7 @@ from cvlnet.map.header import MapHeader, weights_of
 from cvlnet.map.region import NEAR_M, Region, region_of
 from cvlnet.model.cvlnet import CVLNet
 
-POINTER, MANIFEST = "map.json", "manifest.json"
+POINTER, MANIFEST, INDEX = "map.json", "manifest.json", "index"
 LARGEST_MANIFEST_BYTES = 2**29
 
 
@@ -111,6 +111,21 @@ class Map:
     def size_bytes(self) -> int:
         """Bytes of all files of the version."""
         return sum(file.size for file in self.manifest.values())
+
+    @property
+    def version(self) -> str:
+        """The name of the version, as v1."""
+        return self.arrays.folder.name
+
+    @property
+    def index_folder(self) -> Path:
+        """Where the index of the version lies, if it has one."""
+        return self.path / INDEX / self.version
+
+    @property
+    def has_older_index(self) -> bool:
+        """Whether an index of another version is there, which this one is not searched with."""
+        return any(folder.name != self.version for folder in (self.path / INDEX).glob("v*"))
 
     @property
     def fingerprint(self) -> str:
@@ -242,8 +257,8 @@ def manifest_of(text: bytes, checksum: str, where: str | Path) -> dict[str, List
     if sha256(text).hexdigest() != checksum:
         raise InputError("does not have its checksum", where=where, remedy=REMEDY)
     try:
-        return {name: ListedFile(**about) for name, about in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        return {name: ListedFile(**about) for name, about in json_object(text, where, REMEDY).items()}
+    except TypeError as error:
         raise InputError(f"is no manifest ({error})", where=where, remedy=REMEDY) from error
 
 

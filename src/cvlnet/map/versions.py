@@ -18,10 +18,11 @@ from pathlib import Path
 
 from cvlnet.errors import InputError
 from cvlnet.io.files import remove_unfinished, written_whole
-from cvlnet.map.arrays import MapArrays
+from cvlnet.io.text import read_json
+from cvlnet.map.arrays import REMEDY, MapArrays
 from cvlnet.map.grids import offset_of
 from cvlnet.map.header import MapHeader
-from cvlnet.map.store import MANIFEST, POINTER, Map, listed
+from cvlnet.map.store import INDEX, MANIFEST, POINTER, Map, is_map, listed, version_of
 
 _STAGING, _PLAN, _LOCK = ".building", "plan.json", ".lock"
 
@@ -104,6 +105,8 @@ def published(out: Path) -> Map:
     shutil.rmtree(staging)
     for number in versions[:-1]:
         shutil.rmtree(out / f"v{number}")
+        for index in (out / INDEX).glob(f"*v{number}"):
+            shutil.rmtree(index)
     return Map.open(out)
 
 
@@ -115,7 +118,7 @@ def _point(out: Path, folder: Path) -> None:
 
 def _recover(out: Path, staging: Path) -> None:
     """Take back a version that was finished, but is not the current one: its writer was killed in between."""
-    current = _number(json.loads(_text(out / POINTER) or "{}").get("version", "v0"))
+    current = _number(version_of(read_json(out / POINTER, REMEDY), out / POINTER)[0]) if is_map(out) else 0
     ahead = [number for number in _versions(out) if number > current]
     if ahead and staging.is_dir() and not (staging / "map").exists():
         (out / f"v{ahead[-1]}").rename(staging / "map")
