@@ -4,6 +4,7 @@ from math import radians
 import numpy as np
 import pytest
 
+from cvlnet.cli import run
 from cvlnet.config import ClipFiles
 from cvlnet.data.clips import ClipSpec
 from cvlnet.errors import InputError
@@ -13,7 +14,7 @@ from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize.indexed import index_map
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.request import MapFiles, answer, write_answer
-from cvlnet.localize.trial import Trial, try_map
+from cvlnet.localize.trial import Trial, same_share, try_map
 from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
 from cvlnet.map.store import Map
@@ -91,6 +92,31 @@ def test_an_index_gives_the_fixes_of_the_whole_map(localizer, tiny_town, town_ma
         answer(localizer, drive, MapFiles(next((tiny_town / "overhead").glob("*.tif")), indexed=True))
 
 
+def test_the_share_of_the_same_best_fixes():
+    numbers = np.zeros((5, 4))
+    places = np.array([[49.0, 8.0]] * 4)
+    moved = places + [[0, 0], [8e-6, 0], [1e-5, 0], [0, 0.1]]  # 0, 0.9, 1.1 m, 7 km
+    one, other = (Trial(positions, *numbers, 0) for positions in (places, moved))
+    assert same_share(one, other) == 0.5
+    assert same_share(one, one) == 1.0
+
+
+def test_an_index_is_tried_beside_comparing_every_place(localizer, tiny_town, town_map, tmp_path, capsys):
+    source = shutil.copytree(town_map, tmp_path / "map")
+    command = ["map", "evaluate", str(source), str(tiny_town), "--indexed", "--most-queries", "2", "--heading", "±10"]
+    assert run(command) == 2
+    assert "has no index; make one: cvlnet map index" in capsys.readouterr().err
+    assert run(["map", "index", str(source)]) == 0
+    described = capsys.readouterr().out
+    assert run(["map", "info", str(source), "--verify"]) == 0
+    assert described.strip() in capsys.readouterr().out.splitlines()
+    assert run(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(" queries")[0] for line in lines[:1] + lines[4:5]] == ["2", "2"]
+    assert lines[3] == "By the index:"
+    assert lines[-1] == "100.0% of the best fixes are those of comparing every place"
+
+
 def test_queries_off_the_map_are_left_out(localizer, tiny_town, tmp_path):
     pixels = np.zeros((200, 200, 3), np.uint8)
     image = OverheadImage(pixels, MetricRaster(LatLon(10.0, 10.0), 200, 200, 0.5), tmp_path / "elsewhere.png")
@@ -106,7 +132,10 @@ def test_queries_off_the_map_are_left_out(localizer, tiny_town, tmp_path):
 
 def test_the_figures_are_told_in_words():
     errors = np.array([0.5, 2.0, 4.0, 50.0])
-    trial = Trial(errors, errors * np.nan, np.radians([0.5, 1.0, 1.5, 90.0]), errors * 0 + 0.07, errors * 0 + 0.1, 3)
+    places = np.zeros((4, 2))
+    trial = Trial(
+        places, errors, errors * np.nan, np.radians([0.5, 1.0, 1.5, 90.0]), errors * 0 + 0.07, errors * 0 + 0.1, 3
+    )
     assert trial.lines(Heading(None, radians(20))) == [
         "4 queries on the whole map: 25.0 % within 1 m, 50.0 % within 3 m, 75.0 % within 5 m, 75.0 % within 10 m, "
         "median 3.0 m",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from cvlnet.cli.options import AtLeastOne, FramesOfClip, heading_of, panel
 from cvlnet.config import Precision, RasterHints
@@ -143,6 +144,7 @@ def evaluate(
     /,
     *,
     heading: str | None = None,
+    indexed: Annotated[bool, Parameter(negative="")] = False,
     most_queries: Annotated[int | None, AtLeastOne] = None,
     frames: Annotated[int, FramesOfClip] = 4,
     weights: Path | None = None,
@@ -155,12 +157,14 @@ def evaluate(
 
         cvlnet map evaluate town.map data/town
         cvlnet map evaluate town.map data/town --heading unknown --most-queries 200
+        cvlnet map evaluate town.map data/town --indexed
 
     Args:
         source: Folder of the map.
         data: Data set in the layout of KITTI-CVL, whose test queries are sought.
         heading: How well headings are assumed to be known, such as "±20", or "unknown"; each clip is turned by a random
             angle up to that width first. By default the recorded headings are used as they are.
+        indexed: Seeks the clips by the map's index as well (`cvlnet map index`), and compares the two.
         most_queries: Largest number of queries, evenly spaced; all by default.
         frames: Number of frames of a clip.
         weights: The weights that made the map; the package's own by default.
@@ -170,20 +174,31 @@ def evaluate(
     """
     from cvlnet.data.clips import ClipSpec
     from cvlnet.localize import Localizer
-    from cvlnet.localize.trial import try_map
+    from cvlnet.localize.trial import same_share, try_map
 
     localizer = Localizer(weights, device=device, precision=precision)
-    known = heading_of(heading)
-    trial = try_map(
+    known, area = heading_of(heading), localizer.area(source)
+    index = None
+    if indexed:
+        from cvlnet.localize.indexed import open_indexed
+
+        index = open_indexed(localizer.model, area.map)
+    seek = partial(
+        try_map,
         localizer,
         data,
-        {"": localizer.area(source)},
+        {"": area},
         clip_spec=ClipSpec(localizer.model.image_spec, frames),
         heading=known,
         most_queries=most_queries,
         progress=sys.stderr.isatty(),
     )
-    print("\n".join(trial.lines(known)))
+    dense = seek()
+    print("\n".join(dense.lines(known)))
+    if index is not None:
+        by_index = seek(index=index)
+        print("\n".join(["By the index:", *by_index.lines(known)]))
+        print(f"{same_share(by_index, dense):.1%} of the best fixes are those of comparing every place")
 
 
 def update(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import degrees, pi, remainder
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
@@ -22,6 +23,9 @@ from cvlnet.localize.area import MapArea
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.turned import Heading, TurnedClip, turned
 
+if TYPE_CHECKING:  # the extra "index" may not be installed
+    from cvlnet.localize.indexed import IndexedPlaces
+
 FOUND_M = (1.0, 3.0, 5.0, 10.0)
 
 
@@ -29,11 +33,12 @@ FOUND_M = (1.0, 3.0, 5.0, 10.0)
 class Trial:
     """Questions about clips of known places.
 
-    errors_m: of the best fix. confidence: NaN where the weights have none. heading_errors_rad: of the best fix, from 0
+    positions_deg: latitude and longitude of the best fix. errors_m: of the best fix. confidence: NaN where the weights have none. heading_errors_rad: of the best fix, from 0
     to pi. encode_s: seconds for the features of a clip under its recorded heading. question_s: seconds from the clip to
     its fixes. off_map: queries that were left out because the map does not show their place.
     """
 
+    positions_deg: Float64[np.ndarray, "queries 2"]
     errors_m: Float64[np.ndarray, " queries"]
     confidence: Float64[np.ndarray, " queries"]
     heading_errors_rad: Float64[np.ndarray, " queries"]
@@ -59,6 +64,15 @@ class Trial:
         return lines
 
 
+def same_share(one: Trial, other: Trial) -> float:
+    """For which share of the queries two trials, of the same queries, have the same best fix, to a metre."""
+    apart_m = [
+        np.hypot(*LocalFrame(LatLon(*first)).xy_world_m(second))
+        for first, second in zip(one.positions_deg.tolist(), other.positions_deg.tolist(), strict=True)
+    ]
+    return float(np.mean(np.array(apart_m) < 1.0))
+
+
 def try_map(
     localizer: Localizer,
     root: Path,
@@ -67,12 +81,14 @@ def try_map(
     clip_spec: ClipSpec,
     heading: Heading = Heading(),
     most_queries: int | None = None,
+    index: IndexedPlaces | None = None,
     progress: bool = False,
 ) -> Trial:
     """Seek the test queries of a data set in KITTI-CVL's layout on maps.
 
     areas: by the date of the recordings; "" for all dates that have none of their own. heading: clips are turned by
-    random angles up to its width, the same ones in every trial, before they are sought.
+    random angles up to its width, the same ones in every trial, before they are sought. index: of the one map, which
+    finds the clips then.
     Raises InputError as the readers do, or if no query lies on a map.
     """
     split = read_split(root, "test1")
@@ -88,36 +104,38 @@ def try_map(
         raise InputError("no query lies on the map", where=root, remedy=remedy)
     turns_rad = np.random.default_rng(0).uniform(-1, 1, len(asked)) * heading.width_rad
     rows = [
-        _asked(localizer, area, recordings[query.recording], query, clip_spec, heading, turn_rad)
+        _asked(localizer, index or area, recordings[query.recording], query, clip_spec, heading, turn_rad)
         for (query, area), turn_rad in zip(
             tqdm(asked, "asking the map", disable=not progress), turns_rad.tolist(), strict=True
         )
     ]
-    errors_m, confidence, heading_errors_rad, encode_s, question_s = np.array(rows, dtype=np.float64).T
-    return Trial(errors_m, confidence, heading_errors_rad, encode_s, question_s, len(mapped) - len(asked))
+    positions_deg, numbers = np.split(np.array(rows, dtype=np.float64), [2], axis=1)
+    return Trial(positions_deg, *numbers.T, off_map=len(mapped) - len(asked))
 
 
 def _asked(
     localizer: Localizer,
-    area: MapArea,
+    area: MapArea | IndexedPlaces,
     recording: Recording,
     query: Query,
     clip_spec: ClipSpec,
     heading: Heading,
     turn_rad: float,
 ) -> Sequence[float]:
-    """One question: error, confidence, heading error, seconds to encode and in all."""
+    """One question: latitude and longitude, error, confidence, heading error, seconds to encode and in all."""
     clip = turned(assemble_clip(recording, query.frame, clip_spec), turn_rad)
     truth = _place(recording, query)
     start = perf_counter()
     asked, turns_rad = TurnedClip(localizer.model, clip), heading.turns_rad(heading_rad(clip))
     asked.features([0.0])
     encoded = perf_counter()
-    _, _, found = area.find(asked, turns_rad=turns_rad, confidence=localizer.confidence)
+    found = area.find(asked, turns_rad=turns_rad, confidence=localizer.confidence)
+    best = found[2][0] if isinstance(area, MapArea) else found[0]
     ended = perf_counter()
-    error_m = float(np.hypot(*LocalFrame(truth).xy_world_m(found[0].position.degrees)))
-    trust = np.nan if found[0].confidence is None else found[0].confidence
-    return error_m, trust, abs(remainder(found[0].turn_rad + turn_rad, 2 * pi)), encoded - start, ended - start
+    error_m = float(np.hypot(*LocalFrame(truth).xy_world_m(best.position.degrees)))
+    trust = np.nan if best.confidence is None else best.confidence
+    heading_error_rad = abs(remainder(best.turn_rad + turn_rad, 2 * pi))
+    return *best.position.degrees, error_m, trust, heading_error_rad, encoded - start, ended - start
 
 
 def _place(recording: Recording, query: Query) -> LatLon:
