@@ -95,7 +95,7 @@ def test_an_index_gives_the_fixes_of_the_whole_map(localizer, tiny_town, town_ma
 def test_the_share_of_the_same_best_fixes():
     numbers = np.zeros((5, 4))
     places = np.array([[49.0, 8.0]] * 4)
-    moved = places + [[0, 0], [8e-6, 0], [1e-5, 0], [0, 0.1]]  # 0, 0.9, 1.1 m, 7 km
+    moved = places + np.array([[0, 0], [8e-6, 0], [1e-5, 0], [0, 0.1]])  # 0, 0.9, 1.1 m, 7 km
     one, other = (Trial(positions, *numbers, 0) for positions in (places, moved))
     assert same_share(one, other) == 0.5
     assert same_share(one, one) == 1.0

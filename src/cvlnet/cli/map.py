@@ -107,7 +107,7 @@ def info(source: Path, /, *, verify: bool = False) -> None:
     opened = Map.open(source)
     if verify:
         opened.verify()
-    print(_described(opened))
+    print(_described(opened, verify_index=verify))
     if verify:
         print(f"All {len(opened.manifest):,} files have their checksums.")
 
@@ -324,8 +324,8 @@ def _on_ray(
     return on_ray(inputs, address=address, workers=workers, cores=cores)
 
 
-def _described(opened: Map) -> str:
-    """What a map is, in lines."""
+def _described(opened: Map, *, verify_index: bool = False) -> str:
+    """What a map is, in lines. Raises InputError if its index is damaged, or of another map."""
     header = opened.header
     (south, west), (north, east) = opened.bounds
     lines = [
@@ -335,20 +335,22 @@ def _described(opened: Map) -> str:
         *(f"imagery: {source.name}" + (f" ({source.credit})" if source.credit else "") for source in header.sources),
     ]
     if opened.index_folder.is_dir() or opened.has_older_index:
-        lines.append(_index_line(opened))
+        lines.append(_index_line(opened, verify=verify_index))
     return "\n".join(lines)
 
 
-def _index_line(opened: Map) -> str:
-    """What the index of a map is, in a line. Raises InputError if it is damaged, or of another map."""
+def _index_line(opened: Map, *, verify: bool = False) -> str:
+    """What the index of a map is, in a line. verify: compares the checksums of its files."""
     if not opened.index_folder.is_dir():
         return f"index: that of an older version, which is not searched; make it anew: cvlnet map index {opened.path}"
     try:
-        from cvlnet.index.place_index import PlaceIndex
+        from cvlnet.index.place_index import PlaceIndex, verify_index
     except ModuleNotFoundError:
         return "index: needs the extra: pip install 'cvlnet[index]'"
     found = PlaceIndex(opened.index_folder)
     found.require(map_fingerprint=opened.fingerprint, descriptor_fingerprint=found.about.descriptor)
+    if verify:
+        verify_index(opened.index_folder, progress=sys.stderr.isatty())
     codec = found.about.codec
     size_bytes = sum(codec.file_bytes(entry.count) for entry in found.entries)
     return f"index: {len(found):,} places, {codec.dims} dimensions of {codec.storage}, {size_bytes / 1e6:.3g} MB"
