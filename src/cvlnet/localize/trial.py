@@ -33,9 +33,10 @@ FOUND_M = (1.0, 3.0, 5.0, 10.0)
 class Trial:
     """Questions about clips of known places.
 
-    positions_deg: latitude and longitude of the best fix. errors_m: of the best fix. confidence: NaN where the weights
-    have none. heading_errors_rad: of the best fix, from 0 to pi. encode_s: seconds for the features of a clip under its recorded heading. question_s: seconds from the clip to
-    its fixes. off_map: queries that were left out because the map does not show their place.
+    positions_deg: latitude and longitude of the best fix. errors_m: of the best fix. confidence: NaN where the
+    weights have none. heading_errors_rad: of the best fix, from 0 to pi. encode_s: seconds for the features of a
+    clip under its recorded heading. question_s: seconds from the clip to its fixes. off_map: queries that were left
+    out because the map does not show their place.
     """
 
     positions_deg: Float64[np.ndarray, "queries 2"]
