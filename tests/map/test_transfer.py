@@ -211,8 +211,8 @@ def test_another_index_at_the_target_is_replaced(source, tmp_path):
     copy_map(str(source), str(tmp_path / "back"))
     verify_index(tmp_path / "back/index/v1")
     assert PlaceIndex(tmp_path / "back/index/v1").entries[0].file == index.entries[0].file
-    names = {path.name for path in (tmp_path / "back/index/v1").iterdir()}
-    assert names == {"manifest.sqlite", *(entry.file for entry in index.entries)}
+    names = {path.name for path in (tmp_path / "back/index/v1").glob("*.faiss")}
+    assert names == {entry.file for entry in index.entries}
 
 
 def test_a_damaged_index_is_one_line_and_leaves_no_map(source, store, tmp_path):
