@@ -213,7 +213,8 @@ def update(
 ) -> None:
     """Lay newer imagery over a map. The map grows where the imagery reaches beyond it.
 
-    Whoever reads the map meanwhile sees it as it was. An interrupted call resumes when it is repeated.
+    Whoever reads the map meanwhile sees it as it was. An interrupted call resumes when it is repeated. An index of the
+    older map is not searched: make it anew by `cvlnet map index`.
 
     For example:
 

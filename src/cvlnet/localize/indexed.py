@@ -55,7 +55,7 @@ from cvlnet.types import ClipFeatures, Fix
 
 LEAST_CANDIDATES = 300
 CANDIDATE_SHARE = 5e-4  # of all squares: with four queries, the best place of 99 % of clips is among so many
-_FIRST = 8  # times as many squares are taken by the mean of a clip's queries, before the queries choose among them
+FIRST = 8  # times as many squares are taken by the mean of a clip's queries, before the queries choose among them
 _TOGETHER = 3  # neighbouring headings that are one query's mean
 _CONVERGENCE_RAD = radians(0.25)  # steps of grid north from true north, for each of which a clip is projected
 LARGEST = 8.0  # number of a descriptor, whose root mean square is 1, that int8 holds
@@ -195,7 +195,7 @@ class IndexedPlaces:
             queries = self.projection.of_clips(asked.features(convergence_rad)).numpy()
             for number, group in enumerate(asked.groups):
                 own = queries[group].reshape(-1, queries.shape[-1])
-                found = index.search(own, most, within=within, first=_FIRST * most)
+                found = index.search(own, most, within=within, first=FIRST * most)
                 row_col.append(found.row_col)
                 products.append(found.products)
                 groups.append(np.full(len(found.products), number))
