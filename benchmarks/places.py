@@ -58,16 +58,10 @@ _REGION = ("descriptor", "known", "uncertainty", "searched")
 
 
 class EncodedClip(TurnedClip):
-    """A clip under its recorded heading, whose features were computed before."""
+    """A clip whose features under its recorded heading, the only ones that are asked for, were computed before."""
 
     def __init__(self, model: CVLNet, features: ClipFeatures) -> None:
-        self.model, self._features = model, features
-
-    def features(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        return self._features
-
-    def nearly(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        return self._features
+        self.model, self._known, self._nearly = model, {(0.0,): features}, {}
 
 
 @dataclass(frozen=True)
