@@ -219,6 +219,17 @@ def test_the_number_of_candidates_follows_that_of_places(region, projection, tmp
         found.find(Asked(clip_at(region, 40, 20)), most=1)
     found.find(Asked(clip_at(region, 40, 20)), most=1, candidates=7)
     assert asked == [20, 146, 7]  # of 292 squares
+    asked.clear()
+    monkeypatch.setattr(indexed_module, "CANDIDATE_SHARE", 0.02)
+    matched = []
+    monkeypatch.setattr(
+        found, "_best_places", lambda asked, firsts, groups: matched.append(groups) or (firsts[:0], torch.empty(0), 0.0)
+    )
+    turns_rad = Heading(None, radians(20)).turns_rad(0.0)
+    assert not found.find(Asked(clip_at(region, 40, 20)), turns_rad=turns_rad)
+    assert asked == [18, 18, 18]  # 0.02 x 292 x 3, for each of three groups of headings, which compete
+    assert len(matched[0]) == 18
+    assert set(matched[0].tolist()) <= {0, 1, 2}
 
 
 def test_a_single_peak_leads_over_the_lowest_score(region, projection, tmp_path):
@@ -256,7 +267,8 @@ def test_in_an_area_only_its_squares_are_candidates(region, projection, tmp_path
     for fix in fixes:
         away_m = np.hypot(*(region.frame.xy_world_m(fix.position.degrees) - [east_m, north_m]))
         assert away_m < 30 + 6 * CELL_M + 5  # a square reaches beyond its middle, and a peak may lie beside it
-    assert found.find(clip, within=Circle((9000.0, 0.0), 30.0)) == ()
+    for turns_rad in ((0.0,), (-0.05, 0.05)):
+        assert found.find(clip, turns_rad=turns_rad, within=Circle((9000.0, 0.0), 30.0)) == ()
 
 
 def test_places_that_are_not_searched_are_neither_indexed_nor_found(region, projection, tmp_path):

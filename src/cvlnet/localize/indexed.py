@@ -161,14 +161,15 @@ class IndexedPlaces:
         """The fixes of one clip at different places, best first; none where no place is searched.
 
         turns_rad: of the recorded clip that are tried, from true north, in rising order; with several of them the best
-        is refined for every fix. candidates: number of squares that are matched; by default `CANDIDATE_SHARE` of the
-        index, or `LEAST_CANDIDATES` where that is less. A square counts for each group of headings that leads to it.
+        is refined for every fix. candidates: number of squares that are matched, where a square counts for each group
+        of headings that leads to it; by default `CANDIDATE_SHARE` of the index for each group, or `LEAST_CANDIDATES`
+        where that is less.
         within: a part of the map in which the candidates' middles lie, in metres around the map's anchor. confidence:
         the model's.
         Raises InputError where the map is damaged.
         """
         asked = _Asked(clip, turns_rad)
-        candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index)))
+        candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index) * len(asked.groups)))
         firsts, groups = self._candidates(asked, candidates, within)
         places, heights, lowest = self._best_places(asked, firsts, groups)
         if len(turns_rad) > 1:
@@ -190,12 +191,13 @@ class IndexedPlaces:
         self, asked: _Asked, most: int, within: Area | None
     ) -> tuple[Int[Tensor, "squares 2"], Int[Tensor, " squares"]]:
         """The north-western places of the squares to be matched, and for which group of headings."""
+        first = FIRST * max(ceil(most / len(asked.groups)), min(most, LEAST_CANDIDATES))
         row_col, products, groups = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.int64)]
         for convergence_rad, index in self._parts:
             queries = self.projection.of_clips(asked.features(convergence_rad)).numpy()
             for number, group in enumerate(asked.groups):
                 own = queries[group].reshape(-1, queries.shape[-1])
-                found = index.search(own, most, within=within, first=FIRST * most)
+                found = index.search(own, min(most, first), within=within, first=first)
                 row_col.append(found.row_col)
                 products.append(found.products)
                 groups.append(np.full(len(found.products), number))

@@ -160,6 +160,8 @@ def ranked(fixes: Iterable[Fix], *, confidence: Confidence | None = None) -> tup
     A single one keeps its margin. Confidences follow the margins.
     """
     by_score = sorted(fixes, key=lambda fix: -fix.score)
+    if not by_score:
+        return ()
     places_m = torch.from_numpy(earth_centred_m([fix.position.degrees for fix in by_score]))
     kept = [by_score[i] for i in apart(places_m)]
     found = []
