@@ -220,15 +220,15 @@ def test_the_number_of_candidates_follows_that_of_places(region, projection, tmp
     found.find(Asked(clip_at(region, 40, 20)), most=1, candidates=7)
     assert asked == [20, 146, 7]  # of 292 squares
     asked.clear()
-    monkeypatch.setattr(indexed_module, "CANDIDATE_SHARE", 0.02)
+    monkeypatch.setattr(indexed_module, "CANDIDATE_SHARE", 0.05)
     matched = []
     monkeypatch.setattr(
         found, "_best_places", lambda asked, firsts, groups: matched.append(groups) or (firsts[:0], torch.empty(0), 0.0)
     )
     turns_rad = Heading(None, radians(20)).turns_rad(0.0)
     assert not found.find(Asked(clip_at(region, 40, 20)), turns_rad=turns_rad)
-    assert asked == [18, 18, 18]  # 0.02 x 292 x 3, for each of three groups of headings, which compete
-    assert len(matched[0]) == 18
+    assert asked == [44, 44, 44]  # 0.05 x 292 x 3, for each of three groups of headings, which compete
+    assert len(matched[0]) == 44
     assert set(matched[0].tolist()) <= {0, 1, 2}
 
 
