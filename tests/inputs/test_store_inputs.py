@@ -235,7 +235,7 @@ CASES = {
     "clips larger than the map": Case(header(layout=lambda c: c | {"clip_cells": 500}), "hold no clip"),
     "no steps": Case(header(layout=lambda c: c | {"steps": 0}), "whole numbers from 1 are wanted"),
     "an unknown entry": Case(header(layout=lambda c: c | {"added": 1}), ""),
-    "a manifest of numbers": Case(lambda r: manifest_of(r, "[1]"), "is no manifest"),
+    "a manifest of numbers": Case(lambda r: manifest_of(r, "[1]"), "is no JSON object"),
     "a manifest without sizes": Case(lambda r: manifest_of(r, '{"zarr.json": {"sha256": ""}}'), "is no manifest"),
     "a manifest of nothing": Case(lambda r: manifest_of(r, "{}"), "is not listed in the map's manifest"),
     "other channels": Case(header(channels=5), "descriptor is float16 of"),

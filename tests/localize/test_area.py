@@ -103,8 +103,8 @@ def test_fixes_of_several_panels_are_ranked_and_those_of_one_place_told_once():
 class Seeing(TurnedClip):
     """A clip whose features are given by a function of its turns."""
 
-    def __init__(self, features):
-        self.of_turn, self._nearly = features, {}
+    def __init__(self, model, features):
+        self.model, self.of_turn, self._nearly = model, features, {}
 
     def features(self, turns_rad):
         return self.of_turn(turns_rad)
@@ -124,7 +124,7 @@ def test_an_unknown_heading_is_found(seeing_model, town_map, image, place_m, mid
         return ClipFeatures(colours, torch.ones_like(colours[:, 0]), seeing_model.clip_grid)
 
     turns = Heading(None, radians(width_deg)).turns_rad(0.0)
-    _, _, fixes = MapArea(seeing_model, town_map).find(Seeing(features), turns_rad=turns, most=3)
+    _, _, fixes = MapArea(seeing_model, town_map).find(Seeing(seeing_model, features), turns_rad=turns, most=3)
     apart_m = LocalFrame(middle).xy_world_m(fixes[0].position.degrees) - place_m
     assert np.abs(apart_m).max() < 1
     off_rad = remainder(fixes[0].turn_rad + radians(error_deg), 2 * pi)
@@ -141,4 +141,4 @@ def test_a_map_with_nothing_to_see_is_refused(seeing_model, tmp_path, middle, mo
     image = OverheadImage(pixels, MetricRaster(middle, 100, 100, 0.5), tmp_path / "map.png", valid)
     empty = build_map(seeing_model, image, tmp_path / "empty")
     with pytest.raises(InputError, match="the map shows nothing where it is to be searched"):
-        MapArea(seeing_model, empty).find(Seeing(None))
+        MapArea(seeing_model, empty).find(Seeing(seeing_model, None))

@@ -214,7 +214,7 @@ class IndexedPlaces:
         places, heights, lowest = [firsts[:0]], [torch.empty(0)], torch.inf
         for of_block in _grouped(firsts, self._block_places):
             block = self._block(firsts[of_block[0]])
-            for number in groups[of_block].unique().tolist():
+            for number in sorted(set(groups[of_block].tolist())):
                 chosen = firsts[of_block[groups[of_block] == number]]
                 own = (chosen - block.origin).tolist()
                 matchers = asked.matchers(block.convergence_rad, number)

@@ -83,8 +83,10 @@ def fixes_in(
     peaks, _ = local_maxima(scores.values)
     peaks = peaks[apart(region.places.xy_m(peaks.double()), max(most, 2))]
     step_rad = min(abs(b - a) for a, b in pairwise(turns_rad))
-    fixes = [refined(clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad) for peak in peaks]
-    return scores, ranked(fixes, confidence=confidence)[:most]
+    around_peaks = [
+        refined(clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad) for peak in peaks
+    ]
+    return scores, ranked(around_peaks, confidence=confidence)[:most]
 
 
 def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:

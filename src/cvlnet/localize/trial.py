@@ -110,8 +110,10 @@ def try_map(
             tqdm(asked, "asking the map", disable=not progress), turns_rad.tolist(), strict=True
         )
     ]
-    positions_deg, numbers = np.split(np.array(rows, dtype=np.float64), [2], axis=1)
-    return Trial(positions_deg, *numbers.T, off_map=len(mapped) - len(asked))
+    found = np.array(rows, dtype=np.float64)
+    errors_m, confidence, heading_errors_rad, encode_s, question_s = found[:, 2:].T
+    off_map = len(mapped) - len(asked)
+    return Trial(found[:, :2], errors_m, confidence, heading_errors_rad, encode_s, question_s, off_map)
 
 
 def _asked(
@@ -130,8 +132,10 @@ def _asked(
     asked, turns_rad = TurnedClip(localizer.model, clip), heading.turns_rad(heading_rad(clip))
     asked.features([0.0])
     encoded = perf_counter()
-    found = area.find(asked, turns_rad=turns_rad, confidence=localizer.confidence)
-    best = found[2][0] if isinstance(area, MapArea) else found[0]
+    if isinstance(area, MapArea):
+        _, _, (best, *_) = area.find(asked, turns_rad=turns_rad, confidence=localizer.confidence)
+    else:
+        best, *_ = area.find(asked, turns_rad=turns_rad, confidence=localizer.confidence)
     ended = perf_counter()
     error_m = float(np.hypot(*LocalFrame(truth).xy_world_m(best.position.degrees)))
     trust = np.nan if best.confidence is None else best.confidence
