@@ -105,6 +105,20 @@ def test_only_the_segments_of_an_area_are_opened(folder):
     assert len(PlaceIndex(folder, within=Circle((900.0, 0.0), 30.0))) == 0
 
 
+def test_a_part_of_an_index_is_searched_alone(folder):
+    """East of the western segment's last column at -13 m, the eastern one begins at -3 m."""
+    whole = PlaceIndex(folder)
+    east = whole.only({"east", "none"})
+    places, _ = exhaustive([EAST], QUERIES, 9)
+    assert east.search(QUERIES, 9).row_col.tolist() == places
+    assert [entry.name for entry in whole.entries] == ["east", "west"]
+    between, west = Circle((-8.0, 0.0), 4.0), Circle((-9.0, 0.0), 5.0)
+    assert [index.reaches(between) for index in (whole, east, whole.only({"west"}))] == [False] * 3
+    assert [index.reaches(west) for index in (whole, east, whole.only({"west"}))] == [True, False, True]
+    assert not east.reaches(Circle((0.0, 900.0), 30.0))
+    assert not whole.only(set()).reaches(west)
+
+
 def test_a_lattice_runs_south_and_east():
     assert LATTICE.xy_m(np.array([[0, 0], [2, 1]])).tolist() == [[-3.0, 5.0], [7.0, -15.0]]
 

@@ -201,6 +201,9 @@ def test_a_map_is_asked_for_every_direction_of_north_in_it(region, projection, t
     assert len(asked) >= 5
     assert np.ptp(asked) == pytest.approx(0.0045, abs=0.0006)  # of 190 m between the middles of segments
     assert asked.mean() == pytest.approx(degrees(far.frame.convergence_rad((1e5, 0.0))), abs=0.001)
+    west = Asked(clip_at(region, 40, 20))
+    assert found.find(west, within=Circle((1e5 - 100, 0.0), 20.0), most=1)
+    assert len(west.asked_rad) < len(asked)
 
 
 def test_the_number_of_candidates_follows_that_of_places(region, projection, tmp_path, monkeypatch):

@@ -56,6 +56,12 @@ class PlaceIndex:
         part.entries, part._files = tuple(compress(self.entries, chosen)), tuple(compress(self._files, chosen))
         return part
 
+    def reaches(self, area: Area) -> bool:
+        """Whether the rectangle of a segment meets that of an area."""
+        west_m, south_m, east_m, north_m = area.bounds_m
+        bounds_m = np.array([entry.bounds_m(self.about.lattice) for entry in self.entries]).reshape(-1, 4)
+        return bool(((bounds_m[:, :2] <= [east_m, north_m]) & (bounds_m[:, 2:] >= [west_m, south_m])).all(axis=1).any())
+
     def require(self, *, map_fingerprint: str, descriptor_fingerprint: str) -> None:
         """Raise InputError unless this is an index of that map, by that descriptor."""
         for what, own, wanted in (

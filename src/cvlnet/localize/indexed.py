@@ -163,9 +163,8 @@ class IndexedPlaces:
         turns_rad: of the recorded clip that are tried, from true north, in rising order; with several of them the best
         is refined for every fix. candidates: number of squares that are matched, where a square counts for each group
         of headings that leads to it; by default `CANDIDATE_SHARE` of the index for each group, or `LEAST_CANDIDATES`
-        where that is less.
-        within: a part of the map in which the candidates' middles lie, in metres around the map's anchor. confidence:
-        the model's.
+        where that is less. within: a part of the map in which the candidates' middles lie, in metres around the map's
+        anchor. confidence: the model's.
         Raises InputError where the map is damaged.
         """
         asked = _Asked(clip, turns_rad)
@@ -194,6 +193,8 @@ class IndexedPlaces:
         first = FIRST * max(ceil(most / len(asked.groups)), min(most, LEAST_CANDIDATES))
         row_col, products, groups = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.int64)]
         for convergence_rad, index in self._parts:
+            if within is not None and not index.reaches(within):
+                continue
             queries = self.projection.of_clips(asked.features(convergence_rad)).numpy()
             for number, group in enumerate(asked.groups):
                 own = queries[group].reshape(-1, queries.shape[-1])
