@@ -424,3 +424,30 @@ def test_the_distance_that_counts_as_near_is_stated() -> None:
     from cvlnet.track.belief import MODE_M
 
     assert hypot(MODE_M, 0) == 8.0
+
+
+def test_the_marginal_is_the_sum_over_turns_on_the_same_cells() -> None:
+    found = belief(5, turns=(0.0, STEP_RAD), share=0.6)
+    found.layers[0].places[1, 2] += 0.05
+    values, grid = found.marginal()
+    assert grid == found.grid
+    torch.testing.assert_close(values, found.layers[0].places + found.layers[1].places)
+    before = values.clone()
+    found.move(2.0, 0.0, 0.0, 0.0)
+    torch.testing.assert_close(values, before)  # it is a copy
+
+
+@pytest.mark.parametrize("most_cells", [1, 3, 4, 10, 21])
+def test_a_reduced_marginal_keeps_the_probability_and_its_place(most_cells: int) -> None:
+    found = Belief(Grid(21, 13, 2.0, (100.0, -40.0)), torch.ones(21, 13), (0.0,), STEP_RAD, 1.0)
+    places = found.layers[0].places.zero_()
+    places[17, 4], places[20, 12] = 0.75, 0.25
+    values, grid = found.marginal(most_cells)
+    assert (grid.rows, grid.cols) == tuple(values.shape)
+    assert max(values.shape) <= most_cells
+    torch.testing.assert_close(grid.corners_xy_m()[0], found.grid.corners_xy_m()[0])
+    assert float(values.sum()) == pytest.approx(1.0)
+    for (row, col), probability in (((17, 4), 0.75), ((20, 12), 0.25)):
+        xy_m = found.grid.xy_m(torch.tensor([row, col], dtype=torch.float64))
+        cell = grid.row_col(xy_m).round().long().tolist()
+        assert float(values[cell[0], cell[1]]) == pytest.approx(1.0 if most_cells == 1 else probability)

@@ -182,14 +182,31 @@ class Belief:
         for number in gone:
             self.elsewhere += self._layers.pop(number).probability
 
+    def marginal(self, most_cells: int = 512) -> tuple[Float[Tensor, "rows cols"], Grid]:
+        """The probability of every place under any turn, and the grid of these places.
+
+        The values and `elsewhere` add up to 1. The grid has at most ``most_cells`` rows and columns: where the belief's
+        own has more, square blocks of its cells are one cell. It begins at the same north-west corner; its last row and
+        column may reach beyond the map. Offsets of less than one of the belief's own cells are left out.
+        """
+        whole = self._over_turns().numpy()
+        factor = -(-max(whole.shape) // most_cells)
+        for axis in (0, 1):
+            whole = np.add.reduceat(whole, np.arange(0, whole.shape[axis], factor), axis)
+        return torch.from_numpy(whole), _joined(self.grid, factor)
+
+    def _over_turns(self) -> Float[Tensor, "rows cols"]:
+        """The sum of all layers, in memory that the next motion uses."""
+        total = self._spare.zero_()
+        for layer in self._layers.values():
+            total.add_(layer.places)
+        return total
+
     def modes(self, most: int = 5, least: float = 0.01) -> tuple[Mode, ...]:
         """The places that the vehicle may be at, most likely first, each with at least this probability."""
         if not self._layers:
             return ()
-        reach = self._reach
-        marginal = self._spare.zero_()
-        for layer in self._layers.values():
-            marginal.add_(layer.places)
+        reach, marginal = self._reach, self._over_turns()
         side = 2 * reach + 1
         mean = functional.avg_pool2d(marginal[None, None], (side, 1), stride=1, padding=(reach, 0))
         mass = functional.avg_pool2d(mean, (1, side), stride=1, padding=(0, reach))[0, 0] * side**2
@@ -252,6 +269,14 @@ class Belief:
         covariance = (apart * share[:, None]).T @ apart + cell
         mean[2] = wrapped_rad(mean[2] + best)
         return Mode(mean, covariance, probability)
+
+
+def _joined(grid: Grid, factor: int) -> Grid:
+    """The grid whose cells are blocks of another one's, from its north-west corner on."""
+    rows, cols, cell_m = -(-grid.rows // factor), -(-grid.cols // factor), grid.cell_m * factor
+    east_m, north_m = grid.center_xy_m
+    beyond_m = cols * cell_m - grid.size_m[0], rows * cell_m - grid.size_m[1]
+    return Grid(rows, cols, cell_m, (east_m + beyond_m[0] / 2, north_m - beyond_m[1] / 2))
 
 
 def shift(places: Float[Tensor, "rows cols"], down: int, right: int, out: Float[Tensor, "rows cols"]) -> None:

@@ -153,6 +153,13 @@ class Tracker:
             raise ValueError("nothing has been followed yet")
         return Followed(self._now, self._pose, None if self._pose is None else self._stretch)
 
+    @property
+    def belief(self) -> Belief:
+        """The belief over the whole map, when it last moved. Raises ValueError before the first moment."""
+        if self._now is None:
+            raise ValueError("nothing has been followed yet")
+        return self._belief
+
     def wants_frames(self, odometry: OdometryPose) -> bool:
         """Whether the pictures of a moment would be used: others need not be decoded."""
         return self._taken is None or self._taken[0].way_m(odometry) >= self.spec.frame_m
