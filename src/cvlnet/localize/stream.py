@@ -16,7 +16,7 @@ from cvlnet.data.clips import ClipSpec, spread
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.turned import turned_features
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.types import ClipFeatures
+from cvlnet.types import Clip, ClipFeatures
 
 MOST_KEPT = 256
 FARTHEST_M = 30.0  # of the camera from the vehicle's reference point
@@ -39,6 +39,7 @@ class View:
 class _Kept:
     """A moment. xy_m: of its first camera."""
 
+    images: UInt8[Tensor, "cameras 3 height width"]
     encoded: Float[Tensor, "cameras channels height width"]
     cameras: Camera
     world_from_cams: Pose
@@ -86,7 +87,7 @@ class ClipStream:
             encoded = self.model.encode_frames(images.to(self.model.device))
         east_m, north_m, _ = views[0].world_from_cam.translation_m.tolist()
         cameras, poses = Camera.stack([view.camera for view in views]), Pose.stack([v.world_from_cam for v in views])
-        self._kept.insert(0, _Kept(encoded, cameras, poses, (east_m, north_m)))
+        self._kept.insert(0, _Kept(images, encoded, cameras, poses, (east_m, north_m)))
         back_m = self._back_m()
         del self._kept[max(int(np.searchsorted(back_m, self._spec.way_m)) + 1, self._spec.frames) :]
         if len(self._kept) > MOST_KEPT:
@@ -103,6 +104,21 @@ class ClipStream:
         turns_rad: by how much the world is turned counter-clockwise about the vehicle.
         Raises ValueError if there are not yet frames enough, or if the vehicle is far from the newest one.
         """
+        chosen, cameras, poses = self._newest(vehicle_xy_m)
+        encoded = torch.cat([kept.encoded for kept in chosen])
+        return turned_features(self.model, encoded, cameras, poses, turns_rad)
+
+    def clip(self, vehicle_xy_m: Float[Tensor, 2]) -> Clip:
+        """The frames that `clip_features` takes, around the vehicle's place. Raises ValueError as it does.
+
+        Of several cameras, the frames of a moment follow each other.
+        """
+        chosen, cameras, poses = self._newest(vehicle_xy_m)
+        images = torch.cat([kept.images for kept in chosen])
+        return Clip(images, cameras.to(torch.float32), poses.to(torch.float32))
+
+    def _newest(self, vehicle_xy_m: Float[Tensor, 2]) -> tuple[list[_Kept], Camera, Pose]:
+        """The moments of the newest clip, and for each of their frames the camera and where it stood."""
         if not self.is_ready:
             raise ValueError(f"a clip needs {self._spec.frames} frames, and {len(self._kept)} have come")
         far_m = float(np.linalg.norm(np.asarray(vehicle_xy_m.tolist()) - self._kept[0].xy_m))
@@ -113,10 +129,8 @@ class ClipStream:
             torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
         )
         poses = [ground_from_world @ kept.world_from_cams.to(torch.float64) for kept in chosen]
-        encoded = torch.cat([kept.encoded for kept in chosen])
         cameras = Camera.stack([kept.cameras[i] for kept in chosen for i in range(len(kept.encoded))])
-        stacked = Pose.stack([pose[i] for pose in poses for i in range(len(pose.rotation))])
-        return turned_features(self.model, encoded, cameras, stacked, turns_rad)
+        return chosen, cameras, Pose.stack([pose[i] for pose in poses for i in range(len(pose.rotation))])
 
     @property
     def way_m(self) -> float:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from math import degrees, inf, isfinite, radians
+from math import degrees, isfinite, radians
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from cvlnet.calibration.doubt import journey_doubt
 from cvlnet.config import JourneyFiles
-from cvlnet.data.journey import Journey, KnownPlace, Moment
+from cvlnet.data.journey import Journey, KnownPlace
 from cvlnet.data.open_journey import open_journey
 from cvlnet.errors import InputError, warn
 from cvlnet.imagery.georef import open_overhead
@@ -29,14 +28,13 @@ from cvlnet.model.confidence import sigma_m as sigma_of
 from cvlnet.track.evaluate import TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.formats import TrackLog, check_output, read_trajectory, write_trajectory
+from cvlnet.track.logged import begun, logged
 from cvlnet.track.picture import draw_track
 from cvlnet.track.smoother import Followed, smoothed
 from cvlnet.track.tracker import Tracker, TrackSpec
 from cvlnet.track.types import STATES, TrackFix, Trajectory
 
 LOG = "track.jsonl"
-_WARM_UP_M = 60.0  # of the way before the last fix of a log, which is driven again to see what clips see
-_RESUMED_RAD = radians(5.0)  # what is known of the heading where a track is resumed
 
 
 @dataclass(frozen=True)
@@ -118,34 +116,23 @@ def track(
         check_output(out / name)
     _require_free(out / LOG, resume=resume)
     journey = _journey(request)
-    area, credit, preview = _map(localizer, request.map, progress=progress)
+    area, credit, preview = searched_map(localizer, request.map, progress=progress)
     _check_mounting(journey, request.cameras)
     start = None
     if request.start is not None and request.start.sigma_m is not None:
         start = request.start.position, request.start.sigma_m
     moments: list[Followed] = []
     with TrackLog(out / LOG, journey.name, credit) as log:
-        again = _to_resume(log.fixes, journey) if log.fixes and not request.smooth else None
-        if again is None:
-            tracker = Tracker(area, localizer.model, heading=request.heading, start=start, spec=spec)
-        else:
-            fix, journey = again
-            assert fix.position is not None
-            assert fix.covariance is not None
-            sigma_m = float(fix.covariance[:2, :2].trace()) ** 0.5
-            heading = Heading(fix.yaw_rad, _RESUMED_RAD)
-            tracker = Tracker(area, localizer.model, heading=heading, start=(fix.position, sigma_m), spec=spec)
-        logged_s, last_s = log.fixes[-1].time_s if log.fixes else -inf, -inf
-        fixes = follow(tracker, journey, cameras=request.cameras, use_places=request.use_places)
+        known = () if request.smooth else log.fixes
+        tracker, journey = begun(
+            area, localizer.model, journey, known, heading=request.heading, start=start, spec=spec
+        )
+        fixes = logged(log, follow(tracker, journey, cameras=request.cameras, use_places=request.use_places))
         found = list(log.fixes)
-        for fix in tqdm(fixes, "tracking", unit="frame", disable=not progress):
-            if fix.time_s <= last_s:  # of a moment that the tracker has left out
-                continue
-            last_s = fix.time_s
+        for fix, is_new in tqdm(fixes, "tracking", unit="frame", disable=not progress):
             if request.smooth:
                 moments.append(tracker.followed)
-            if fix.time_s > logged_s:
-                log.write(fix)
+            if is_new:
                 found.append(fix)
     trajectory = Trajectory(journey.name, tuple(found), credit)
     if not found:
@@ -196,7 +183,9 @@ def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:
             warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=remedy)
 
 
-def _map(localizer: Localizer, files: MapFiles, *, progress: bool) -> tuple[MapArea | Region, str | None, Imagery]:
+def searched_map(
+    localizer: Localizer, files: MapFiles, *, progress: bool = False
+) -> tuple[MapArea | Region, str | None, Imagery]:
     """What is searched, the imagery's credit, and an image of it to draw on."""
     if is_map(files.path):
         area = area_of(localizer, files)
@@ -214,27 +203,6 @@ def _errors(trajectory: Trajectory, truth: Sequence[KnownPlace]) -> TrackErrors 
     except InputError as error:
         warn(error.what, where=error.where, remedy=error.remedy)
         return None
-
-
-def _to_resume(fixes: tuple[TrackFix, ...], journey: Journey) -> tuple[TrackFix, Journey] | None:
-    """The fix to begin with again, and the journey from there on; None to begin with the first moment.
-
-    It is a tracked one, far enough before the last for a whole clip to lie between.
-    """
-    clean = {
-        moment.index: moment.odometry for moment in journey.moments() if moment.odometry.time_s <= fixes[-1].time_s
-    }
-    end = clean.get(fixes[-1].index)
-    for fix in reversed(fixes):
-        pose = clean.get(fix.index)
-        if end is not None and pose is not None and fix.state == "tracking" and pose.way_m(end) >= _WARM_UP_M:
-            return fix, replace(journey, moments=partial(_since, journey, fix.time_s))
-    warn("the track begins anew", where=journey.name, remedy="its log holds no place to go on from")
-    return None
-
-
-def _since(journey: Journey, time_s: float) -> Iterator[Moment]:
-    return (moment for moment in journey.moments() if moment.odometry.time_s >= time_s)
 
 
 def _smoothed(tracker: Tracker, fixes: list[TrackFix], moments: list[Followed]) -> tuple[TrackFix, ...]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, hypot, radians
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.stream import ClipStream, View
-from cvlnet.localize.turned import STEP_RAD, Heading, nearly_turned
+from cvlnet.localize.turned import STEP_RAD, Heading, nearly_turned, turned
 from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.belief import Belief, Mode
@@ -36,7 +37,10 @@ from cvlnet.track.searched import SearchedMap
 from cvlnet.track.smooth import SmoothPose
 from cvlnet.track.smoother import Followed
 from cvlnet.track.types import Hypothesis, State, TrackFix
-from cvlnet.types import ClipFeatures
+from cvlnet.types import Clip, ClipFeatures
+
+Compared = Literal["map", "place"]
+"""With what a clip is compared: the whole map, or the surroundings of a place."""
 
 _TURNS_AT_ONCE = 4  # whose scores of all places are in memory
 _DARK = 4.0  # standard deviation of a picture's values below which it shows nothing
@@ -160,6 +164,34 @@ class Tracker:
             raise ValueError("nothing has been followed yet")
         return self._belief
 
+    @property
+    def compared(self) -> Compared | None:
+        """What the newest moment's clip was compared with; None if it was not, or no clip ends there."""
+        if self._now is None:
+            return None
+        return "map" if self._coarse_at is self._now else "place" if self._fine_at is self._now else None
+
+    @property
+    def likeliest(self) -> F64 | None:
+        """The likeliest place and turn (x, y, turn) at the newest moment, on the map's frame; None if none is likely."""
+        if self._now is None:
+            return None
+        if self._pose is not None:
+            return self._pose.mean[:3]
+        modes = self.modes()
+        return carried(modes[0].mean, self._belief_at, self._now) if modes else None
+
+    def clip(self, turn_rad: float = 0.0) -> Clip:
+        """The frames of the newest clip around the vehicle, if the odometry's frame is turned by so much.
+
+        Raises ValueError before there are frames enough.
+        """
+        return turned(self._stream.clip(self._vehicle_m), turn_rad)
+
+    def features(self, turn_rad: float) -> ClipFeatures:
+        """The fused features of that clip. Raises ValueError as `clip` does."""
+        return self._clips((turn_rad,))
+
     def wants_frames(self, odometry: OdometryPose) -> bool:
         """Whether the pictures of a moment would be used: others need not be decoded."""
         return self._taken is None or self._taken[0].way_m(odometry) >= self.spec.frame_m
@@ -243,9 +275,13 @@ class Tracker:
         return self._stream.way_m if at is None or self._now is None else at.way_m(self._now)
 
     def _clips(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        assert self._now is not None
-        vehicle_m = torch.tensor([self._now.x_m, self._now.y_m], dtype=torch.float64)
-        return self._stream.clip_features(vehicle_m, turns_rad=turns_rad)
+        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad)
+
+    @property
+    def _vehicle_m(self) -> Tensor:
+        if self._now is None:
+            raise ValueError("nothing has been followed yet")
+        return torch.tensor([self._now.x_m, self._now.y_m], dtype=torch.float64)
 
     def _search(self) -> None:
         """Compare the newest clip with every place of the map, under all turns that are possible."""
