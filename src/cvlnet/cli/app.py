@@ -20,6 +20,7 @@ from cvlnet.cli.map import map_app
 from cvlnet.cli.networks import convert, export
 from cvlnet.cli.odometry import visual_odometry
 from cvlnet.cli.options import default_text, settings_file, whole_numbers
+from cvlnet.cli.serve import serve
 from cvlnet.cli.synth import demo, synth
 from cvlnet.cli.track import track
 from cvlnet.cli.train import average, train
@@ -77,6 +78,7 @@ def build_app() -> App:
         demo,
         localize,
         track,
+        serve,
         evaluate,
         train,
         synth,

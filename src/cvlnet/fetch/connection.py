@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,15 +16,14 @@ import requests
 
 from cvlnet import __version__
 from cvlnet.errors import InputError
-from cvlnet.io.files import written_whole
+from cvlnet.io import files
+from cvlnet.io.files import GB, NoSpaceError, written_whole
 
-GB = 10**9
 _MOST_REDIRECTIONS, _REDIRECTED = 5, (301, 302, 303, 307, 308)
 _NOT_THERE = (404, 410)
 _LATER = (408, 425, 429, 500, 502, 503, 504)  # states of a server that pass
 _CHUNK_BYTES = 1 << 16  # of which the last is lost when a connection breaks
 _LONGEST_WAIT_S = 60.0
-_SPARE_BYTES = GB // 2  # of disk space that is left to others
 _RESUME = "run the command again: what has arrived is kept"
 
 _Answer = TypeVar("_Answer")
@@ -37,6 +35,11 @@ class NotThereError(Exception):
 
 class StoppedError(InputError):
     """Nothing more can be fetched from this source now: a limit is reached, or its server cannot be reached."""
+
+    @staticmethod
+    def of(error: NoSpaceError) -> StoppedError:
+        """Where the disk is full."""
+        return StoppedError(error.what, where=error.where, remedy=f"{error.remedy} and {_RESUME}")
 
 
 class _PassingError(Exception):
@@ -191,10 +194,10 @@ class Connection:
 
 def require_space(folder: Path, size_bytes: int) -> None:
     """Raises StoppedError unless so many bytes fit on a folder's disk, and some are left."""
-    free_bytes = shutil.disk_usage(folder).free
-    if size_bytes + _SPARE_BYTES > free_bytes:
-        what = f"has {free_bytes / GB:.1f} GB of free space, and {size_bytes / GB:.1f} GB are to be written"
-        raise StoppedError(what, where=folder, remedy=f"free some space and {_RESUME}")
+    try:
+        files.require_space(folder, size_bytes)
+    except NoSpaceError as error:
+        raise StoppedError.of(error) from error
 
 
 def _require_answer(response: requests.Response, address: str) -> None:

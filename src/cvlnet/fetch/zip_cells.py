@@ -15,10 +15,10 @@ from pyproj.enums import WktVersion
 
 from cvlnet.errors import InputError
 from cvlnet.fetch.area import Area, cells_of
-from cvlnet.fetch.connection import Connection
+from cvlnet.fetch.connection import Connection, StoppedError
 from cvlnet.fetch.source import Obtained, Piece, Source
-from cvlnet.fetch.unpack import unpack
-from cvlnet.io.files import written_whole
+from cvlnet.io.files import NoSpaceError, written_whole
+from cvlnet.io.unpack import unpack
 
 _PICTURES, _WORLD_FILES, _TABLES = (".tif", ".tiff"), (".tfw", ".tifw"), (".csv",)
 _MOST_TABLE_BYTES = 1 << 20
@@ -67,6 +67,8 @@ class ZipCells:
         connection.download(piece.address, archive, self.most_bytes)
         try:
             files = unpack(archive, folder, _PICTURES + _WORLD_FILES + _TABLES, self.most_unpacked_bytes)
+        except NoSpaceError as error:
+            raise StoppedError.of(error) from error
         finally:
             archive.unlink(missing_ok=True)
         pictures = [path for path in files if path.suffix.lower() in _PICTURES]

@@ -12,8 +12,14 @@ from pathlib import Path
 
 from cvlnet.errors import InputError
 
+GB = 10**9
+_SPARE_BYTES = GB // 2  # of disk space that is left to others
 _UNFINISHED = ".unfinished-"  # how the names of files begin that are being written
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class NoSpaceError(InputError):
+    """What is to be written does not fit on the disk."""
 
 
 @contextmanager
@@ -109,3 +115,11 @@ def require_at_most(path: Path, most_bytes: int) -> None:
     if path.is_file() and path.stat().st_size > most_bytes:
         what = f"the file has {path.stat().st_size / 1e6:.0f} MB, and {most_bytes / 1e6:.0f} MB are the most"
         raise InputError(what, where=path, remedy="give a part of it")
+
+
+def require_space(folder: Path, size_bytes: int) -> None:
+    """Raise NoSpaceError unless so many bytes fit on a folder's disk, and some are left."""
+    free_bytes = shutil.disk_usage(folder).free
+    if size_bytes + _SPARE_BYTES > free_bytes:
+        what = f"has {free_bytes / GB:.1f} GB of free space, and {size_bytes / GB:.1f} GB are to be written"
+        raise NoSpaceError(what, where=folder, remedy="free some space")

@@ -124,9 +124,7 @@ def track(
     moments: list[Followed] = []
     with TrackLog(out / LOG, journey.name, credit) as log:
         known = () if request.smooth else log.fixes
-        tracker, journey = begun(
-            area, localizer.model, journey, known, heading=request.heading, start=start, spec=spec
-        )
+        tracker, journey = begun(area, localizer.model, journey, known, heading=request.heading, start=start, spec=spec)
         fixes = logged(log, follow(tracker, journey, cameras=request.cameras, use_places=request.use_places))
         found = list(log.fixes)
         for fix, is_new in tqdm(fixes, "tracking", unit="frame", disable=not progress):

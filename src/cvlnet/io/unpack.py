@@ -1,4 +1,4 @@
-"""Archives from a server: only what is expected is written, into one folder, and no more than is expected."""
+"""Archives from strangers: only what is expected is written, into one folder, and no more than is expected."""
 
 from __future__ import annotations
 
@@ -10,35 +10,38 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from cvlnet.errors import InputError
-from cvlnet.fetch.connection import GB, require_space
-from cvlnet.io.files import written_whole
+from cvlnet.io.files import GB, require_space, written_whole
 
-_MOST_MEMBERS = 200
+MOST_MEMBERS = 200
 _ENCRYPTED = 1  # a flag of a member
 _REMEDY = "do not use it; check in a browser what the source offers there"
 
 
-def unpack(archive: Path, folder: Path, suffixes: Collection[str], most_bytes: int) -> list[Path]:
+def unpack(
+    archive: Path, folder: Path, suffixes: Collection[str], most_bytes: int, *, most_members: int = MOST_MEMBERS
+) -> list[Path]:
     """Write the members with one of these suffixes (lower case) into a folder, whatever folder they are in inside.
 
     ``most_bytes`` bounds their size in all. Other members are left out.
     Raises InputError if it is no whole ZIP file, or has a member that leaves its folder, is a link, is encrypted or is
-    there twice, too many members, none with such a suffix, or more bytes than expected or than it states. What has been
-    written until then stays.
+    there twice, too many members, none with such a suffix, or more bytes than expected or than it states; and
+    NoSpaceError where it does not fit on the disk. What has been written until then stays.
     """
     try:
         with ZipFile(archive) as file:
-            members = _members(file, archive, suffixes, most_bytes)
+            members = _members(file, archive, suffixes, most_bytes, most_members)
             require_space(folder, sum(member.file_size for member in members.values()))
             return [_written(file, member, folder / name) for name, member in members.items()]
     except (BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, ValueError) as error:
         raise InputError(f"is no whole ZIP file ({error})", where=archive, remedy=_REMEDY) from error
 
 
-def _members(file: ZipFile, archive: Path, suffixes: Collection[str], most_bytes: int) -> dict[str, ZipInfo]:
+def _members(
+    file: ZipFile, archive: Path, suffixes: Collection[str], most_bytes: int, most_members: int
+) -> dict[str, ZipInfo]:
     """The members to write, by the names that they get."""
-    if len(file.infolist()) > _MOST_MEMBERS:
-        what = f"has {len(file.infolist())} members, and {_MOST_MEMBERS} are the most that are expected"
+    if len(file.infolist()) > most_members:
+        what = f"has {len(file.infolist())} members, and {most_members} are the most that are expected"
         raise InputError(what, where=archive, remedy=_REMEDY)
     members: dict[str, ZipInfo] = {}
     for member in file.infolist():

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cvlnet.errors import InputError
-from cvlnet.fetch.connection import StoppedError
-from cvlnet.fetch.unpack import unpack
+from cvlnet.io.files import NoSpaceError
+from cvlnet.io.unpack import unpack
 from map_servers import files_below, zipped
 
 MB = 10**6
@@ -106,7 +106,7 @@ def test_a_full_disk_is_noticed_before(archive: Path, out: Path, monkeypatch: py
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12 - 10**6, 10**6))
     archive.write_bytes(zipped({"a.tif": b"1"}))
-    with pytest.raises(StoppedError, match="free space"):
+    with pytest.raises(NoSpaceError, match="free space"):
         unpack(archive, out, (".tif",), MB)
     assert files_below(out) == set()
 

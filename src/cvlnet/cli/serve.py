@@ -1,0 +1,96 @@
+"""``cvlnet serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from cvlnet.config import Precision
+from cvlnet.errors import InputError
+
+Port = Parameter(validator=Number(gte=0, lte=65535))
+Sessions = Parameter(validator=Number(gte=1, lte=1000))
+
+
+def serve(
+    map: Path,  # noqa: A002
+    /,
+    *,
+    imagery: Path | None = None,
+    drive: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    folder: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    host: str = "127.0.0.1",
+    port: Annotated[int, Port] = 8080,
+    token: str | None = None,
+    name: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    state: Path | None = None,
+    most_sessions: Annotated[int, Sessions] = 16,
+    open: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002
+    weights: Path | None = None,
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> None:
+    r"""Track drives on a map in the browser, and for other programs through a JSON API.
+
+    The page shows a drive as it is found: the vehicle on the map with its uncertainty, what the camera sees, the scores
+    and the belief. Drives are those of --drive and --folder, uploads, and frames that other programs send. It needs the
+    extra: pip install 'cvlnet[serve]'. docs/serve.md describes the API.
+
+    By default only this machine can reach the server. At any other address every request needs a token; without --token
+    one is made and printed.
+
+    For example:
+
+        cvlnet serve city.map --folder my_video --open
+        cvlnet serve city.map --imagery city.tif --state sessions \
+            --drive raw_data/2011_09_26/2011_09_26_drive_0009_sync
+        cvlnet serve city.map --host 0.0.0.0 --port 8000
+
+    Args:
+        map: Folder of a map that `cvlnet map build` has made.
+        imagery: Overhead image that the page shows, as GDAL reads it, such as the GeoTIFF that the map was built from;
+            by default the small picture that the map itself holds.
+        drive: KITTI drives that can be tracked.
+        folder: Video folders that can be tracked, of frames, camera.json and poses.
+        host: Address to listen at.
+        port: Port to listen at; 0 takes a free one.
+        token: Token that requests have to give; by default none is needed on this machine, and one is made for others.
+        name: Further names by which requests may call the server, such as that of a proxy.
+        state: Folder in which sessions are kept; the next server goes on with them. By default a temporary one.
+        most_sessions: Largest number of sessions that are tracked at the same time.
+        open: Opens the page in the browser.
+        weights: File of weights; the package's own by default.
+        device: Device to compute on: cpu or cuda.
+        precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
+
+    """
+    from importlib.util import find_spec
+
+    for library in ("fastapi", "uvicorn", "multipart", "rio_tiler"):
+        if find_spec(library) is None:
+            remedy = "install the extra: pip install 'cvlnet[serve]'"
+            raise InputError(f"needs {library}", where="cvlnet serve", remedy=remedy)
+
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
+    from cvlnet.localize import Localizer
+    from cvlnet.serve.drives import Drives
+    from cvlnet.serve.limits import Limits
+    from cvlnet.serve.listen import Address, listen
+    from cvlnet.serve.served_map import ServedMap
+    from cvlnet.serve.service import Service
+
+    drives = Drives.named(drive, folder)
+    with ExitStack() as stack:
+        kept = Path(stack.enter_context(TemporaryDirectory(prefix="cvlnet-"))) if state is None else state
+        kept.mkdir(parents=True, exist_ok=True)
+        localizer = Localizer(weights, device=device, precision=precision)
+        served = ServedMap.opened(map, localizer, imagery, kept)
+        drives.infos()  # a drive that cannot be read is told of now
+        service = Service(served, drives, kept, Limits(tracked=most_sessions))
+        stack.callback(service.close)
+        listen(service, Address(host, port, token, name), show=open)

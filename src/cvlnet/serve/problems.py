@@ -1,0 +1,71 @@
+"""Errors as the API gives them: RFC 9457, application/problem+json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import HTTPException
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from cvlnet.errors import InputError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """What is wrong. where: in the input, and remedy: what to do about it, where that can be said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str
+    status: int
+    detail: str
+    where: str | None = None
+    remedy: str | None = None
+
+
+class ProblemError(HTTPException):
+    """An answer of the API that is an error."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        where: str | None = None,
+        remedy: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        title = HTTPStatus(status).phrase
+        self.problem = Problem(title=title, status=status, detail=detail, where=where, remedy=remedy)
+
+
+def response_of(error: ProblemError) -> JSONResponse:
+    """The answer to a request that failed."""
+    content = error.problem.model_dump(exclude_none=True)
+    return JSONResponse(content, error.problem.status, error.headers, MEDIA_TYPE)
+
+
+def refused(error: InputError, folder: Path | None = None, *, status: int = 422) -> ProblemError:
+    """What is wrong with input. folder: of the session, whose path on the server is left out of the message."""
+    return ProblemError(
+        status,
+        _inside(error.what, folder),
+        where=_inside(str(error.where), folder),
+        remedy=_inside(error.remedy, folder),
+    )
+
+
+def _inside(text: str, folder: Path | None) -> str:
+    return text if folder is None else text.replace(f"{folder}/", "").replace(str(folder), "the upload")
+
+
+def too_many(detail: str, wait_s: float) -> ProblemError:
+    """A request that has to wait."""
+    return ProblemError(
+        429, detail, remedy="try again later", headers={"Retry-After": str(max(1, round(wait_s + 0.5)))}
+    )

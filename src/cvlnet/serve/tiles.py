@@ -1,0 +1,104 @@
+"""Web Mercator tiles of the overhead image, by rio-tiler."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import cos, floor, radians
+from pathlib import Path
+
+import rasterio
+from morecantile import tms
+from numpy import uint8, zeros
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rio_tiler.errors import TileOutsideBounds
+from rio_tiler.io import Reader
+from rio_tiler.models import ImageData
+
+from cvlnet.errors import InputError
+from cvlnet.map.geotiff import write_geotiff
+from cvlnet.map.store import Map
+
+SIDE_PX = 256
+MOST_ZOOM = 24
+_KEPT = 2048  # tiles in memory
+_OVERZOOMED = 2  # levels beyond the resolution of the image
+_MERCATOR = tms.get("WebMercatorQuad")
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Tiles of one georeferenced picture. bands: red, green and blue. is_imagery: whether it is more than the map's
+    own small picture.
+    """
+
+    path: Path
+    bands: tuple[int, int, int]
+    m_per_pixel: float
+    min_zoom: int
+    max_zoom: int
+    is_imagery: bool
+
+    @staticmethod
+    def of_file(path: Path) -> Tiles:
+        """Tiles of a picture that GDAL reads. Raises InputError for others, and unless it has a place and 8 bits."""
+        return _opened(path, is_imagery=True)
+
+    @staticmethod
+    def of_map(source: Map, path: Path) -> Tiles:
+        """Tiles of the cells' mean colours, which are written to a GeoTIFF."""
+        write_geotiff(source, path, "preview")
+        return _opened(path, is_imagery=False)
+
+    def tile(self, zoom: int, col: int, row: int) -> bytes:
+        """A tile as WebP, transparent where the picture shows nothing. Raises KeyError for impossible numbers."""
+        if not 0 <= zoom <= MOST_ZOOM or not (0 <= col < 2**zoom and 0 <= row < 2**zoom):
+            raise KeyError((zoom, col, row))
+        return _tile(self, zoom, col, row)
+
+
+@lru_cache(maxsize=_KEPT)
+def _tile(tiles: Tiles, zoom: int, col: int, row: int) -> bytes:
+    with Reader(str(tiles.path)) as reader:  # GDAL's readers belong to one thread
+        try:
+            image = reader.tile(col, row, zoom, tilesize=SIDE_PX, indexes=tiles.bands, resampling_method="bilinear")
+        except TileOutsideBounds:
+            return _empty()
+    return bytes(image.render(img_format="WEBP", quality=85))
+
+
+@lru_cache(maxsize=1)
+def _empty() -> bytes:
+    blank = ImageData.from_array(zeros((3, SIDE_PX, SIDE_PX), uint8))
+    return bytes(blank.render(img_format="WEBP", add_mask=False))
+
+
+def _opened(path: Path, *, is_imagery: bool) -> Tiles:
+    remedy = "give a GeoTIFF with 8 bits a colour (gdal_translate -ot Byte -scale makes one)"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as file:
+                crs, types, count = file.crs, set(file.dtypes), file.count
+        if crs is None:
+            raise InputError("does not state where it lies", where=path, remedy=remedy)
+        if types != {"uint8"}:
+            raise InputError(f"has values of type {', '.join(sorted(types))}", where=path, remedy=remedy)
+        with Reader(str(path)) as reader:
+            south, north = reader.get_geographic_bounds("EPSG:4326")[1::2]
+            max_zoom = reader.maxzoom
+    except RasterioError as error:
+        raise InputError(f"cannot be read ({error})", where=path, remedy=remedy) from error
+    pixel_m = _MERCATOR.matrix(max_zoom).cellSize * cos(radians((south + north) / 2))
+    bands: Sequence[int] = (1, 2, 3) if count >= 3 else (1, 1, 1)
+    least = max(0, max_zoom - max(1, floor(max(_sides(path)) / SIDE_PX).bit_length()))
+    return Tiles(
+        path, (bands[0], bands[1], bands[2]), pixel_m, least, min(max_zoom + _OVERZOOMED, MOST_ZOOM), is_imagery
+    )
+
+
+def _sides(path: Path) -> tuple[int, int]:
+    with rasterio.open(path) as file:
+        return file.width, file.height
