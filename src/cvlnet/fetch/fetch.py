@@ -15,12 +15,13 @@ from tqdm import tqdm
 
 from cvlnet.errors import InputError, warn
 from cvlnet.fetch.area import Area
-from cvlnet.fetch.connection import GB, Connection, NotThereError, StoppedError
+from cvlnet.fetch.connection import Connection, NotThereError, StoppedError
 from cvlnet.fetch.manifest import FetchedFile, Manifest, digest_of, read_manifest
 from cvlnet.fetch.source import Obtained, Piece, Source
 from cvlnet.imagery.crop import ground_m_per_px
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import Imagery
+from cvlnet.io.files import GB
 
 _PICTURES = (".tif", ".tiff")
 _BEGUN = ".fetching"  # folder of what is not whole yet

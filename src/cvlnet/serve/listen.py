@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
-import sys
 import webbrowser
+from contextlib import suppress
 from dataclasses import dataclass
 
 import uvicorn
@@ -40,10 +40,8 @@ class Address:
         """Who may ask there."""
         token = self.token or (None if self.is_loopback else secrets.token_urlsafe(24))
         any_address = False
-        try:
+        with suppress(ValueError):  # a name
             any_address = ipaddress.ip_address(self.host).is_unspecified
-        except ValueError:  # a name
-            pass
         return Access(token, (self.host, socket.gethostname(), *self.names), any_address)
 
 
@@ -68,7 +66,6 @@ def listen(service: Service, address: Address, *, show: bool = False) -> None:
         if show:
             webbrowser.open(place)
         uvicorn.Server(config).run([listener])
-    sys.stdout.flush()
 
 
 def _bound(address: Address) -> socket.socket:
@@ -78,4 +75,4 @@ def _bound(address: Address) -> socket.socket:
     except (OSError, OverflowError) as error:
         remedy = "give another --port or --host"
         where = f"{address.host}:{address.port}"
-        raise InputError(f"cannot be listened at ({error.strerror or error})", where=where, remedy=remedy) from error
+        raise InputError(f"cannot be listened at ({error})", where=where, remedy=remedy) from error

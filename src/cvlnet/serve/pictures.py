@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from cvlnet.geo import LocalFrame
+from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
 from cvlnet.localize.search import scores_around
 from cvlnet.model.gvp import project_to_ground
@@ -23,10 +24,14 @@ Rgba = UInt8[np.ndarray, "rows cols 4"]
 WIDEST_PX = 640  # of a frame
 GROUND_PX = 320  # side of the projection
 _REACH = 20  # places to each side of the vehicle whose scores are shown
-_SCORES = (0.2, 1.1)  # from the darkest to the brightest colour
+_SCORES = (0.3, 1.5)  # from the darkest to the brightest colour
 _ZOOM = 8  # pixels of a place
 _LEAST_ODDS = 10.0  # over an even belief, from which on a place is shown
-_JPEG, _PNG = [cv2.IMWRITE_JPEG_QUALITY, 82], [cv2.IMWRITE_PNG_COMPRESSION, 3]
+_JPEG, _WEBP, _PNG = (
+    [cv2.IMWRITE_JPEG_QUALITY, 82],
+    [cv2.IMWRITE_WEBP_QUALITY, 80],
+    [cv2.IMWRITE_PNG_COMPRESSION, 3],
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,13 @@ def pictures_of(tracker: Tracker) -> dict[str, Picture]:
         scores = _scores(tracker, xy_m, turn_rad)
         if scores is not None:
             values, around = scores
-            found["score"] = Picture(_png(score_picture(values)), corners_of(around, frame))
-    found["projection"] = Picture(_jpeg(ground_picture(clip, grid)), corners)
+            found["score"] = Picture(_encoded(".png", score_picture(values), _PNG), corners_of(around, frame))
+    found["projection"] = Picture(_encoded(".webp", ground_picture(clip, grid), _WEBP), corners)
     if tracker.compared == "map":
         probability, cells = tracker.belief.marginal()
         even = (1 - tracker.belief.elsewhere) / max(int(tracker.map.searched.sum()), 1)
         even *= (cells.cell_m / tracker.map.grid.cell_m) ** 2
-        found["belief"] = Picture(_png(belief_picture(probability, even)), corners_of(cells, frame))
+        found["belief"] = Picture(_encoded(".png", belief_picture(probability, even), _PNG), corners_of(cells, frame))
     return found
 
 
@@ -74,13 +79,16 @@ def corners_of(grid: Grid, frame: LocalFrame) -> Corners:
     return nw, ne, se, sw
 
 
-def ground_picture(clip: Clip, grid: Grid) -> UInt8[np.ndarray, "rows cols 3"]:
-    """The frames of a clip on a grid of the ground around the vehicle, averaged; black where none sees it."""
+def ground_picture(clip: Clip, grid: Grid) -> Rgba:
+    """The frames of a clip on a grid of the ground around the vehicle, averaged; transparent where none sees it."""
     with torch.inference_mode():
-        seen = project_to_ground(clip.images[None].float(), clip.camera[None], clip.ground_from_cam[None], grid, 1, 0.5)
+        seen = project_to_ground(
+            clip.images[None].float(), Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam]), grid, 1, 0.5
+        )
         count = seen.visible[0].sum(dim=0)
         mean = seen.features[0].sum(dim=0) / count.clamp(min=1)
-    return mean.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    rgba = torch.cat([mean, (count > 0).unsqueeze(0) * 255.0])
+    return np.asarray(rgba.round().clamp(0, 255).permute(1, 2, 0).numpy(), dtype=np.uint8)
 
 
 def score_picture(scores: Float[Tensor, "rows cols"]) -> Rgba:
@@ -140,9 +148,15 @@ def _coloured(share: Float[np.ndarray, "rows cols"], colours: int) -> Rgba:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGBA), dtype=np.uint8)
 
 
+def without_alpha(webp: bytes) -> bytes:
+    """A picture of the ground as JPEG, black where no frame sees it."""
+    bgra = np.asarray(cv2.imdecode(np.frombuffer(webp, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+    return _jpeg(np.where(bgra[..., 3:] > 0, bgra[..., 2::-1], np.uint8(0)))
+
+
 def _jpeg(rgb: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
     return bytes(cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), _JPEG)[1])
 
 
-def _png(rgba: Rgba) -> bytes:
-    return bytes(cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), _PNG)[1])
+def _encoded(suffix: str, rgba: Rgba, quality: list[int]) -> bytes:
+    return bytes(cv2.imencode(suffix, cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), quality)[1])

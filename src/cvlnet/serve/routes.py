@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +22,8 @@ from cvlnet import __version__
 from cvlnet.errors import InputError
 from cvlnet.serve import wire
 from cvlnet.serve.fixes import truth_of
-from cvlnet.serve.problems import MEDIA_TYPE, Problem, ProblemError, refused, too_many
+from cvlnet.serve.pictures import without_alpha
+from cvlnet.serve.problems import MEDIA_TYPE, ProblemError, refused, too_many
 from cvlnet.serve.service import Service
 from cvlnet.serve.session import Session, Watcher
 from cvlnet.track.formats import write_trajectory
@@ -67,6 +68,11 @@ def api(service: Service) -> APIRouter:
     """The routes under /api."""
     common = {**_errors(422, 429)}
     router = APIRouter(prefix="/api", responses=common)
+    events: dict[int | str, dict[str, Any]] = {
+        200: {"content": {"text/event-stream": {}}},
+        204: {"description": "Nothing more will come"},
+        **_errors(404),
+    }
     streams = asyncio.Semaphore(service.limits.streams)
 
     @router.get("/health", tags=["server"])
@@ -188,9 +194,8 @@ def api(service: Service) -> APIRouter:
     @router.get(
         "/sessions/{key}/events",
         tags=["results"],
-        response_class=EventSourceResponse,
-        responses={200: {"content": {"text/event-stream": {}}}, 204: {"description": "Nothing more will come"}}
-        | _errors(404),
+        response_class=StreamingResponse,
+        responses=events,
     )
     async def get_events(
         key: Key,
@@ -213,7 +218,9 @@ def api(service: Service) -> APIRouter:
         """The moments with pictures."""
         return service.session(key).moments()
 
-    def picture(key: str, moment: int, name: str, media_type: str) -> Response:
+    def picture(
+        key: str, moment: int, name: str, media_type: str, convert: Callable[[bytes], bytes] = bytes
+    ) -> Response:
         found = service.session(key).picture(moment, name)
         if found is None:
             raise ProblemError(404, f"the moment has no {name}", where="moment", remedy="see /moments")
@@ -222,12 +229,13 @@ def api(service: Service) -> APIRouter:
         if corners is not None:
             headers["X-Corners"] = json.dumps(corners)
         try:
-            return Response(path.read_bytes(), media_type=media_type, headers=headers)
+            return Response(convert(path.read_bytes()), media_type=media_type, headers=headers)
         except FileNotFoundError as error:
             raise ProblemError(404, f"the moment has no {name} any more", where="moment") from error
 
     jpeg: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}, **_errors(404)}
     png: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}, **_errors(404)}
+    webp: dict[int | str, dict[str, Any]] = {200: {"content": {"image/webp": {}}}, **_errors(404)}
     place = "/sessions/{key}/moments/{moment}"
 
     @router.get(f"{place}/frame.jpg", tags=["results"], response_class=Response, responses=jpeg)
@@ -238,7 +246,12 @@ def api(service: Service) -> APIRouter:
     @router.get(f"{place}/projection.jpg", tags=["results"], response_class=Response, responses=jpeg)
     def get_projection(key: Key, moment: MomentNumber) -> Response:
         """The frames of the newest clip on the ground, north up. X-Corners: where it lies, if a place is likely."""
-        return picture(key, moment, "projection", "image/jpeg")
+        return picture(key, moment, "projection", "image/jpeg", without_alpha)
+
+    @router.get(f"{place}/projection.webp", tags=["results"], response_class=Response, responses=webp)
+    def get_clear_projection(key: Key, moment: MomentNumber) -> Response:
+        """The same, transparent where no frame sees the ground."""
+        return picture(key, moment, "projection", "image/webp")
 
     @router.get(f"{place}/score.png", tags=["results"], response_class=Response, responses=png)
     def get_score(key: Key, moment: MomentNumber) -> Response:
@@ -344,6 +357,3 @@ def _first(errors: Any) -> str:
     error = errors[0]
     where = ".".join(str(part) for part in error["loc"])
     return f"{where}: {error['msg']}" if where else str(error["msg"])
-
-
-__all__ = ["Problem", "StreamingResponse", "api"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -68,7 +68,7 @@ class DriveRun:
         """As `Run` says."""
         self._steps.close()
 
-    def _tracked(self) -> Iterator[None]:
+    def _tracked(self) -> Generator[None]:
         journey, session = self._opened(), self._session
         session.begin(journey.places, session.about.moments_total)
         localizer = self._served.localizer

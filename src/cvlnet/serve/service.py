@@ -107,7 +107,7 @@ class Service:
     def upload(self, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, heading: str) -> Session:
         """A new session of files that are sent. Raises ProblemError if they cannot be used."""
         self._make_room()
-        about = self._about("upload", "upload", wire.NewSession(heading=heading))
+        about = self._about("upload", "upload", wire.NewSession.model_validate({"heading": heading}))
         folder = self._folder / about.id
         try:
             heading_of(heading)

@@ -39,7 +39,7 @@ from cvlnet.track.formats import read_trajectory
 from cvlnet.track.types import TrackFix, Trajectory
 
 LOG = "track.jsonl"
-SUFFIX = {"frame": ".jpg", "projection": ".jpg", "score": ".png", "belief": ".png"}
+SUFFIX = {"frame": ".jpg", "projection": ".webp", "score": ".png", "belief": ".png"}
 OPEN: tuple[wire.Status, ...] = ("waiting", "running")
 _MOST_PICTURED = 3000  # moments of a session whose pictures are kept
 
@@ -122,7 +122,10 @@ class Session:
             about = About.model_validate_json((folder / "session.json").read_bytes())
         except (OSError, ValidationError) as error:
             raise InputError("holds no session", where=folder, remedy="delete the folder") from error
-        return Session(folder, about)
+        session = Session(folder, about)
+        if session.is_open:  # its last fixes have not been counted
+            session._about = about.model_copy(update={"fixes": len(session._fixes)})
+        return session
 
     @property
     def about(self) -> About:
@@ -156,7 +159,13 @@ class Session:
             self._fixes.append(fix_of(fixes[moment], moment, truth=self._truth).model_dump_json())
         poses = self._poses()
         self._before, self._begin_s = poses[-1] if poses else None, fixes[0].time_s if fixes else None
-        self.change(status="running" if fixes else "waiting", has_truth=bool(truth), moments_total=moments_total)
+        self.change(
+            status="running" if fixes else "waiting",
+            fixes=len(fixes),
+            duration_s=fixes[-1].time_s - fixes[0].time_s if fixes else 0.0,
+            has_truth=bool(truth),
+            moments_total=moments_total,
+        )
 
     def add(self, fix: TrackFix, odometry: OdometryPose, pictures: Mapping[str, Picture]) -> str:
         """Take the fix of a new moment, which the log holds already; the fix as it is sent."""

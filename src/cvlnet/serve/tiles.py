@@ -6,18 +6,19 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import cos, floor, radians
+from math import cos, radians
 from pathlib import Path
 
+import cv2
+import numpy as np
 import rasterio
 from morecantile import tms
-from numpy import uint8, zeros
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rio_tiler.errors import TileOutsideBounds
-from rio_tiler.io import Reader
-from rio_tiler.models import ImageData
+from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
+from rio_tiler.io.rasterio import Reader
 
 from cvlnet.errors import InputError
+from cvlnet.imagery.raster_file import warn_if_slow
 from cvlnet.map.geotiff import write_geotiff
 from cvlnet.map.store import Map
 
@@ -61,7 +62,7 @@ class Tiles:
 
 @lru_cache(maxsize=_KEPT)
 def _tile(tiles: Tiles, zoom: int, col: int, row: int) -> bytes:
-    with Reader(str(tiles.path)) as reader:  # GDAL's readers belong to one thread
+    with _reader(tiles.path) as reader:  # GDAL's readers belong to one thread
         try:
             image = reader.tile(col, row, zoom, tilesize=SIDE_PX, indexes=tiles.bands, resampling_method="bilinear")
         except TileOutsideBounds:
@@ -71,8 +72,7 @@ def _tile(tiles: Tiles, zoom: int, col: int, row: int) -> bytes:
 
 @lru_cache(maxsize=1)
 def _empty() -> bytes:
-    blank = ImageData.from_array(zeros((3, SIDE_PX, SIDE_PX), uint8))
-    return bytes(blank.render(img_format="WEBP", add_mask=False))
+    return bytes(cv2.imencode(".webp", np.zeros((SIDE_PX, SIDE_PX, 4), np.uint8))[1])
 
 
 def _opened(path: Path, *, is_imagery: bool) -> Tiles:
@@ -81,24 +81,26 @@ def _opened(path: Path, *, is_imagery: bool) -> Tiles:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path) as file:
-                crs, types, count = file.crs, set(file.dtypes), file.count
+                crs, types, count, longest = file.crs, set(file.dtypes), file.count, max(file.shape)
+                warn_if_slow(file, path)
         if crs is None:
             raise InputError("does not state where it lies", where=path, remedy=remedy)
         if types != {"uint8"}:
             raise InputError(f"has values of type {', '.join(sorted(types))}", where=path, remedy=remedy)
-        with Reader(str(path)) as reader:
+        with _reader(path) as reader:
             south, north = reader.get_geographic_bounds("EPSG:4326")[1::2]
             max_zoom = reader.maxzoom
     except RasterioError as error:
         raise InputError(f"cannot be read ({error})", where=path, remedy=remedy) from error
     pixel_m = _MERCATOR.matrix(max_zoom).cellSize * cos(radians((south + north) / 2))
     bands: Sequence[int] = (1, 2, 3) if count >= 3 else (1, 1, 1)
-    least = max(0, max_zoom - max(1, floor(max(_sides(path)) / SIDE_PX).bit_length()))
+    least = max(0, max_zoom - max(1, (longest // SIDE_PX).bit_length()))
     return Tiles(
         path, (bands[0], bands[1], bands[2]), pixel_m, least, min(max_zoom + _OVERZOOMED, MOST_ZOOM), is_imagery
     )
 
 
-def _sides(path: Path) -> tuple[int, int]:
-    with rasterio.open(path) as file:
-        return file.width, file.height
+def _reader(path: Path) -> Reader:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoOverviewWarning)
+        return Reader(str(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cvlnet.config import JourneyFiles
 from cvlnet.errors import InputError
@@ -56,7 +56,8 @@ def store(folder: Path, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, l
 
 def files_of(folder: Path, upload: Mapping[str, str]) -> JourneyFiles:
     """The files of an upload in a session's folder."""
-    return JourneyFiles(**{key: folder / name for key, name in upload.items()})
+    paths: dict[str, Any] = {key: folder / name for key, name in upload.items()}
+    return JourneyFiles(**paths)
 
 
 def _is_csv(start: bytes) -> bool:

@@ -13,6 +13,10 @@ Source = Literal["drive", "upload", "api"]
 Status = Literal["waiting", "running", "ended", "failed", "closed"]
 PICTURES = ("frame", "projection", "score", "belief")
 
+_HEADING = (
+    'What is known of the heading of the first frame: "±5" around that of the odometry, "90±20" (degrees clockwise '
+    'from true north, so that 90 is east), or "unknown"'
+)
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 Sigma = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False, description="Standard deviation, metres")]
@@ -68,15 +72,10 @@ class DriveInfo(Wire):
 class NewSession(Wire):
     """A drive of the server, or, with a camera instead, one whose frames will be sent."""
 
-    drive: str | None = Field(None, max_length=200)
-    heading: str = Field(
-        "±5",
-        max_length=40,
-        description='What is known of the heading of the first frame: "±5" around that of the odometry, "90±20" '
-        '(degrees clockwise from true north, so that 90 is east), or "unknown"',
-    )
-    start: MeasuredPlace | None = Field(None, description="A place near which the drive begins")
-    camera: dict[str, Any] | None = Field(None, description="The keys of camera.json", max_length=40)
+    drive: Annotated[str | None, Field(max_length=200)] = None
+    heading: Annotated[str, Field(max_length=40, description=_HEADING)] = "±5"
+    start: Annotated[MeasuredPlace | None, Field(description="A place near which the drive begins")] = None
+    camera: Annotated[dict[str, Any] | None, Field(max_length=40, description="The keys of camera.json")] = None
 
 
 class Session(Wire):

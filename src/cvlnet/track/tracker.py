@@ -173,7 +173,7 @@ class Tracker:
 
     @property
     def likeliest(self) -> F64 | None:
-        """The likeliest place and turn (x, y, turn) at the newest moment on the map's frame; None if none stands out."""
+        """The likeliest place and turn (x, y, turn) at the newest moment, on the map; None if none stands out."""
         if self._now is None:
             return None
         if self._pose is not None:

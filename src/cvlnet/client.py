@@ -1,0 +1,217 @@
+"""A client of `cvlnet serve`, for programs on other machines. Needs the extra ``client``: pip install 'cvlnet[client]'.
+
+    client = Client("http://127.0.0.1:8080")
+    for fix in client.track(moments, camera=json.loads(Path("camera.json").read_text()), heading="unknown"):
+        print(fix["state"], fix["latitude_deg"], fix["longitude_deg"], fix["confidence"])
+
+Fixes and sessions are dictionaries with the keys of the API; docs/serve.md describes them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+Fix = dict[str, Any]
+Session = dict[str, Any]
+
+_TRIES = 5  # of a request that the server puts off
+_LONGEST_WAIT_S = 60.0
+
+
+class ServerError(Exception):
+    """An error that the server gives. problem: title, detail, status, and where and remedy if they are known."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        parts = [problem.get(key) for key in ("where", "detail", "remedy")]
+        super().__init__("; ".join(str(part) for part in parts if part))
+        self.problem = dict(problem)
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return int(self.problem.get("status", 0))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a drive: the odometry, and a picture (the bytes of a JPEG or PNG file, or its path) or none.
+
+    x_m, y_m, yaw_rad: in a frame that stays the same; the yaw is counter-clockwise from x.
+    """
+
+    time_s: float
+    x_m: float
+    y_m: float
+    yaw_rad: float
+    picture: bytes | Path | None = None
+
+
+class Client:
+    """A connection to a server. token: if the server asks for one. transport: httpx's, for tests.
+
+    All methods raise ServerError where the server refuses, and httpx.HTTPError where it cannot be reached.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout_s: float = 120.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+
+    def map(self) -> dict[str, Any]:
+        """The server's map."""
+        return dict(self._asked("GET", "/api/map").json())
+
+    def drives(self) -> list[dict[str, Any]]:
+        """The drives on the server's disk."""
+        return list(self._asked("GET", "/api/drives").json())
+
+    def sessions(self) -> list[Session]:
+        """All sessions, the newest first."""
+        return list(self._asked("GET", "/api/sessions").json())
+
+    def session(self, key: str) -> Session:
+        """One session."""
+        return dict(self._asked("GET", f"/api/sessions/{key}").json())
+
+    def begin_drive(self, name: str, *, heading: str = "±5") -> Session:
+        """Have one of the server's drives tracked."""
+        return dict(self._asked("POST", "/api/sessions", json={"drive": name, "heading": heading}).json())
+
+    def upload(self, video: Path, camera: Path, odometry: Path, *, heading: str = "±5") -> Session:
+        """Have a drive tracked that is sent whole: a video file or a ZIP file of pictures, camera.json, CSV or TUM."""
+        with video.open("rb") as first, camera.open("rb") as second, odometry.open("rb") as third:
+            files = {"video": first, "camera": second, "odometry": third}
+            return dict(self._asked("POST", "/api/sessions/upload", data={"heading": heading}, files=files).json())
+
+    def begin(
+        self,
+        camera: Mapping[str, Any],
+        *,
+        heading: str = "±5",
+        start: tuple[float, float] | None = None,
+        start_sigma_m: float = 20.0,
+    ) -> LiveSession:
+        """A session whose moments will be sent. camera: the keys of camera.json. start: latitude and longitude."""
+        asked: dict[str, Any] = {"camera": dict(camera), "heading": heading}
+        if start is not None:
+            asked["start"] = {"latitude_deg": start[0], "longitude_deg": start[1], "sigma_m": start_sigma_m}
+        return LiveSession(self, dict(self._asked("POST", "/api/sessions", json=asked).json())["id"])
+
+    def track(self, moments: Iterable[Moment], *, camera: Mapping[str, Any], heading: str = "±5") -> Iterator[Fix]:
+        """The fix of every moment, as it is sent."""
+        with self.begin(camera, heading=heading) as session:
+            for moment in moments:
+                yield session.update(moment)
+
+    def fixes(self, key: str, *, after: int = -1) -> Iterator[Fix]:
+        """The fixes that a session has by now, after one of its moments."""
+        while some := self._asked("GET", f"/api/sessions/{key}/fixes", params={"after": after}).json():
+            yield from some
+            after = some[-1]["moment"]
+
+    def follow(self, key: str, *, after: int = -1) -> Iterator[Fix]:
+        """The fixes of a session as they come, until it ends."""
+        headers = {"Last-Event-ID": str(after)} if after >= 0 else {}
+        address = f"/api/sessions/{key}/events"
+        with self._http.stream("GET", address, headers=headers, timeout=httpx.Timeout(60.0)) as answer:
+            if answer.is_error:
+                answer.read()
+            _require_success(answer)
+            event = ""
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data" and event == "fix":
+                    yield dict(json.loads(value))
+
+    def export(self, key: str, ending: str) -> bytes:
+        """The track of a session as a file: geojson, gpx, kml, csv, tum, nmea or json."""
+        return self._asked("GET", f"/api/sessions/{key}/export/{ending}").content
+
+    def delete(self, key: str) -> None:
+        """Delete a session."""
+        self._asked("DELETE", f"/api/sessions/{key}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _asked(self, method: str, address: str, **content: Any) -> httpx.Response:
+        for tried in range(_TRIES):
+            answer = self._http.request(method, address, **content)
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or tried == _TRIES - 1:
+                break
+            time.sleep(min(float(answer.headers.get("Retry-After", "1")), _LONGEST_WAIT_S))
+        _require_success(answer)
+        return answer
+
+
+class LiveSession:
+    """A session to which moments are sent; it ends with the block.
+
+    with client.begin(camera) as session:
+        fix = session.update(Moment(time_s, x_m, y_m, yaw_rad, picture))
+    """
+
+    def __init__(self, client: Client, key: str) -> None:
+        self._client, self.key = client, key
+
+    def update(self, moment: Moment) -> Fix:
+        """Send a moment; its fix."""
+        odometry = {name: getattr(moment, name) for name in ("time_s", "x_m", "y_m", "yaw_rad")}
+        picture = moment.picture.read_bytes() if isinstance(moment.picture, Path) else moment.picture
+        files = {"odometry": (None, json.dumps(odometry))} | ({} if picture is None else {"image": ("image", picture)})
+        return dict(self._client._asked("POST", f"/api/sessions/{self.key}/frames", files=files).json())
+
+    def locate(self, latitude_deg: float, longitude_deg: float, sigma_m: float) -> Fix:
+        """Send a measured position of the newest moment; its fix from then on."""
+        place = {"latitude_deg": latitude_deg, "longitude_deg": longitude_deg, "sigma_m": sigma_m}
+        return dict(self._client._asked("POST", f"/api/sessions/{self.key}/positions", json=place).json())
+
+    def end(self) -> Session:
+        """Say that no more moments come."""
+        return dict(self._client._asked("POST", f"/api/sessions/{self.key}/end").json())
+
+    def __enter__(self) -> LiveSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, GeneratorExit):
+            self.end()
+
+
+def _require_success(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"status": answer.status_code, "detail": f"the server answers with status {answer.status_code}"}
+    raise ServerError(problem)
