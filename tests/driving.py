@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import cache
 from math import cos, pi, sin
@@ -19,6 +20,7 @@ from cvlnet.data.odometry import OdometryPose
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.localize.localizer import Localizer
 from cvlnet.map.region import Region, encode_region
 from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
@@ -41,6 +43,16 @@ _CELL_PX = 4
 _UNCERTAINTY = 0.7  # that a score of 0.63 is worth the 0.9 above which it speaks for a place
 _UNIT_M, _UNIT_RAD = 1 / 64, 1e-4  # of the numbers in a picture
 CAMERA = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, 32)
+CAMERA_JSON: dict[str, Any] = {
+    "width": 128,
+    "height": 32,
+    "fx": 60,
+    "fy": 60,
+    "cx": 64,
+    "cy": 10,
+    "height_m": 1.65,
+    "pixel_origin": "corner",
+}
 ROAD_FROM_CAM = Pose.level_from_cam()
 
 
@@ -130,6 +142,27 @@ def _numbers(images: Tensor) -> Tensor:
 
 def frame(at: At) -> Frame:
     return Frame(picture(at), CAMERA, ROAD_FROM_CAM)
+
+
+class Seeing(Localizer):
+    """One whose network sees the ground itself."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.model, self.confidence = model(), None
+
+
+def write_video(folder: Path, drive: list[At], *, origin: LatLon | None = MIDDLE) -> Path:
+    """Frames of the network's own size; positions around an origin, or in metres."""
+    (folder / "frames").mkdir(parents=True)
+    rows = ["file,time_s,x_m,y_m,yaw_deg" if origin is None else "file,time_s,latitude_deg,longitude_deg,yaw_deg"]
+    for i, at in enumerate(drive):
+        pixels = picture(at).permute(1, 2, 0).numpy()
+        cv2.imwrite(str(folder / "frames" / f"{i:03d}.png"), pixels[..., ::-1])
+        place = at.xy_m if origin is None else LocalFrame(origin).latlon_deg(at.xy_m).tolist()
+        rows.append(f"{i:03d}.png,{i / 5},{place[0]!r},{place[1]!r},{np.degrees(at.yaw_rad)}")
+    (folder / "poses.csv").write_text("\n".join(rows) + "\n")
+    (folder / "camera.json").write_text(json.dumps(CAMERA_JSON))
+    return folder
 
 
 def circle(way_m: float, *, step_m: float = 1.5, radius_m: float = 55.0, begin_rad: float = 0.3) -> list[At]:

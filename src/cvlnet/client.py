@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -73,29 +74,29 @@ class Client:
 
     def map(self) -> dict[str, Any]:
         """The server's map."""
-        return dict(self._asked("GET", "/api/map").json())
+        return dict(self.ask("GET", "/api/map").json())
 
     def drives(self) -> list[dict[str, Any]]:
         """The drives on the server's disk."""
-        return list(self._asked("GET", "/api/drives").json())
+        return list(self.ask("GET", "/api/drives").json())
 
     def sessions(self) -> list[Session]:
         """All sessions, the newest first."""
-        return list(self._asked("GET", "/api/sessions").json())
+        return list(self.ask("GET", "/api/sessions").json())
 
     def session(self, key: str) -> Session:
         """One session."""
-        return dict(self._asked("GET", f"/api/sessions/{key}").json())
+        return dict(self.ask("GET", f"/api/sessions/{key}").json())
 
     def begin_drive(self, name: str, *, heading: str = "±5") -> Session:
         """Have one of the server's drives tracked."""
-        return dict(self._asked("POST", "/api/sessions", json={"drive": name, "heading": heading}).json())
+        return dict(self.ask("POST", "/api/sessions", json={"drive": name, "heading": heading}).json())
 
     def upload(self, video: Path, camera: Path, odometry: Path, *, heading: str = "±5") -> Session:
         """Have a drive tracked that is sent whole: a video file or a ZIP file of pictures, camera.json, CSV or TUM."""
         with video.open("rb") as first, camera.open("rb") as second, odometry.open("rb") as third:
             files = {"video": first, "camera": second, "odometry": third}
-            return dict(self._asked("POST", "/api/sessions/upload", data={"heading": heading}, files=files).json())
+            return dict(self.ask("POST", "/api/sessions/upload", data={"heading": heading}, files=files).json())
 
     def begin(
         self,
@@ -109,7 +110,7 @@ class Client:
         asked: dict[str, Any] = {"camera": dict(camera), "heading": heading}
         if start is not None:
             asked["start"] = {"latitude_deg": start[0], "longitude_deg": start[1], "sigma_m": start_sigma_m}
-        return LiveSession(self, dict(self._asked("POST", "/api/sessions", json=asked).json())["id"])
+        return LiveSession(self, dict(self.ask("POST", "/api/sessions", json=asked).json())["id"])
 
     def track(self, moments: Iterable[Moment], *, camera: Mapping[str, Any], heading: str = "±5") -> Iterator[Fix]:
         """The fix of every moment, as it is sent."""
@@ -119,7 +120,7 @@ class Client:
 
     def fixes(self, key: str, *, after: int = -1) -> Iterator[Fix]:
         """The fixes that a session has by now, after one of its moments."""
-        while some := self._asked("GET", f"/api/sessions/{key}/fixes", params={"after": after}).json():
+        while some := self.ask("GET", f"/api/sessions/{key}/fixes", params={"after": after}).json():
             yield from some
             after = some[-1]["moment"]
 
@@ -141,11 +142,11 @@ class Client:
 
     def export(self, key: str, ending: str) -> bytes:
         """The track of a session as a file: geojson, gpx, kml, csv, tum, nmea or json."""
-        return self._asked("GET", f"/api/sessions/{key}/export/{ending}").content
+        return self.ask("GET", f"/api/sessions/{key}/export/{ending}").content
 
     def delete(self, key: str) -> None:
         """Delete a session."""
-        self._asked("DELETE", f"/api/sessions/{key}")
+        self.ask("DELETE", f"/api/sessions/{key}")
 
     def close(self) -> None:
         """Close the connection."""
@@ -159,7 +160,8 @@ class Client:
     ) -> None:
         self.close()
 
-    def _asked(self, method: str, address: str, **content: Any) -> httpx.Response:
+    def ask(self, method: str, address: str, **content: Any) -> httpx.Response:
+        """Any request of the API; one that the server puts off is tried again. content: as httpx takes it."""
         for tried in range(_TRIES):
             answer = self._http.request(method, address, **content)
             if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or tried == _TRIES - 1:
@@ -184,16 +186,16 @@ class LiveSession:
         odometry = {name: getattr(moment, name) for name in ("time_s", "x_m", "y_m", "yaw_rad")}
         picture = moment.picture.read_bytes() if isinstance(moment.picture, Path) else moment.picture
         files = {"odometry": (None, json.dumps(odometry))} | ({} if picture is None else {"image": ("image", picture)})
-        return dict(self._client._asked("POST", f"/api/sessions/{self.key}/frames", files=files).json())
+        return dict(self._client.ask("POST", f"/api/sessions/{self.key}/frames", files=files).json())
 
     def locate(self, latitude_deg: float, longitude_deg: float, sigma_m: float) -> Fix:
         """Send a measured position of the newest moment; its fix from then on."""
         place = {"latitude_deg": latitude_deg, "longitude_deg": longitude_deg, "sigma_m": sigma_m}
-        return dict(self._client._asked("POST", f"/api/sessions/{self.key}/positions", json=place).json())
+        return dict(self._client.ask("POST", f"/api/sessions/{self.key}/positions", json=place).json())
 
     def end(self) -> Session:
         """Say that no more moments come."""
-        return dict(self._client._asked("POST", f"/api/sessions/{self.key}/end").json())
+        return dict(self._client.ask("POST", f"/api/sessions/{self.key}/end").json())
 
     def __enter__(self) -> LiveSession:
         return self
@@ -201,7 +203,10 @@ class LiveSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, GeneratorExit):
+        if error is None:
+            self.end()
+            return
+        with suppress(ServerError, httpx.HTTPError):  # the first error is told
             self.end()
 
 

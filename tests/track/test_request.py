@@ -16,24 +16,16 @@ from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.open_journey import open_journey
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, LocalFrame
-from cvlnet.localize.localizer import Localizer
+from cvlnet.geo import LatLon
 from cvlnet.localize.request import MapFiles
 from cvlnet.map.build import build_map
 from cvlnet.track import request as request_module
 from cvlnet.track.evaluate import errors_of
 from cvlnet.track.formats import read_trajectory
 from cvlnet.track.request import Tracked, TrackRequest, track
-from driving import FRAME, MIDDLE, PIXEL_M, At, circle, ground, latlon, model, picture
+from driving import FRAME, MIDDLE, PIXEL_M, Seeing, circle, ground, latlon, model, write_video
 
 DRIVE = circle(130.0, step_m=1.6)
-
-
-class Seeing(Localizer):
-    """One whose network sees the ground itself."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        self.model, self.confidence = model(), None
 
 
 @pytest.fixture(scope="module")
@@ -47,24 +39,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def write_video(folder: Path, drive: list[At] = DRIVE, *, origin: LatLon | None = MIDDLE) -> Path:
-    """Frames of the network's own size; positions around an origin, or in metres."""
-    (folder / "frames").mkdir(parents=True)
-    rows = ["file,time_s,x_m,y_m,yaw_deg" if origin is None else "file,time_s,latitude_deg,longitude_deg,yaw_deg"]
-    for i, at in enumerate(drive):
-        pixels = picture(at).permute(1, 2, 0).numpy()
-        cv2.imwrite(str(folder / "frames" / f"{i:03d}.png"), pixels[..., ::-1])
-        place = at.xy_m if origin is None else LocalFrame(origin).latlon_deg(at.xy_m).tolist()
-        rows.append(f"{i:03d}.png,{i / 5},{place[0]!r},{place[1]!r},{np.degrees(at.yaw_rad)}")
-    (folder / "poses.csv").write_text("\n".join(rows) + "\n")
-    numbers = {"width": 128, "height": 32, "fx": 60, "fy": 60, "cx": 64, "cy": 10, "height_m": 1.65}
-    (folder / "camera.json").write_text(json.dumps(numbers | {"pixel_origin": "corner"}))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_video(tmp_path_factory.mktemp("drive") / "video")
+    return write_video(tmp_path_factory.mktemp("drive") / "video", DRIVE)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +116,7 @@ def test_where_on_earth_the_drive_was_does_not_enter(town: Path, tmp_path: Path,
     """The same pictures and motion, recorded on another continent, and in metres."""
     expected = whole[1].trajectory.fixes
     for name, origin in (("south", LatLon(-33.9, 151.2)), ("metres", None)):
-        video = write_video(tmp_path / name, origin=origin)
+        video = write_video(tmp_path / name, DRIVE, origin=origin)
         found = track(Seeing(), request(town, video), tmp_path / f"{name}_out")
         for fix, other in zip(found.trajectory.fixes, expected, strict=True):
             assert (fix.state, fix.index) == (other.state, other.index)

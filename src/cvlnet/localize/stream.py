@@ -39,7 +39,7 @@ class View:
 class _Kept:
     """A moment. xy_m: of its first camera."""
 
-    images: UInt8[Tensor, "cameras 3 height width"]
+    images: UInt8[Tensor, "cameras 3 height_px width_px"]
     encoded: Float[Tensor, "cameras channels height width"]
     cameras: Camera
     world_from_cams: Pose

@@ -19,7 +19,7 @@ from cvlnet.serve.wire import Corners
 from cvlnet.track.tracker import Tracker
 from cvlnet.types import Clip
 
-Rgba = UInt8[np.ndarray, "rows cols 4"]
+Rgba = UInt8[np.ndarray, "_ _ 4"]
 
 WIDEST_PX = 640  # of a frame
 GROUND_PX = 320  # side of the projection

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, no_type_check
 
 from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 from fastapi import Path as InPath
@@ -123,6 +123,7 @@ def api(service: Service) -> APIRouter:
         responses=_errors(400, 413),
         response_model=wire.Session,
     )
+    @no_type_check  # FastAPI's files are not of the class that it has one name
     def upload(
         response: Response,
         video: Annotated[UploadFile, File(description="Video file, or ZIP file of pictures")],
@@ -154,6 +155,7 @@ def api(service: Service) -> APIRouter:
         response_model=wire.Fix,
         responses=_errors(400, 404, 409, 413, 415),
     )
+    @no_type_check  # as above
     def add_frame(
         key: Key,
         odometry: Annotated[str, Form(max_length=1000, description="JSON: time_s, x_m, y_m, yaw_rad")],

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -35,6 +35,7 @@ Start = tuple[LatLon, float] | None
 _FASTEST_M_S, _STEP_M = 100.0, 10.0  # of odometry that is taken
 
 
+@runtime_checkable
 class Run(Protocol):
     """What makes the fixes of a session."""
 
