@@ -22,7 +22,7 @@ from cvlnet.types import Clip
 Rgba = UInt8[np.ndarray, "_ _ 4"]
 
 WIDEST_PX = 640  # of a frame
-GROUND_PX = 320  # side of the projection
+GROUND_PX = 256  # side of the projection
 _REACH = 20  # places to each side of the vehicle whose scores are shown
 _SCORES = (0.3, 1.5)  # from the darkest to the brightest colour
 _ZOOM = 8  # pixels of a place
@@ -150,8 +150,10 @@ def _coloured(share: Float[np.ndarray, "rows cols"], colours: int) -> Rgba:
 
 def without_alpha(webp: bytes) -> bytes:
     """A picture of the ground as JPEG, black where no frame sees it."""
-    bgra = np.asarray(cv2.imdecode(np.frombuffer(webp, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
-    return _jpeg(np.where(bgra[..., 3:] > 0, bgra[..., 2::-1], np.uint8(0)))
+    seen = np.asarray(cv2.imdecode(np.frombuffer(webp, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.uint8)
+    if seen.shape[2] == 4:  # WebP drops an alpha channel that hides nothing
+        seen = seen * (seen[..., 3:] > 0)
+    return _jpeg(seen[..., 2::-1])
 
 
 def _jpeg(rgb: UInt8[np.ndarray, "rows cols 3"]) -> bytes:

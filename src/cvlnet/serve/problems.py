@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from cvlnet.errors import InputError
 
 MEDIA_TYPE = "application/problem+json"
+_log = logging.getLogger("cvlnet")
 
 
 class Problem(BaseModel):
@@ -58,6 +60,18 @@ def refused(error: InputError, folder: Path | None = None, *, status: int = 422)
         where=_inside(str(error.where), folder),
         remedy=_inside(error.remedy, folder),
     )
+
+
+def failure_of(error: Exception, folder: Path) -> ProblemError:
+    """What ends a session. folder: of the session. An error that the input does not explain is logged."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, InputError):
+        return refused(error, folder)
+    if isinstance(error, ValueError):
+        return ProblemError(422, str(error), remedy="correct what was sent")
+    _log.error("session %s", folder.name, exc_info=error)
+    return ProblemError(500, "the server has an error; its log says which")
 
 
 def _inside(text: str, folder: Path | None) -> str:

@@ -21,7 +21,7 @@ from cvlnet.localize.turned import Heading
 from cvlnet.serve.fixes import fix_of
 from cvlnet.serve.limits import Limits
 from cvlnet.serve.pictures import pictures_of
-from cvlnet.serve.problems import ProblemError, too_many
+from cvlnet.serve.problems import ProblemError, failure_of, too_many
 from cvlnet.serve.served_map import ServedMap
 from cvlnet.serve.session import LOG, Session
 from cvlnet.track.follow import follow
@@ -133,11 +133,12 @@ class FedRun:
             ask, answer = self._waiting.popleft()
         try:
             answer.set_result(ask())
-        except ProblemError as error:
+        except ProblemError as error:  # of this request alone
             answer.set_exception(error)
-        except BaseException as error:
-            answer.set_exception(error)
-            raise
+        except Exception as error:
+            failure = failure_of(error, self._session.folder)
+            self._session.fail(failure.problem)
+            answer.set_exception(failure)
         return True
 
     def close(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import secrets
 import threading
 from collections.abc import Callable
@@ -26,13 +25,12 @@ from cvlnet.serve import uploads, wire
 from cvlnet.serve.drives import Drives, count
 from cvlnet.serve.fixes import heading_of
 from cvlnet.serve.limits import Limits
-from cvlnet.serve.problems import ProblemError, refused, too_many
+from cvlnet.serve.problems import ProblemError, failure_of, refused, too_many
 from cvlnet.serve.runs import DriveRun, FedRun, Run, start_of
 from cvlnet.serve.served_map import ServedMap
 from cvlnet.serve.session import About, Session
 from cvlnet.serve.worker import Worker
 
-_log = logging.getLogger("cvlnet")
 _WAIT_S = 30.0  # that a client is told to wait for a session to end
 _CAMERA = Path("camera")  # as messages name it
 
@@ -237,15 +235,8 @@ class Service:
                 return False
             try:
                 more = run.step()
-            except ProblemError as error:
-                session.fail(error.problem)
-            except InputError as error:
-                session.fail(refused(error, session.folder).problem)
-            except ValueError as error:
-                session.fail(ProblemError(422, str(error), remedy="correct what was sent").problem)
-            except Exception:
-                _log.exception("session %s", session.about.id)
-                session.fail(ProblemError(500, "the server has an error; its log says which").problem)
+            except Exception as error:
+                session.fail(failure_of(error, session.folder).problem)
             else:
                 if session.is_open:
                     return more
