@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,8 +22,9 @@ Event = tuple[str, str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Tracked:
-    """A session that has ended, and its events."""
+    """A session that has ended, and its events. folder: the state of its server."""
 
+    folder: Path
     client: TestClient
     key: str
     events: list[Event]

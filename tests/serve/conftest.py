@@ -54,8 +54,9 @@ def client(service: Service) -> TestClient:
 @pytest.fixture(scope="session")
 def tracked(served: ServedMap, drives: Drives, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
     """A drive that has been tracked to its end, on a server of its own."""
-    service = Service(served, drives, tmp_path_factory.mktemp("tracked"))
+    folder = tmp_path_factory.mktemp("tracked")
+    service = Service(served, drives, folder)
     client = client_of(service)
     key = begin(client, drive="ring")["id"]
-    yield Tracked(client, key, ended(client, key))
+    yield Tracked(folder, client, key, ended(client, key))
     service.close()

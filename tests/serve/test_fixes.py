@@ -36,7 +36,9 @@ def at(east_m: float, north_m: float) -> LatLon:
     return LatLon(*FRAME.latlon_deg((east_m, north_m)).tolist())
 
 
-@pytest.mark.parametrize(("yaw_deg", "expected"), [(90.0, 0.0), (0.0, 90.0), (-90.0, 180.0), (180.0, 270.0), (30, 60)])
+@pytest.mark.parametrize(
+    ("yaw_deg", "expected"), [(90.0, 0.0), (90.0000000001, 0.0), (0.0, 90.0), (-90.0, 180.0), (180.0, 270.0), (30, 60)]
+)
 def test_headings_count_clockwise_from_north(yaw_deg: float, expected: float) -> None:
     assert heading_deg(radians(yaw_deg)) == pytest.approx(expected)
 
@@ -66,8 +68,8 @@ def test_ellipses_hold_95_per_cent(
 ) -> None:
     found = ellipse_of(np.array(covariance))
     scale = sqrt(5.991464547)  # chi-squared of two degrees of freedom
-    assert found.major_m == pytest.approx(major_m * scale)
-    assert found.minor_m == pytest.approx(minor_m * scale)
+    assert found.major_m == pytest.approx(major_m * scale, abs=1e-4)
+    assert found.minor_m == pytest.approx(minor_m * scale, abs=1e-4)
     assert found.bearing_deg == pytest.approx(bearing_deg) or found.bearing_deg == pytest.approx(bearing_deg + 180)
 
 
@@ -80,7 +82,7 @@ def test_a_tracked_fix() -> None:
     assert (fix.latitude_deg, fix.longitude_deg) == (49.0, 8.4)
     assert fix.heading_deg == pytest.approx(60.0)
     assert fix.sigma_m == pytest.approx(2.0)
-    assert fix.heading_sigma_deg == pytest.approx(np.degrees(0.1))
+    assert fix.heading_sigma_deg == pytest.approx(np.degrees(0.1), abs=1e-6)
     assert fix.error_m == pytest.approx(5.0, abs=1e-3)
     assert fix.speed_mps == pytest.approx(11.0)
     assert fix.score == 1.2

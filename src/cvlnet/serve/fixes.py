@@ -21,7 +21,8 @@ from cvlnet.serve import wire
 from cvlnet.track.evaluate import errors_of
 from cvlnet.track.types import TrackFix, Trajectory
 
-_DECIMALS = 9  # of a degree
+_DECIMALS = 9  # of a latitude or longitude
+_ANGLE_DECIMALS, _METRE_DECIMALS = 6, 4
 _SHORTEST_S = 1e-3  # over which a speed is taken
 
 
@@ -38,7 +39,7 @@ def heading_of(text: str) -> Heading:
 
 def heading_deg(yaw_rad: float) -> float:
     """Degrees clockwise from true north, from 0 to 360, of a yaw counter-clockwise from true east."""
-    return degrees(pi / 2 - yaw_rad) % 360.0
+    return round(degrees(pi / 2 - yaw_rad), _ANGLE_DECIMALS) % 360.0
 
 
 def fix_of(
@@ -63,9 +64,9 @@ def fix_of(
         latitude_deg=latitude_deg,
         longitude_deg=longitude_deg,
         heading_deg=None if fix.yaw_rad is None else heading_deg(fix.yaw_rad),
-        sigma_m=None if covariance is None else float(sigma_m(covariance[:2, :2])),
+        sigma_m=None if covariance is None else round(float(sigma_m(covariance[:2, :2])), _METRE_DECIMALS),
         ellipse=None if covariance is None else ellipse_of(covariance[:2, :2]),
-        heading_sigma_deg=None if covariance is None else degrees(float(covariance[2, 2]) ** 0.5),
+        heading_sigma_deg=None if covariance is None else round(degrees(float(covariance[2, 2]) ** 0.5), _ANGLE_DECIMALS),
         confidence=fix.confidence,
         hypotheses=[
             wire.Hypothesis(
@@ -83,9 +84,10 @@ def fix_of(
 def ellipse_of(covariance_m2: F64) -> wire.Ellipse:
     """The ellipse of 95 % of a covariance of (east, north)."""
     variances_m2, axes = np.linalg.eigh(covariance_m2)
-    minor_m, major_m = np.sqrt(np.maximum(variances_m2, 0) * chi2.ppf(CONFIDENCE, 2)).tolist()
+    radii_m = np.sqrt(np.maximum(variances_m2, 0) * chi2.ppf(CONFIDENCE, 2))
+    minor_m, major_m = radii_m.round(_METRE_DECIMALS).tolist()
     east, north = axes[:, 1].tolist()
-    return wire.Ellipse(major_m=major_m, minor_m=minor_m, bearing_deg=degrees(np.arctan2(east, north)) % 180.0)
+    return wire.Ellipse(major_m=major_m, minor_m=minor_m, bearing_deg=round(degrees(np.arctan2(east, north)), _ANGLE_DECIMALS) % 180.0)
 
 
 def error_m(fix: TrackFix, truth: Sequence[KnownPlace]) -> float | None:
@@ -95,7 +97,7 @@ def error_m(fix: TrackFix, truth: Sequence[KnownPlace]) -> float | None:
     if fix.position is None or not around:
         return None
     try:
-        return float(errors_of(Trajectory("", (fix,)), around).distance_m[0])
+        return round(float(errors_of(Trajectory("", (fix,)), around).distance_m[0]), _METRE_DECIMALS)
     except InputError:  # the fix does not lie between known places
         return None
 
@@ -143,7 +145,7 @@ def odometry_places(fixes: Sequence[TrackFix], odometry: Sequence[OdometryPose])
 def _speed(fix: TrackFix, before: OdometryPose | None, now: OdometryPose | None) -> float | None:
     if before is None or now is None or now.time_s - before.time_s < _SHORTEST_S:
         return None
-    return fix.scale * before.way_m(now) / (now.time_s - before.time_s)
+    return round(fix.scale * before.way_m(now) / (now.time_s - before.time_s), _METRE_DECIMALS)
 
 
 def _place(place: LatLon) -> dict[str, float]:

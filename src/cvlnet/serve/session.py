@@ -76,6 +76,13 @@ class About(BaseModel):
         return wire.Session(**{name: getattr(self, name) for name in wire.Session.model_fields})
 
 
+class _Pictured(BaseModel):
+    """A moment with pictures, by their names, and where these lie."""
+
+    moment: int
+    pictures: dict[str, wire.Corners | None]
+
+
 @dataclass(frozen=True)
 class Watcher:
     """An event of an asyncio loop, set from any thread when a session changes."""
@@ -248,7 +255,7 @@ class Session:
 
     def _show(self, moment: int, pictures: dict[str, wire.Corners | None]) -> None:
         shown = self._shown()
-        self._moments.append(json.dumps({"moment": moment, "pictures": pictures}))
+        self._moments.append(_Pictured(moment=moment, pictures=pictures).model_dump_json())
         shown[moment] = pictures
         while len(shown) > _MOST_PICTURED:
             oldest = next(iter(shown))
@@ -257,8 +264,8 @@ class Session:
 
     def _shown(self) -> dict[int, dict[str, wire.Corners | None]]:
         if self._pictured is None:
-            entries = [json.loads(line) for line in self._moments.read()]
-            self._pictured = {entry["moment"]: entry["pictures"] for entry in entries[-_MOST_PICTURED:]}
+            entries = [_Pictured.model_validate_json(line) for line in self._moments.read()[-_MOST_PICTURED:]]
+            self._pictured = {entry.moment: entry.pictures for entry in entries}
         return self._pictured
 
     def _picture_path(self, moment: int, name: str) -> Path:
