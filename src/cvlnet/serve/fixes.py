@@ -39,7 +39,7 @@ def heading_of(text: str) -> Heading:
 
 def heading_deg(yaw_rad: float) -> float:
     """Degrees clockwise from true north, from 0 to 360, of a yaw counter-clockwise from true east."""
-    return round(degrees(pi / 2 - yaw_rad), _ANGLE_DECIMALS) % 360.0
+    return _rounded_deg(pi / 2 - yaw_rad) % 360.0
 
 
 def fix_of(
@@ -66,7 +66,7 @@ def fix_of(
         heading_deg=None if fix.yaw_rad is None else heading_deg(fix.yaw_rad),
         sigma_m=None if covariance is None else round(float(sigma_m(covariance[:2, :2])), _METRE_DECIMALS),
         ellipse=None if covariance is None else ellipse_of(covariance[:2, :2]),
-        heading_sigma_deg=None if covariance is None else round(degrees(float(covariance[2, 2]) ** 0.5), _ANGLE_DECIMALS),
+        heading_sigma_deg=None if covariance is None else _rounded_deg(float(covariance[2, 2]) ** 0.5),
         confidence=fix.confidence,
         hypotheses=[
             wire.Hypothesis(
@@ -87,7 +87,8 @@ def ellipse_of(covariance_m2: F64) -> wire.Ellipse:
     radii_m = np.sqrt(np.maximum(variances_m2, 0) * chi2.ppf(CONFIDENCE, 2))
     minor_m, major_m = radii_m.round(_METRE_DECIMALS).tolist()
     east, north = axes[:, 1].tolist()
-    return wire.Ellipse(major_m=major_m, minor_m=minor_m, bearing_deg=round(degrees(np.arctan2(east, north)), _ANGLE_DECIMALS) % 180.0)
+    bearing_deg = _rounded_deg(float(np.arctan2(east, north))) % 180.0
+    return wire.Ellipse(major_m=major_m, minor_m=minor_m, bearing_deg=bearing_deg)
 
 
 def error_m(fix: TrackFix, truth: Sequence[KnownPlace]) -> float | None:
@@ -146,6 +147,10 @@ def _speed(fix: TrackFix, before: OdometryPose | None, now: OdometryPose | None)
     if before is None or now is None or now.time_s - before.time_s < _SHORTEST_S:
         return None
     return round(fix.scale * before.way_m(now) / (now.time_s - before.time_s), _METRE_DECIMALS)
+
+
+def _rounded_deg(angle_rad: float) -> float:
+    return round(degrees(angle_rad), _ANGLE_DECIMALS)
 
 
 def _place(place: LatLon) -> dict[str, float]:
