@@ -39,15 +39,18 @@ SESSIONS = (1, 4, 16)
 def moments_of(drive: Path, most: int | None) -> tuple[dict[str, Any], list[Moment]]:
     """The camera of a KITTI drive as camera.json has it, and its moments with pictures as JPEG."""
     recording = read_recording(drive)
-    number = min(recording.frames[0].images)
+    number = min(recording.cameras)
     mounted = recording.cameras[number]
     camera, road_from_cam = mounted.camera, recording.road_from_cam(number)
     whole = Window(camera.width_px, camera.height_px, 0, 0, camera.width_px, camera.height_px)
     found = []
     for frame, pose in list(zip(recording.frames, odometry_of(recording), strict=True))[:most]:
-        pixels = read_frame(frame.images[number], mounted, whole)
-        picture = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-        found.append(Moment(pose.time_s, pose.x_m, pose.y_m, pose.yaw_rad, bytes(picture)))
+        picture = None
+        if number in frame.images:
+            pixels = read_frame(frame.images[number], mounted, whole)[..., ::-1]
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+            picture = bytes(cv2.imencode(".jpg", np.ascontiguousarray(pixels), quality)[1])
+        found.append(Moment(pose.time_s, pose.x_m, pose.y_m, pose.yaw_rad, picture))
     return camera_json(camera, road_from_cam), found
 
 

@@ -31,6 +31,8 @@ class ServedMap:
         if not is_map(path):
             raise InputError("no map is there", where=path, remedy="make one by cvlnet map build")
         area = localizer.area(path)
+        for region in area.regions():
+            region.matcher(localizer.model.device)  # takes seconds, which the first session need not wait for
         tiles = Tiles.of_map(area.map, folder / "map.tif") if imagery is None else Tiles.of_file(imagery)
         return ServedMap(localizer, area, tiles)
 
