@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cvlnet.cli import run
+from cvlnet.client import Client, Moment
+from cvlnet.localize.localizer import Localizer
 from cvlnet.map.build import build_map
 from cvlnet.serve import listen as listen_module
-from driving import Seeing, circle, ground, model, write_video
+from driving import CAMERA_JSON, Seeing, circle, ground, model, write_video
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +108,30 @@ def test_a_port_that_is_taken(town: Path, capsys: pytest.CaptureFixture[str]) ->
         assert run(["serve", str(town / "city.map"), "--port", str(port)]) == 2
     assert run(["serve", str(town / "city.map"), "--port", "99999"]) == 2
     assert "give another --port or --host" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_ends_at_once_and_leaves_nothing(weights: Path, tmp_path: Path, ending: signal.Signals) -> None:
+    """Even while somebody listens to a session's events."""
+    localizer = Localizer(weights)
+    build_map(localizer.model, ground(), tmp_path / "city.map")
+    (tmp_path / "temporary").mkdir()
+    options = [str(tmp_path / "city.map"), "--port", "0", "--weights", str(weights)]
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([sys.executable, "-m", "cvlnet", "serve", *options], **pipes) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split(" at ")[1].split()[0]
+        assert list((tmp_path / "temporary").glob("cvlnet-*"))
+        with Client(address) as client:
+            session = client.begin(CAMERA_JSON)
+            listener = threading.Thread(target=lambda: list(client.follow(session.key)))
+            listener.start()
+            session.update(Moment(0.0, 0.0, 0.0, 0.0))
+            process.send_signal(ending)
+            _, errors = process.communicate(timeout=30)
+            listener.join()
+    assert process.returncode == (130 if ending == signal.SIGINT else 0)
+    assert errors.splitlines() == (["cvlnet: interrupted; no file was left incomplete"] if process.returncode else [])
+    assert list((tmp_path / "temporary").glob("cvlnet-*")) == []

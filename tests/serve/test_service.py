@@ -201,7 +201,7 @@ def test_an_error_of_the_server_ends_one_session_alone(
 def test_drives_of_the_same_name_get_numbers(tmp_path: Path) -> None:
     folders = [write_video(tmp_path / name / "video", DRIVE[:3], origin=None) for name in ("a", "b")]
     drives = Drives.named((), folders)
-    assert [(info.name, info.frames, info.has_truth, info.example) for info in drives.infos()] == [
+    assert [(info.name, info.frames, info.has_truth, info.example) for info in drives.infos] == [
         ("video", 3, False, True),
         ("video-2", 3, False, False),
     ]

@@ -90,7 +90,7 @@ def serve(
         kept.mkdir(parents=True, exist_ok=True)
         localizer = Localizer(weights, device=device, precision=precision)
         served = ServedMap.opened(map, localizer, imagery, kept)
-        drives.infos()  # a drive that cannot be read is told of now
+        _ = drives.infos  # a drive that cannot be read is told of now
         service = Service(served, drives, kept, Limits(tracked=most_sessions))
         stack.callback(service.close)
         listen(service, Address(host, port, token, name), show=open)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from cvlnet.config import JourneyFiles
@@ -38,6 +38,7 @@ class Drives:
         """A drive. Raises KeyError if there is none of the name, InputError as `open_journey` does."""
         return self._open(self._files[name])
 
+    @cached_property
     def infos(self) -> list[DriveInfo]:
         """All of them, as the API gives them. Raises InputError as `open_journey` does."""
         found = []
@@ -47,6 +48,10 @@ class Drives:
                 DriveInfo(name=name, frames=count(journey), has_truth=bool(journey.places), example=number == 0)
             )
         return found
+
+    def frames(self, name: str) -> int | None:
+        """The number of a drive's frames; None if there is no such drive."""
+        return next((info.frames for info in self.infos if info.name == name), None)
 
 
 def count(journey: Journey) -> int:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import signal
 import socket
+import sys
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
 
 import uvicorn
 
@@ -65,7 +69,31 @@ def listen(service: Service, address: Address, *, show: bool = False) -> None:
         print(f"{service.served.info().name} at {place} (Ctrl-C ends it)", flush=True)  # noqa: T201
         if show:
             webbrowser.open(place)
-        uvicorn.Server(config).run([listener])
+        with _ended_by_sigterm():
+            _Server(config, service).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends the event streams first when it is interrupted."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn has it."""
+        self._service.hush()
+        super().handle_exit(sig, frame)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, which uvicorn passes on at its end, leave the block instead of ending the process within it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _bound(address: Address) -> socket.socket:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import tempfile
+from asyncio import wrap_future
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from cvlnet import __version__
 from cvlnet.errors import InputError
+from cvlnet.geo import LatLon
 from cvlnet.serve import wire
 from cvlnet.serve.fixes import truth_of
 from cvlnet.serve.pictures import without_alpha
@@ -105,7 +107,7 @@ def api(service: Service) -> APIRouter:
     def get_drives() -> list[wire.DriveInfo]:
         """The drives on the server's disk."""
         try:
-            return service.drives.infos()
+            return service.drives.infos
         except InputError as error:
             raise refused(error, status=500) from error
 
@@ -156,7 +158,7 @@ def api(service: Service) -> APIRouter:
         responses=_errors(400, 404, 409, 413, 415),
     )
     @no_type_check  # as above
-    def add_frame(
+    async def add_frame(
         key: Key,
         odometry: Annotated[str, Form(max_length=1000, description="JSON: time_s, x_m, y_m, yaw_rad")],
         image: Annotated[UploadFile | None, File(description="JPEG or PNG, of the camera's size")] = None,
@@ -167,22 +169,25 @@ def api(service: Service) -> APIRouter:
         except ValidationError as error:
             remedy = "send {time_s, x_m, y_m, yaw_rad} with finite numbers"
             raise ProblemError(422, _first(error.errors()), where="odometry", remedy=remedy) from error
-        return _json(service.update(key, None if image is None else image.file.read(), pose))
+        answer = await run_in_threadpool(service.update, key, None if image is None else image.file, pose)
+        return _json(await wrap_future(answer))
 
     @router.post(
         "/sessions/{key}/positions", tags=["frames"], response_model=wire.Fix, responses=_errors(400, 404, 409, 413)
     )
-    def add_position(key: Key, place: wire.MeasuredPlace) -> Response:
+    async def add_position(key: Key, place: wire.MeasuredPlace) -> Response:
         """Send a measured position of the newest moment, such as a GPS fix. The answer is the fix that follows.
 
         It is not added to the session's fixes: the next moment's shows its effect.
         """
-        return _json(service.locate(key, place))
+        position = LatLon(place.latitude_deg, place.longitude_deg)
+        return _json(await wrap_future(service.fed(key).locate(position, place.sigma_m)))
 
     @router.post("/sessions/{key}/end", tags=["frames"], responses=_errors(404, 409))
-    def end_session(key: Key) -> wire.Session:
+    async def end_session(key: Key) -> wire.Session:
         """Say that no more moments come."""
-        return service.end(key).about.sent()
+        await wrap_future(service.fed(key).end())
+        return service.session(key).about.sent()
 
     @router.get("/sessions/{key}/fixes", tags=["results"], response_model=list[wire.Fix], responses=_errors(404))
     def get_fixes(
@@ -213,7 +218,7 @@ def api(service: Service) -> APIRouter:
             return Response(status_code=204)  # so that the browser asks no more
         if streams.locked():
             raise too_many("too many event streams", 5.0)
-        return EventSourceResponse(_limited(streams, _events(session, after)))
+        return EventSourceResponse(_limited(streams, _events(service, session, after)))
 
     @router.get("/sessions/{key}/moments", tags=["results"], responses=_errors(404))
     def get_moments(key: Key) -> list[wire.Moment]:
@@ -300,13 +305,13 @@ def api(service: Service) -> APIRouter:
     return router
 
 
-async def _events(session: Session, after: int) -> AsyncIterator[bytes]:
+async def _events(service: Service, session: Session, after: int) -> AsyncIterator[bytes]:
     """The events of a session, from the moment after one on."""
     watcher = Watcher(asyncio.get_running_loop(), asyncio.Event())
     session.watched(watcher)
     last: wire.Session | None = None
     try:
-        while True:
+        while not service.is_closing:
             watcher.event.clear()
             about = session.about
             status = about.sent()

@@ -109,19 +109,20 @@ class FedRun:
         self._log: TrackLog | None = None
         self._last: tuple[TrackFix, OdometryPose] | None = None
 
-    def update(self, encoded: bytes | None, odometry: OdometryPose) -> str:
+    def update(self, encoded: bytes | None, odometry: OdometryPose) -> Future[str]:
         """The fix of a moment, with its picture or without one.
 
-        Raises ProblemError if the picture cannot be used, time does not rise, or the vehicle would have flown.
+        Raises ProblemError if the picture cannot be used, or too many moments wait; the answer raises it if time does
+        not rise, or the vehicle would have flown.
         """
         frame = None if encoded is None else self._frame(encoded)
         return self._asked(lambda: self._updated(frame, odometry))
 
-    def locate(self, position: LatLon, sigma_m: float) -> str:
-        """The fix of the newest moment after a measured position. Raises ProblemError before the first moment."""
+    def locate(self, position: LatLon, sigma_m: float) -> Future[str]:
+        """The fix of the newest moment after a measured position. The answer raises ProblemError before the first."""
         return self._asked(lambda: self._located(position, sigma_m))
 
-    def end(self) -> str:
+    def end(self) -> Future[str]:
         """Take no more moments."""
         return self._asked(self._ended)
 
@@ -131,6 +132,8 @@ class FedRun:
             if not self._waiting:
                 return False
             ask, answer = self._waiting.popleft()
+        if not answer.set_running_or_notify_cancel():  # who asked is gone
+            return True
         try:
             answer.set_result(ask())
         except ProblemError as error:  # of this request alone
@@ -148,12 +151,13 @@ class FedRun:
             waiting = list(self._waiting)
             self._waiting.clear()
         for _, answer in waiting:
-            answer.set_exception(_over())
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(_over())
         if self._log is not None:
             self._log.close()
         self._tracker = None
 
-    def _asked(self, ask: Callable[[], str]) -> str:
+    def _asked(self, ask: Callable[[], str]) -> Future[str]:
         answer: Future[str] = Future()
         with self._lock:
             if self._closed:
@@ -162,7 +166,7 @@ class FedRun:
                 raise too_many("too many frames of this session wait for their turn", 1.0)
             self._waiting.append((ask, answer))
         self._wake()
-        return answer.result()
+        return answer
 
     def _frame(self, encoded: bytes) -> Frame:
         model = self._served.localizer.model

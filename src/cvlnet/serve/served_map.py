@@ -62,7 +62,7 @@ class ServedMap:
             m_per_pixel=self.tiles.m_per_pixel,
             credit=self.credit,
             weights=header.weights,
-            tiles="/api/map/tiles/{z}/{x}/{y}.webp",
+            tiles=f"/api/map/tiles/{{z}}/{{x}}/{{y}}.webp?map={self.fingerprint}",  # browsers keep tiles
             min_zoom=self.tiles.min_zoom,
             max_zoom=self.tiles.max_zoom,
             has_imagery=self.tiles.is_imagery,

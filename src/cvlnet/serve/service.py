@@ -6,7 +6,7 @@ import fcntl
 import secrets
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,6 @@ from cvlnet.data.journey import Journey
 from cvlnet.data.odometry import OdometryPose
 from cvlnet.data.open_journey import open_journey
 from cvlnet.errors import InputError, warn
-from cvlnet.geo import LatLon
 from cvlnet.serve import uploads, wire
 from cvlnet.serve.drives import Drives, count
 from cvlnet.serve.fixes import heading_of
@@ -51,8 +50,15 @@ class Service:
         self._runs: dict[str, Run] = {}
         self._lock = threading.RLock()
         self._worker = Worker()
+        self.is_closing = False
         self._doubts = ThreadPoolExecutor(1, "cvlnet-doubts")
         self._restore()
+
+    def hush(self) -> None:
+        """End the event streams, which would go on as long as their sessions."""
+        self.is_closing = True
+        for session in self.sessions():
+            session.wake()
 
     def close(self) -> None:
         """Stop computing; what was not finished goes on with the next server."""
@@ -99,7 +105,9 @@ class Service:
         except InputError as error:
             raise refused(error) from error
         self._make_room()
-        about = self._about("drive", asked.drive, asked, drive=asked.drive, moments_total=count(journey))
+        about = self._about(
+            "drive", asked.drive, asked, drive=asked.drive, moments_total=self.drives.frames(asked.drive)
+        )
         return self._started(Session.created(self._folder / about.id, about), lambda: journey)
 
     def upload(self, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, heading: str) -> Session:
@@ -136,19 +144,10 @@ class Service:
             raise ProblemError(409, what, where="id", remedy="open a new session")
         return run
 
-    def update(self, key: str, picture: bytes | None, odometry: wire.Odometry) -> str:
-        """The fix of a moment that is sent."""
+    def update(self, key: str, picture: BinaryIO | None, odometry: wire.Odometry) -> Future[str]:
+        """The fix of a moment that is sent, once it has had its turn."""
         pose = OdometryPose(odometry.time_s, odometry.x_m, odometry.y_m, odometry.yaw_rad)
-        return self.fed(key).update(picture, pose)
-
-    def locate(self, key: str, place: wire.MeasuredPlace) -> str:
-        """The fix after a measured position."""
-        return self.fed(key).locate(LatLon(place.latitude_deg, place.longitude_deg), place.sigma_m)
-
-    def end(self, key: str) -> Session:
-        """End a session to which frames are sent."""
-        self.fed(key).end()
-        return self.session(key)
+        return self.fed(key).update(None if picture is None else picture.read(), pose)
 
     def delete(self, key: str) -> None:
         """Stop a session and delete all that is kept of it. Raises ProblemError if there is none."""

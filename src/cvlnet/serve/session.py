@@ -104,7 +104,7 @@ class Session:
         self.working = threading.Lock()
         self.used_s = monotonic()
         self._about = about
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while it is held
         self._fixes, self._odometry, self._moments = (
             Lines(folder / f"{name}.jsonl") for name in ("fixes", "odometry", "moments")
         )
@@ -114,6 +114,8 @@ class Session:
         self._begin_s: float | None = None
         self._watchers: set[Watcher] = set()
         self._gone = False
+        self._pictures_lock = threading.Lock()
+        self._size_bytes: int | None = None
 
     @staticmethod
     def created(folder: Path, about: About) -> Session:
@@ -149,7 +151,7 @@ class Session:
         with self._lock:
             self._about = self._about.model_copy(update=changes)
             self._save()
-        self._wake()
+        self.wake()
 
     def fail(self, problem: Problem) -> None:
         """End it with an error."""
@@ -184,6 +186,8 @@ class Session:
             self._show(moment, {name: picture.corners for name, picture in pictures.items()})
         before, self._before = self._before, odometry
         self._odometry.append(json.dumps([odometry.time_s, odometry.x_m, odometry.y_m, odometry.yaw_rad]))
+        if self._size_bytes is not None:
+            self._size_bytes += sum(len(picture.encoded) for picture in pictures.values())
         sent = fix_of(fix, moment, truth=self._truth or (), before=before, now=odometry).model_dump_json()
         self._fixes.append(sent)
         self._begin_s = fix.time_s if self._begin_s is None else self._begin_s
@@ -193,7 +197,7 @@ class Session:
             self._about = self._about.model_copy(update=changes | ({"status": "running"} if began else {}))
             if began:
                 self._save()
-        self._wake()
+        self.wake()
         return sent
 
     def fixes(self, after: int = -1, limit: int | None = None) -> list[str]:
@@ -221,7 +225,7 @@ class Session:
         """The moments with pictures."""
         return [
             wire.Moment(moment=moment, **{name: name in pictures for name in wire.PICTURES})
-            for moment, pictures in sorted(dict(self._shown()).items())
+            for moment, pictures in sorted(self._shown().copy().items())
         ]
 
     def picture(self, moment: int, name: str) -> tuple[Path, wire.Corners | None] | None:
@@ -240,33 +244,44 @@ class Session:
         with self._lock:
             self._watchers.discard(watcher)
 
+    def wake(self) -> None:
+        """Wake all watchers."""
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            watcher.wake()
+
     def size_bytes(self) -> int:
-        """On disk."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        """On disk, nearly: what is added is counted as it is written, and the files are looked at once."""
+        if self._size_bytes is None:
+            self._size_bytes = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return self._size_bytes
 
     def deleted(self) -> None:
         """Delete its folder; nothing is written from now on."""
         self._gone = True
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._wake()
+        self.wake()
 
     def _poses(self) -> list[OdometryPose]:
         return [OdometryPose(*json.loads(line)) for line in self._odometry.read()]
 
     def _show(self, moment: int, pictures: dict[str, wire.Corners | None]) -> None:
         shown = self._shown()
-        self._moments.append(_Pictured(moment=moment, pictures=pictures).model_dump_json())
-        shown[moment] = pictures
-        while len(shown) > _MOST_PICTURED:
+        with self._pictures_lock:
+            self._moments.append(_Pictured(moment=moment, pictures=pictures).model_dump_json())
+            shown[moment] = pictures
             oldest = next(iter(shown))
-            for name in shown.pop(oldest):
-                self._picture_path(oldest, name).unlink(missing_ok=True)
+            gone = shown.pop(oldest) if len(shown) > _MOST_PICTURED else {}
+        for name in gone:
+            self._picture_path(oldest, name).unlink(missing_ok=True)
 
     def _shown(self) -> dict[int, dict[str, wire.Corners | None]]:
-        if self._pictured is None:
-            entries = [_Pictured.model_validate_json(line) for line in self._moments.read()[-_MOST_PICTURED:]]
-            self._pictured = {entry.moment: entry.pictures for entry in entries}
-        return self._pictured
+        with self._pictures_lock:
+            if self._pictured is None:
+                entries = [_Pictured.model_validate_json(line) for line in self._moments.read()[-_MOST_PICTURED:]]
+                self._pictured = {entry.moment: entry.pictures for entry in entries}
+            return self._pictured
 
     def _picture_path(self, moment: int, name: str) -> Path:
         return self.folder / "pictures" / f"{moment:06d}-{name}{SUFFIX[name]}"
@@ -274,9 +289,3 @@ class Session:
     def _save(self) -> None:
         if not self._gone:
             write_text(self.folder / "session.json", self._about.model_dump_json(indent=1) + "\n")
-
-    def _wake(self) -> None:
-        with self._lock:
-            watchers = list(self._watchers)
-        for watcher in watchers:
-            watcher.wake()
