@@ -12,7 +12,7 @@ from cvlnet.config import JourneyFiles
 from cvlnet.data.camera_file import read_camera_file
 from cvlnet.data.open_journey import open_journey
 from cvlnet.data.recording import MountedCamera
-from cvlnet.data.video import read_video
+from cvlnet.data.video import frame_count, read_video
 from cvlnet.errors import InputError
 
 
@@ -29,6 +29,11 @@ def test_frames_have_their_own_times(tmp_path: Path, name: str) -> None:
         assert [time_s for _, time_s, _ in taken] == pytest.approx(TIMES_S, abs=2e-3)
         assert [index for index, _, _ in taken] == [0, 1, 2, 3, 4]
     assert [number_of(picture(WHOLE)) for _, _, picture in taken] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("name", "count"), [("drive.mp4", 5), ("drive.mkv", None)])
+def test_how_many_frames_a_file_says_that_it_has(tmp_path: Path, name: str, count: int | None) -> None:
+    assert frame_count(write_encoded(tmp_path / name)) == count
 
 
 @pytest.mark.parametrize("name", ["drive.mp4", "drive.mkv", "drive.ts"])

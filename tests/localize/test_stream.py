@@ -51,6 +51,14 @@ def test_a_stream_gives_what_its_clips_give(tiny_town, config):
             continue
         with torch.inference_mode():
             expected = model.encode_clip(batch_of_one(assemble_clip(recording, frame.index, spec)))
+        whole = assemble_clip(recording, frame.index, spec)
+        clip = stream.clip(xy_m)
+        assert torch.equal(clip.images, whole.images)
+        torch.testing.assert_close(clip.camera.focal_px, whole.camera.focal_px.float())
+        torch.testing.assert_close(clip.ground_from_cam.rotation, whole.ground_from_cam.rotation.float())
+        torch.testing.assert_close(
+            clip.ground_from_cam.translation_m, whole.ground_from_cam.translation_m.float(), atol=1e-3, rtol=1e-4
+        )
         found = stream.clip_features(xy_m)
         torch.testing.assert_close(found.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(found.weight, expected.weight, atol=1e-5, rtol=1e-4)

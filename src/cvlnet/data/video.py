@@ -59,6 +59,12 @@ def read_video(path: Path, camera: MountedCamera, time_offset_s: float = 0.0) ->
     return Pictures(str(path), camera, taken, time_offset_s, time_offset_s + about.last_s - about.first_s)
 
 
+def frame_count(path: Path) -> int | None:
+    """How many frames a video file says that it has; None if it says nothing. Raises InputError as `read_video` does."""
+    with _opened(path) as (_, stream):
+        return stream.frames or None
+
+
 @dataclass(frozen=True)
 class _About:
     """A video's first and last presentation time, by its own clock, and how EXIF would call its orientation."""

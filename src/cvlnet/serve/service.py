@@ -19,6 +19,7 @@ from cvlnet.data.camera_file import CameraFile, camera_file_of
 from cvlnet.data.journey import Journey
 from cvlnet.data.odometry import OdometryPose
 from cvlnet.data.open_journey import open_journey
+from cvlnet.data.video import frame_count
 from cvlnet.errors import InputError, warn
 from cvlnet.serve import uploads, wire
 from cvlnet.serve.drives import Drives, count
@@ -118,14 +119,15 @@ class Service:
         try:
             heading_of(heading)
             stored = uploads.store(folder, video, camera, odometry, self.limits)
-            journey = open_journey(uploads.files_of(folder, stored))
+            files = uploads.files_of(folder, stored)
+            journey = open_journey(files)
+            total = count(journey) if files.video is None else frame_count(files.video)
         except InputError as error:
             Session(folder, about).deleted()
             raise refused(error, folder) from error
         except BaseException:
             Session(folder, about).deleted()
             raise
-        total = count(journey) if "folder" in stored else None
         about = about.model_copy(update={"upload": stored, "moments_total": total})
         session = self._started(Session.created(folder, about), lambda: journey)
         self._doubts.submit(self._doubt, session, journey)
