@@ -60,7 +60,7 @@ def read_video(path: Path, camera: MountedCamera, time_offset_s: float = 0.0) ->
 
 
 def frame_count(path: Path) -> int | None:
-    """How many frames a video file says that it has; None if it says nothing. Raises InputError as `read_video` does."""
+    """How many frames a video file says that it has, if it does. Raises InputError as `read_video` does."""
     with _opened(path) as (_, stream):
         return stream.frames or None
 
