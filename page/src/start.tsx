@@ -1,0 +1,391 @@
+// Where a drive is chosen: the example, a drive of the server, a video of one's own, or a session that is there.
+
+import { useComputed, useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+
+import {
+  type Drive,
+  type Session,
+  Problem,
+  deleteSession,
+  getDrives,
+  getSessions,
+  startDrive,
+  upload,
+} from "./api";
+import { progress } from "./format";
+import { Icon } from "./icons";
+import type { Page } from "./page";
+
+const SESSIONS_MS = 3000;
+const DEFAULT_SIGMA_M = 20;
+
+export function StartPanel({ page }: { page: Page }) {
+  const drives = useSignal<Drive[] | null>(null);
+  const own = useSignal(false);
+  const problem = useSignal<Problem | null>(null);
+  const busy = useSignal(false);
+
+  useEffect(() => {
+    getDrives().then(
+      (found) => (drives.value = found),
+      (error) => (problem.value = Problem.of(error)),
+    );
+  }, []);
+
+  const begin = async (drive: string, heading: string, start = page.start.value) => {
+    busy.value = true;
+    problem.value = null;
+    try {
+      page.open(await startDrive(drive, heading, start));
+    } catch (error) {
+      problem.value = Problem.of(error);
+    } finally {
+      busy.value = false;
+    }
+  };
+
+  const example = drives.value?.find((drive) => drive.example);
+  return (
+    <div class="start">
+      <section class="welcome">
+        <h1>Watch a vehicle being found</h1>
+        <p>
+          A camera, rough odometry and an overhead image. No GPS. The drive is sought on all of the map until one place
+          is all but sure, and followed from there.
+        </p>
+        {example && (
+          <button class="primary" disabled={busy.value} onClick={() => void begin(example.name, "unknown", null)}>
+            <Icon name="play" /> Run the example
+          </button>
+        )}
+      </section>
+      {page.problem.value && <Fault problem={page.problem.value} />}
+      {problem.value && <Fault problem={problem.value} />}
+      <section class="card" aria-label="A drive of your choice">
+        <div class="tabs" role="tablist" aria-label="Where the drive is">
+          <Tab id="server" selected={!own.value} select={() => (own.value = false)}>
+            Drives on this server
+          </Tab>
+          <Tab id="own" selected={own.value} select={() => (own.value = true)}>
+            Your own video
+          </Tab>
+        </div>
+        <div id="panel-server" role="tabpanel" aria-labelledby="tab-server" hidden={own.value}>
+          <DriveForm page={page} drives={drives.value} busy={busy.value} begin={begin} />
+        </div>
+        <div id="panel-own" role="tabpanel" aria-labelledby="tab-own" hidden={!own.value}>
+          <UploadForm page={page} />
+        </div>
+      </section>
+      <SessionList page={page} />
+    </div>
+  );
+}
+
+function Tab(props: { id: string; selected: boolean; select: () => void; children: ComponentChildren }) {
+  const other = (event: KeyboardEvent) => {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    const tab = event.currentTarget as HTMLElement;
+    const next = (tab.nextElementSibling ?? tab.previousElementSibling) as HTMLElement;
+    next.focus();
+    next.click();
+  };
+  return (
+    <button
+      type="button"
+      role="tab"
+      id={`tab-${props.id}`}
+      aria-selected={props.selected}
+      aria-controls={`panel-${props.id}`}
+      tabIndex={props.selected ? 0 : -1}
+      onClick={props.select}
+      onKeyDown={other}
+    >
+      {props.children}
+    </button>
+  );
+}
+
+export function Fault({ problem }: { problem: Problem }) {
+  return (
+    <div class="fault" role="alert">
+      <b>{problem.message}.</b>
+      {problem.remedy && <> What to do: {problem.remedy}.</>}
+    </div>
+  );
+}
+
+function DriveForm(props: {
+  page: Page;
+  drives: Drive[] | null;
+  busy: boolean;
+  begin: (drive: string, heading: string) => Promise<void>;
+}) {
+  const { page, drives } = props;
+  const chosen = useSignal("");
+  const heading = useSignal("±5");
+  const name = chosen.value || drives?.[0]?.name;
+  if (drives?.length === 0) {
+    return <p class="muted">The server was started without drives. `cvlnet serve MAP --drive FOLDER` names some.</p>;
+  }
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (name) void props.begin(name, heading.value);
+      }}
+    >
+      <fieldset class="drives">
+        <legend>Drive</legend>
+        <div>
+          {drives?.map((drive) => (
+            <label key={drive.name}>
+              <input
+                type="radio"
+                name="drive"
+                checked={drive.name === name}
+                onChange={() => (chosen.value = drive.name)}
+              />
+              <span class="name" title={drive.name}>
+                {drive.name.split("/").pop()}
+              </span>
+              <span class="muted">
+                {drive.frames.toLocaleString("en")} frames{drive.has_truth ? ", truth known" : ""}
+              </span>
+            </label>
+          ))}
+        </div>
+      </fieldset>
+      <HeadingField value={heading.value} change={(value) => (heading.value = value)} />
+      <StartField page={page} />
+      <button class="primary" disabled={props.busy || !name}>
+        Track this drive
+      </button>
+    </form>
+  );
+}
+
+/** What is known of the heading of the first frame, as the server reads it: "±5", "90±20" or "unknown". */
+function HeadingField({ value, change }: { value: string; change: (value: string) => void }) {
+  const kind = value === "unknown" ? "unknown" : value.startsWith("±") ? "odometry" : "given";
+  const [middle, width] = kind === "given" ? value.split("±") : ["0", "20"];
+  return (
+    <label class="field">
+      <span>Heading at the first frame</span>
+      <select
+        value={kind}
+        onChange={(event) => {
+          const next = event.currentTarget.value;
+          change(next === "unknown" ? "unknown" : next === "odometry" ? "±5" : "0±20");
+        }}
+      >
+        <option value="odometry">As the odometry has it, ± 5°</option>
+        <option value="given">Known roughly</option>
+        <option value="unknown">Unknown: every heading is tried, which takes longer</option>
+      </select>
+      {kind === "given" && (
+        <span class="numbers">
+          <input
+            type="number"
+            aria-label="Heading, degrees clockwise from north"
+            min={0}
+            max={360}
+            required
+            value={middle}
+            onInput={(event) => change(`${event.currentTarget.value}±${width}`)}
+          />
+          ° from north, ±
+          <input
+            type="number"
+            aria-label="Doubt about the heading, degrees"
+            min={1}
+            max={180}
+            required
+            value={width}
+            onInput={(event) => change(`${middle}±${event.currentTarget.value}`)}
+          />
+          °
+        </span>
+      )}
+    </label>
+  );
+}
+
+function StartField({ page }: { page: Page }) {
+  const near = useSignal(page.start.value !== null);
+  const start = page.start.value;
+  const middle = page.map.center;
+  const set = (change: Partial<typeof middle & { sigma_m: number }>) => {
+    page.start.value = { ...middle, sigma_m: DEFAULT_SIGMA_M, ...start, ...change };
+  };
+  return (
+    <fieldset class="field">
+      <legend>Start</legend>
+      <select
+        aria-label="Where the drive begins"
+        value={near.value ? "near" : "anywhere"}
+        onChange={(event) => {
+          near.value = event.currentTarget.value === "near";
+          page.picking.value = near.value;
+          if (!near.value) page.start.value = null;
+        }}
+      >
+        <option value="anywhere">Anywhere on the map</option>
+        <option value="near">Near a place</option>
+      </select>
+      {near.value && (
+        <>
+          <button
+            type="button"
+            aria-pressed={page.picking.value}
+            onClick={() => (page.picking.value = !page.picking.value)}
+          >
+            {page.picking.value ? "Click on the map" : "Choose on the map"}
+          </button>
+          <span class="numbers">
+            <NumberInput name="Latitude" value={start?.latitude_deg} set={(latitude_deg) => set({ latitude_deg })} />
+            <NumberInput name="Longitude" value={start?.longitude_deg} set={(longitude_deg) => set({ longitude_deg })} />
+            ±
+            <NumberInput name="Standard deviation, metres" value={start?.sigma_m} set={(sigma_m) => set({ sigma_m })} /> m
+          </span>
+        </>
+      )}
+    </fieldset>
+  );
+}
+
+function NumberInput({ name, value, set }: { name: string; value?: number; set: (value: number) => void }) {
+  return (
+    <input
+      type="number"
+      step="any"
+      required
+      aria-label={name}
+      placeholder={name.split(",")[0]}
+      class={name.startsWith("L") ? "degrees" : ""}
+      value={value === undefined ? "" : Number(value.toFixed(6))}
+      onChange={(event) => {
+        if (event.currentTarget.value !== "") set(event.currentTarget.valueAsNumber);
+      }}
+    />
+  );
+}
+
+type FileField = "video" | "camera" | "odometry";
+const FILES: { field: FileField; title: string; hint: string; accept: string }[] = [
+  { field: "video", title: "Video", hint: "MP4, or a ZIP of pictures", accept: "video/*,.zip,.mkv,.mov,.avi" },
+  { field: "camera", title: "Camera", hint: "camera.json", accept: ".json,application/json" },
+  { field: "odometry", title: "Odometry", hint: "CSV or TUM", accept: ".csv,.tum,.txt" },
+];
+
+function UploadForm({ page }: { page: Page }) {
+  const files = useSignal<Partial<Record<FileField, File>>>({});
+  const heading = useSignal("±5");
+  const sent = useSignal<number | null>(null);
+  const problem = useSignal<Problem | null>(null);
+  const cancel = useRef<AbortController | null>(null);
+  const missing = useComputed(() => FILES.filter(({ field }) => !files.value[field]).map(({ title }) => title));
+
+  const send = async () => {
+    const { video, camera, odometry } = files.value;
+    problem.value = null;
+    if (!video || !camera || !odometry) {
+      const what = missing.value.join(", ").toLowerCase();
+      problem.value = new Problem({ detail: `Still missing: ${what}`, remedy: "choose a file for each" });
+      return;
+    }
+    cancel.current = new AbortController();
+    sent.value = 0;
+    try {
+      const told = (share: number) => (sent.value = share);
+      page.open(await upload({ video, camera, odometry, heading: heading.value }, told, cancel.current.signal));
+    } catch (error) {
+      const cancelled = error instanceof DOMException && error.name === "AbortError";
+      if (!cancelled) problem.value = Problem.of(error);
+    } finally {
+      sent.value = null;
+    }
+  };
+
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      <p class="muted">A short video, the calibration of its camera, and the odometry of the drive. Nothing leaves this server.</p>
+      {FILES.map(({ field, title, hint, accept }) => (
+        <label class="field file" key={field}>
+          <span>
+            {title} <span class="muted">{hint}</span>
+          </span>
+          <input
+            type="file"
+            name={field}
+            accept={accept}
+            onChange={(event) => (files.value = { ...files.value, [field]: event.currentTarget.files?.[0] })}
+          />
+        </label>
+      ))}
+      <HeadingField value={heading.value} change={(value) => (heading.value = value)} />
+      {problem.value && <Fault problem={problem.value} />}
+      {sent.value === null ? (
+        <button class="primary">Upload and track</button>
+      ) : (
+        <div class="sending">
+          <progress value={sent.value} aria-label="Upload" />
+          <span>{sent.value < 1 ? `${Math.floor(100 * sent.value)} % sent` : "Sent; the server is reading it"}</span>
+          <button type="button" onClick={() => cancel.current?.abort()}>
+            Cancel
+          </button>
+        </div>
+      )}
+    </form>
+  );
+}
+
+function SessionList({ page }: { page: Page }) {
+  const sessions = useSignal<Session[]>([]);
+  const load = () =>
+    getSessions().then(
+      (found) => (sessions.value = found.toSorted((a, b) => b.created_at.localeCompare(a.created_at))),
+      () => undefined, // the list is shown as it was; what is asked for next will tell
+    );
+  useEffect(() => {
+    void load();
+    const timer = window.setInterval(() => void load(), SESSIONS_MS);
+    return () => window.clearInterval(timer);
+  }, []);
+  const remove = async (session: Session) => {
+    try {
+      await deleteSession(session.id);
+    } catch (error) {
+      page.say(`${Problem.of(error).message}.`);
+    }
+    await load();
+  };
+  if (sessions.value.length === 0) return null;
+  return (
+    <section class="card" aria-labelledby="sessions-title">
+      <h2 id="sessions-title">Sessions</h2>
+      <ul class="sessions">
+        {sessions.value.map((session) => (
+          <li key={session.id}>
+            <button class="plain" onClick={() => page.open(session)}>
+              <span class={`dot ${session.status}`} />
+              <span class="name">{session.name.split("/").pop()}</span>
+              <span class="muted">{progress(session)}</span>
+            </button>
+            <button class="icon-button" onClick={() => void remove(session)} title="Delete this session">
+              <Icon name="trash" />
+              <span class="hidden">Delete {session.name}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
