@@ -163,13 +163,13 @@ function MomentPicture({ page, kind, title, text, alt }: { page: Page } & (typeo
   return (
     <figure class={kind}>
       <figcaption>
-        <b>{title}</b> <span class="muted">{text}</span>
+        <b>{title}</b> <span class="muted text">{text}</span>
         <span class="when muted">{earlier}</span>
       </figcaption>
       {picture ? (
         <img src={picture.url} alt={`${alt}${earlier}`} />
       ) : (
-        <div class="no-picture">{page.moment[kind].value === null ? "None up to this moment" : "Loading"}</div>
+        <div class="no-picture">{page.pictures[kind].loading.value ? "Loading" : "None up to this moment"}</div>
       )}
     </figure>
   );

@@ -3,6 +3,7 @@
 import type { Fix, Session, State } from "./api";
 
 const WORDS = ["no", "one", "two", "three", "four"];
+const SPACE = "\u00a0"; // between a number and its unit, where a line does not break
 const MOST_PLACES = 5; // that a fix lists
 const COMPASS = ["N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW"];
 
@@ -10,16 +11,16 @@ export const STATE_NAMES: Record<State, string> = { searching: "Searching", trac
 
 /** Rounded down, so that no probability below one reads as a hundred per cent. */
 export function percent(probability: number): string {
-  if (probability > 0.999) return "over 99.9 %";
-  if (probability >= 0.99) return `${(Math.floor(probability * 1000 + 1e-9) / 10).toFixed(1)} %`;
-  if (probability >= 0.01) return `${Math.floor(probability * 100 + 1e-9)} %`;
-  return "under 1 %";
+  if (probability > 0.999) return `over 99.9${SPACE}%`;
+  if (probability >= 0.99) return `${(Math.floor(probability * 1000 + 1e-9) / 10).toFixed(1)}${SPACE}%`;
+  if (probability >= 0.01) return `${Math.floor(probability * 100 + 1e-9)}${SPACE}%`;
+  return `under 1${SPACE}%`;
 }
 
 export function metres(length_m: number): string {
-  if (length_m < 9.95) return `${length_m.toFixed(1)} m`;
-  if (length_m < 999.5) return `${length_m.toFixed(0)} m`;
-  return `${(length_m / 1000).toFixed(length_m < 9995 ? 2 : 0)} km`;
+  if (length_m < 9.95) return `${length_m.toFixed(1)}${SPACE}m`;
+  if (length_m < 999.5) return `${length_m.toFixed(0)}${SPACE}m`;
+  return `${(length_m / 1000).toFixed(length_m < 9995 ? 2 : 0)}${SPACE}km`;
 }
 
 /** Minutes and seconds, to a tenth. */

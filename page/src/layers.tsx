@@ -1,7 +1,5 @@
 // What is drawn on the map, and how strongly.
 
-import { useSignal } from "@preact/signals";
-
 import { CONFIDENCE_COLORS, CONFIDENCE_NAMES, ODOMETRY_COLOR, TRUTH_COLOR } from "./colors";
 import { Icon } from "./icons";
 import type { MapView } from "./map-view";
@@ -16,7 +14,7 @@ const LINES: { layer: Layer; name: string; color?: string; needs?: "truth" | "od
 const OVERLAY_NAMES = { belief: "Belief", score: "Scores", projection: "Projection" } as const;
 
 export function LayersPanel({ page, view }: { page: Page; view: MapView }) {
-  const open = useSignal(window.matchMedia("(min-width: 800px)").matches);
+  const open = page.layersOpen;
   const log = page.log.value;
   const overlay = OVERLAYS.some((name) => page.layers.value[name]);
   const box = (layer: Layer, name: string, color?: string, disabled = false) => (

@@ -37,7 +37,7 @@ setWorkerUrl(new URL(workerUrl, location.href).href);
 const NOTHING: FeatureCollection = { type: "FeatureCollection", features: [] };
 const CLICK_PX = 16; // that a click may miss the track
 const TRACK_MS = 120; // at most this often the track is drawn anew
-const FOUND_ZOOM = 17.5;
+const FOUND_ZOOM = 18.25;
 const SURE = 0.95; // below this other places are drawn beside a tracked vehicle
 const ARROW_PX = 48;
 const BY_CONFIDENCE: ExpressionSpecification = [
@@ -100,15 +100,18 @@ export class MapView {
   }
 
   wholeMap(): void {
-    const [west, south, east, north] = this.page.map.bounds;
     this.page.follow.value = false;
-    this.map?.fitBounds([west, south, east, north], { padding: 24, animate: !reducedMotion.matches });
+    this.fitMap();
   }
 
   flyTo(place: { latitude_deg: number; longitude_deg: number }): void {
     this.page.follow.value = false;
     const zoom = Math.max(FOUND_ZOOM, this.map?.getZoom() ?? 0);
     this.map?.easeTo({ center: [place.longitude_deg, place.latitude_deg], zoom, animate: !reducedMotion.matches });
+  }
+
+  private fitMap(): void {
+    this.map?.fitBounds(this.page.map.bounds, { padding: 24, animate: !reducedMotion.matches });
   }
 
   private create(container: HTMLElement): MapLibre | null {
@@ -252,6 +255,11 @@ export class MapView {
       else map.getCanvas().style.cursor = "";
     });
     effect(() => this.setVisibility());
+    const dimmed = computed(() => page.layers.value.belief && (page.player.fix.value?.state ?? "tracking") !== "tracking");
+    effect(() => {
+      map.setPaintProperty("imagery", "raster-saturation", dimmed.value ? -0.6 : 0); // so that the belief stands out
+      map.setPaintProperty("imagery", "raster-brightness-max", dimmed.value ? 0.6 : 1);
+    });
     for (const overlay of OVERLAYS) {
       effect(() => {
         map.setPaintProperty(overlay, "raster-opacity", page.opacity.value);
@@ -337,7 +345,7 @@ export class MapView {
       type: "FeatureCollection",
       features: places.map((place) => ({
         type: "Feature",
-        properties: { heading_deg: place.heading_deg, opacity: 0.45 + 0.5 * place.probability },
+        properties: { heading_deg: place.heading_deg, opacity: 0.65 + 0.35 * place.probability },
         geometry: { type: "Point", coordinates: [place.longitude_deg, place.latitude_deg] },
       })),
     });
@@ -355,6 +363,7 @@ export class MapView {
     const map = this.map!;
     if (!pose) {
       this.vehicle.remove();
+      if (this.shown.tracked && this.page.follow.value) this.fitMap();
       this.shown.tracked = false;
       return;
     }
@@ -427,7 +436,7 @@ const ARROW = "M0-15 10.5 12 0 6.5-10.5 12Z"; // points north
 
 function vehicleElement(): HTMLElement {
   const vehicle = element("div", "vehicle", "The vehicle");
-  vehicle.innerHTML = `<svg viewBox="-18 -18 36 36" width="36" height="36" aria-hidden="true"><path d="${ARROW}"/></svg>`;
+  vehicle.innerHTML = `<svg viewBox="-18 -18 36 36" width="28" height="28" aria-hidden="true"><path d="${ARROW}"/></svg>`;
   return vehicle;
 }
 

@@ -61,6 +61,7 @@ export class Page {
     score: false,
     projection: false,
   });
+  readonly layersOpen = remembered("layersOpen", window.matchMedia("(min-width: 800px)").matches);
   /** Where the next drive is said to begin; null: anywhere. `picking`: a click on the map says it. */
   readonly start = signal<Start | null>(null);
   readonly picking = signal(false);

@@ -8,9 +8,9 @@ const KEPT = 48;
 
 export class PictureFeed {
   readonly shown = signal<Picture | null>(null);
+  readonly loading = signal(false);
   private session = "";
   private wanted: number | null = null;
-  private loading = false;
   private kept = new Map<number, Picture>();
 
   constructor(readonly kind: PictureKind) {}
@@ -20,7 +20,7 @@ export class PictureFeed {
     if (session !== this.session) this.forget(session);
     this.wanted = moment;
     if (moment === null) this.shown.value = null;
-    else if (!this.loading) void this.load();
+    else if (!this.loading.peek()) void this.load();
   }
 
   private forget(session: string): void {
@@ -33,9 +33,9 @@ export class PictureFeed {
   private async load(): Promise<void> {
     const { session, wanted } = this;
     if (wanted === null || this.shown.peek()?.moment === wanted) return;
-    this.loading = true;
+    this.loading.value = true;
     const picture = this.kept.get(wanted) ?? (await getPicture(session, wanted, this.kind).catch(() => null));
-    this.loading = false;
+    this.loading.value = false;
     if (session !== this.session) {
       if (picture) URL.revokeObjectURL(picture.url);
     } else {

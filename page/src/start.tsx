@@ -66,7 +66,7 @@ export function StartPanel({ page }: { page: Page }) {
       <section class="card" aria-label="A drive of your choice">
         <div class="tabs" role="tablist" aria-label="Where the drive is">
           <Tab id="server" selected={!own.value} select={() => (own.value = false)}>
-            Drives on this server
+            On this server
           </Tab>
           <Tab id="own" selected={own.value} select={() => (own.value = true)}>
             Your own video
@@ -152,7 +152,7 @@ function DriveForm(props: {
                 {drive.name.split("/").pop()}
               </span>
               <span class="muted">
-                {drive.frames.toLocaleString("en")} frames{drive.has_truth ? ", truth known" : ""}
+                {drive.frames.toLocaleString("en")} frames{drive.has_truth ? "" : ", no truth"}
               </span>
             </label>
           ))}

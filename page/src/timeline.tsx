@@ -15,6 +15,14 @@ const ERROR_M = [0.1, 100] as const; // lowest and highest of the logarithmic st
 const ERROR_LINES_M = [1, 10];
 const CONFIDENCE_LINE = 0.95;
 
+function confidenceY(confidence: number): number {
+  return ROWS.confidence[1] - confidence * (ROWS.confidence[1] - ROWS.confidence[0]);
+}
+
+function errorY(length_m: number): number {
+  return ROWS.error[1] - logShare(length_m, ...ERROR_M) * (ROWS.error[1] - ROWS.error[0]);
+}
+
 export function Timeline({ page }: { page: Page }) {
   const { player } = page;
   const box = useRef<HTMLDivElement>(null);
@@ -69,19 +77,11 @@ export function Timeline({ page }: { page: Page }) {
       <div class="strip-names" aria-hidden="true">
         <span style={{ top: "-3px" }}>State</span>
         <span style={{ top: "28px" }}>Confidence</span>
-        {hasErrors.value ? (
-          <span style={{ top: "66px" }}>
-            Error
-            <br />
-            <small>logarithmic</small>
-          </span>
-        ) : (
-          <span style={{ top: "66px" }}>
-            Doubt
-            <br />
-            <small>logarithmic</small>
-          </span>
-        )}
+        <span style={{ top: "66px" }}>
+          {hasErrors.value ? "Error" : "95 % within"}
+          <br />
+          <small>{hasErrors.value ? "line: 95 %" : "logarithmic"}</small>
+        </span>
       </div>
       <div
         ref={box}
@@ -100,6 +100,14 @@ export function Timeline({ page }: { page: Page }) {
         <canvas ref={canvas} height={HEIGHT_PX} />
         {fix && <div class="playhead" style={{ transform: `translateX(${scale.value.x(player.time_s.value)}px)` }} />}
         {hovered.value !== null && log && <Hover fixes={log.fixes} time_s={hovered.value} scale={scale.value} />}
+      </div>
+      <div class="strip-levels" aria-hidden="true">
+        <span style={{ top: `${confidenceY(CONFIDENCE_LINE)}px` }}>95 %</span>
+        {ERROR_LINES_M.map((length_m) => (
+          <span key={length_m} style={{ top: `${errorY(length_m)}px` }}>
+            {length_m} m
+          </span>
+        ))}
       </div>
     </div>
   );
@@ -144,7 +152,13 @@ function draw(canvas: HTMLCanvasElement, fixes: readonly Fix[], scale: Scale, ha
   const context = canvas.getContext("2d")!;
   context.scale(ratio, ratio);
   const color = colorsOf(canvas);
-  const bar = (x: number, y: number, height: number) => context.fillRect(x, y, 1.02, height);
+  /** A column of an area, faint, with its edge. */
+  const area = (x: number, y: number, bottom: number) => {
+    context.globalAlpha = 0.35;
+    context.fillRect(x, y, 1.02, bottom - y);
+    context.globalAlpha = 1;
+    context.fillRect(x, y, 1.02, 2);
+  };
 
   context.fillStyle = color("--strip");
   for (const [top, bottom] of [ROWS.state, ROWS.confidence, ROWS.error]) {
@@ -152,50 +166,31 @@ function draw(canvas: HTMLCanvasElement, fixes: readonly Fix[], scale: Scale, ha
   }
 
   const pixels = fixes.length > 0 ? columns(fixes, scale) : [];
-  const [low_m, high_m] = ERROR_M;
-  const errorY = (length_m: number) =>
-    ROWS.error[1] - logShare(length_m, low_m, high_m) * (ROWS.error[1] - ROWS.error[0]);
-  const confidenceY = (value: number) => ROWS.confidence[1] - value * (ROWS.confidence[1] - ROWS.confidence[0]);
   for (const { x, first, last } of pixels) {
     const here = fixes.slice(first, last);
     const worst = here.find((fix) => fix.state === "lost") ?? here.find((fix) => fix.state === "searching") ?? here[0]!;
     context.fillStyle = color(`--${worst.state}`);
-    bar(x, ROWS.state[0], ROWS.state[1] - ROWS.state[0]);
+    context.fillRect(x, ROWS.state[0], 1.02, ROWS.state[1] - ROWS.state[0]);
 
     const least = Math.min(...here.map((fix) => fix.confidence));
     context.fillStyle = color(`--confidence-${confidenceClass(least)}`);
-    bar(x, confidenceY(least), ROWS.confidence[1] - confidenceY(least));
+    if (least > 0) area(x, confidenceY(least), ROWS.confidence[1]);
 
     const tracked = here.filter((fix) => fix.state === "tracking");
     const errors = tracked.flatMap((fix) => (fix.error_m === null ? [] : [fix.error_m]));
     const doubts = tracked.flatMap((fix) => (fix.ellipse === null ? [] : [fix.ellipse.major_m]));
-    if (hasErrors && errors.length) {
-      context.fillStyle = color("--accent");
-      bar(x, errorY(Math.max(...errors)), ROWS.error[1] - errorY(Math.max(...errors)));
-    }
-    if (doubts.length) {
-      context.fillStyle = color(hasErrors ? "--ink" : "--accent");
-      const y = errorY(Math.max(...doubts));
-      if (hasErrors) context.fillRect(x, y - 0.75, 1.02, 1.5);
-      else bar(x, y, ROWS.error[1] - y);
-    }
+    context.fillStyle = color("--accent");
+    if (hasErrors && errors.length) area(x, errorY(Math.max(...errors)), ROWS.error[1]);
+    if (!hasErrors && doubts.length) area(x, errorY(Math.max(...doubts)), ROWS.error[1]);
+    context.fillStyle = color("--ink");
+    if (hasErrors && doubts.length) context.fillRect(x, errorY(Math.max(...doubts)) - 0.5, 1.02, 1);
   }
 
   context.font = "11px system-ui, sans-serif";
-  context.lineWidth = 1;
-  const level = (y: number, text: string) => {
-    context.strokeStyle = color("--strip-line");
-    context.beginPath();
-    context.moveTo(0, Math.round(y) + 0.5);
-    context.lineTo(scale.width_px, Math.round(y) + 0.5);
-    context.stroke();
-    context.fillStyle = color("--ink-2");
-    context.textAlign = "right";
-    context.textBaseline = "bottom";
-    context.fillText(text, scale.width_px - 3, y);
-  };
-  for (const length_m of ERROR_LINES_M) level(errorY(length_m), metres(length_m).replace(".0", ""));
-  level(confidenceY(CONFIDENCE_LINE), "");
+  context.fillStyle = color("--strip-line");
+  for (const y of [confidenceY(CONFIDENCE_LINE), ...ERROR_LINES_M.map(errorY)]) {
+    context.fillRect(0, Math.round(y), scale.width_px, 1);
+  }
 
   context.textBaseline = "middle";
   for (const since_s of ticks(scale, 84)) {
