@@ -213,7 +213,7 @@ export function upload(files: Upload, progress: (share: number) => void, signal:
   });
 }
 
-const EXTENSION: Record<PictureKind, string> = { frame: "jpg", projection: "jpg", score: "png", belief: "png" };
+const EXTENSION: Record<PictureKind, string> = { frame: "jpg", projection: "webp", score: "png", belief: "png" };
 
 /** A picture of a moment. corners: where it lies on the map, if it lies there. */
 export interface Picture {
