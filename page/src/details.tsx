@@ -56,10 +56,11 @@ export function Knowledge({ page }: { page: Page }) {
 
 export function FixPanel({ page, view }: { page: Page; view: MapView }) {
   const fix = page.player.fix.value;
+  const tracked = fix !== null && fix.state === "tracking" && hasPlace(fix);
   return (
     <section class="card" aria-labelledby="fix-title">
-      <h2 id="fix-title">Fix</h2>
-      {fix && fix.state === "tracking" && hasPlace(fix) ? (
+      <h2 id="fix-title">{tracked ? "Fix" : "Possible places"}</h2>
+      {tracked ? (
         <Tracked page={page} fix={fix} view={view} />
       ) : fix && fix.hypotheses.length > 0 ? (
         <Places fix={fix} view={view} />

@@ -5,6 +5,7 @@ import type { Fix, Session, State } from "./api";
 const WORDS = ["no", "one", "two", "three", "four"];
 const SPACE = "\u00a0"; // between a number and its unit, where a line does not break
 const MOST_PLACES = 5; // that a fix lists
+const STANDS_OUT = 0.1; // the probability from which on a place does
 const COMPASS = ["N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW"];
 
 export const STATE_NAMES: Record<State, string> = { searching: "Searching", tracking: "Tracking", lost: "Lost" };
@@ -45,6 +46,7 @@ function places(fix: Fix): string {
   const likeliest = fix.hypotheses[0];
   if (!likeliest) return "no place stands out yet";
   const share = percent(likeliest.probability);
+  if (likeliest.probability < STANDS_OUT) return `no place stands out yet, the likeliest has ${share}`;
   if (count === 1) return `one place stands out, with ${share}`;
   const many = count < MOST_PLACES ? WORDS[count] : "five or more";
   return `${many} places are possible, the likeliest with ${share}`;

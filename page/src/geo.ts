@@ -4,6 +4,7 @@ import type { Feature, FeatureCollection, LineString, Polygon, Position } from "
 
 import type { Ellipse, Fix, Place } from "./api";
 import { confidenceClass } from "./colors";
+import { indexAt } from "./strips";
 
 const METRES_PER_DEGREE = 111_195; // of latitude; what is drawn is small and needs no ellipsoid
 
@@ -120,8 +121,8 @@ export function nearestFix(
 export function placeAt(places: readonly (Place & { time_s: number })[], time_s: number): Place | null {
   const last = places.length - 1;
   if (last < 0 || time_s < places[0]!.time_s || time_s > places[last]!.time_s) return null;
-  const next = places.findIndex((place) => place.time_s >= time_s);
-  const [a, b] = [places[Math.max(0, next - 1)]!, places[next]!];
+  const before = indexAt(places, time_s);
+  const [a, b] = [places[before]!, places[Math.min(last, before + 1)]!];
   const share = b.time_s > a.time_s ? (time_s - a.time_s) / (b.time_s - a.time_s) : 0;
   return {
     latitude_deg: a.latitude_deg + share * (b.latitude_deg - a.latitude_deg),

@@ -79,7 +79,7 @@ export class MapView {
   private readonly labels: Marker[] = [];
   private readonly startMarker: Marker;
   private shown: { session: string; tracked: boolean } = { session: "", tracked: false };
-  private trackDrawn = { at: 0, timer: 0 };
+  private trackDrawn = { at: 0, timer: 0, whole: "" };
 
   constructor(
     private readonly page: Page,
@@ -266,11 +266,7 @@ export class MapView {
       });
       effect(() => this.drawOverlay(overlay, page.pictures[overlay].shown.value));
     }
-    effect(() => {
-      const log = page.log.value;
-      this.set("track-whole", log && log.count.value > 0 ? trackLines(log.fixes) : NOTHING);
-    });
-    effect(() => this.drawTrack(page.log.value ? page.player.index.value + 1 : 0));
+    effect(() => this.drawTrack(page.log.value?.count.value ?? 0, page.player.index.value + 1));
     effect(() => {
       const places = page.log.value?.truth.value ?? [];
       this.set("truth", places.length > 1 ? collection(line(places)) : NOTHING);
@@ -326,11 +322,16 @@ export class MapView {
     this.map!.triggerRepaint();
   }
 
-  private drawTrack(end: number): void {
+  /** count: of the fixes that are there. end: of those up to the moment that is shown. */
+  private drawTrack(count: number, end: number): void {
     window.clearTimeout(this.trackDrawn.timer);
     const draw = () => {
-      this.trackDrawn.at = performance.now();
-      this.set("track", trackLines(this.page.log.peek()?.fixes ?? [], end));
+      const log = this.page.log.peek();
+      const fixes = log?.fixes ?? [];
+      const whole = `${log?.session.peek().id} ${count}`;
+      if (whole !== this.trackDrawn.whole) this.set("track-whole", trackLines(fixes));
+      this.set("track", trackLines(fixes, end));
+      this.trackDrawn = { at: performance.now(), timer: 0, whole };
     };
     const wait_ms = this.trackDrawn.at + TRACK_MS - performance.now();
     if (wait_ms <= 0) draw();

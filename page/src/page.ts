@@ -51,7 +51,7 @@ export class Page {
   readonly follow = signal(true);
   readonly helping = signal(false);
   readonly theme = remembered<Theme>("theme", "auto");
-  readonly opacity = remembered("opacity", 0.7);
+  readonly opacity = remembered("opacity", 0.85);
   readonly layers = remembered<Record<Layer, boolean>>("layers", {
     track: true,
     others: true,

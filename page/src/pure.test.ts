@@ -71,6 +71,10 @@ describe("words", () => {
     [{}, "Tracking: within 3.0 m, confidence 99.5 %."],
     [{ ellipse: null, sigma_m: null }, "Tracking: confidence 99.5 %."],
     [{ state: "searching" }, "Searching: no place stands out yet."],
+    [
+      { state: "searching", hypotheses: [guess(0.02), guess(0.01)] },
+      "Searching: no place stands out yet, the likeliest has 2 %.",
+    ],
     [{ state: "searching", hypotheses: [guess(0.7)] }, "Searching: one place stands out, with 70 %."],
     [
       { state: "lost", hypotheses: [guess(0.41), guess(0.3), guess(0.1)] },

@@ -157,7 +157,7 @@ function draw(canvas: HTMLCanvasElement, fixes: readonly Fix[], scale: Scale, ha
     context.globalAlpha = 0.35;
     context.fillRect(x, y, 1.02, bottom - y);
     context.globalAlpha = 1;
-    context.fillRect(x, y, 1.02, 2);
+    context.fillRect(x, Math.min(y, bottom - 2), 1.02, 2);
   };
 
   context.fillStyle = color("--strip");
