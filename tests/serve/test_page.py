@@ -12,13 +12,11 @@ from math import hypot
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from cvlnet.imagery.georef import open_overhead
-from cvlnet.localize.localizer import Localizer
 from cvlnet.map.build import build_map
-from driving import FRAME, MIDDLE, PIXEL_M, circle, ground, model, picture
+from driving import FRAME, MIDDLE, PIXEL_M, Seeing, circle, ground, model, write_video
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra serve is not installed")
@@ -26,37 +24,26 @@ expect = sync_api.expect
 
 CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[2] / "page/node_modules/axe-core/axe.min.js"
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --enable-unsafe-swiftshader --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 DRIVE = circle(130.0, step_m=1.6)
 DURATION_S = (len(DRIVE) - 1) / 5
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the path")
 
 
-class Seeing(Localizer):
-    """One whose network sees the ground itself."""
-
-    def __init__(self) -> None:
-        self.model, self.confidence = model(), None
-
-
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video folder of a drive through the town, with its true positions."""
-    folder = tmp_path_factory.mktemp("drive") / "round"
-    (folder / "frames").mkdir(parents=True)
-    rows = ["file,time_s,latitude_deg,longitude_deg,yaw_deg"]
-    for i, at in enumerate(DRIVE):
-        cv2.imwrite(str(folder / "frames" / f"{i:03d}.png"), picture(at).permute(1, 2, 0).numpy()[..., ::-1])
-        latitude_deg, longitude_deg = FRAME.latlon_deg(at.xy_m).tolist()
-        rows.append(f"{i:03d}.png,{i / 5},{latitude_deg!r},{longitude_deg!r},{np.degrees(at.yaw_rad)}")
-    (folder / "poses.csv").write_text("\n".join(rows) + "\n")
-    numbers = {"width": 128, "height": 32, "fx": 60, "fy": 60, "cx": 64, "cy": 10, "height_m": 1.65}
-    (folder / "camera.json").write_text(json.dumps(numbers | {"pixel_origin": "corner"}))
-    return folder
+    return write_video(tmp_path_factory.mktemp("drive") / "round", DRIVE)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +130,7 @@ def user(browser: sync_api.Browser, server: str) -> Iterator[User]:
 
 
 @pytest.fixture(scope="module")
-def tracked(browser: sync_api.Browser, server: str) -> str:
+def ended(browser: sync_api.Browser, server: str) -> str:
     """The address of a session that has ended: the example, as a newcomer runs it."""
     newcomer = User(browser, server)
     page = newcomer.open()
@@ -163,8 +150,8 @@ def test_the_first_sight_has_the_map_its_credit_and_the_drives(user: User) -> No
     expect(page.locator(".maplibregl-canvas")).to_be_visible()
 
 
-def test_the_example_is_found_and_its_moments_can_be_seen(user: User, tracked: str) -> None:
-    page = user.open_drive(f"{tracked}&t=12")
+def test_the_example_is_found_and_its_moments_can_be_seen(user: User, ended: str) -> None:
+    page = user.open_drive(f"{ended}&t=12")
     expect(page.locator(".knowledge")).to_contain_text(re.compile(r"Tracking: within \d\.\d\sm, confidence"))
     at = DRIVE[60]
     latitude_deg, longitude_deg = FRAME.latlon_deg(at.xy_m).tolist()
@@ -179,8 +166,8 @@ def test_the_example_is_found_and_its_moments_can_be_seen(user: User, tracked: s
     expect(page.locator(".vehicle")).to_have_count(0)
 
 
-def test_it_plays_and_the_fix_moves(user: User, tracked: str) -> None:
-    page = user.open_drive(f"{tracked}&t=6")
+def test_it_plays_and_the_fix_moves(user: User, ended: str) -> None:
+    page = user.open_drive(f"{ended}&t=6")
     before = user.coordinates()
     page.get_by_label("Speed").select_option("2")
     page.keyboard.press("Space")
@@ -193,8 +180,8 @@ def test_it_plays_and_the_fix_moves(user: User, tracked: str) -> None:
     assert user.second() == stopped
 
 
-def test_keys_go_through_the_moments(user: User, tracked: str) -> None:
-    page = user.open_drive(f"{tracked}&t=8")
+def test_keys_go_through_the_moments(user: User, ended: str) -> None:
+    page = user.open_drive(f"{ended}&t=8")
     for key, second in [
         ("ArrowRight", 8.2), ("ArrowLeft", 8.0), ("Shift+ArrowRight", 13.0), ("Shift+ArrowLeft", 8.0),
         ("End", DURATION_S), ("Home", 0.0), ("ArrowLeft", 0.0),
@@ -207,8 +194,8 @@ def test_keys_go_through_the_moments(user: User, tracked: str) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_a_click_on_the_timeline_and_one_on_the_track_seek(user: User, tracked: str) -> None:
-    page = user.open_drive(f"{tracked}&t=12")
+def test_a_click_on_the_timeline_and_one_on_the_track_seek(user: User, ended: str) -> None:
+    page = user.open_drive(f"{ended}&t=12")
     page.get_by_role("button", name="Show the whole map").click()
     page.wait_for_timeout(1500)  # until the map has arrived
     box = page.locator(".vehicle").bounding_box()
@@ -225,8 +212,8 @@ def test_a_click_on_the_timeline_and_one_on_the_track_seek(user: User, tracked: 
     assert user.second() == pytest.approx(0.9 * DURATION_S, abs=0.2)
 
 
-def test_a_link_names_its_moment_and_a_reload_comes_back_to_it(user: User, tracked: str) -> None:
-    page = user.open_drive(f"{tracked}&t=7.4")
+def test_a_link_names_its_moment_and_a_reload_comes_back_to_it(user: User, ended: str) -> None:
+    page = user.open_drive(f"{ended}&t=7.4")
     expect(page.locator(".time b")).to_have_text("0:07.4")
     page.keyboard.press("Shift+ArrowRight")
     page.wait_for_url(re.compile(r"t=12\.4$"))
@@ -235,7 +222,7 @@ def test_a_link_names_its_moment_and_a_reload_comes_back_to_it(user: User, track
     user.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy link").click()
     expect(page.get_by_role("status")).to_have_text("Address of this moment copied")
-    assert page.evaluate("navigator.clipboard.readText()") == f"{user.server}{tracked}&t=12.4"
+    assert page.evaluate("navigator.clipboard.readText()") == f"{user.server}{ended}&t=12.4"
     page.get_by_role("button", name="Copy the coordinates").click()
     expect(page.get_by_role("status")).to_have_text("Coordinates copied")
     assert re.fullmatch(r"49\.\d{7}, 8\.\d{7}", page.evaluate("navigator.clipboard.readText()"))
@@ -250,8 +237,8 @@ def test_a_session_that_is_gone_leads_to_the_drives(browser: sync_api.Browser, s
     assert all("404" in fault for fault in one.faults)
 
 
-def test_the_layers_are_on_the_map(user: User, tracked: str) -> None:
-    page = user.open_drive(f"{tracked}&t=12")
+def test_the_layers_are_on_the_map(user: User, ended: str) -> None:
+    page = user.open_drive(f"{ended}&t=12")
     for name in ("Truth", "Odometry alone", "Projection", "Scores"):
         page.get_by_label(name, exact=True).check()
     page.get_by_label("Opacity").fill("0.3")
@@ -261,8 +248,8 @@ def test_the_layers_are_on_the_map(user: User, tracked: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "begins"), [("GeoJSON", b'{"type'), ("GPX", b"<?xml"), ("CSV", b"index,")])
-def test_the_track_can_be_exported(user: User, tracked: str, name: str, begins: bytes) -> None:
-    page = user.open_drive(tracked)
+def test_the_track_can_be_exported(user: User, ended: str, name: str, begins: bytes) -> None:
+    page = user.open_drive(ended)
     page.get_by_role("button", name="Export").click()
     with page.expect_download() as download:
         page.get_by_role("link", name=name).click()
@@ -309,7 +296,9 @@ def test_an_upload_is_tracked(user: User, drive: Path, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Your own video").click()
     page.locator("input[name=video]").set_input_files(video)
     page.get_by_role("button", name="Upload and track").click()
-    expect(page.get_by_role("alert")).to_have_text("Still missing: camera, odometry. What to do: choose a file for each.")
+    expect(page.get_by_role("alert")).to_have_text(
+        "Still missing: camera, odometry. What to do: choose a file for each."
+    )
     page.locator("input[name=camera]").set_input_files(drive / "camera.json")
     page.locator("input[name=odometry]").set_input_files(drive / "poses.csv")
     page.get_by_role("button", name="Upload and track").click()
@@ -336,9 +325,9 @@ def test_a_broken_upload_is_refused_with_what_to_do(
     assert all("422" in fault for fault in one.faults)
 
 
-def test_two_users_watch_at_the_same_time(browser: sync_api.Browser, server: str, tracked: str) -> None:
+def test_two_users_watch_at_the_same_time(browser: sync_api.Browser, server: str, ended: str) -> None:
     users = [User(browser, server) for _ in range(2)]
-    users[0].open_drive(f"{tracked}&t=6")
+    users[0].open_drive(f"{ended}&t=6")
     users[1].open().get_by_role("button", name="Run the example").click()
     users[0].page.keyboard.press("Shift+ArrowRight")
     expect(users[1].page.locator(".session")).to_contain_text(f"{len(DRIVE)} moments", timeout=60_000)
@@ -353,10 +342,10 @@ def test_two_users_watch_at_the_same_time(browser: sync_api.Browser, server: str
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_nothing_keeps_people_from_using_it(
-    browser: sync_api.Browser, server: str, tracked: str, theme: str, width: int
+    browser: sync_api.Browser, server: str, ended: str, theme: str, width: int
 ) -> None:
     one = User(browser, server, color_scheme=theme, viewport={"width": width, "height": 900})
-    for address in ("", f"{tracked}&t=12", f"{tracked}&t=1"):
+    for address in ("", f"{ended}&t=12", f"{ended}&t=1"):
         page = one.open("?") if not address else one.open_drive(f"?{address}")
         page.reload()
         expect(page.locator(".side section").first).to_be_visible()
