@@ -86,7 +86,7 @@ function Bar({ page }: { page: Page }) {
         {page.map.name}
       </span>
       {session && (
-        <span class="session">
+        <span class={`session ${session.status}`}>
           <span class={`dot ${session.status}`} />
           <span class="name" title={session.name}>
             {session.name.split("/").pop()}

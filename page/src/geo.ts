@@ -117,6 +117,21 @@ export function nearestFix(
   return nearest;
 }
 
+/** The places, in their order, less those that are drawn nearer than that to one before them. */
+export function apart<T extends Place>(
+  places: readonly T[],
+  project: (place: T) => { x: number; y: number },
+  least_px: number,
+): T[] {
+  const taken: { x: number; y: number }[] = [];
+  return places.filter((place) => {
+    const at = project(place);
+    if (taken.some((other) => Math.hypot(at.x - other.x, at.y - other.y) < least_px)) return false;
+    taken.push(at);
+    return true;
+  });
+}
+
 /** The place at a time, between the two of a line that are around it; null outside of the line's times. */
 export function placeAt(places: readonly (Place & { time_s: number })[], time_s: number): Place | null {
   const last = places.length - 1;

@@ -36,16 +36,18 @@ export function LayersPanel({ page, view }: { page: Page; view: MapView }) {
           <Icon name="fit" />
           <span class="hidden">Show the whole map</span>
         </button>
-        <button
-          class="icon-button"
-          aria-expanded={open.value}
-          aria-controls="layers"
-          onClick={() => (open.value = !open.value)}
-          title="Layers"
-        >
-          <Icon name="layers" />
-          <span class="hidden">Layers</span>
-        </button>
+        {log && (
+          <button
+            class="icon-button"
+            aria-expanded={open.value}
+            aria-controls="layers"
+            onClick={() => (open.value = !open.value)}
+            title="Layers"
+          >
+            <Icon name="layers" />
+            <span class="hidden">Layers</span>
+          </button>
+        )}
       </div>
       <div id="layers" class="layers-body" hidden={!open.value || !log}>
         {LINES.map(({ layer, name, color, needs }) => box(layer, name, color, !!needs && !log?.[needs].value.length))}

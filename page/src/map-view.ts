@@ -21,6 +21,7 @@ import { CASING_COLOR, CONFIDENCE_COLORS, ODOMETRY_COLOR, TRUTH_COLOR } from "./
 import { percent } from "./format";
 import {
   type DrawnPose,
+  apart,
   distance_m,
   drawnPose,
   ellipseOutline,
@@ -40,6 +41,7 @@ const TRACK_MS = 120; // at most this often the track is drawn anew
 const FOUND_ZOOM = 18.25;
 const SURE = 0.95; // below this other places are drawn beside a tracked vehicle
 const ARROW_PX = 48;
+const LABELS_PX = 44; // between the probabilities of places
 const BY_CONFIDENCE: ExpressionSpecification = [
   "match",
   ["get", "confidence"],
@@ -283,7 +285,12 @@ export class MapView {
       const geometry = at && { type: "Point" as const, coordinates: [at.longitude_deg, at.latitude_deg] };
       this.set("truth-now", geometry ? collection({ type: "Feature", properties: {}, geometry }) : NOTHING);
     });
-    effect(() => this.drawFix(page.player.fix.value, page.layers.value.others));
+    const zoomed = signal(0);
+    map.on("zoomend", () => zoomed.value++);
+    effect(() => {
+      void zoomed.value; // labels that were too close to each other may have room now
+      this.drawFix(page.player.fix.value, page.layers.value.others);
+    });
     effect(() => {
       const log = page.log.value;
       this.drawVehicle(log ? drawnPose(log.fixes, page.player.index.value, page.player.time_s.value) : null);
@@ -350,8 +357,9 @@ export class MapView {
         geometry: { type: "Point", coordinates: [place.longitude_deg, place.latitude_deg] },
       })),
     });
-    while (this.labels.length > places.length) this.labels.pop()!.remove();
-    places.forEach((place, i) => {
+    const labelled = apart(places, (place) => this.map!.project([place.longitude_deg, place.latitude_deg]), LABELS_PX);
+    while (this.labels.length > labelled.length) this.labels.pop()!.remove();
+    labelled.forEach((place, i) => {
       this.labels[i] ??= new Marker({ element: element("div", "place-label"), anchor: "left", offset: [16, 0] });
       const label = this.labels[i];
       label.getElement().textContent = percent(place.probability);

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { type Fix, Problem, problemOf } from "./api";
 import { confidenceClass } from "./colors";
 import { clock, coordinates, heading, knowledge, metres, parseLink, percent, writeLink } from "./format";
-import { distance_m, drawnPose, ellipseOutline, nearestFix, placeAt, trackLines, turn_deg } from "./geo";
+import { apart, distance_m, drawnPose, ellipseOutline, nearestFix, placeAt, trackLines, turn_deg } from "./geo";
 import { Scale, columns, indexAt, logShare, momentWith, ticks } from "./strips";
 
 const NBSP = "\u00a0";
@@ -210,6 +210,12 @@ describe("places", () => {
     const project = (place: { longitude_deg: number }) => ({ x: (place.longitude_deg - 8) * 1e5, y: 0 });
     expect(nearestFix(fixes, { x: 70, y: 0 }, project, 40)).toBe(1);
     expect(nearestFix(fixes, { x: 200, y: 0 }, project, 40)).toBeNull();
+  });
+
+  it("of places that are drawn near each other the first one is labelled", () => {
+    const places = [0, 10, 50, 60].map((x) => ({ latitude_deg: 0, longitude_deg: x }));
+    const labelled = apart(places, (place) => ({ x: place.longitude_deg, y: 0 }), 40);
+    expect(labelled.map((place) => place.longitude_deg)).toEqual([0, 50]);
   });
 
   it("the truth is known within its times only", () => {

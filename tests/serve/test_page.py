@@ -21,6 +21,7 @@ from driving import FRAME, MIDDLE, PIXEL_M, Seeing, circle, ground, model, write
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 expect = sync_api.expect
+expect.set_options(timeout=30_000)  # of a machine that is busy
 
 CHROMIUM = shutil.which("chromium")
 AXE = Path(__file__).parents[2] / "page/node_modules/axe-core/axe.min.js"
@@ -88,7 +89,7 @@ class User:
     def __init__(self, browser: sync_api.Browser, server: str, **context: object) -> None:
         self.server, self.faults = server, list[str]()
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(30_000)
         self.context.route("**/*", self._route)
         self.page = self.context.new_page()
         self.page.on("console", lambda message: message.type == "error" and self.faults.append(message.text))
@@ -276,6 +277,7 @@ def test_a_drive_starts_where_the_map_was_clicked(user: User) -> None:
     expect(page.locator(".knowledge")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_session_is_seen_live_and_a_reload_in_the_middle_goes_on(user: User) -> None:
     page = user.open()
     page.get_by_role("button", name="Track this drive").click()
@@ -290,6 +292,7 @@ def test_a_session_is_seen_live_and_a_reload_in_the_middle_goes_on(user: User) -
     expect(page.locator(".sessions li")).to_have_count(count - 1)
 
 
+@pytest.mark.slow
 def test_an_upload_is_tracked(user: User, drive: Path, tmp_path: Path) -> None:
     video = shutil.make_archive(str(tmp_path / "frames"), "zip", drive / "frames")
     page = user.open()
@@ -325,6 +328,7 @@ def test_a_broken_upload_is_refused_with_what_to_do(
     assert all("422" in fault for fault in one.faults)
 
 
+@pytest.mark.slow
 def test_two_users_watch_at_the_same_time(browser: sync_api.Browser, server: str, ended: str) -> None:
     users = [User(browser, server) for _ in range(2)]
     users[0].open_drive(f"{ended}&t=6")
@@ -338,6 +342,7 @@ def test_two_users_watch_at_the_same_time(browser: sync_api.Browser, server: str
         assert one.faults == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: npm ci in page/")
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
