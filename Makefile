@@ -1,13 +1,14 @@
 # make demo    make a small town, find its drives on its map, and write demo/index.html
 # make test    everything that has to hold before a commit
-# Both set up .venv first, once. PYTHON chooses the interpreter: make test PYTHON=python3.12
+# make page    build the page of cvlnet serve anew, after a change in page/ (needs Node and npm)
+# The first two set up .venv first, once. PYTHON chooses the interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test
+.PHONY: demo test page
 
 demo: $(INSTALLED)
 	$(BIN)/cvlnet demo demo
@@ -19,6 +20,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
+
+page:
+	cd page && npm ci && npm test && npm run build
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12")'

@@ -23,5 +23,5 @@ export default defineConfig({
       },
     },
   },
-  server: { proxy: { "/api": "http://127.0.0.1:8600" } },
+  server: { proxy: { "/api": "http://127.0.0.1:8080" } },
 });
