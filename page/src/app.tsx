@@ -34,7 +34,7 @@ export function App({ page }: { page: Page }) {
       <main>
         <div class="map" ref={place}>
           {view.value?.failure.value && <p class="no-map">{view.value.failure.value}</p>}
-          {view.value && <LayersPanel page={page} view={view.value} />}
+          {view.value && !view.value.failure.value && <LayersPanel page={page} view={view.value} />}
           {page.picking.value && <p class="picking">Click where the drive begins. Esc cancels.</p>}
           <Credit text={page.map.credit} />
         </div>

@@ -28,6 +28,7 @@ export class Player {
   });
 
   private before_ms: number | null = null;
+  private frame = 0;
 
   /** Shows a session: at the given second, or at its end. */
   show(log: SessionLog | null, since_s: number | null): void {
@@ -95,7 +96,8 @@ export class Player {
       this.playing.value = true;
     });
     this.before_ms = null;
-    requestAnimationFrame(this.tick);
+    cancelAnimationFrame(this.frame); // of a stop just before
+    this.frame = requestAnimationFrame(this.tick);
   }
 
   private readonly tick = (now_ms: number): void => {
@@ -111,6 +113,6 @@ export class Player {
       if (log.isLive) this.goLive();
       else this.playing.value = false;
     }
-    requestAnimationFrame(this.tick);
+    this.frame = requestAnimationFrame(this.tick);
   };
 }
