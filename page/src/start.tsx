@@ -248,7 +248,7 @@ function StartField({ page }: { page: Page }) {
             <NumberInput name="Latitude" value={start?.latitude_deg} set={(latitude_deg) => set({ latitude_deg })} />
             <NumberInput name="Longitude" value={start?.longitude_deg} set={(longitude_deg) => set({ longitude_deg })} />
             ±
-            <NumberInput name="Standard deviation, metres" value={start?.sigma_m} set={(sigma_m) => set({ sigma_m })} /> m
+            <NumberInput name="Standard deviation, metres" value={start?.sigma_m ?? DEFAULT_SIGMA_M} set={(sigma_m) => set({ sigma_m })} /> m
           </span>
         </>
       )}
