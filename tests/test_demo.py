@@ -34,7 +34,10 @@ def test_a_town_of_a_test_seed_is_made_and_its_drives_are_located(made, weights,
     assert report.page == tmp_path / "demo" / "index.html"
     assert "compared four frames of the last 36 metres with 10 pictures from above" in " ".join(text.split())
     assert report.figures.splits["test2"].queries == 14
-    on_map = report.lines[-3:]
+    on_map, on_track = report.lines[-6:-3], report.lines[-3:]
+    assert on_track[0].endswith(f"from an unknown start and heading: {tmp_path / 'demo' / 'track' / 'track.png'}")
+    assert on_track[1].startswith("10 moments: ")
+    assert (tmp_path / "demo" / "track" / "track.jsonl").is_file()
     assert on_map[0].startswith(f"{tmp_path / 'demo' / 'map'}: 0.09 km2, ")
     assert on_map[1].startswith("14 queries on the whole map: ")
     assert on_map[2].startswith("a question took ")
@@ -63,3 +66,19 @@ def test_shipped_weights_that_are_not_there_get_one_line(made, monkeypatch, tmp_
     with pytest.raises(InputError, match="weights are missing"):
         demo.run_demo(tmp_path / "demo", progress=False)
     assert made == []  # nothing is made before it is known that it can be used
+
+
+def test_the_page_shows_the_drive_that_was_tracked(made, weights, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "cvlnet.serve.listen.listen", lambda service, address, *, session: shown.append((service, address, session))
+    )
+    demo.run_demo(tmp_path / "demo", weights=weights, progress=False)
+    demo.show_demo(tmp_path / "demo", weights=weights)
+    [(service, address, key)] = shown
+    assert (address.host, address.port, address.is_loopback) == ("127.0.0.1", 0, True)
+    session = service.session(key)
+    assert session.about.drive == demo.drives_of(tmp_path / "demo" / "town")[0].name
+    assert session.about.heading == "unknown"
+    demo.show_demo(tmp_path / "demo", weights=weights)  # a second time as the first
+    assert len(shown) == 2

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from cvlnet.checkpoint import shipped_weights
+from cvlnet.config import JourneyFiles
 from cvlnet.data.clips import ClipSpec
+from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.errors import InputError
 from cvlnet.evaluation.report.report import Report, Wording, evaluate_and_report
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.localize import Localizer
+from cvlnet.localize.request import MapFiles
 from cvlnet.localize.trial import try_map
 from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
 from cvlnet.town.dataset.synthesize import synthesize
 from cvlnet.town.presets import role_of_seed
+from cvlnet.track.request import TrackRequest, track
 
 DEMO_SEED = 200_700
+_UNKNOWN = "unknown"  # heading of the drive that is tracked
 _REMEDY = "choose a seed of 200000 or above"
 _WORDING = Wording(
     title="CVLNet: where is the vehicle?",
@@ -38,7 +45,7 @@ def run_demo(
     workers: int | None = None,
     progress: bool = True,
 ) -> Report:
-    """Make a town in ``out / "town"``, locate its drives, and write the report into ``out``; minutes on two cores.
+    """Make a town in ``out / "town"``, locate its drives, track one, and write the report into ``out``; takes minutes.
 
     weights: another file than the one that comes with the package. A town that is there already is used again.
     Raises InputError for a seed that training may have seen, and for unusable weights or folders.
@@ -57,4 +64,36 @@ def run_demo(
     spec = ClipSpec(localizer.model.image_spec)
     trial = try_map(localizer, town, {"": localizer.area(folder)}, clip_spec=spec, progress=progress)
     on_map = (f"{folder}: {built.known_km2:.2f} km2, {built.size_bytes / 1e6:.0f} MB", *trial.lines(Heading()))
-    return replace(report, lines=(*report.lines, *on_map))
+    drive, tracks = drives_of(town)[0], out / "track"
+    shutil.rmtree(tracks, ignore_errors=True)
+    request = TrackRequest(MapFiles(folder), JourneyFiles(drive=drive), Heading.parse(_UNKNOWN))
+    tracked = track(localizer, request, tracks, progress=progress)
+    on_track = (f"{drive.name} from an unknown start and heading: {tracks / 'track.png'}", *tracked.lines())
+    return replace(report, lines=(*report.lines, *on_map, *on_track))
+
+
+def drives_of(town: Path) -> list[Path]:
+    """The drives of a town's queries."""
+    return [town / "raw_data" / name for name in read_recordings(read_split(town, "test1"))]
+
+
+def show_demo(out: Path, *, weights: Path | None = None) -> None:
+    """Serve the page with the drives of the demonstration in ``out``, until it is interrupted.
+
+    The first one is tracked while one looks. Raises InputError as `cvlnet.serve` does.
+    """
+    from cvlnet.serve.drives import Drives
+    from cvlnet.serve.listen import Address, listen
+    from cvlnet.serve.served_map import ServedMap
+    from cvlnet.serve.service import Service
+    from cvlnet.serve.wire import NewSession
+
+    state = out / "page"
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir()
+    drives = drives_of(out / "town")
+    imagery = next((out / "town" / "overhead").glob("*.tif"))
+    served = ServedMap.opened(out / "map", Localizer(weights), imagery, state)
+    with closing(Service(served, Drives.named(drives, ()), state)) as service:
+        session = service.begin(NewSession(drive=drives[0].name, heading=_UNKNOWN))
+        listen(service, Address("127.0.0.1", 0), session=session.about.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from cyclopts.validators import Number
 from cvlnet.config import Precision
 from cvlnet.errors import InputError
 
+_LIBRARIES = ("fastapi", "uvicorn", "multipart", "rio_tiler")
 Port = Parameter(validator=Number(gte=0, lte=65535))
 Sessions = Parameter(validator=Number(gte=1, lte=1000))
 
@@ -67,12 +69,9 @@ def serve(
         precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
 
     """
-    from importlib.util import find_spec
-
-    for library in ("fastapi", "uvicorn", "multipart", "rio_tiler"):
-        if find_spec(library) is None:
-            remedy = "install the extra: pip install 'cvlnet[serve]'"
-            raise InputError(f"needs {library}", where="cvlnet serve", remedy=remedy)
+    if (library := missing_library()) is not None:
+        remedy = "install the extra: pip install 'cvlnet[serve]'"
+        raise InputError(f"needs {library}", where="cvlnet serve", remedy=remedy)
 
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
@@ -94,3 +93,8 @@ def serve(
         service = Service(served, drives, kept, Limits(tracked=most_sessions))
         stack.callback(service.close)
         listen(service, Address(host, port, token, name), show=open)
+
+
+def missing_library() -> str | None:
+    """A library of the extra "serve" that is not installed."""
+    return next((name for name in _LIBRARIES if find_spec(name) is None), None)

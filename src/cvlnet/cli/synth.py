@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cvlnet.cli.options import AtLeastOne, NotNegative, panel
+from cvlnet.cli.serve import missing_library
 from cvlnet.town.presets import Nuisances, Preset
 
 
@@ -34,7 +36,7 @@ def synth(
     Args:
         out: Folder to write.
         seed: Seed of the town; each seed gives a different one.
-        preset: "tiny" takes seconds, "demo" about a minute; "bench" makes four towns of 1 km2 for measurements;
+        preset: "tiny" takes seconds, "demo" about two minutes; "bench" makes four towns of 1 km2 for measurements;
             "streets" makes twelve towns for training, with 15 km of streets in small frames of one camera, and "routes"
             sixteen, with 37 km and half as many frames a kilometre; "drives" makes four towns of 1 km2 with long
             drives, to be tracked.
@@ -55,8 +57,12 @@ def demo(
     *,
     weights: Path | None = None,
     workers: Annotated[int | None, AtLeastOne] = None,
+    page: bool | None = None,
 ) -> None:
-    """Demonstrate the method: generate a small town, locate its drives on its map, and write a report.
+    """Demonstrate the method: draw a town of a square kilometre, find its drives on its map, and write a report.
+
+    One drive is tracked from an unknown start. In a terminal the command ends with the address of a page that shows
+    it (with the extra: pip install 'cvlnet[serve]').
 
     For example:
 
@@ -67,8 +73,11 @@ def demo(
         out: Folder for the town and the report, index.html.
         weights: File of weights; the package's own by default.
         workers: Number of processes that draw the town; one for each core by default.
+        page: Serves the page at the end; by default in a terminal, where the extra is installed.
 
     """
-    from cvlnet.demo import run_demo
+    from cvlnet.demo import run_demo, show_demo
 
-    print("\n".join(run_demo(out, weights=weights, workers=workers).lines))
+    print("\n".join(run_demo(out, weights=weights, workers=workers).lines), flush=True)
+    if page or (page is None and sys.stdout.isatty() and missing_library() is None):
+        show_demo(out, weights=weights)

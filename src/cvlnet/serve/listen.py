@@ -49,8 +49,8 @@ class Address:
         return Access(token, (self.host, socket.gethostname(), *self.names), any_address)
 
 
-def listen(service: Service, address: Address, *, show: bool = False) -> None:
-    """Answer requests until the process is interrupted. show: opens the page in the browser.
+def listen(service: Service, address: Address, *, show: bool = False, session: str | None = None) -> None:
+    """Answer requests until the process is interrupted. show: opens the page in the browser, with a session if given.
 
     Raises InputError if the address cannot be used.
     """
@@ -66,6 +66,7 @@ def listen(service: Service, address: Address, *, show: bool = False) -> None:
         host = f"[{address.host}]" if ":" in address.host else address.host
         place = f"http://{host}:{listener.getsockname()[1]}/"
         place += "" if access.token is None else f"?token={access.token}"
+        place += "" if session is None else f"#session={session}"
         print(f"{service.served.info().name} at {place} (Ctrl-C ends it)", flush=True)  # noqa: T201
         if show:
             webbrowser.open(place)

@@ -122,7 +122,7 @@ def preset_towns(
     streets = TownConfig(seed, 700.0, drives=8, frames_per_drive=240, frame_step=3, frame_width_px=621, cameras=(2,))
     usual_count, town = {
         "tiny": (1, TownConfig(seed, 220.0, drives=3, frames_per_drive=14)),
-        "demo": (1, TownConfig(seed, 450.0, drives=3, frames_per_drive=60)),
+        "demo": (1, replace(streets, size_m=1000.0, drives=3, frames_per_drive=300)),
         "bench": (4, TownConfig(seed, 1000.0, drives=5, frames_per_drive=275)),
         "streets": (12, streets),
         "routes": (16, replace(streets, drives=16, frame_step=6)),
