@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -354,6 +355,7 @@ def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatc
         (("--gps-sigma-m", "0"), "gps-sigma-m"),
         (("--video", "a.mp4"), "one drive is followed at a time"),
         (("--cameras", "9"), "has no camera 9"),
+        (("--rerun", "drive.rec"), "drive.rec: is no name of a recording; let it end in .rrd"),
     ],
 )
 def test_what_the_command_line_refuses(
@@ -361,6 +363,45 @@ def test_what_the_command_line_refuses(
 ) -> None:
     assert command(*options) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_recording_for_the_viewer(
+    command: Callable[..., int], tmp_path: Path, whole: tuple[Path, Tracked], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It holds every moment, also those before an interruption, of which a resumed track sees no frames."""
+    pytest.importorskip("rerun", reason="needs the extra rerun")
+    from rerun.chunk import RrdReader
+
+    def rows() -> Counter[str]:
+        found: Counter[str] = Counter()
+        for chunk in RrdReader(path).stream():
+            found[chunk.entity_path] += chunk.num_rows
+        return found
+
+    path, log = tmp_path / "drive.rrd", tmp_path / "out" / "track.jsonl"
+    assert command("--rerun", str(path)) == 0
+    plain = rows()
+    assert plain["/confidence"] == plain["/frames/1"] == len(DRIVE)
+    assert plain["/error/along_m"] == [fix.state for fix in whole[1].trajectory.fixes].count("tracking")
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:76]))
+    assert command("--resume", "--rerun", str(path)) == 0
+    resumed = rows()
+    assert resumed["/confidence"] == len(DRIVE)
+    assert resumed["/frames/1"] == len(DRIVE) - 75
+    capsys.readouterr()
+    log.unlink()
+    assert command("--rerun", str(path)) == 2
+    assert "drive.rrd: is there already" in capsys.readouterr().err
+
+
+def test_a_recording_needs_its_extra(
+    command: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(request_module, "find_spec", lambda _: None)
+    assert command("--rerun", str(tmp_path / "drive.rrd")) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--rerun: needs rerun-sdk; install the extra: pip install 'cvlnet[rerun]'" in error
 
 
 def test_a_missing_map_is_told(command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

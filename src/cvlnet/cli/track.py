@@ -33,6 +33,7 @@ def track(
     gps_sigma_m: Annotated[float | None, Metres] = None,
     smooth: Annotated[bool, Parameter(negative="")] = False,
     formats: tuple[str, ...] = ("geojson", "csv"),
+    rerun: Path | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
     weights: Path | None = None,
@@ -56,6 +57,7 @@ def track(
         cvlnet track city.map --out track --video drive.mp4 \
             --camera-file camera.json --odometry wheels.csv --formats gpx kml
         cvlnet track city.map --out track --bag drive.mcap --smooth
+        cvlnet track city.map --out track --folder my_video --rerun track/track.rrd
 
     Args:
         map: Folder of a map that `cvlnet map build` has made, or an overhead image.
@@ -71,6 +73,8 @@ def track(
         gps_sigma_m: Standard deviation of these positions, where the files do not state it.
         smooth: Writes smoothed.* besides: the track as it looks from its end, back to the first frame.
         formats: Endings of files to write: geojson, csv, gpx, kml, tum, nmea, json, mcap, bag, rosbag2.
+        rerun: File of a recording for the Rerun viewer, with map, belief, frames and plots; its name ends in .rrd. It
+            grows with the drive. A resumed track's recording has frames and belief from the resumption on only.
         resume: Continues the track of an interrupted call.
         weights: File of weights; the package's own by default.
         device: Device to compute on: cpu or cuda.
@@ -94,6 +98,7 @@ def track(
         gps_sigma_m,
         smooth,
         formats,
+        rerun,
     )
     localizer = Localizer(weights, device=device, precision=precision)
     found = follow(localizer, request, out, resume=resume, progress=sys.stderr.isatty())

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import chi2
 
-from cvlnet.arrays import F64, Bools, Series
+from cvlnet.arrays import F64, Bools, Points, Series
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.odometry import wrapped_rad
 from cvlnet.errors import InputError
@@ -99,25 +99,78 @@ class TrackErrors:
         }
 
 
+@dataclass(frozen=True)
+class GroundTruth:
+    """Where a vehicle was, between places that are known. times_s: of these places, rising.
+
+    xy_m: of the places in the frame, (east, north). yaws_s, yaws_rad: headings without jumps, and their times; empty
+    where nothing says which way the vehicle looked.
+    """
+
+    frame: LocalFrame
+    times_s: F64
+    xy_m: Points
+    yaws_s: F64
+    yaws_rad: F64
+
+    @staticmethod
+    def of(places: Sequence[KnownPlace]) -> GroundTruth:
+        """From places by rising time. Where they have no headings, the direction of the way takes their place.
+
+        Raises ValueError if there are none.
+        """
+        if not places:
+            raise ValueError("the truth is not known: there are no places")
+        frame, times_s = LocalFrame(places[0].position), np.array([place.time_s for place in places])
+        xy_m = frame.xy_world_m([place.position.degrees for place in places])
+        yaws_rad = [place.yaw_rad for place in places if place.yaw_rad is not None]
+        if len(yaws_rad) == len(places):
+            return GroundTruth(frame, times_s, xy_m, times_s, np.unwrap(yaws_rad))
+        steps_m = np.diff(xy_m, axis=0)
+        moving = np.linalg.norm(steps_m, axis=1) >= _LEAST_STEP_M
+        between_s = ((times_s[:-1] + times_s[1:]) / 2)[moving]
+        return GroundTruth(
+            frame, times_s, xy_m, between_s, np.unwrap(np.arctan2(steps_m[moving, 1], steps_m[moving, 0]))
+        )
+
+    def knows(self, time_s: float) -> bool:
+        """Whether a moment is that of a place, or lies between two that are close in time."""
+        after = int(np.searchsorted(self.times_s, time_s))
+        if after < len(self.times_s) and self.times_s[after] == time_s:
+            return True
+        return 0 < after < len(self.times_s) and bool(self.times_s[after] - self.times_s[after - 1] <= _LONGEST_GAP_S)
+
+    def xy_at(self, times_s: Series) -> Points:
+        """Places at some moments, by interpolation."""
+        return np.stack([np.interp(times_s, self.times_s, self.xy_m[:, axis]) for axis in (0, 1)], axis=1)
+
+    def yaws_at(self, times_s: Series) -> Series:
+        """Headings, counter-clockwise from east, by interpolation; NaN where none are known."""
+        if not len(self.yaws_s):
+            return np.full(len(times_s), np.nan)
+        return np.asarray(np.interp(times_s, self.yaws_s, self.yaws_rad))
+
+
 def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErrors:
-    """The errors of the fixes between known places, which are interpolated.
+    """The errors of the fixes between known places, as `errors_beside` gives them.
 
     Raises InputError if no fix lies between them.
     """
-    times_s = np.array([place.time_s for place in places])
-    fixes = [fix for fix in trajectory.fixes if _is_between(times_s, fix.time_s)]
+    return errors_beside(trajectory, GroundTruth.of(places))
+
+
+def errors_beside(trajectory: Trajectory, truth: GroundTruth) -> TrackErrors:
+    """The errors of the fixes at moments that the truth knows. Raises InputError if there are none."""
+    fixes = [fix for fix in trajectory.fixes if truth.knows(fix.time_s)]
     if not fixes:
         remedy = "check that both count seconds from the same moment"
         raise InputError("no fix lies between the known places", where=trajectory.name, remedy=remedy)
-    frame = LocalFrame(places[0].position)
     at_s = np.array([fix.time_s for fix in fixes])
-    places_m = frame.xy_world_m([place.position.degrees for place in places])
-    true_m = np.stack([np.interp(at_s, times_s, places_m[:, axis]) for axis in (0, 1)], axis=1)
-    true_rad = _yaws_at(places, times_s, at_s)
+    true_m, true_rad = truth.xy_at(at_s), truth.yaws_at(at_s)
     found_m = np.full((len(fixes), 2), np.nan)
     known = [i for i, fix in enumerate(fixes) if fix.position is not None]
     if known:
-        found_m[known] = frame.xy_world_m([fixes[i].position.degrees for i in known])  # type: ignore[union-attr]
+        found_m[known] = truth.frame.xy_world_m([fixes[i].position.degrees for i in known])  # type: ignore[union-attr]
     error_m = found_m - true_m
     cosine, sine = np.cos(true_rad), np.sin(true_rad)
     covariances = np.array(
@@ -145,23 +198,3 @@ def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErro
         nees=nees,
         confidence=np.array([fix.confidence for fix in fixes]),
     )
-
-
-def _is_between(times_s: Series, time_s: float) -> bool:
-    after = int(np.searchsorted(times_s, time_s))
-    if after < len(times_s) and times_s[after] == time_s:
-        return True
-    return 0 < after < len(times_s) and bool(times_s[after] - times_s[after - 1] <= _LONGEST_GAP_S)
-
-
-def _yaws_at(places: Sequence[KnownPlace], times_s: Series, at_s: F64) -> F64:
-    """Headings by interpolation; where none are known, the direction of the way where there is one, else NaN."""
-    if all(place.yaw_rad is not None for place in places):
-        return np.asarray(np.interp(at_s, times_s, np.unwrap([place.yaw_rad or 0.0 for place in places])))
-    frame = LocalFrame(places[0].position)
-    steps_m = np.diff(frame.xy_world_m([place.position.degrees for place in places]), axis=0)
-    moving = np.linalg.norm(steps_m, axis=1) >= _LEAST_STEP_M
-    if not moving.any():
-        return np.full(len(at_s), np.nan)
-    between_s = (times_s[:-1] + times_s[1:])[moving] / 2
-    return np.asarray(np.interp(at_s, between_s, np.unwrap(np.arctan2(steps_m[moving, 1], steps_m[moving, 0]))))

@@ -18,9 +18,10 @@ from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.files import written_whole
 from cvlnet.model.confidence import sigma_m
 from cvlnet.track.evaluate import TrackErrors
-from cvlnet.track.types import Trajectory
+from cvlnet.track.types import State, Trajectory
 
-_TRUTH, _STATES = "#32d74b", {"searching": "#8e8e93", "tracking": "#0a84ff", "lost": "#ff3b30"}
+TRUTH_COLOUR = "#32d74b"
+STATE_COLOURS: dict[State, str] = {"searching": "#8e8e93", "tracking": "#0a84ff", "lost": "#ff3b30"}
 _HALO = [withStroke(linewidth=3.5, foreground="#000000b0")]
 _LONGEST_PX = 1600  # of the overhead image as drawn
 _AROUND = 0.15  # of the way's extent that is shown around it
@@ -65,7 +66,7 @@ def _draw_map(axes: Any, image: Imagery, trajectory: Trajectory, truth: Sequence
     patch = image.read(slice(top, bottom), slice(left, right), reduction)
     axes.imshow(patch.pixels, extent=(left, right, bottom, top), interpolation="antialiased")
     if len(truth_px):
-        axes.plot(*truth_px.T, color=_TRUTH, linewidth=4.5, alpha=0.75, label="ground truth", path_effects=_HALO)
+        axes.plot(*truth_px.T, color=TRUTH_COLOUR, linewidth=4.5, alpha=0.75, label="ground truth", path_effects=_HALO)
     if placed:
         colours = [fix.confidence for fix in placed]
         drawn = axes.scatter(*found_px.T, c=colours, s=7, cmap="plasma", vmin=0.5, vmax=1.0, zorder=3, label="tracked")
@@ -94,9 +95,9 @@ def _draw_confidence(axes: Any, trajectory: Trajectory) -> None:
     for at in range(1, len(states) + 1):
         if at == len(states) or states[at] != states[begin]:
             end_s = time_s[min(at, len(states) - 1)]
-            axes.axvspan(time_s[begin], end_s, color=_STATES[states[begin]], alpha=0.2, linewidth=0)
+            axes.axvspan(time_s[begin], end_s, color=STATE_COLOURS[states[begin]], alpha=0.2, linewidth=0)
             begin = at
-    for state, colour in _STATES.items():
+    for state, colour in STATE_COLOURS.items():
         if state in states:
             axes.fill_between([], [], color=colour, alpha=0.3, label=state)
     axes.legend(loc="lower right", fontsize=9)
@@ -107,7 +108,7 @@ def _draw_doubt(axes: Any, trajectory: Trajectory) -> None:
         np.nan if fix.covariance is None or fix.state != "tracking" else float(sigma_m(fix.covariance[:2, :2]))
         for fix in trajectory.fixes
     ]
-    axes.plot(_times(trajectory), doubt_m, color=_STATES["tracking"], linewidth=1.2)
+    axes.plot(_times(trajectory), doubt_m, color=STATE_COLOURS["tracking"], linewidth=1.2)
     axes.set(ylabel="standard deviation, m", ylim=(0, None))
 
 

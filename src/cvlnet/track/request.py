@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from math import degrees, isfinite, radians
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -34,6 +37,9 @@ from cvlnet.track.smoother import Followed, smoothed
 from cvlnet.track.tracker import Tracker, TrackSpec
 from cvlnet.track.types import STATES, TrackFix, Trajectory
 
+if TYPE_CHECKING:
+    from cvlnet.track.recording import Recording
+
 LOG = "track.jsonl"
 
 
@@ -44,7 +50,7 @@ class TrackRequest:
     start: a place near which the vehicle begins, with its standard deviation in metres; without a heading of its own.
     cameras: by number, the first by default. use_places: whether the positions of the drive are measurements, with
     ``places_sigma_m`` where the files do not state their accuracy; else they are ground truth, which the tracker does
-    not see. formats: endings of the files that are written beside the log.
+    not see. formats: endings of the files that are written beside the log. recording: a file for the Rerun viewer.
     """
 
     map: MapFiles
@@ -56,6 +62,7 @@ class TrackRequest:
     places_sigma_m: float | None = None
     smooth: bool = False
     formats: tuple[str, ...] = ("geojson", "csv")
+    recording: Path | None = None
 
     def __post_init__(self) -> None:
         if self.start is not None and self.start.sigma_m is None:
@@ -115,6 +122,8 @@ def track(
     for name in names:
         check_output(out / name)
     _require_free(out / LOG, resume=resume)
+    if request.recording is not None:
+        _check_recording(request.recording, resume=resume)
     journey = _journey(request)
     area, credit, preview = searched_map(localizer, request.map, progress=progress)
     _check_mounting(journey, request.cameras)
@@ -122,9 +131,15 @@ def track(
     if request.start is not None and request.start.sigma_m is not None:
         start = request.start.position, request.start.sigma_m
     moments: list[Followed] = []
-    with TrackLog(out / LOG, journey.name, credit) as log:
+    truth = () if request.use_places else journey.places
+    with TrackLog(out / LOG, journey.name, credit) as log, ExitStack() as stack:
         known = () if request.smooth else log.fixes
         tracker, journey = begun(area, localizer.model, journey, known, heading=request.heading, start=start, spec=spec)
+        recording = None
+        if request.recording is not None:
+            recording = stack.enter_context(_recording(request.recording, journey.name, preview, tracker, truth))
+            for fix in log.fixes:
+                recording.write(fix)
         fixes = logged(log, follow(tracker, journey, cameras=request.cameras, use_places=request.use_places))
         found = list(log.fixes)
         for fix, is_new in tqdm(fixes, "tracking", unit="frame", disable=not progress):
@@ -132,11 +147,12 @@ def track(
                 moments.append(tracker.followed)
             if is_new:
                 found.append(fix)
+                if recording is not None:
+                    recording.write(fix, tracker)
     trajectory = Trajectory(journey.name, tuple(found), credit)
     if not found:
         raise InputError("has no moment that could be tracked", where=journey.name, remedy="give another drive")
     later = Trajectory(journey.name, _smoothed(tracker, found, moments), credit) if request.smooth else None
-    truth = () if request.use_places else journey.places
     errors = _errors(trajectory, truth) if truth else None
     for name in names:
         write_trajectory(trajectory, out / name)
@@ -171,6 +187,22 @@ def _require_free(log: Path, *, resume: bool) -> None:
     elif not resume:
         remedy = "add --resume to continue it, or give another folder"
         raise InputError("there is a track already", where=log, remedy=remedy)
+
+
+def _check_recording(path: Path, *, resume: bool) -> None:
+    """Raise InputError if no recording could be written there."""
+    if path.suffix != ".rrd":
+        raise InputError("is no name of a recording", where=path, remedy="let it end in .rrd, as the viewer expects")
+    if path.is_dir() or (path.exists() and not resume):
+        raise InputError("is there already", where=path, remedy="delete it, or choose another name")
+    if find_spec("rerun") is None:
+        raise InputError("needs rerun-sdk", where="--rerun", remedy="install the extra: pip install 'cvlnet[rerun]'")
+
+
+def _recording(path: Path, name: str, image: Imagery, tracker: Tracker, truth: Sequence[KnownPlace]) -> Recording:
+    from cvlnet.track.recording import Recording
+
+    return Recording(path, name, image, tracker.map.frame, truth)
 
 
 def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:

@@ -192,6 +192,11 @@ class Tracker:
         """The fused features of that clip. Raises ValueError as `clip` does."""
         return self._clips((turn_rad,))
 
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The newest pictures that were kept, one for each camera; empty before the first and behind a gap."""
+        return () if self._taken is None else self._taken[1]
+
     def wants_frames(self, odometry: OdometryPose) -> bool:
         """Whether the pictures of a moment would be used: others need not be decoded."""
         return self._taken is None or self._taken[0].way_m(odometry) >= self.spec.frame_m
