@@ -288,7 +288,8 @@ class JourneyFiles:
         bag: ROS bag: a .bag file, the folder of a ROS 2 bag, or an .mcap or .db3 file.
         camera_file: camera.json of a video file or a bag; `cvlnet camera convert` makes it of other calibrations.
         odometry: Odometry of a video file: CSV, TUM, KITTI's poses, or the folder oxts of a KITTI drive.
-        gps: Positions on earth that are known beside it: a GPX track, or a CSV file with latitudes and longitudes.
+        gps: Positions on earth that are known beside it: a GPX track, or a CSV file with time_s, latitude_deg and
+            longitude_deg.
         time_offset_s: Seconds that are added to the times of a video's or a bag's pictures to get the odometry's; a
             video's times count from its first frame.
         gps_offset_s: Seconds that are added to the times of --gps to get the odometry's; GPX counts from 1970 (UTC).

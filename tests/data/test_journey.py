@@ -32,6 +32,22 @@ def test_moments_are_the_frames_with_their_odometry(recording: Recording) -> Non
     assert (journey.name, journey.cameras) == (recording.name, recording.cameras)
 
 
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("2011_09_26/2011_09_26_drive_0002_sync", "2011_09_26_drive_0002_sync"), ("/data/drive.mp4", "drive.mp4")],
+)
+def test_a_drive_is_called_after_its_folder_or_file(recording: Recording, name: str, title: str) -> None:
+    assert replace(journey_of(recording), name=name).title == title
+
+
+def test_the_folder_of_the_process_has_a_name(
+    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_video").mkdir()
+    monkeypatch.chdir(tmp_path / "my_video")
+    assert replace(journey_of(recording), name=".").title == "my_video"
+
+
 def test_pictures_are_read_when_they_are_wanted(recording: Recording) -> None:
     journey = journey_of(recording)
     moment = list(journey.moments())[4]

@@ -80,7 +80,7 @@ def test_a_drive_is_found_and_its_folder_holds_everything(whole: tuple[Path, Tra
         "track.png",
     }
     assert [fix.index for fix in found.trajectory.fixes] == list(range(len(DRIVE)))
-    assert found.trajectory.credit == "Town of Blotches"
+    assert (found.trajectory.name, found.trajectory.credit) == ("video", "Town of Blotches")
     assert found.errors is not None
     assert found.errors.converged_m < 60.0
     assert np.median(found.errors.distance_m[found.errors.tracked]) < 0.5

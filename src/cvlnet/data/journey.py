@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from cvlnet.arrays import Rgb
 from cvlnet.data.images import read_frame
@@ -51,6 +52,7 @@ class KnownPlace:
 class Journey:
     """A drive, whatever it was read from: its cameras by number, and its moments by rising time.
 
+    name: of the folder or file that it was read from, as errors state it.
     road_from_body: as in `cvlnet.data.recording.Recording`. moments: starts from the first one with every call.
     places: positions by rising time, empty where none are known.
     """
@@ -60,6 +62,11 @@ class Journey:
     road_from_body: Pose
     moments: Callable[[], Iterator[Moment]]
     places: tuple[KnownPlace, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the drive is called wherever its files lie: the last part of its name."""
+        return Path(self.name).absolute().name
 
     def road_from_cam(self, camera_id: int) -> Pose:
         """How a camera is mounted over a level road."""

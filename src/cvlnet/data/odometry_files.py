@@ -16,10 +16,11 @@ from cvlnet.data.journey import KnownPlace
 from cvlnet.data.kitti import read_oxts
 from cvlnet.data.odometry import OdometryPose, odometry_of
 from cvlnet.data.poses import Poses
-from cvlnet.data.poses_csv import read_csv
+from cvlnet.data.poses_csv import HEADING_COLUMNS, read_csv
 from cvlnet.data.poses_kitti import VALUES, read_kitti_poses, times_of
 from cvlnet.data.poses_recording import recording_of
 from cvlnet.data.poses_tum import read_tum
+from cvlnet.data.positions_csv import read_positions
 from cvlnet.data.recording import Recording
 from cvlnet.data.wheel_odometry import SPEED, integrated
 from cvlnet.errors import InputError
@@ -34,6 +35,8 @@ _FORMATS = (
     "give a CSV file (time_s,x_m,y_m,yaw_deg or time_s,speed_m_s,yaw_rate_rad_s), TUM, KITTI's odometry poses, or a "
     "folder of KITTI's oxts"
 )
+
+_PLACES = "give a GPX track, or a CSV file with time_s, latitude_deg and longitude_deg"
 
 
 def read_odometry(path: Path, camera: CameraFile) -> tuple[OdometryPose, ...]:
@@ -56,17 +59,26 @@ def read_odometry(path: Path, camera: CameraFile) -> tuple[OdometryPose, ...]:
     return tuple(replace(pose, time_s=start_s + pose.time_s) for pose in odometry_of(recording))
 
 
-def read_places(path: Path, camera: CameraFile) -> tuple[KnownPlace, ...]:
-    """The places on earth that a file holds, by rising time: a GPX track, or odometry by latitude and longitude.
+def read_places(path: Path, camera: CameraFile | None) -> tuple[KnownPlace, ...]:
+    """The places on earth that a file holds, by rising time.
 
-    Raises InputError as `read_gpx` and `read_odometry` do, or if the file's positions are in metres.
+    It is a GPX track, a CSV file, which needs no headings, or odometry by latitude and longitude. camera: what
+    camera.json says of the conventions of headings; without it those of a CSV file are not read, and odometry of other
+    formats is refused.
+    Raises InputError as `read_gpx`, `read_positions` and `read_odometry` do, or if the file's positions are in metres.
     """
     if path.suffix.lower() == ".gpx":
         return read_gpx(path)
+    if path.suffix.lower() == ".csv":
+        require_at_most(path, MOST_BYTES)
+        table = read_table(path, _PLACES)
+        if camera is None or not set(HEADING_COLUMNS) & set(table.columns):
+            return read_positions(table)
+    if camera is None:
+        raise InputError("is neither a GPX track nor a CSV file", where=path, remedy=_PLACES)
     recording, start_s = _recording(path, camera)
     if not recording.geographic:
-        remedy = "give a GPX track, or a CSV file with latitude_deg and longitude_deg"
-        raise InputError("holds no places on earth", where=path, remedy=remedy)
+        raise InputError("holds no places on earth", where=path, remedy=_PLACES)
     return tuple(KnownPlace(start_s + frame.time_s, frame.position, frame.yaw_rad) for frame in recording.frames)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from cvlnet.config import JourneyFiles
 from cvlnet.data.camera_file import CameraFile, read_camera_file
 from cvlnet.data.folder import read_folder
-from cvlnet.data.gpx import read_gpx
 from cvlnet.data.journey import Journey, journey_of
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.kitti_odometry import is_sequence, read_sequence
@@ -119,8 +118,7 @@ def _from_bag(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]:
 def _with_places(journey: Journey, odometry: Sequence[OdometryPose], files: JourneyFiles) -> Journey:
     """The journey with the positions of ``gps`` instead of its own. Raises InputError if they are of another time."""
     assert files.gps is not None
-    camera = _camera_of(files)
-    read = read_gpx(files.gps) if camera is None else read_places(files.gps, camera)
+    read = read_places(files.gps, _camera_of(files))
     places = tuple(replace(place, time_s=place.time_s + files.gps_offset_s) for place in read)
     begin_s, end_s = odometry[0].time_s, odometry[-1].time_s
     if not any(begin_s <= place.time_s <= end_s for place in places):

@@ -18,8 +18,9 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.io.text import Table, did_you_mean, measured, read_table
 
-_DEGREES, _METRES = ("latitude_deg", "longitude_deg"), ("x_m", "y_m")
-_HEADINGS = ("yaw_deg", "yaw_rad")
+PLACE_COLUMNS = ("latitude_deg", "longitude_deg")
+HEADING_COLUMNS = ("yaw_deg", "yaw_rad")
+_METRES = ("x_m", "y_m")
 _BEGIN = f"begin with a line such as {{}},{{}},{{}},yaw_deg; {SEE}"
 _LATEST_S = 1e10  # of times in seconds since 1970, in the year 2286; greater ones count milliseconds
 
@@ -50,10 +51,10 @@ def read_csv(path: Path, pictures: Sequence[Path] | None, camera: CameraFile) ->
         require_times(time_s, line, path)
     else:
         _require_rising(time_s, line, path)
-    place, geographic = np.stack([first, second], axis=1), place_columns == _DEGREES
+    place, geographic = np.stack([first, second], axis=1), place_columns == PLACE_COLUMNS
     if geographic:
         place[without_fix(place)] = np.nan
-        _require_places(place, line, path)
+        require_places(place, line, path)
     as_read, *others = _csv_readings(place, place_columns, heading, heading_column, camera)
     return Poses(path, line, frame[order], time_s, geographic, as_read, tuple(others))
 
@@ -61,12 +62,12 @@ def read_csv(path: Path, pictures: Sequence[Path] | None, camera: CameraFile) ->
 def _columns(table: Table, keys: Sequence[str]) -> tuple[tuple[str, str], str]:
     """The columns of the place, and the one of the heading. keys: which columns come before them, by the format."""
     present = set(table.columns)
-    headings = [column for column in _HEADINGS if column in present]
+    headings = [column for column in HEADING_COLUMNS if column in present]
     if len(headings) > 1:
         raise InputError("has yaw_deg and yaw_rad", where=table.path, remedy="keep one of them")
-    place = _DEGREES if present & set(_DEGREES) and not present >= set(_METRES) else _METRES
-    place = _DEGREES if present >= set(_DEGREES) else place
-    wanted = [keys[0], *place, *(headings or _HEADINGS[:1])]
+    place = PLACE_COLUMNS if present & set(PLACE_COLUMNS) and not present >= set(_METRES) else _METRES
+    place = PLACE_COLUMNS if present >= set(PLACE_COLUMNS) else place
+    wanted = [keys[0], *place, *(headings or HEADING_COLUMNS[:1])]
     missing = [f"{column}{did_you_mean(column, present - set(wanted))}" for column in wanted if column not in present]
     if missing:
         raise InputError(
@@ -138,7 +139,8 @@ def _require_rising(time_s: Series, line: Int64[np.ndarray, " n"], path: Path) -
         )
 
 
-def _require_places(latlon_deg: Float64[np.ndarray, "n 2"], line: Int64[np.ndarray, " n"], path: Path) -> None:
+def require_places(latlon_deg: Float64[np.ndarray, "n 2"], line: Int64[np.ndarray, " n"], path: Path) -> None:
+    """Raise InputError for a place that is none on earth, and for radians; NaN where nothing was measured."""
     measured_rows = np.flatnonzero(np.isfinite(latlon_deg).all(axis=1))
     for row in measured_rows:
         try:

@@ -132,12 +132,12 @@ def track(
         start = request.start.position, request.start.sigma_m
     moments: list[Followed] = []
     truth = () if request.use_places else journey.places
-    with TrackLog(out / LOG, journey.name, credit) as log, ExitStack() as stack:
+    with TrackLog(out / LOG, journey.title, credit) as log, ExitStack() as stack:
         known = () if request.smooth else log.fixes
         tracker, journey = begun(area, localizer.model, journey, known, heading=request.heading, start=start, spec=spec)
         recording = None
         if request.recording is not None:
-            recording = stack.enter_context(_recording(request.recording, journey.name, preview, tracker, truth))
+            recording = stack.enter_context(_recording(request.recording, journey.title, preview, tracker, truth))
             for fix in log.fixes:
                 recording.write(fix)
         fixes = logged(log, follow(tracker, journey, cameras=request.cameras, use_places=request.use_places))
@@ -149,10 +149,10 @@ def track(
                 found.append(fix)
                 if recording is not None:
                     recording.write(fix, tracker)
-    trajectory = Trajectory(journey.name, tuple(found), credit)
+    trajectory = Trajectory(journey.title, tuple(found), credit)
     if not found:
         raise InputError("has no moment that could be tracked", where=journey.name, remedy="give another drive")
-    later = Trajectory(journey.name, _smoothed(tracker, found, moments), credit) if request.smooth else None
+    later = Trajectory(journey.title, _smoothed(tracker, found, moments), credit) if request.smooth else None
     errors = _errors(trajectory, truth) if truth else None
     for name in names:
         write_trajectory(trajectory, out / name)
