@@ -11,7 +11,7 @@ import pytest
 from cvlnet.data.journey import KnownPlace
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
-from cvlnet.track.evaluate import TrackErrors, errors_of
+from cvlnet.track.evaluate import GroundTruth, TrackErrors, errors_of
 from cvlnet.track.types import State, TrackFix, Trajectory
 
 ORIGIN = LatLon(49.0, 8.4)
@@ -180,11 +180,13 @@ def test_the_figures_of_a_drive() -> None:
             "p95_m": 7.6,
             "along_m": 0.0,
             "across_m": 4.0,
+            "per_100m_m": nan,
             "yaw_deg": 0.0,
             "misled_s": 0.0,
             "in_ellipse": 1 / 3,  # squared errors of 4, 16 and 64, of which the first is below 5.99
             "nees": 28.0,
-        }
+        },
+        nan_ok=True,
     )
 
 
@@ -196,4 +198,49 @@ def test_figures_of_headings_are_sizes_in_degrees() -> None:
 def test_the_figures_of_a_drive_that_was_never_found() -> None:
     found = drive([50, 60], [False, False]).figures()
     assert (found["way_m"], found["converged_m"], found["available"], found["misled_s"]) == (10.0, inf, 0.0, 0.0)
-    assert all(isnan(found[name]) for name in ("median_m", "within_5m", "p95_m", "yaw_deg", "in_ellipse", "nees"))
+    assert all(isnan(found[name]) for name in ("median_m", "within_5m", "p95_m", "per_100m_m", "yaw_deg", "nees"))
+
+
+def test_the_error_of_the_motion_is_the_change_of_the_error() -> None:
+    """Over 20 m, which are two moments; an error that stays the same costs nothing."""
+    assert drive([3, 3, 3, 3], [True] * 4).relative_m(20.0).tolist() == [0.0, 0.0]
+    assert drive([1, 5, 4, 5], [True] * 4).relative_m(20.0).tolist() == [3.0, 0.0]
+    assert drive([1, 5, 4, 7], [True] * 4).relative_m(11.0).tolist() == [3.0, 2.0]  # to the first one behind it
+    assert drive([1, 5, 4, 5], [True, True, False, True]).relative_m(20.0).tolist() == [0.0]
+    assert drive([1, 5, 4, 5], [False, True, True, False]).relative_m(20.0).tolist() == []
+    assert drive([1, nan, 4, 5], [True] * 4).relative_m(20.0).tolist() == [3.0]
+    assert drive([1, 2], [True] * 2).relative_m(100.0).tolist() == []
+
+
+def test_it_is_the_relative_error_of_evo() -> None:
+    """Its relative pose error over a distance, with all orientations alike; a moment every ten metres."""
+    evo = pytest.importorskip("evo.core.metrics", reason="needs evo, of the extra dev")
+    from evo.core.trajectory import PoseTrajectory3D
+
+    rng = np.random.default_rng(2)
+    places = [KnownPlace(float(i), latlon(10.0 * i, 0.0), 0.0) for i in range(40)]
+    error_m = rng.normal(size=(40, 2))
+    found = errors([fix(float(i), (10.0 * i + e, n)) for i, (e, n) in enumerate(error_m)], places)
+    true_m = np.column_stack([10.0 * np.arange(40), np.zeros((40, 2))])
+    level = np.tile([1.0, 0.0, 0.0, 0.0], (40, 1))
+    truth, estimate = (
+        PoseTrajectory3D(xyz, level, np.arange(40.0)) for xyz in (true_m, true_m + np.pad(error_m, ((0, 0), (0, 1))))
+    )
+    metric = evo.RPE(
+        evo.PoseRelation.translation_part,
+        100.0,
+        evo.Unit.meters,
+        rel_delta_tol=0.01,
+        all_pairs=True,
+        pairs_from_reference=True,
+    )
+    metric.process_data((truth, estimate))
+    np.testing.assert_allclose(np.sort(found.relative_m(100.0 - 1e-3)), np.sort(metric.error), atol=1e-4)
+
+
+def test_the_truth_knows_what_lies_between_its_places() -> None:
+    known = GroundTruth.of(truth(3))
+    assert [known.knows(t) for t in (-0.1, 0.0, 0.5, 2.0, 2.1)] == [False, True, True, True, False]
+    np.testing.assert_allclose(known.xy_at(np.array([0.5, 2.0])), [[5.0, 0.0], [20.0, 0.0]], atol=1e-4)
+    with pytest.raises(ValueError, match="the truth is not known"):
+        GroundTruth.of([])

@@ -23,6 +23,7 @@ from cvlnet.map.build import build_map
 from cvlnet.track import request as request_module
 from cvlnet.track.evaluate import errors_of
 from cvlnet.track.formats import read_trajectory
+from cvlnet.track.report import evaluate_tracks
 from cvlnet.track.request import Tracked, TrackRequest, track
 from driving import FRAME, MIDDLE, PIXEL_M, Seeing, circle, ground, latlon, model, write_video
 
@@ -77,6 +78,7 @@ def test_a_drive_is_found_and_its_folder_holds_everything(whole: tuple[Path, Tra
         "smoothed.csv",
         "smoothed.gpx",
         "figures.json",
+        "truth.csv",
         "track.png",
     }
     assert [fix.index for fix in found.trajectory.fixes] == list(range(len(DRIVE)))
@@ -85,6 +87,8 @@ def test_a_drive_is_found_and_its_folder_holds_everything(whole: tuple[Path, Tra
     assert found.errors.converged_m < 60.0
     assert np.median(found.errors.distance_m[found.errors.tracked]) < 0.5
     assert json.loads((out / "figures.json").read_text()) == pytest.approx(found.errors.figures())
+    (again,) = evaluate_tracks([out])
+    assert again.figures() == pytest.approx(found.errors.figures(), abs=1e-6)
     assert cv2.imread(str(out / "track.png")).shape[1] > 1000
     for name in ("track.jsonl", "track.csv"):
         read = read_trajectory(out / name)
@@ -308,7 +312,7 @@ def test_the_command_line(
     assert capsys.readouterr().out.splitlines() == whole[1].lines()
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
-        "track.jsonl", "track.csv", "track.gpx", "figures.json", "track.png"
+        "track.jsonl", "track.csv", "track.gpx", "figures.json", "truth.csv", "track.png"
     }  # fmt: skip
     assert (out / "track.jsonl").read_bytes() == (whole[0] / "track.jsonl").read_bytes()
     assert command() == 2

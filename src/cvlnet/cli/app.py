@@ -22,7 +22,7 @@ from cvlnet.cli.odometry import visual_odometry
 from cvlnet.cli.options import default_text, settings_file, whole_numbers
 from cvlnet.cli.serve import serve
 from cvlnet.cli.synth import demo, synth
-from cvlnet.cli.track import track
+from cvlnet.cli.track import evaluate_tracks, track
 from cvlnet.cli.train import average, train
 from cvlnet.errors import InputError
 
@@ -80,6 +80,7 @@ def build_app() -> App:
         track,
         serve,
         evaluate,
+        evaluate_tracks,
         train,
         synth,
         calibrate,

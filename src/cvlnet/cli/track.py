@@ -1,4 +1,4 @@
-"""``cvlnet track``."""
+"""``cvlnet track`` and ``evaluate-tracks``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def track(
     ground truth that the track is compared with, unless --use-gps takes them as measurements.
 
     The folder then holds track.jsonl (every fix with its covariance, confidence and alternatives; written as the drive
-    goes on), the other formats, figures.json (errors, where the truth is known) and track.png.
+    goes on), the other formats, track.png, and, where the true places are known, truth.csv and figures.json (errors).
 
     For example:
 
@@ -104,3 +104,35 @@ def track(
     found = follow(localizer, request, out, resume=resume, progress=sys.stderr.isatty())
     for line in found.lines():
         print(line)
+
+
+def evaluate_tracks(
+    tracks: tuple[Path, ...],
+    /,
+    *,
+    out: Path,
+    truth: Path | None = None,
+) -> None:
+    r"""Compare tracks with the ground truth: write figures, a table and plots of all of them together.
+
+    The folder then holds tracks.json, tracks.csv, tracks.md and tracks.png: how soon the drives were found, how far
+    tracked places are off along and across the way, how wrong the motion is over 100 m, and whether the stated
+    confidence and ellipses hold.
+
+    For example:
+
+        cvlnet evaluate-tracks tracks/monday tracks/tuesday --out report
+        cvlnet evaluate-tracks track/smoothed.csv --out report-smoothed
+        cvlnet evaluate-tracks other.csv --truth survey.gpx --out report-other
+
+    Args:
+        tracks: Folders that `cvlnet track` has written, or files of tracks: JSON lines, JSON or CSV.
+        out: Folder to write.
+        truth: The true places of all tracks: a GPX track, or a CSV file with time_s, latitude_deg, longitude_deg and
+            perhaps yaw_deg, counter-clockwise from east. By default truth.csv beside each track.
+
+    """
+    from cvlnet.track.report import evaluate_tracks as evaluated
+    from cvlnet.track.report import write_report
+
+    print(write_report(evaluated(tracks, truth), out).markdown(), end="")

@@ -19,6 +19,7 @@ from cvlnet.track.types import Trajectory
 RIGHT_M = 5.0  # within which a tracked position is right
 LOST_M = 10.0  # beyond which it is that of another place
 ELLIPSE = 0.95
+RELATIVE_M = 100.0  # of way, over which the motion's error is stated
 _LONGEST_GAP_S = 1.0  # between known places that a fix may lie between
 _LEAST_STEP_M = 0.05  # between known places that show a direction
 
@@ -71,6 +72,18 @@ class TrackErrors:
         """The error that all tracked fixes share: where the map lies beside its true place, above all."""
         return np.asarray(np.median(self.error_m[self.tracked], axis=0)) if self.tracked.any() else np.zeros(2)
 
+    def relative_m(self, way_m: float) -> F64:
+        """By how much the motion over a length of way is wrong, in metres: from each tracked moment to a later one.
+
+        It is the change of the error from one to the other, as evo's relative pose error is without orientations. The
+        later moment is the first one behind that length; where it is not tracked, or there is none, nothing is counted.
+        """
+        later = np.searchsorted(self.way_m, self.way_m + way_m)
+        begin = np.flatnonzero(self.tracked & (later < len(self.way_m)))
+        begin = begin[self.tracked[later[begin]]]
+        change_m = np.linalg.norm(self.error_m[later[begin]] - self.error_m[begin], axis=1)
+        return np.asarray(change_m[np.isfinite(change_m)])
+
     def figures(self) -> dict[str, float]:
         """The figures of a drive, by name. Those of tracked fixes are NaN where nothing was tracked."""
         since = self.way_m >= self.converged_m
@@ -92,6 +105,7 @@ class TrackErrors:
             "p95_m": float(np.quantile(distance_m, 0.95)) if len(distance_m) else float("nan"),
             "along_m": over(self.along_m[kept]),
             "across_m": over(self.across_m[kept]),
+            "per_100m_m": over(self.relative_m(RELATIVE_M)),
             "yaw_deg": float(np.degrees(over(self.yaw_rad[kept]))),
             "misled_s": self.misled_s,
             "in_ellipse": over(self.nees[kept], float(chi2.ppf(ELLIPSE, 2))),

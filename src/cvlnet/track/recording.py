@@ -49,8 +49,10 @@ _JPEG_QUALITY = 85
 _FAINTEST = 1e-6  # probability of a place that is shown
 _MOST_ALPHA = 220  # of the likeliest places
 _ARROW_M = 10.0
+_AROUND_M = 50.0  # of the way that the map view shows at first
 _TRUE = to_rgb(TRUTH_COLOUR)
 _COLOURS = {state: to_rgb(colour) for state, colour in STATE_COLOURS.items()}
+_STATES = rr.StateConfiguration(values=list(STATE_COLOURS), colors=[to_rgb(c) for c in STATE_COLOURS.values()])
 _POSSIBLE = to_rgb("#ffd60a")  # places that the vehicle may be at
 
 
@@ -72,18 +74,20 @@ class Recording:
         self._begin_s: float | None = None
         self._frames: tuple[Frame, ...] = ()
         self._belief: tuple[float, ...] = ()  # what tells the belief that was written last from others
+        way_m = frame.xy_world_m([place.position.degrees for place in truth]) if truth else None
+        shown_m = _corners_m(image, frame) if way_m is None else way_m
         self._stream = rr.RecordingStream("cvlnet_track")
         rr.set_log_time_enabled(False, self._stream)
         rr.set_log_tick_enabled(False, self._stream)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream.save(path, default_blueprint=_blueprint(with_truth=bool(truth)))
+            self._stream.save(path, default_blueprint=_blueprint(_seen(shown_m), with_truth=bool(truth)))
         except (OSError, RuntimeError) as error:
             raise InputError(f"cannot be written ({error})", where=path, remedy="choose another file") from error
         self._stream.send_recording_name(name)
         self._write_image(image)
-        if self._truth is not None:
-            way_m = frame.xy_world_m([place.position.degrees for place in truth])
+        self._stream.log("state", _STATES, static=True)
+        if way_m is not None:
             self._stream.log(
                 "map/truth",
                 rr.LineStrips2D([_seen(way_m)], colors=_TRUE, radii=rr.Radius.ui_points(2.0)),
@@ -123,8 +127,7 @@ class Recording:
         reduction = -(-max(rows, cols) // _LONGEST_PX)
         pixels = image.read(slice(0, rows), slice(0, cols), reduction).pixels
         height, width = pixels.shape[:2]
-        corners_px = [[0.0, 0.0], [width * reduction, 0.0], [0.0, height * reduction]]
-        corners_m = self._frame.xy_world_m(image.raster.latlon_deg(corners_px))
+        corners_m = _corners_m(image, self._frame, (height * reduction, width * reduction))
         self._stream.log("map/image", _placed(corners_m, width, height), _jpeg(pixels), static=True)
 
     def _write_frames(self, frames: tuple[Frame, ...]) -> None:
@@ -190,6 +193,12 @@ def _seen(xy_m: Points) -> Points:
     return np.asarray(xy_m) * [1.0, -1.0]
 
 
+def _corners_m(image: Imagery, frame: LocalFrame, shape: tuple[int, int] | None = None) -> Points:
+    """The outer corners of an image, or of its first rows and columns: north-west, north-east and south-west."""
+    rows, cols = shape or image.shape
+    return np.asarray(frame.xy_world_m(image.raster.latlon_deg([[0.0, 0.0], [cols, 0.0], [0.0, rows]])))
+
+
 def _placed(corners_m: Points, width_px: int, height_px: int) -> rr.Transform3D:
     """Where a picture lies in the map view: its north-western, north-eastern and south-western corner."""
     corner, right, below = _seen(corners_m)
@@ -211,8 +220,13 @@ def _colours(probability: Float[np.ndarray, "rows cols"]) -> UInt8[np.ndarray, "
     return colours
 
 
-def _blueprint(*, with_truth: bool) -> rrb.Blueprint:
-    """The views: the map to the left; frames, state, confidence and errors to the right."""
+def _blueprint(shown: Points, *, with_truth: bool) -> rrb.Blueprint:
+    """The views: the map to the left; frames, state, confidence and errors to the right.
+
+    shown: points of the map view that are seen at first.
+    """
+    low, high = shown.min(axis=0) - _AROUND_M, shown.max(axis=0) + _AROUND_M
+    bounds = rrb.VisualBounds2D(x_range=(low[0], high[0]), y_range=(low[1], high[1]))
     begin, now = rrb.TimeRangeBoundary.infinite(), rrb.TimeRangeBoundary.cursor_relative()
     until_now = rrb.VisibleTimeRanges([rrb.VisibleTimeRange(line, start=begin, end=now) for line in ("frame", "time")])
     plots: list[rrb.View] = [
@@ -224,7 +238,7 @@ def _blueprint(*, with_truth: bool) -> rrb.Blueprint:
         plots.append(rrb.TimeSeriesView(origin="error", name="Error, m"))
     return rrb.Blueprint(
         rrb.Horizontal(
-            rrb.Spatial2DView(origin="map", name="Map", overrides={"map/trail": until_now}),
+            rrb.Spatial2DView(origin="map", name="Map", visual_bounds=bounds, overrides={"map/trail": until_now}),
             rrb.Vertical(rrb.Spatial2DView(origin="frames", name="Frames"), *plots),
             column_shares=(3, 2),
         ),

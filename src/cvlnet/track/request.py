@@ -31,6 +31,8 @@ from cvlnet.model.confidence import sigma_m as sigma_of
 from cvlnet.track.evaluate import TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.formats import TrackLog, check_output, read_trajectory, write_trajectory
+from cvlnet.track.formats.log import LOG
+from cvlnet.track.formats.truth import TRUTH, write_truth
 from cvlnet.track.logged import begun, logged
 from cvlnet.track.picture import draw_track
 from cvlnet.track.smoother import Followed, smoothed
@@ -39,8 +41,6 @@ from cvlnet.track.types import STATES, TrackFix, Trajectory
 
 if TYPE_CHECKING:
     from cvlnet.track.recording import Recording
-
-LOG = "track.jsonl"
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,8 @@ def track(
         write_trajectory(trajectory, out / name)
         if later is not None:
             write_trajectory(later, out / name.replace("track.", "smoothed.", 1))
+    if truth:
+        write_truth(truth, out / TRUTH)
     if errors is not None:
         figures = {name: value if isfinite(value) else None for name, value in errors.figures().items()}
         write_json(figures, out / "figures.json")

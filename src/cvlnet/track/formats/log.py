@@ -14,6 +14,7 @@ from cvlnet.io.outputs import write_text
 from cvlnet.track.formats.fields import empty_trajectory, entry_of, fixes_of, header_of, refuse_large
 from cvlnet.track.types import TrackFix, Trajectory
 
+LOG = "track.jsonl"  # in the folder of a track
 _REMEDY = "give a log that `cvlnet track` has written"
 
 
