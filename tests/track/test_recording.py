@@ -94,7 +94,9 @@ def test_fixes_stand_where_and_when_they_were(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.mean(ellipse[:-1], axis=0), [2.0, -6.0], atol=1e-4)
     assert [row["Points2D:labels"] for row in rows["/map/hypotheses"]] == [[], ["60 %", "25 %"], []]
     np.testing.assert_allclose(rows["/map/hypotheses"][1]["Points2D:positions"], [[-3.0, -4.0], [5.0, 0.0]], atol=1e-4)
-    assert [row["StateChange:state"] for row in rows["/state"]] == [["searching"], ["tracking"], ["lost"]]
+    style, *states = rows["/state"]
+    assert style["StateConfiguration:values"] == ["searching", "tracking", "lost"]
+    assert [row["StateChange:state"] for row in states] == [["searching"], ["tracking"], ["lost"]]
     assert [row["Scalars:scalars"] for row in rows["/confidence"]] == [[0.0], [0.9], [0.1]]
     assert not {"/error/along_m", "/map/truth", "/frames/1", "/map/belief"} & set(rows)
 
