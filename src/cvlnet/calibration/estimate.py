@@ -94,13 +94,15 @@ def scenes_of(stretch: Stretch) -> list[Tracks]:
     return [scene_tracks(stretch.pictures[before], stretch.pictures[after]) for before, after in stretch.pairs]
 
 
-def fit_stretch(camera: Camera, mounting: Mounting, stretch: Stretch, scenes: Sequence[Tracks]) -> Fit:
-    """What one stretch says of the mounting. mounting: near enough to recognise the road by it."""
+def fit_stretch(
+    camera: Camera, mounting: Mounting, stretch: Stretch, scenes: Sequence[Tracks], *, seek_focal: bool = False
+) -> Fit:
+    """What one stretch says of the mounting. mounting: near enough to recognise the road by it. See `fitted`."""
     pairs = []
     for (before, after), motion, scene in zip(stretch.pairs, stretch.motions(), scenes, strict=True):
         road = road_tracks(stretch.pictures[before], stretch.pictures[after], camera, mounting, motion)
         pairs.append(Pair(before, after, motion, road, scene))
-    return fitted(camera, mounting, pairs)
+    return fitted(camera, mounting, pairs, seek_focal=seek_focal)
 
 
 def searched(

@@ -69,13 +69,31 @@ def spread(pairs: Sequence[tuple[int, int]], most: int = MOST_STRETCHES) -> list
     return [runs[i] for i in chosen]
 
 
-def read_stretches(journey: Journey, camera_id: int, most: int = MOST_STRETCHES) -> list[Stretch]:
-    """At most so many stretches of a drive. Only the pictures that are needed are decoded.
+def sharpest(
+    groups: Sequence[Sequence[tuple[int, int]]], odometry: Sequence[OdometryPose], most: int = MOST_STRETCHES
+) -> list[Sequence[tuple[int, int]]]:
+    """The groups of pairs within which the vehicle turns most, in their order."""
 
-    Raises InputError as the pictures do.
+    def turned_rad(group: Sequence[tuple[int, int]]) -> float:
+        turns = (wrapped_rad(odometry[after].yaw_rad - odometry[before].yaw_rad) for before, after in group)
+        return sum(map(abs, turns))
+
+    by_turn = sorted(range(len(groups)), key=lambda number: -turned_rad(groups[number]))
+    return [groups[number] for number in sorted(by_turn[:most])]
+
+
+def read_stretches(
+    journey: Journey, camera_id: int, most: int = MOST_STRETCHES, *, bends: bool = False
+) -> list[Stretch]:
+    """At most so many stretches of a drive, spread evenly. Only the pictures that are needed are decoded.
+
+    bends: those in which the vehicle turns most. Raises InputError as the pictures do.
     """
     moments = [moment.odometry for moment in journey.moments() if camera_id in moment.pictures]
-    groups = spread(comparable_pairs(moments), most)
+    pairs = comparable_pairs(moments)
+    groups: Sequence[Sequence[tuple[int, int]]] = (
+        sharpest(spread(pairs, len(pairs)), moments, most) if bends else spread(pairs, most)
+    )
     wanted = {at for group in groups for pair in group for at in pair}
     window = whole(journey.cameras[camera_id].camera)
     pictured = (moment.pictures[camera_id] for moment in journey.moments() if camera_id in moment.pictures)

@@ -36,7 +36,9 @@ _PIXEL = 1 / 1242  # standard deviation of a track, in widths of the picture
 _NEAREST = 1e-3  # a ray's least slope down to the road, and least depth in metres
 _EVALUATIONS = 40
 _TOLERANCE = 1e-4
-_MOUNTING, _FRAME, _PAIR = 4, 3, 3  # how many unknowns: roll, pitch, yaw, height; roll, pitch, rise; the motion
+# how many unknowns: roll, pitch, yaw, height; these and the focal length; roll, pitch, rise; the motion
+_MOUNTING, _CAMERA, _FRAME, _PAIR = 4, 5, 3, 3
+FOCAL_SHARE = 0.1  # by which a focal length that is sought may differ from the stated one, standard deviation
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Fit:
     """mounting, and motions of all pairs. tracks: of the road. agreeing: which share of them lies within a pixel.
 
     sigma: standard deviations of roll, pitch and yaw (rad) and height (m), if the tracks were all that is uncertain.
+    log_focal, log_focal_sigma: logarithm of what the focal lengths are times the stated ones, and its standard
+    deviation, with `FOCAL_SHARE` as what was known before; 0 if they were not sought.
     """
 
     mounting: Mounting
@@ -74,6 +78,8 @@ class Fit:
     tracks: int
     agreeing: float
     sigma: Float64[np.ndarray, 4]
+    log_focal: float = 0.0
+    log_focal_sigma: float = 0.0
 
 
 def fitted(
@@ -83,33 +89,47 @@ def fitted(
     *,
     motion_doubt: MotionDoubt = ODOMETRY,
     fix_mounting: bool = False,
+    seek_focal: bool = False,
     outlier_px: float = 1.0,
 ) -> Fit:
     """The mounting (unless it is fixed) and motions that explain the tracks of successive pictures best.
 
-    outlier_px: residuals beyond it count ever less, in pixels of a picture of 1242.
+    seek_focal: seeks the focal length, too, both by the same factor. outlier_px: residuals beyond it count ever less,
+    in pixels of a picture of 1242.
     """
     problem = _Problem(camera, mounting, pairs, motion_doubt)
-    first = 0 if not fix_mounting else _MOUNTING
+    sought = np.ones(len(problem.start), dtype=bool)
+    sought[:_MOUNTING], sought[_MOUNTING] = not fix_mounting, seek_focal
 
-    def residuals(x: F64) -> F64:
-        return problem.residuals(np.concatenate([problem.start[:first], x]))
+    def whole(x: F64) -> F64:
+        every = problem.start.copy()
+        every[sought] = x
+        return every
 
     found = least_squares(
-        residuals,
-        problem.start[first:],
+        lambda x: problem.residuals(whole(x)),
+        problem.start[sought],
         loss="cauchy",
         f_scale=outlier_px,
-        x_scale=problem.scale[first:],
+        x_scale=problem.scale[sought],
         ftol=_TOLERANCE,
         max_nfev=_EVALUATIONS,
     )
-    x = np.concatenate([problem.start[:first], found.x])
+    x = whole(found.x)
     off_px = np.linalg.norm(found.fun[: 2 * problem.tracks].reshape(-1, 2), axis=1)
     agreeing = float(np.mean(off_px < 1.0)) if len(off_px) else 0.0
-    information = found.jac.T @ found.jac
-    sigma = np.zeros(_MOUNTING) if fix_mounting else np.sqrt(np.diag(np.linalg.pinv(information))[:_MOUNTING])
-    return Fit(problem.mounting(x), problem.motions(x), problem.tracks, agreeing, sigma)
+    sigma = np.zeros(len(x))
+    if not fix_mounting or seek_focal:
+        sigma[sought] = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)))
+    return Fit(
+        problem.mounting(x),
+        problem.motions(x),
+        problem.tracks,
+        agreeing,
+        sigma[:_MOUNTING],
+        float(x[_MOUNTING]),
+        float(sigma[_MOUNTING]),
+    )
 
 
 def road_offsets_px(camera: Camera, mounting: Mounting, motion: Motion, tracks: Tracks) -> Float64[np.ndarray, " n"]:
@@ -159,7 +179,10 @@ def epipolar_residuals_px(
 
 
 class _Problem:
-    """The unknowns as one vector: the mounting, each picture's attitude, each pair's motion; and its residuals."""
+    """The unknowns as one vector, and its residuals.
+
+    They are the mounting, the logarithm of a factor of the focal lengths, each picture's attitude, each pair's motion.
+    """
 
     def __init__(self, camera: Camera, mounting: Mounting, pairs: Sequence[Pair], doubt: MotionDoubt) -> None:
         self.camera, self._mounting = matrix(camera), mounting
@@ -170,9 +193,10 @@ class _Problem:
         self.scene_pair, self.scene = _joined([p.scene for p in pairs])
         self.tracks = len(self.road)
         given = np.array([[p.motion.forward_m, p.motion.left_m, p.motion.turn_rad] for p in pairs])
-        self.expected = np.concatenate([np.zeros(_FRAME * self.frames), given.ravel()])
+        self.expected = np.concatenate([np.zeros(1 + _FRAME * self.frames), given.ravel()])
         self.sigma = np.concatenate(
             [
+                [FOCAL_SHARE],
                 np.tile([ROLL_RAD, NOD_RAD, RISE_M], self.frames),
                 np.tile([doubt.forward_m, doubt.left_m, doubt.turn_rad], len(pairs)),
             ]
@@ -191,6 +215,7 @@ class _Problem:
     def residuals(self, x: F64) -> F64:
         """Of road tracks (x, y), of scene tracks, and of what was expected, each over its standard deviation."""
         attitude, motion = self._split(x)
+        camera = self.camera * np.array([[np.exp(x[_MOUNTING])] * 2 + [1.0]])
         roll, pitch, yaw, height_m = x[:_MOUNTING]
         turn = rotations(roll + attitude[:, 0], pitch + attitude[:, 1], np.full(self.frames, yaw))
         beside = np.broadcast_to([self._mounting.forward_m, self._mounting.left_m], (self.frames, 2))
@@ -202,20 +227,18 @@ class _Problem:
         before, after = (turn[self.before], place_m[self.before]), (after_turn, after_place_m)
         k = self.road_pair
         road = road_residuals_px(
-            self.camera,
+            camera,
             (before[0][k], before[1][k]),
             (after[0][k], after[1][k]),
             self.road.before_px,
             self.road.after_px,
         )
-        scene = epipolar_residuals_px(
-            self.camera, before, after, self.scene_pair, self.scene.before_px, self.scene.after_px
-        )
+        scene = epipolar_residuals_px(camera, before, after, self.scene_pair, self.scene.before_px, self.scene.after_px)
         prior = (x[_MOUNTING:] - self.expected) / self.sigma
         return np.concatenate([road.ravel() / self.pixel, scene / self.pixel, prior])
 
     def _split(self, x: F64) -> tuple[F64, F64]:
-        attitude, motion = np.split(x[_MOUNTING:], [_FRAME * self.frames])
+        attitude, motion = np.split(x[_CAMERA:], [_FRAME * self.frames])
         return attitude.reshape(-1, _FRAME), motion.reshape(-1, _PAIR)
 
 
