@@ -293,8 +293,10 @@ class JourneyFiles:
         time_offset_s: Seconds that are added to the times of a video's or a bag's pictures to get the odometry's; a
             video's times count from its first frame.
         gps_offset_s: Seconds that are added to the times of --gps to get the odometry's; GPX counts from 1970 (UTC).
-        height_m: Height of a bag's camera above the road, if neither --camera-file nor the bag says it.
-        pitch_deg: Pitch of a bag's camera, positive with its front down; by default what the bag says, or level.
+        height_m: Height of a bag's camera above the road, if neither --camera-file nor the bag says it;
+            calibrate-camera starts from it.
+        pitch_deg: Pitch of a bag's camera, positive with its front down; by default what the bag says, or level;
+            calibrate-camera starts from it.
         image_topic: Topic of a bag's pictures, if there are several.
         camera_info_topic: Topic of their calibration.
         odometry_topic: Topic of the odometry.

@@ -1,11 +1,21 @@
+from __future__ import annotations
+
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from math import radians
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
+from cvlnet.calibration.estimate import Estimate
+from cvlnet.calibration.focal import FocalEstimate
+from cvlnet.calibration.stretches import Stretch
 from cvlnet.cli.app import run
 from cvlnet.data.camera_file import read_camera_file
+from cvlnet.geometry import Camera
 from cvlnet.road.geometry import Mounting
 from road_pictures import CAMERA, TRUE, picture, way
 
@@ -39,8 +49,11 @@ def test_camera_file_is_written_anew(video: Path, tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "--folder, --drive: one of the two is needed"),
-        (["--folder", "a", "--drive", "b"], "--folder, --drive: one of the two is needed"),
+        ([], "--drive, --folder, --video, --bag: one drive is followed at a time"),
+        (["--folder", "a", "--drive", "b"], "--drive, --folder: one drive is followed at a time"),
+        (["--folder", "VIDEO", "--height-m", "160"], "--height-m: 160 is not between 0.05 and 10 m"),
+        (["--folder", "VIDEO", "--camera", "7"], "--camera: 7 is no camera of the drive; give 2"),
+        (["--video", "VIDEO"], "needs --camera-file and --odometry"),
         (["--folder", "VIDEO", "--pitch-deg", "95"], "--pitch-deg: 95 is beyond 90 degrees"),
         (["--folder", "nowhere"], "nowhere: the folder is not there"),
     ],
@@ -52,6 +65,81 @@ def test_wrong_options_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Camera, Mounting, Sequence[Stretch]]]:
+    """What the estimate is made from, instead of making it."""
+    calls = []
+
+    def noted(camera: Camera, stated: Mounting, stretches: Sequence[Stretch], *_: object, **__: object) -> Estimate:
+        calls.append((camera, stated, stretches))
+        return Estimate(stated, replace(stated, height_m=1.6), (0.02, 0.01, 0.02, 0.03), 3, 500)
+
+    monkeypatch.setattr("cvlnet.calibration.estimate.calibrated", noted)
+    return calls
+
+
+def test_a_start_may_be_stated(video: Path, given: list[tuple[Camera, Mounting, Sequence[Stretch]]]) -> None:
+    assert run(["calibrate-camera", "--folder", str(video), "--pitch-deg", "3.5", "--height-m", "1.7"]) == 0
+    assert given[0][1] == replace(given[0][1], pitch_rad=radians(3.5), height_m=1.7, forward_m=1.0)
+
+
+def test_a_video_file_is_read_as_well(
+    video: Path, tmp_path: Path, given: list[tuple[Camera, Mounting, Sequence[Stretch]]]
+) -> None:
+    """The same pictures, with the odometry of their times; its camera.json is kept but for the mounting."""
+    av = pytest.importorskip("av", reason="needs the extra video")
+    with av.open(str(tmp_path / "drive.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "5"})
+        stream.width, stream.height, stream.pix_fmt = CAMERA.width_px, CAMERA.height_px, "yuv420p"
+        for path in sorted((video / "frames").iterdir()):
+            frame = av.VideoFrame.from_ndarray(cv2.imread(str(path)), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    rows = [line.split(",")[1:] for line in (video / "poses.csv").read_text().splitlines()]
+    (tmp_path / "odometry.csv").write_text("\n".join(",".join(row) for row in rows))
+    out = tmp_path / "camera.json"
+    files = ["--video", str(tmp_path / "drive.mp4"), "--odometry", str(tmp_path / "odometry.csv")]
+    assert run(["calibrate-camera", "--folder", str(video)]) == 0
+    assert run(["calibrate-camera", *files, "--camera-file", str(video / "camera.json"), "--out", str(out)]) == 0
+    (_, stated, stretches), (_, of_video, from_video) = given
+    assert of_video == stated
+    assert len(from_video) == len(stretches) >= 3
+    for one, other in zip(from_video, stretches, strict=True):
+        for motion, expected in zip(one.motions(), other.motions(), strict=True):
+            assert list(vars(motion).values()) == pytest.approx(list(vars(expected).values()), abs=1e-4)
+        for seen, expected_picture in zip(one.pictures, other.pictures, strict=True):
+            assert np.abs(seen.astype(int) - expected_picture).mean() < 4
+    settings = json.loads((video / "camera.json").read_text())
+    written = json.loads(out.read_text())
+    assert written == settings | {"height_m": 1.6, "roll_deg": 0.0, "yaw_deg": 0.0, "pitch_deg": 5.0}
+
+
+def test_the_focal_length_is_sought_where_that_is_asked_for(
+    video: Path,
+    tmp_path: Path,
+    given: list[tuple[Camera, Mounting, Sequence[Stretch]]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("cvlnet.calibration.focal.focal_found", lambda *_, **__: FocalEstimate(1.1, 0.02, 4))
+    out = tmp_path / "camera.json"
+    assert run(["calibrate-camera", "--folder", str(video), "--find-focal", "--out", str(out)]) == 0
+    assert "focal length 330.0 px (stated 300.0), standard deviation 2.0 %, from 4 bends" in capsys.readouterr().out
+    assert given[0][0].focal_px.tolist() == pytest.approx([330.0, 330.0])
+    assert json.loads(out.read_text())["fx"] == pytest.approx(330.0)
+
+
+def test_a_calibrated_lens_has_its_focal_length(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = json.loads((video / "camera.json").read_text()) | {"distortion_coefficients": [-0.1, 0, 0, 0, 0]}
+    (tmp_path / "camera.json").write_text(json.dumps(settings))
+    (tmp_path / "frames").symlink_to(video / "frames")
+    (tmp_path / "poses.csv").write_text((video / "poses.csv").read_text())
+    assert run(["calibrate-camera", "--folder", str(tmp_path), "--find-focal"]) == 2
+    assert "a lens whose distortion is known has a known focal length" in capsys.readouterr().err
 
 
 def test_a_short_drive_is_refused(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, hypot
+from math import exp, hypot, sqrt
 
 import numpy as np
+from tqdm import tqdm
 
 from cvlnet.calibration.estimate import FEWEST_TRACKS, LEAST_AGREEING, fit_stretch, scenes_of, searched
 from cvlnet.calibration.stretches import Stretch
@@ -37,7 +38,9 @@ class FocalEstimate:
     bends: int
 
 
-def focal_found(camera: Camera, stated: Mounting, bends: Sequence[Stretch], where: str) -> FocalEstimate:
+def focal_found(
+    camera: Camera, stated: Mounting, bends: Sequence[Stretch], where: str, *, progress: bool = False
+) -> FocalEstimate:
     """The focal length of a camera that is stated to within 15 %, pitch to 7 degrees and height to a third.
 
     bends: stretches in which the vehicle turns; straight ones say nothing, and count as much. where: the drive.
@@ -48,11 +51,10 @@ def focal_found(camera: Camera, stated: Mounting, bends: Sequence[Stretch], wher
     scenes = [scenes_of(bend) for bend in bends]
     mounting = searched(camera, stated, bends, scenes)
     log_scale, sigma, count = 0.0, FOCAL_SHARE, 0
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         now = scaled(camera, exp(log_scale))
-        fits = [
-            fit_stretch(now, mounting, bend, scene, seek_focal=True) for bend, scene in zip(bends, scenes, strict=True)
-        ]
+        both = tqdm(zip(bends, scenes, strict=True), f"focal length {number + 1}", len(bends), disable=not progress)
+        fits = [fit_stretch(now, mounting, bend, scene, seek_focal=True) for bend, scene in both]
         fits = [fit for fit in fits if fit.tracks >= FEWEST_TRACKS and fit.agreeing >= LEAST_AGREEING]
         told = [_alone(fit) for fit in fits]
         count = sum(own < FOCAL_SHARE for _, own in told)
@@ -97,7 +99,10 @@ def _mean(told: Sequence[tuple[float, float]]) -> tuple[float, float]:
         mean = float((counted * values).sum() / counted.sum())
         off = np.abs(values - mean) * np.sqrt(weights)
         counted = weights * np.minimum(1, _OUTLIER / np.maximum(off, 1e-9))
-    spread = float(np.sqrt((counted**2 * (values - mean) ** 2).sum()) / counted.sum())
+    off, order = np.abs(values - mean), np.argsort(np.abs(values - mean))
+    middle = int(np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2))
+    bends = weights.sum() ** 2 / (weights**2).sum()  # that count: as many equally sure ones would say as much
+    spread = 1.2533 * 1.4826 * float(off[order][middle]) / sqrt(bends)
     return mean, max(spread, float(weights.sum() ** -0.5))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import degrees
 from pathlib import Path
 from typing import Any
 
 from cvlnet.calibration.estimate import Estimate
+from cvlnet.calibration.focal import FocalEstimate
 from cvlnet.data.camera_file import SEE
 from cvlnet.data.recording import MountedCamera
+from cvlnet.geometry import Camera
 from cvlnet.io.outputs import write_json
 from cvlnet.io.text import read_json
 from cvlnet.road.geometry import Mounting
@@ -36,17 +39,36 @@ def write_camera_file(path: Path, settings: dict[str, Any], mounting: Mounting) 
     write_json(settings | own, path)
 
 
-def settings_of(folder: Path) -> dict[str, Any]:
-    """What camera.json of a video folder holds. Raises InputError if it cannot be read."""
-    return read_json(folder / "camera.json", SEE)
+def focal_line(camera: Camera, focal: FocalEstimate) -> str:
+    """The focal length that was found, beside the stated one, in pixels of the camera's pictures."""
+    stated_px = float(camera.focal_px[0])
+    return (
+        f"focal length {stated_px * focal.scale:.1f} px (stated {stated_px:.1f}), standard deviation "
+        f"{100 * focal.sigma:.1f} %, from {focal.bends} bends"
+    )
+
+
+def with_focal(settings: Mapping[str, Any], focal: FocalEstimate) -> dict[str, Any]:
+    """Settings of camera.json with the focal lengths that were found."""
+    return {**settings, "fx": settings["fx"] * focal.scale, "fy": settings["fy"] * focal.scale}
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """What a camera.json holds. Raises InputError if it cannot be read."""
+    return read_json(path, SEE)
 
 
 def settings_from(mounted: MountedCamera, mounting: Mounting) -> dict[str, Any]:
-    """Keys of camera.json for a camera without distortion, such as KITTI's, without those of `write_camera_file`."""
-    (fx, fy), (cx, cy) = mounted.camera.focal_px.tolist(), mounted.camera.principal_point_px.tolist()
-    size = {"width": mounted.camera.width_px, "height": mounted.camera.height_px}
+    """Keys of camera.json for a camera that has none, such as KITTI's, without those of `write_camera_file`."""
+    camera = mounted.camera if mounted.lens is None else mounted.lens.camera
+    (fx, fy), (cx, cy) = camera.focal_px.tolist(), camera.principal_point_px.tolist()
+    size = {"width": camera.width_px, "height": camera.height_px}
     matrix = {"fx": fx, "fy": fy, "cx": cx, "cy": cy, "pixel_origin": "corner"}
-    return {**size, **matrix, "forward_m": mounting.forward_m, "left_m": mounting.left_m}
+    lens: dict[str, Any] = {}
+    if mounted.lens is not None:
+        coefficients = list(mounted.lens.coefficients)
+        lens = {"distortion_model": mounted.lens.model, "distortion_coefficients": coefficients}
+    return {**size, **matrix, **lens, "forward_m": mounting.forward_m, "left_m": mounting.left_m}
 
 
 def _shown(mounting: Mounting) -> tuple[float, float, float, float]:

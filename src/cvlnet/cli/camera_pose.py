@@ -4,82 +4,116 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
+from cvlnet.cli.options import panel
+from cvlnet.config import JourneyFiles
 from cvlnet.errors import InputError
+
+if TYPE_CHECKING:
+    from cvlnet.data.journey import Journey
+    from cvlnet.road.geometry import Mounting
 
 
 def calibrate_camera(
     *,
-    folder: Path | None = None,
-    drive: Path | None = None,
-    camera: int = 2,
-    pitch_deg: float | None = None,
-    height_m: Annotated[float | None, Parameter(validator=Number(gte=0.05, lte=10.0))] = None,
+    drive: Annotated[JourneyFiles, panel("Drive", JourneyFiles)] = JourneyFiles(),
+    camera: int | None = None,
+    find_focal: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
 ) -> None:
-    """Find how a camera is mounted, from its pictures of the road and the vehicle's odometry.
+    r"""Find how a camera is mounted, from its pictures of the road and the vehicle's odometry.
 
-    The drive is a folder of frames, camera.json and poses, or a drive of KITTI; it should be 100 m or longer, on paved
-    and level roads. Focal length, principal point and lens distortion have to be known; pitch may be wrong by up to 7
-    degrees and height by up to a third. Prints roll, pitch, yaw and height beside the stated ones, with standard
-    deviations, and what to use: pitch and height as they were found, roll and yaw as stated unless what was found
-    differs by two standard deviations. The scale of the odometry is that of the height.
+    The drive should be 100 m or longer, on paved and level roads. Focal length, principal point and lens distortion
+    have to be known; pitch may be wrong by up to 7 degrees and height by up to a third: --pitch-deg and --height-m
+    state others to start from. Prints roll, pitch, yaw and height beside the stated ones, with standard deviations, and
+    what to use: pitch and height as they were found, roll and yaw as stated unless what was found differs by two
+    standard deviations. The scale of the odometry is that of the height.
+
+    With --find-focal the focal length may be wrong by up to 15 %. It is found where the drive has several bends; a
+    straight road does not tell it, and then nothing is stated.
 
     For example:
 
         cvlnet calibrate-camera --folder my_video
         cvlnet calibrate-camera --folder my_video --out my_video/camera.json
         cvlnet calibrate-camera --drive raw_data/2011_09_26/2011_09_26_drive_0005_sync
+        cvlnet calibrate-camera --video drive.mp4 --camera-file camera.json \
+            --odometry wheels.csv --find-focal --out camera.json
+        cvlnet calibrate-camera --bag drive.mcap --height-m 1.5 --out camera.json
 
     Args:
-        folder: Folder with frames, camera.json and poses.
-        drive: Folder of a KITTI drive.
-        camera: Number of a KITTI drive's camera: 2 or 3.
-        pitch_deg: Pitch to start from, positive with the front down; by default that of camera.json.
-        height_m: Height above the road to start from; by default that of camera.json.
-        out: File for camera.json with the new mounting, everything else as before. It may be the old file.
+        camera: Number of the camera; by default the drive's first one.
+        find_focal: Seeks the focal length, too, from bends of the drive.
+        out: File for camera.json with what was found, everything else as before. It may be the old file.
 
     """
-    from dataclasses import replace
-    from math import radians
-
     from cvlnet.calibration.estimate import calibrated
-    from cvlnet.calibration.report import settings_from, settings_of, to_table, write_camera_file
+    from cvlnet.calibration.focal import focal_found, scaled
+    from cvlnet.calibration.report import focal_line, to_table, with_focal, write_camera_file
     from cvlnet.calibration.stretches import read_stretches
-    from cvlnet.data.folder import read_folder
-    from cvlnet.data.journey import journey_of
-    from cvlnet.data.kitti_cvl import read_recording
-    from cvlnet.data.poses_recording import CAMERA_ID
+    from cvlnet.data.open_journey import open_journey
     from cvlnet.road.geometry import Mounting
     from cvlnet.road.tracks import whole
 
-    if (folder is None) == (drive is None):
-        raise InputError("one of the two is needed", where="--folder, --drive", remedy="say what is to be read")
-    if folder is not None:
-        recording, camera, where = read_folder(folder), CAMERA_ID, folder
-    else:
-        assert drive is not None
-        recording, where = read_recording(drive), drive
-    if camera not in recording.cameras:
-        known = " or ".join(map(str, recording.cameras))
-        raise InputError(f"{camera} is no camera of the drive", where="--camera", remedy=f"give {known}")
-    if pitch_deg is not None and abs(pitch_deg) > 90:
-        raise InputError(f"{pitch_deg:g} is beyond 90 degrees", where="--pitch-deg", remedy="give degrees")
-    journey, mounted = journey_of(recording), recording.cameras[camera]
-    stated = Mounting.of(journey.road_from_cam(camera))
-    if pitch_deg is not None:
-        stated = replace(stated, pitch_rad=radians(pitch_deg))
-    if height_m is not None:
-        stated = replace(stated, height_m=height_m)
+    files, pitch_deg, height_m = _start_of(drive)
+    journey = open_journey(files)
+    number = sorted(journey.cameras)[0] if camera is None else camera
+    if number not in journey.cameras:
+        known = " or ".join(map(str, sorted(journey.cameras)))
+        raise InputError(f"{number} is no camera of the drive", where="--camera", remedy=f"give {known}")
+    mounted = journey.cameras[number]
+    if find_focal and mounted.lens is not None:
+        remedy = "leave --find-focal out"
+        raise InputError("a lens whose distortion is known has a known focal length", where=journey.name, remedy=remedy)
+    stated = _started(Mounting.of(journey.road_from_cam(number)), pitch_deg, height_m)
     progress = sys.stderr.isatty()
-    pictures = read_stretches(journey, camera)
-    window = whole(mounted.camera)
-    found = calibrated(window.camera(mounted.camera), stated, pictures, str(where), progress=progress)
+    seen = whole(mounted.camera).camera(mounted.camera)
+    settings = _settings(files, journey, number, stated)
+    if find_focal:
+        focal = focal_found(seen, stated, read_stretches(journey, number, bends=True), journey.name, progress=progress)
+        print(focal_line(mounted.camera, focal))
+        seen, settings = scaled(seen, focal.scale), with_focal(settings, focal)
+    found = calibrated(seen, stated, read_stretches(journey, number), journey.name, progress=progress)
     print(to_table(found))
     if out is not None:
-        settings = settings_from(mounted, stated) if folder is None else settings_of(folder)
         write_camera_file(out, settings, found.adopted)
+
+
+def _start_of(drive: JourneyFiles) -> tuple[JourneyFiles, float | None, float | None]:
+    """The drive to open, and the pitch and height to start from instead of what it states."""
+    from dataclasses import replace
+
+    from cvlnet.data.camera_file import HIGHEST_M, LOWEST_M
+
+    pitch_deg, height_m = drive.pitch_deg, drive.height_m
+    if pitch_deg is not None and abs(pitch_deg) > 90:
+        raise InputError(f"{pitch_deg:g} is beyond 90 degrees", where="--pitch-deg", remedy="give degrees")
+    if height_m is not None and not LOWEST_M <= height_m <= HIGHEST_M:
+        what = f"{height_m:g} is not between {LOWEST_M:g} and {HIGHEST_M:g} m"
+        raise InputError(what, where="--height-m", remedy="give metres")
+    if drive.bag is not None and drive.camera_file is None:
+        return drive, None, None  # they are the bag's own
+    return replace(drive, pitch_deg=None, height_m=None), pitch_deg, height_m
+
+
+def _started(stated: Mounting, pitch_deg: float | None, height_m: float | None) -> Mounting:
+    from dataclasses import replace
+    from math import radians
+
+    if pitch_deg is not None:
+        stated = replace(stated, pitch_rad=radians(pitch_deg))
+    return stated if height_m is None else replace(stated, height_m=height_m)
+
+
+def _settings(files: JourneyFiles, journey: Journey, camera: int, stated: Mounting) -> dict[str, Any]:
+    """What camera.json holds already, or what it would hold."""
+    from cvlnet.calibration.report import settings_from, settings_of
+
+    if files.folder is not None:
+        return settings_of(files.folder / "camera.json")
+    if files.camera_file is not None:
+        return settings_of(files.camera_file)
+    return settings_from(journey.cameras[camera], stated)

@@ -120,7 +120,7 @@ def fitted(
     agreeing = float(np.mean(off_px < 1.0)) if len(off_px) else 0.0
     sigma = np.zeros(len(x))
     if not fix_mounting or seek_focal:
-        sigma[sought] = np.sqrt(np.diag(np.linalg.pinv(found.jac.T @ found.jac)))
+        sigma[sought] = np.sqrt(np.maximum(np.diag(np.linalg.pinv(found.jac.T @ found.jac)), 0))
     return Fit(
         problem.mounting(x),
         problem.motions(x),
