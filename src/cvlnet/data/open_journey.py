@@ -89,7 +89,7 @@ def _from_video(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]
 
 def open_video(path: Path, camera_path: Path, time_offset_s: float = 0.0) -> tuple[Pictures, CameraFile]:
     """The pictures of a video file, and its camera.json. Raises InputError as the readers do, or without ``video``."""
-    _require_extra("av", "video", path)
+    require_extra("av", "video", path)
     from cvlnet.data.video import read_video
 
     camera = read_camera_file(camera_path)
@@ -101,7 +101,7 @@ def _from_bag(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]:
     if files.camera_file is not None and (files.height_m is not None or files.pitch_deg is not None):
         remedy = "leave --height-m and --pitch-deg out, or --camera-file"
         raise InputError("camera.json says how the camera is mounted", where=files.camera_file, remedy=remedy)
-    _require_extra("rosbags", "ros", files.bag)
+    require_extra("rosbags", "ros", files.bag)
     from cvlnet.data.bag import BagTopics, read_bag
 
     drive = read_bag(
@@ -137,7 +137,8 @@ def _camera_of(files: JourneyFiles) -> CameraFile | None:
     return None if path is None else read_camera_file(path)
 
 
-def _require_extra(library: str, extra: str, where: Path) -> None:
+def require_extra(library: str, extra: str, where: Path) -> None:
+    """Raise InputError if a library of an extra is missing."""
     if find_spec(library) is None:
         remedy = f"install the extra: pip install 'cvlnet[{extra}]'"
         raise InputError(f"needs {library}", where=where, remedy=remedy)

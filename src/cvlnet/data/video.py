@@ -65,6 +65,19 @@ def frame_count(path: Path) -> int | None:
         return stream.frames or None
 
 
+def read_about(path: Path) -> tuple[tuple[int, int], int, dict[str, str]]:
+    """Width and height of a video's frames as stored, their orientation as EXIF counts, and what its metadata say.
+
+    Raises InputError if it is no video, or no frame can be decoded.
+    """
+    with _opened(path) as (container, stream):
+        _require_pixels(stream, path)
+        first = next(_decoded(container, stream), None)
+        if first is None:
+            raise InputError("no frame can be decoded", where=path, remedy=_AGAIN)
+        return (first.width, first.height), _orientation(first, path), {**stream.metadata, **container.metadata}
+
+
 @dataclass(frozen=True)
 class _About:
     """A video's first and last presentation time, by its own clock, and how EXIF would call its orientation."""

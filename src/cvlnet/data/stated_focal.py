@@ -1,0 +1,115 @@
+"""The focal length that a picture or a video states itself: EXIF, or the metadata of a phone's video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import hypot, isfinite
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from cvlnet.data.calibration import Calibration
+from cvlnet.errors import InputError, warn
+from cvlnet.io.listing import PICTURES
+
+_EXIF, _FOCAL_MM, _FOCAL_35MM = 0x8769, 0x920A, 0xA405  # EXIF's tags
+_PER_UNIT, _UNIT, _WIDTH_PX = 0xA20E, 0xA210, 0xA002
+_UNITS_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # of the focal plane's resolution
+_FILM_MM = hypot(36.0, 24.0)  # across a picture of 35 mm film, from corner to corner
+_VIDEO_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
+_SENSOR, _FILM, _VIDEO = 0.02, 0.05, 0.1  # shares by which a stated focal length is wrong at times
+_WIDEST, _LONGEST = 0.2, 50.0  # a focal length, in widths of the picture
+_TURNED = 5  # EXIF's orientations from here on exchange rows and columns
+_REMEDY = "calibrate the camera, or measure the angle that it sees"
+
+
+@dataclass(frozen=True)
+class StatedFocal:
+    """What a file states of its camera. focal_px: in pixels of its pictures, which are of this size when upright.
+
+    doubt: share by which such a statement may be wrong. how: where it stands. orientation: as EXIF counts.
+    """
+
+    width_px: int
+    height_px: int
+    focal_px: float
+    doubt: float
+    how: str
+    orientation: int = 1
+
+    @property
+    def calibration(self) -> Calibration:
+        """A camera of this focal length, its principal point in the middle, without lens distortion."""
+        middle_px = (self.width_px / 2, self.height_px / 2)
+        focal_px = (self.focal_px, self.focal_px)
+        return Calibration(self.width_px, self.height_px, focal_px, middle_px, pixel_origin="corner")
+
+
+def stated_focal(path: Path) -> StatedFocal:
+    """What a picture (PNG or JPEG) or a video file states of its focal length.
+
+    Pictures: EXIF's focal length with the resolution of the sensor, or its equivalent on 35 mm film, taken from corner
+    to corner. Videos: the equivalent that iPhones write; where the video was stabilised it is too short.
+    Raises InputError if the file is missing or cannot be read, or states no focal length that a camera can have.
+    """
+    if not path.is_file():
+        raise InputError("the file is missing", where=path, remedy="give a picture or a video of the camera")
+    found = _of_picture(path) if path.suffix.lower() in PICTURES else _of_video(path)
+    if found is None:
+        raise InputError("states no focal length", where=path, remedy=_REMEDY)
+    if not _WIDEST < found.focal_px / found.width_px < _LONGEST:
+        what = f"states a focal length of {found.focal_px:.0f} px ({found.how}), which no camera has"
+        raise InputError(what, where=path, remedy=_REMEDY)
+    return found
+
+
+def _of_picture(path: Path) -> StatedFocal | None:
+    try:
+        with Image.open(path) as image:
+            (width_px, height_px), exif = image.size, image.getexif()
+            tags, orientation = dict(exif.get_ifd(_EXIF)), exif.get(0x0112, 1)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise InputError(f"cannot be read ({error})", where=path, remedy="give a PNG or JPEG") from error
+    orientation = orientation if orientation in range(1, 9) else 1
+    size_px = (height_px, width_px) if orientation >= _TURNED else (width_px, height_px)
+    film_mm, by_film = _number(tags, _FOCAL_35MM), None
+    if film_mm is not None:
+        focal_px = film_mm * hypot(width_px, height_px) / _FILM_MM
+        by_film = StatedFocal(*size_px, focal_px, _FILM, f"EXIF, {film_mm:g} mm on 35 mm film", orientation)
+    focal_mm, per_unit, unit_mm = _number(tags, _FOCAL_MM), _number(tags, _PER_UNIT), _UNITS_MM.get(tags.get(_UNIT, 2))
+    if focal_mm is None or per_unit is None or unit_mm is None:
+        return by_film
+    share = width_px / (_number(tags, _WIDTH_PX) or width_px)  # a picture may have been made smaller
+    focal_px = focal_mm * per_unit / unit_mm * share
+    by_sensor = StatedFocal(*size_px, focal_px, _SENSOR, f"EXIF, {focal_mm:g} mm on the sensor", orientation)
+    if by_film is not None and abs(focal_px / by_film.focal_px - 1) > 2 * _FILM:
+        what = f"EXIF contradicts itself: {focal_px:.0f} px on the sensor, {by_film.focal_px:.0f} px by 35 mm film"
+        warn(what, where=path, remedy="check the latter, which is taken")
+        return by_film
+    return by_sensor
+
+
+def _of_video(path: Path) -> StatedFocal | None:
+    from cvlnet.data.video import read_about
+
+    (width_px, height_px), orientation, metadata = read_about(path)
+    try:
+        film_mm = float(metadata.get(_VIDEO_35MM, "nan"))
+    except ValueError:
+        return None
+    if not isfinite(film_mm) or film_mm <= 0:
+        return None
+    size_px = (height_px, width_px) if orientation >= _TURNED else (width_px, height_px)
+    focal_px = film_mm * hypot(width_px, height_px) / _FILM_MM
+    return StatedFocal(*size_px, focal_px, _VIDEO, f"the video, {film_mm:g} mm on 35 mm film", orientation)
+
+
+def _number(tags: Mapping[int, Any], tag: int) -> float | None:
+    """A positive number; None where there is none."""
+    try:
+        value = float(tags[tag])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return value if isfinite(value) and value > 0 else None
