@@ -36,7 +36,7 @@ CAMERA = 2
 STARTS = ((radians(4.0), 0.4), (radians(-4.0), -0.4))
 HEADER = ("drive", "start", "roll, deg", "pitch, deg", "yaw, deg", "height, cm", "sigma pitch, height", "doubts", "s")
 
-FOCAL_SHARES = (-0.1, -0.05, 0.0, 0.05, 0.1)
+FOCAL_SHARES = (-0.1, -0.05, 0.05, 0.1)
 FOCAL_HEADER = ("drive", "start", "found, %", "sigma, %", "mounting, focal length as stated", "as found", "s")
 
 
@@ -85,7 +85,7 @@ def focal_rows(drive: Path) -> Iterator[tuple[str, ...]]:
             yield (*row, error.what.partition(": ")[2], "", "", "", f"{perf_counter() - begun:.0f}")
             continue
         row += [f"{100 * ((1 + share) * found.scale - 1):+.1f}", f"{100 * found.sigma:.1f}"]
-        for used in (wrong, scaled(wrong, found.scale)) if abs(share) == max(FOCAL_SHARES) else ():
+        for used in (wrong, scaled(wrong, found.scale)) if share == max(FOCAL_SHARES) else ():
             try:
                 own = calibrated(used, stated, stretches, drive.name).mounting
                 pitch_deg, height_cm = degrees(own.pitch_rad - true.pitch_rad), 100 * (own.height_m - true.height_m)
