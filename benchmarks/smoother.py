@@ -161,7 +161,7 @@ def vector_factor(
     key: int, mean: np.ndarray, covariance: np.ndarray, kernel: gtsam.noiseModel.mEstimator.Base | None = None
 ) -> gtsam.CustomFactor:
     """A measured vector, whose third number is an angle."""
-    model = gtsam.noiseModel.Gaussian.Covariance(covariance)
+    model: gtsam.noiseModel.Base = gtsam.noiseModel.Gaussian.Covariance(covariance)
     if kernel is not None:
         model = gtsam.noiseModel.Robust.Create(kernel, model)
 

@@ -40,7 +40,7 @@ from cvlnet.track.tracker import Tracker, TrackSpec
 from cvlnet.track.types import STATES, TrackFix, Trajectory
 
 if TYPE_CHECKING:
-    from cvlnet.track.recording import Recording
+    from cvlnet.track.rerun_file import RerunFile
 
 
 @dataclass(frozen=True)
@@ -201,10 +201,10 @@ def _check_recording(path: Path, *, resume: bool) -> None:
         raise InputError("needs rerun-sdk", where="--rerun", remedy="install the extra: pip install 'cvlnet[rerun]'")
 
 
-def _recording(path: Path, name: str, image: Imagery, tracker: Tracker, truth: Sequence[KnownPlace]) -> Recording:
-    from cvlnet.track.recording import Recording
+def _recording(path: Path, name: str, image: Imagery, tracker: Tracker, truth: Sequence[KnownPlace]) -> RerunFile:
+    from cvlnet.track.rerun_file import RerunFile
 
-    return Recording(path, name, image, tracker.map.frame, truth)
+    return RerunFile(path, name, image, tracker.map.frame, truth)
 
 
 def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:

@@ -56,10 +56,10 @@ _STATES = rr.StateConfiguration(values=list(STATE_COLOURS), colors=[to_rgb(c) fo
 _POSSIBLE = to_rgb("#ffd60a")  # places that the vehicle may be at
 
 
-class Recording:
+class RerunFile:
     """A file that takes each fix as it comes, and can be opened at any time, also after an interruption.
 
-        with Recording(Path("drive.rrd"), "drive", image, tracker.map.frame, journey.places) as recording:
+        with RerunFile(Path("drive.rrd"), "drive", image, tracker.map.frame, journey.places) as recording:
             recording.write(fix, tracker)
 
     image: the map, for looking at. frame: of the map view. truth: empty where it is not known.
@@ -114,7 +114,7 @@ class Recording:
         """Write what is left, and no more."""
         self._stream.disconnect()
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> RerunFile:
         return self
 
     def __exit__(

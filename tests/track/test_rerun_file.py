@@ -24,7 +24,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize.turned import Heading
-from cvlnet.track.recording import Recording
+from cvlnet.track.rerun_file import RerunFile
 from cvlnet.track.tracker import Tracker
 from cvlnet.track.types import Hypothesis, State, TrackFix
 from driving import CAMERA, FRAME, MIDDLE, ROAD_FROM_CAM, circle, ground, latlon, model, picture, region
@@ -74,7 +74,7 @@ def fix(
 def test_fixes_stand_where_and_when_they_were(tmp_path: Path) -> None:
     """Heading north-east: the view's y axis points south."""
     maybe = (Hypothesis(latlon((-3.0, 4.0)), 0.0, 0.6), Hypothesis(latlon((5.0, 0.0)), 0.0, 0.25))
-    with Recording(tmp_path / "deep" / "a.rrd", "drive", SQUARE, FRAME) as recording:
+    with RerunFile(tmp_path / "deep" / "a.rrd", "drive", SQUARE, FRAME) as recording:
         recording.write(fix(3, None, "searching", confidence=0.0))
         recording.write(fix(5, (2.0, 6.0), "tracking", yaw_rad=pi / 4, hypotheses=maybe))
         recording.write(fix(6, None, "lost", confidence=0.1))
@@ -104,7 +104,7 @@ def test_fixes_stand_where_and_when_they_were(tmp_path: Path) -> None:
 def test_errors_are_those_of_tracked_fixes_beside_the_truth(tmp_path: Path) -> None:
     """The vehicle goes north: a place to the east of it is to its right."""
     truth = [KnownPlace(100.0 + i / 2, latlon((0.0, 2.0 * i)), pi / 2) for i in range(3)]
-    with Recording(tmp_path / "a.rrd", "drive", SQUARE, FRAME, truth) as recording:
+    with RerunFile(tmp_path / "a.rrd", "drive", SQUARE, FRAME, truth) as recording:
         recording.write(fix(0, (9.0, 0.0), "searching"))
         recording.write(fix(1, (0.5, 3.0)))
         recording.write(fix(9, (0.0, 0.0)))  # behind the last place
@@ -130,7 +130,7 @@ def test_the_image_lies_where_its_raster_says(tmp_path: Path, side_px: int, pixe
     pixels = np.full((side_px, side_px, 3), 90, np.uint8)
     raster = MetricRaster(middle, side_px, side_px, pixel_m)
     image = OverheadImage(pixels, raster, Path("large.png"))
-    with Recording(tmp_path / "a.rrd", "drive", image, FRAME):
+    with RerunFile(tmp_path / "a.rrd", "drive", image, FRAME):
         pass
     (row,) = rows_of(tmp_path / "a.rrd")["/map/image"]
     drawn = Image.open(BytesIO(bytes(row["EncodedImage:blob"][0])))
@@ -148,7 +148,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tracker, li
     drive = circle(130.0, step_m=1.6)[:25]
     tracker = Tracker(region(), model(), heading=Heading(width_rad=0.1))
     path = tmp_path_factory.mktemp("recordings") / "a.rrd"
-    recording, fixes = Recording(path, "drive", ground(), FRAME), []
+    recording, fixes = RerunFile(path, "drive", ground(), FRAME), []
     from cvlnet.track.tracker import Frame
 
     for i, at in enumerate(drive):
@@ -197,4 +197,4 @@ def test_frames_and_belief_are_those_of_the_tracker(tracked: tuple[Path, Tracker
 def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        Recording(tmp_path / "file" / "a.rrd", "drive", SQUARE, LocalFrame(MIDDLE))
+        RerunFile(tmp_path / "file" / "a.rrd", "drive", SQUARE, LocalFrame(MIDDLE))
