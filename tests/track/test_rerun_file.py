@@ -130,8 +130,8 @@ def test_the_image_lies_where_its_raster_says(tmp_path: Path, side_px: int, pixe
     pixels = np.full((side_px, side_px, 3), 90, np.uint8)
     raster = MetricRaster(middle, side_px, side_px, pixel_m)
     image = OverheadImage(pixels, raster, Path("large.png"))
-    with RerunFile(tmp_path / "a.rrd", "drive", image, FRAME):
-        pass
+    with RerunFile(tmp_path / "a.rrd", "drive", image, FRAME) as recording:
+        recording.write(fix(0, None, "searching"))
     (row,) = rows_of(tmp_path / "a.rrd")["/map/image"]
     drawn = Image.open(BytesIO(bytes(row["EncodedImage:blob"][0])))
     reduction = side_px // drawn.width
@@ -198,3 +198,9 @@ def test_a_place_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         RerunFile(tmp_path / "file" / "a.rrd", "drive", SQUARE, LocalFrame(MIDDLE))
+
+
+def test_a_drive_that_never_began_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such camera"), RerunFile(tmp_path / "a.rrd", "drive", SQUARE, FRAME):
+        raise InputError("no such camera", where="drive", remedy="choose another")
+    assert not (tmp_path / "a.rrd").exists()

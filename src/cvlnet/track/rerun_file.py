@@ -69,7 +69,7 @@ class RerunFile:
     def __init__(
         self, path: Path, name: str, image: Imagery, frame: LocalFrame, truth: Sequence[KnownPlace] = ()
     ) -> None:
-        self._name, self._frame = name, frame
+        self._path, self._name, self._frame = path, name, frame
         self._truth = GroundTruth.of(truth) if truth else None
         self._begin_s: float | None = None
         self._frames: tuple[Frame, ...] = ()
@@ -111,8 +111,10 @@ class RerunFile:
             self._write_errors(fix, self._truth)
 
     def close(self) -> None:
-        """Write what is left, and no more."""
+        """Write what is left, and no more; a file without a fix is removed."""
         self._stream.disconnect()
+        if self._begin_s is None:
+            self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> RerunFile:
         return self
