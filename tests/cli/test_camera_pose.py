@@ -126,7 +126,9 @@ def test_the_focal_length_is_sought_where_that_is_asked_for(
     monkeypatch.setattr("cvlnet.calibration.focal.focal_found", lambda *_, **__: FocalEstimate(1.1, 0.02, 4))
     out = tmp_path / "camera.json"
     assert run(["calibrate-camera", "--folder", str(video), "--find-focal", "--out", str(out)]) == 0
-    assert "focal length 330.0 px (stated 300.0), standard deviation 2.0 %, from 4 bends" in capsys.readouterr().out
+    told, *_, height, _ = capsys.readouterr().out.splitlines()
+    assert told == "focal length 330.0 px (stated 300.0), standard deviation 2.0 %, from 4 bends"
+    assert height.split()[3:5] == ["1.600", "0.044"]  # 0.03 m, and 2 % of the height
     assert given[0][0].focal_px.tolist() == pytest.approx([330.0, 330.0])
     assert json.loads(out.read_text())["fx"] == pytest.approx(330.0)
 

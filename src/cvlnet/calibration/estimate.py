@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import degrees, radians, sqrt
+from math import degrees, hypot, radians, sqrt
 
 import numpy as np
 from jaxtyping import Float64
@@ -53,6 +53,11 @@ class Estimate:
         if abs(yaw_rad - self.stated.yaw_rad) < 2 * self.sigma[2]:
             yaw_rad = self.stated.yaw_rad
         return replace(self.mounting, roll_rad=roll_rad, yaw_rad=yaw_rad)
+
+    def with_focal_doubt(self, share: float) -> Estimate:
+        """The estimate if the focal length is right to a share only: the height is, too, since their product shows."""
+        height_sigma_m = hypot(self.sigma[3], share * self.mounting.height_m)
+        return replace(self, sigma=(*self.sigma[:3], height_sigma_m))
 
 
 def calibrated(

@@ -72,12 +72,13 @@ def calibrate_camera(
     progress = sys.stderr.isatty()
     seen = whole(mounted.camera).camera(mounted.camera)
     settings = _settings(files, journey, number, stated)
+    focal = None
     if find_focal:
         focal = focal_found(seen, stated, read_stretches(journey, number, bends=True), journey.name, progress=progress)
         print(focal_line(mounted.camera, focal))
         seen, settings = scaled(seen, focal.scale), with_focal(settings, focal)
     found = calibrated(seen, stated, read_stretches(journey, number), journey.name, progress=progress)
-    print(to_table(found))
+    print(to_table(found if focal is None else found.with_focal_doubt(focal.sigma)))
     if out is not None:
         write_camera_file(out, settings, found.adopted)
 
