@@ -36,12 +36,12 @@ def test_bends_tell_the_focal_length(share: float) -> None:
 
 def test_a_straight_road_does_not_tell_it() -> None:
     """A longer focal length looks like a lower camera."""
-    with pytest.raises(InputError, match="drive: the road does not tell the focal length: 0 of 3 bends say something"):
+    with pytest.raises(InputError, match="drive: the road does not tell the focal length: 0 of 3 stretches say something"):
         focal_found(scaled(CAMERA, 0.9), TRUE, bends(0.0), "drive")
 
 
 def test_few_bends_do_not_tell_it() -> None:
-    with pytest.raises(InputError, match="2 bends are too few"):
+    with pytest.raises(InputError, match="usable stretches: 2, of at least 3"):
         focal_found(CAMERA, TRUE, bends(0.06)[:2], "drive")
 
 

@@ -47,7 +47,7 @@ def focal_found(
     Raises InputError if they do not tell it to `MOST_SIGMA`.
     """
     if len(bends) < FEWEST_BENDS:
-        raise _untold(f"{len(bends)} bends are too few", where)
+        raise _untold(f"usable stretches: {len(bends)}, of at least {FEWEST_BENDS}", where)
     scenes = [scenes_of(bend) for bend in bends]
     mounting = searched(camera, stated, bends, scenes)
     log_scale, sigma, count = 0.0, FOCAL_SHARE, 0
@@ -59,7 +59,7 @@ def focal_found(
         told = [_alone(fit) for fit in fits]
         count = sum(own < FOCAL_SHARE for _, own in told)
         if count < FEWEST_BENDS:
-            raise _untold(f"{count} of {len(bends)} bends say something of it", where)
+            raise _untold(f"{count} of {len(bends)} stretches say something of it", where)
         change, sigma = _mean(told)
         log_scale += change
         mounting = _mounting(mounting, fits)
