@@ -97,7 +97,7 @@ def test_a_missing_map_and_a_missing_extra(
 ) -> None:
     assert run(["serve", str(tmp_path)]) == 2
     assert "no map is there; make one by cvlnet map build" in capsys.readouterr().err
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("cvlnet.cli.serve.find_spec", lambda name: None)
     assert run(["serve", str(town / "city.map")]) == 2
     assert "install the extra: pip install 'cvlnet[serve]'" in capsys.readouterr().err
 
