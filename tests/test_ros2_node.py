@@ -1,0 +1,328 @@
+"""The example of a ROS 2 node, by ROS's message types and without ROS: what it publishes, and what it says."""
+
+from __future__ import annotations
+
+import array
+from math import cos, degrees, hypot, remainder, sin, tau
+from typing import Any
+
+import numpy as np
+import pytest
+from recorded import Messages
+from ros2_node import PARTS, PUBLISHED, SUBSCRIBED, Mounting, TrackingNode, map_from_odom
+
+from cvlnet.data.odometry import OdometryPose
+from cvlnet.localize.turned import Heading
+from cvlnet.track.formats.ros_messages import RosMessages
+from cvlnet.track.tracker import Tracker
+from driving import CAMERA, FRAME, At, circle, latlon, model, odometry, picture, region
+
+START_S = 1_700_000_000.0
+TOPICS = {"image": "/cam/image_raw", "camera_info": "/cam/camera_info", "odom": "/odom", "gps": "/gps"}
+TURN_RAD = 0.7  # of the frame "odom"
+
+
+class Rig:
+    """A node, what it has published, and what it has logged."""
+
+    def __init__(self, *, height_m: float | None = 1.5, **named: Any) -> None:
+        self.messages = Messages(is_1=False)
+        self.published: list[tuple[str, Any]] = []
+        self.log: list[str] = []
+        listed = {*PUBLISHED.values(), *SUBSCRIBED.values(), *PARTS}
+        self.node = TrackingNode(
+            Tracker(region(), model(), heading=Heading.parse("unknown")),
+            RosMessages({name: self.messages.store.types[name] for name in listed}),
+            lambda topic, message: self.published.append((topic, message)),
+            self.log.append,
+            topics=TOPICS,
+            mounting=Mounting(height_m=height_m),
+            **named,
+        )
+
+    def of(self, topic: str) -> list[Any]:
+        return [message for name, message in self.published if name == topic]
+
+    def made(self, make: Any, *given: Any, **named: Any) -> Any:
+        make(*given, **named)
+        return self.messages.stamped.pop()[2]
+
+    def calibrate(self) -> None:
+        info = self.made(self.messages.info)
+        info.k = np.array([60.0, 0, 63.5, 0, 60.0, 9.5, 0, 0, 1])
+        info.width, info.height = CAMERA.width_px, CAMERA.height_px
+        self.node.on_camera_info(info)
+
+    def odometry(self, pose: OdometryPose, **named: Any) -> None:
+        xyzw = (0, 0, sin(pose.yaw_rad / 2), cos(pose.yaw_rad / 2))
+        make = self.messages.odometry
+        self.node.on_odometry(self.made(make, pose.time_s, pose.x_m, y_m=pose.y_m, xyzw=xyzw, **named))
+
+    def picture(self, time_s: float, at: At, *, encoding: str = "rgb8") -> None:
+        pixels = picture(at).permute(1, 2, 0).numpy()
+        message = self.made(self.messages.image, time_s, 0, encoding=encoding, pixels=pixels, step=CAMERA.width_px * 3)
+        message.width, message.height = CAMERA.width_px, CAMERA.height_px
+        message.data = array.array("B", message.data.tobytes())  # as rclpy has it
+        self.node.on_picture(message)
+
+    def drive(self, drive: list[At], turn_rad: float = TURN_RAD) -> None:
+        """Each picture comes before the odometry of its moment."""
+        for at, pose in zip(drive, odometry(drive, turn_rad=turn_rad), strict=True):
+            self.picture(pose.time_s, at)
+            self.odometry(pose)
+            self.node.step()
+
+
+DRIVE = circle(100.0)
+
+
+@pytest.fixture(scope="module")
+def driven() -> Rig:
+    """Along the whole of ``DRIVE``, from an unknown place and heading."""
+    rig = Rig(credit="Land survey, 2024")
+    rig.calibrate()
+    rig.drive(DRIVE)
+    return rig
+
+
+def pose_of(pose: Any) -> tuple[float, float, float]:
+    turn = pose.orientation
+    assert (pose.position.z, turn.x, turn.y) == (0.0, 0.0, 0.0)
+    return pose.position.x, pose.position.y, remainder(2 * np.arctan2(turn.z, turn.w), tau)
+
+
+def stamp_of(message: Any) -> float:
+    return round(message.header.stamp.sec + message.header.stamp.nanosec * 1e-9 - START_S, 6)
+
+
+def apart_m(pose: tuple[float, float, float], at: At) -> float:
+    east_m, north_m = region().frame.xy_world_m(latlon(at.xy_m).degrees).tolist()
+    return hypot(pose[0] - east_m, pose[1] - north_m)
+
+
+def test_a_vehicle_is_found_and_followed(DRIVEn: Rig) -> None:
+    """From an unknown place and heading; the odometry's frame is turned by 40 degrees against the map's."""
+    assert driven.log == []
+    poses = driven.of("pose")
+    assert len(poses) > 20
+    for message in poses:
+        at, found = DRIVE[round(stamp_of(message) / 0.2)], pose_of(message.pose.pose)
+        assert message.header.frame_id == "map"
+        assert apart_m(found, at) < 1.0
+        assert abs(degrees(remainder(found[2] - at.yaw_rad, tau))) < 2
+        covariance = message.pose.covariance.reshape(6, 6)
+        assert (covariance[0, 0] > 0, covariance[5, 5] > 0, covariance[2, 2]) == (True, True, 0.0)
+    fixes = driven.of("fix")
+    assert len(fixes) == len(DRIVE)
+    assert (fixes[0].status.status, fixes[-1].status.status) == (-1, 0)
+    place_m = FRAME.xy_world_m([fixes[-1].latitude, fixes[-1].longitude]).tolist()
+    assert place_m == pytest.approx(DRIVE[-1].xy_m, abs=1.0)
+
+
+def test_map_odom_and_base_link_agree_with_the_smooth_pose(DRIVEn: Rig) -> None:
+    """By REP 105 the smooth pose is map -> odom times odom -> base_link, at the time of the pose."""
+    poses = odometry(DRIVE, turn_rad=TURN_RAD)
+    transforms = {stamp_of(tf.transforms[0]): tf.transforms[0] for tf in driven.of("/tf")}
+    smooth = driven.of("smooth_pose")
+    assert len(smooth) > 20
+    for message in smooth:
+        transform, pose = transforms[stamp_of(message)], poses[round(stamp_of(message) / 0.2)]
+        assert (transform.header.frame_id, transform.child_frame_id) == ("map", "odom")
+        move, turn = transform.transform.translation, transform.transform.rotation
+        yaw_rad = 2 * np.arctan2(turn.z, turn.w)
+        x_m = move.x + cos(yaw_rad) * pose.x_m - sin(yaw_rad) * pose.y_m
+        y_m = move.y + sin(yaw_rad) * pose.x_m + cos(yaw_rad) * pose.y_m
+        expected = pose_of(message.pose)
+        assert (x_m, y_m) == pytest.approx(expected[:2], abs=1e-6)
+        assert remainder(yaw_rad + pose.yaw_rad - expected[2], tau) == pytest.approx(0, abs=1e-9)
+
+
+def test_map_from_odom() -> None:
+    """The vehicle is 2 m ahead of the odometry's origin, and at (10, 20) with its heading north on the map."""
+    found = map_from_odom(OdometryPose(5.0, 10.0, 20.0, tau / 4), OdometryPose(5.0, 2.0, 0.0, 0.0))
+    assert (found.x_m, found.y_m, found.yaw_rad) == pytest.approx((10.0, 18.0, tau / 4))
+
+
+def test_every_odometry_carries_the_transform_on() -> None:
+    rig, drive = Rig(), circle(100.0)
+    rig.calibrate()
+    rig.drive(drive)
+    before = rig.of("/tf")[-1].transforms[0]
+    last = odometry(drive, turn_rad=TURN_RAD)[-1]
+    rig.odometry(OdometryPose(last.time_s + 0.05, last.x_m, last.y_m, last.yaw_rad))
+    after = rig.of("/tf")[-1].transforms[0]
+    assert stamp_of(after) == pytest.approx(last.time_s + 0.05)
+    assert after.transform == before.transform
+
+
+def test_the_odometry_is_interpolated_at_the_time_of_the_picture() -> None:
+    rig = Rig()
+    rig.calibrate()
+    seen: list[OdometryPose] = []
+    rig.node.tracker.wants_frames = lambda pose: bool(seen.append(pose))  # type: ignore[method-assign, func-returns-value]
+    rig.odometry(OdometryPose(0.0, 4.0, 0.0, 3.0))
+    rig.picture(0.25, At(0, 0, 0))
+    assert not rig.node.step()  # until odometry reaches it
+    rig.odometry(OdometryPose(1.0, 8.0, 2.0, 3.0 + 0.4 - tau))
+    assert rig.node.step()
+    [pose] = seen
+    assert (pose.time_s - START_S, pose.x_m, pose.y_m) == pytest.approx((0.25, 5.0, 0.5), abs=1e-6)
+    assert remainder(pose.yaw_rad - 3.1, tau) == pytest.approx(0, abs=1e-6)
+    assert stamp_of(rig.of("fix")[-1]) == 0.25
+
+
+def test_the_newest_picture_wins_and_late_ones_are_counted() -> None:
+    rig = Rig()
+    rig.calibrate()
+    rig.odometry(OdometryPose(0.0, 0.0, 0.0, 0.0))
+    for time_s in (-0.5, 0.1, 0.3, 0.2, 0.9):
+        rig.picture(time_s, At(0, 0, 0))
+    rig.odometry(OdometryPose(0.5, 0.0, 0.0, 0.0))
+    assert rig.node.step()
+    assert [stamp_of(fix) for fix in rig.of("fix")] == [0.3]
+    assert rig.node.counts == {"tracked": 1, "skipped": 3, "late": 0}  # 0.9 waits
+    rig.picture(0.25, At(0, 0, 0))
+    assert not rig.node.step()
+    assert rig.node.counts == {"tracked": 1, "skipped": 3, "late": 1}
+    rig.odometry(OdometryPose(0.9, 0.0, 0.0, 0.0))
+    assert rig.node.step()
+    assert [stamp_of(fix) for fix in rig.of("fix")] == [0.3, 0.9]
+
+
+def test_of_many_pictures_that_wait_the_newest_are_kept() -> None:
+    rig = Rig()
+    rig.calibrate()
+    rig.odometry(OdometryPose(0.0, 0.0, 0.0, 0.0))
+    for number in range(20):
+        rig.picture(1.0 + 0.1 * number, At(0, 0, 0))
+    assert rig.node.counts["skipped"] == 12
+    rig.odometry(OdometryPose(2.0, 0.0, 0.0, 0.0))
+    assert rig.node.step()
+    assert stamp_of(rig.of("fix")[-1]) == 2.0
+
+
+def test_the_way_to_a_picture_is_no_gap() -> None:
+    """The tracker was busy for five seconds, while odometry came in: the vehicle has not gone unseen."""
+    rig, drive = Rig(), circle(100.0)
+    rig.calibrate()
+    rig.drive(drive)
+    on = circle(180.0)
+    for at, pose in list(zip(on, odometry(on, turn_rad=TURN_RAD), strict=True))[len(drive) :]:
+        rig.picture(pose.time_s, at)
+        rig.odometry(pose)
+    assert rig.node.step()
+    assert rig.of("/diagnostics")[-1].status[0].message == "tracking"
+    assert apart_m(pose_of(rig.of("pose")[-1].pose.pose), on[-1]) < 1.5
+    assert not rig.node.step()
+
+
+def test_without_pictures_the_odometry_is_followed() -> None:
+    rig, drive = Rig(), circle(100.0)
+    rig.calibrate()
+    rig.drive(drive)
+    on = circle(115.0)
+    for pose in odometry(on, turn_rad=TURN_RAD)[len(drive) :]:
+        rig.odometry(pose)
+        rig.node.step()
+    last_s = odometry(drive)[-1].time_s
+    stamps_s = [stamp_of(fix) for fix in rig.of("fix")]
+    assert stamps_s[-3:] == pytest.approx([last_s, last_s + 1.0, last_s + 2.0])
+    assert rig.of("/diagnostics")[-1].status[0].message == "tracking"
+
+
+def test_the_state_is_told(DRIVEn: Rig) -> None:
+    first, last = (DRIVEn.of("/diagnostics")[i].status[0] for i in (0, -1))
+    assert (first.message, first.level) == ("searching", first.WARN)
+    assert (last.message, last.level) == ("tracking", last.OK)
+    told = {value.key: value.value for value in last.values}
+    assert float(told["confidence"]) > 0.99
+    assert told["pictures tracked"] == str(DRIVEn.node.counts["tracked"])
+
+
+def test_the_origin_and_the_credit_are_told_once() -> None:
+    rig = Rig(credit="Land survey, 2024")
+    [origin], [credit] = rig.of("map_origin"), rig.of("credit")
+    assert (origin.latitude, origin.longitude) == region().frame.anchor.degrees
+    assert origin.header.frame_id == "map"
+    assert credit.data == "Land survey, 2024"
+    assert Rig().of("credit") == []
+
+
+def test_a_missing_calibration_is_one_line_until_it_comes() -> None:
+    rig, drive = Rig(), circle(40.0)
+    rig.drive(drive)
+    assert rig.log == ["/cam/camera_info: no calibration has come yet; publish CameraInfo, or give camera_file"]
+    assert len(rig.of("fix")) == len(drive)
+    assert rig.node.counts["tracked"] == 0
+
+
+def test_a_missing_mounting_is_one_line_until_the_transforms_come() -> None:
+    rig, drive = Rig(height_m=None), circle(20.0)
+    rig.calibrate()
+    rig.drive(drive)
+    assert len(rig.log) == 1
+    assert "no static transforms lead from base_link to the camera (camera_optical)" in rig.log[0]
+    rig.node.on_static_transforms(rig.made(rig.messages.transform, "base_footprint", "base_link", [0, 0, 0.4]))
+    optical = [-0.5, 0.5, -0.5, 0.5]
+    rig.node.on_static_transforms(rig.made(rig.messages.transform, "base_link", "camera_optical", [1, 0, 1.1], optical))
+    last = odometry(drive, turn_rad=TURN_RAD)[-1]
+    rig.picture(last.time_s + 0.1, drive[-1])
+    rig.odometry(OdometryPose(last.time_s + 0.2, last.x_m + 2.0, last.y_m, last.yaw_rad))
+    rig.node.step()
+    assert rig.node.counts["tracked"] == 1
+    assert len(rig.log) == 1
+
+
+def test_pictures_that_cannot_be_read_are_one_line() -> None:
+    rig, drive = Rig(), circle(20.0)
+    rig.calibrate()
+    for at, pose in zip(drive, odometry(drive), strict=True):
+        rig.picture(pose.time_s, at, encoding="yuv422")
+        rig.odometry(pose)
+        rig.node.step()
+    assert len(rig.log) == 1
+    assert rig.log[0].startswith("/cam/image_raw: its encoding 'yuv422' cannot be read")
+    assert len(rig.of("fix")) == len(drive)
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ({"xyzw": (0, 0, 0, 0)}, "/odom: poses without finite positions and unit quaternions are left out"),
+        ({"x_m": float("nan")}, "/odom: poses without finite positions and unit quaternions are left out"),
+        ({"time_s": -START_S}, "/odom: the headers have no times; publish odometry with the times of its poses"),
+        ({"time_s": -1.0}, "/odom: its times do not rise; messages that come late are left out"),
+    ],
+)
+def test_odometry_that_is_none_is_one_line(message: dict[str, Any], says: str) -> None:
+    rig = Rig()
+    rig.odometry(OdometryPose(0.0, 0.0, 0.0, 0.0))
+    for _ in range(2):
+        rig.node.on_odometry(rig.made(rig.messages.odometry, **({"time_s": 0.5, "x_m": 1.0} | message)))
+    assert rig.log == [says]
+
+
+def test_positions_are_measurements() -> None:
+    """With them the vehicle is found before its first clip; one without an accuracy needs a parameter."""
+    rig, drive = Rig(gps_sigma_m=2.0), circle(14.0)
+    for at, pose in zip(drive, odometry(drive, turn_rad=TURN_RAD), strict=True):
+        rig.picture(pose.time_s, at)
+        rig.node.on_position(rig.made(rig.messages.fix, pose.time_s - 0.01, *latlon(at.xy_m).degrees, kind=0))
+        rig.odometry(pose)
+        rig.node.step()
+    near = rig.of("fix")[-1]
+    assert np.hypot(*(FRAME.xy_world_m([near.latitude, near.longitude]) - drive[-1].xy_m)) < 5
+    silent = Rig()
+    for _ in range(2):
+        silent.node.on_position(silent.made(silent.messages.fix, 0.0, 49.0, 8.4, kind=0))
+    assert silent.log == ["/gps: the accuracy of the positions is not known, and they are not used; give gps_sigma_m"]
+
+
+def test_the_messages_serialize(DRIVEn: Rig) -> None:
+    """Fields that ROS would refuse, such as integers for floats, cannot be written either."""
+    for topic in PUBLISHED:
+        message = driven.of(topic)[-1]
+        again = driven.messages.store.deserialize_cdr(
+            driven.messages.store.serialize_cdr(message, PUBLISHED[topic]), PUBLISHED[topic]
+        )
+        assert again.__msgtype__ == PUBLISHED[topic]
