@@ -100,7 +100,7 @@ def apart_m(pose: tuple[float, float, float], at: At) -> float:
     return hypot(pose[0] - east_m, pose[1] - north_m)
 
 
-def test_a_vehicle_is_found_and_followed(DRIVEn: Rig) -> None:
+def test_a_vehicle_is_found_and_followed(driven: Rig) -> None:
     """From an unknown place and heading; the odometry's frame is turned by 40 degrees against the map's."""
     assert driven.log == []
     poses = driven.of("pose")
@@ -119,7 +119,7 @@ def test_a_vehicle_is_found_and_followed(DRIVEn: Rig) -> None:
     assert place_m == pytest.approx(DRIVE[-1].xy_m, abs=1.0)
 
 
-def test_map_odom_and_base_link_agree_with_the_smooth_pose(DRIVEn: Rig) -> None:
+def test_map_odom_and_base_link_agree_with_the_smooth_pose(driven: Rig) -> None:
     """By REP 105 the smooth pose is map -> odom times odom -> base_link, at the time of the pose."""
     poses = odometry(DRIVE, turn_rad=TURN_RAD)
     transforms = {stamp_of(tf.transforms[0]): tf.transforms[0] for tf in driven.of("/tf")}
@@ -230,13 +230,13 @@ def test_without_pictures_the_odometry_is_followed() -> None:
     assert rig.of("/diagnostics")[-1].status[0].message == "tracking"
 
 
-def test_the_state_is_told(DRIVEn: Rig) -> None:
-    first, last = (DRIVEn.of("/diagnostics")[i].status[0] for i in (0, -1))
+def test_the_state_is_told(driven: Rig) -> None:
+    first, last = (driven.of("/diagnostics")[i].status[0] for i in (0, -1))
     assert (first.message, first.level) == ("searching", first.WARN)
     assert (last.message, last.level) == ("tracking", last.OK)
     told = {value.key: value.value for value in last.values}
     assert float(told["confidence"]) > 0.99
-    assert told["pictures tracked"] == str(DRIVEn.node.counts["tracked"])
+    assert told["pictures tracked"] == str(driven.node.counts["tracked"])
 
 
 def test_the_origin_and_the_credit_are_told_once() -> None:
@@ -318,7 +318,7 @@ def test_positions_are_measurements() -> None:
     assert silent.log == ["/gps: the accuracy of the positions is not known, and they are not used; give gps_sigma_m"]
 
 
-def test_the_messages_serialize(DRIVEn: Rig) -> None:
+def test_the_messages_serialize(driven: Rig) -> None:
     """Fields that ROS would refuse, such as integers for floats, cannot be written either."""
     for topic in PUBLISHED:
         message = driven.of(topic)[-1]
