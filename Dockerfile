@@ -5,7 +5,7 @@ FROM ${BASE}
 # of pip: the index of a mirror, and another one beside it, such as that of PyTorch's CPU builds
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
-ARG EXTRAS=fetch,index,ros,video
+ARG EXTRAS=fetch,index,ros,serve,video
 
 # bases of CUDA have no Python
 RUN command -v python3 || (apt-get update \

@@ -37,15 +37,21 @@ def test_it_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None:
     assert wheel.name == f"cvlnet-{__version__}-py3-none-any.whl"
     packed = {name for name in ZipFile(wheel).namelist() if not name.startswith(f"cvlnet-{__version__}.dist-info/")}
     assert packed == sources()
-    for needed in ("py.typed", "evaluation/report/page.html", "weights/cvlnet-lite0.safetensors"):
+    for needed in (
+        "py.typed",
+        "evaluation/report/page.html",
+        "serve/page_files/index.html",
+        "weights/cvlnet-lite0.safetensors",
+    ):
         assert f"cvlnet/{needed}" in packed
 
 
-def test_only_the_weights_are_large(wheel: Path) -> None:
+def test_only_the_weights_and_the_libraries_of_the_page_are_large(wheel: Path) -> None:
     sizes = {entry.filename: entry.file_size for entry in ZipFile(wheel).infolist()}
     large = {name for name, size in sizes.items() if size > 1_000_000}
-    assert large
-    assert {Path(name).suffix for name in large} == {".safetensors"}
+    weights = {name for name in large if name.startswith("cvlnet/weights/") and name.endswith(".safetensors")}
+    assert weights
+    assert large - weights == {"cvlnet/serve/page_files/vendor.js"}
     assert wheel.stat().st_size < 15_000_000
 
 
