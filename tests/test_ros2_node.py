@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import array
+import sys
 from math import cos, degrees, hypot, remainder, sin, tau
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import ros2_node
 from recorded import Messages
 from ros2_node import PARTS, PUBLISHED, SUBSCRIBED, Mounting, TrackingNode, map_from_odom
 
@@ -326,3 +330,100 @@ def test_the_messages_serialize(driven: Rig) -> None:
             driven.messages.store.serialize_cdr(message, PUBLISHED[topic]), PUBLISHED[topic]
         )
         assert again.__msgtype__ == PUBLISHED[topic]
+
+
+def test_a_jump_of_the_odometry_is_one_line() -> None:
+    rig = Rig()
+    for time_s, x_m in ((0.0, 0.0), (0.1, 9.9), (0.2, 20.1)):  # 3 m and 70 m/s
+        rig.odometry(OdometryPose(time_s, x_m, 0.0, 0.0))
+    assert rig.log == ["/odom: the pose jumps; restart the node if the odometry was reset"]
+
+
+class Robot:
+    """What `main` uses of rclpy. given: parameters. ``spin`` drives along ``DRIVE``."""
+
+    def __init__(self, rig: Rig, given: dict[str, Any]) -> None:
+        self.rig, self.given = rig, given
+        self.callbacks: dict[str, Any] = {}
+        self.sent: list[str] = []
+        self.has_fix = Event()
+
+    def modules(self) -> dict[str, Any]:
+        names = "init", "create_node", "ok", "spin", "try_shutdown"
+        rclpy = SimpleNamespace(**{name: getattr(self, name) for name in names})
+        qos = SimpleNamespace(
+            DurabilityPolicy=SimpleNamespace(TRANSIENT_LOCAL=1), QoSProfile=dict, qos_profile_sensor_data=5
+        )
+        executors = SimpleNamespace(ExternalShutdownException=RuntimeError)
+        found: dict[str, Any] = {"rclpy": rclpy, "rclpy.qos": qos, "rclpy.executors": executors}
+        for name, kind in self.rig.messages.store.types.items():
+            package, _, message = name.partition("/msg/")
+            setattr(found.setdefault(f"{package}.msg", SimpleNamespace()), message, kind)
+        return found
+
+    def init(self) -> None: ...
+
+    def try_shutdown(self) -> None: ...
+
+    def ok(self) -> bool:
+        return True
+
+    def create_node(self, name: str) -> Robot:
+        assert name == "cvlnet"
+        return self
+
+    def declare_parameter(self, name: str, value: Any) -> Any:
+        return SimpleNamespace(value=self.given.get(name, value))
+
+    def resolve_topic_name(self, name: str) -> str:
+        return {"image": "/cam/image_raw"}.get(name, f"/{name}")
+
+    def get_logger(self) -> Any:
+        return SimpleNamespace(warning=self.rig.log.append)
+
+    def create_publisher(self, kind: Any, topic: str, _: Any) -> Any:
+        def publish(message: Any) -> None:
+            assert isinstance(message, kind)
+            self.sent.append(topic)
+            if topic == "/diagnostics":  # the last one of a moment
+                self.has_fix.set()
+
+        return SimpleNamespace(publish=publish)
+
+    def create_subscription(self, kind: Any, topic: str, callback: Any, _: Any) -> None:
+        self.callbacks[topic] = (kind, callback)
+
+    def spin(self, node: Robot) -> None:
+        """The messages of a drive, one after the other as the tracker takes them."""
+        rig = node.rig
+        rig.node = SimpleNamespace(  # type: ignore[assignment]
+            on_camera_info=self.callbacks["camera_info"][1],
+            on_odometry=self.callbacks["odom"][1],
+            on_picture=self.callbacks["/cam/image_raw"][1],
+            step=lambda: None,
+        )
+        rig.calibrate()
+        rig.drive(circle(10.0))
+        assert self.has_fix.wait(20)
+
+
+def test_main_connects_the_node_with_ros(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    robot = Robot(rig, {"height_m": 1.5, "publish_tf": False})
+    for name, module in robot.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(ros2_node, "tracker_of", lambda _: (Tracker(region(), model()), "Land survey"))
+    ros2_node.main()
+    assert set(robot.callbacks) == {"/cam/image_raw", "camera_info", "odom", "/tf_static"}
+    assert robot.sent[:2] == ["~/map_origin", "~/credit"]
+    assert {"~/fix", "/diagnostics"} <= set(robot.sent)
+    assert "/tf" not in robot.sent
+    assert rig.log == []
+
+
+def test_main_ends_with_one_line_if_the_map_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    robot = Robot(Rig(), {})
+    for name, module in robot.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(SystemExit, match=r"^cvlnet: map: no map is given; set it"):
+        ros2_node.main()

@@ -89,6 +89,8 @@ _WAIT_NS = 1_000_000_000  # without a picture, after which the odometry alone is
 _BETWEEN_NS = 100_000_000  # between poses that are followed on the way to a picture
 _KEPT_NS = 120_000_000_000  # of the odometry, while the tracker is busy
 _LATEST_S = 1.0  # a position counts at the moment that it precedes by so much at most
+_FASTEST_M_S, _JUMP_M = 70.0, 3.0  # of odometry, beyond which a step is a jump
+_MOST_LINES = 100  # of the log
 _UNIT = 0.05  # how far a quaternion's length may differ from 1
 
 
@@ -172,9 +174,12 @@ class TrackingNode:
             if self._odometry and pose.time_s <= self._odometry[-1][1].time_s:
                 self._say(self._topics["odom"], "its times do not rise; messages that come late are left out")
                 return
+            before = self._odometry[-1][1] if self._odometry else pose
             self._odometry.append((stamp_ns, pose))
             while len(self._odometry) > 2 and self._odometry[-1][0] - self._odometry[0][0] > _KEPT_NS:
                 self._odometry.popleft()
+        if before.way_m(pose) > _JUMP_M + _FASTEST_M_S * (pose.time_s - before.time_s):
+            self._say(self._topics["odom"], "the pose jumps; restart the node if the odometry was reset")
         self._odom_frame = frame_name(message.header.frame_id) or "odom"
         if self._map_from_odom is not None:
             self._publish("/tf", self._transform(stamp_ns, self._map_from_odom))
@@ -358,7 +363,7 @@ class TrackingNode:
 
     def _tell(self, line: str) -> None:
         """Log a line, unless it was logged before."""
-        if line not in self._told:
+        if line not in self._told and len(self._told) < _MOST_LINES:
             self._told.add(line)
             self._log(line)
 
@@ -412,6 +417,7 @@ def _given(value: float) -> float | None:
 def main() -> None:
     """Run the node until it is interrupted."""
     import rclpy
+    from rclpy.executors import ExternalShutdownException
     from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 
     rclpy.init()
@@ -427,7 +433,7 @@ def main() -> None:
     }
 
     def publish(topic: str, message: Any) -> None:
-        if topic in publishers:
+        if topic in publishers and rclpy.ok():
             publishers[topic].publish(message)
 
     compressed = given["image_transport"] == "compressed"
@@ -456,11 +462,14 @@ def main() -> None:
     node.create_subscription(types[SUBSCRIBED["/tf_static"]], "/tf_static", tracking.on_static_transforms, static)
     if given["use_gps"]:
         node.create_subscription(types[SUBSCRIBED["gps"]], "gps", tracking.on_position, qos_profile_sensor_data)
-    stop = Event()
+    stop, failed = Event(), Event()
 
     def work() -> None:
         try:
             tracking.run(stop)
+        except BaseException:
+            failed.set()
+            raise
         finally:  # the node does not go on without its tracker
             rclpy.try_shutdown()
 
@@ -468,9 +477,13 @@ def main() -> None:
     worker.start()
     try:
         rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
     finally:
         stop.set()
         worker.join()
+    if failed.is_set():
+        sys.exit(1)
 
 
 if __name__ == "__main__":
