@@ -173,6 +173,9 @@ def test_the_odometry_is_interpolated_at_the_time_of_the_picture() -> None:
     assert (pose.time_s - START_S, pose.x_m, pose.y_m) == pytest.approx((0.25, 5.0, 0.5), abs=1e-6)
     assert remainder(pose.yaw_rad - 3.1, tau) == pytest.approx(0, abs=1e-6)
     assert stamp_of(rig.of("fix")[-1]) == 0.25
+    rig.picture(0.5, At(0, 0, 0))  # between the same two messages
+    assert rig.node.step()
+    assert (seen[-1].x_m, seen[-1].y_m) == pytest.approx((6.0, 1.0), abs=1e-6)
 
 
 def test_the_newest_picture_wins_and_late_ones_are_counted() -> None:
@@ -320,6 +323,19 @@ def test_positions_are_measurements() -> None:
     for _ in range(2):
         silent.node.on_position(silent.made(silent.messages.fix, 0.0, 49.0, 8.4, kind=0))
     assert silent.log == ["/gps: the accuracy of the positions is not known, and they are not used; give gps_sigma_m"]
+
+
+def test_positions_that_are_out_of_date_are_not_used() -> None:
+    rig = Rig(gps_sigma_m=2.0)
+    told: list[float] = []
+    rig.node.tracker.locate = lambda place, sigma_m: told.append(sigma_m)  # type: ignore[assignment, method-assign]
+    rig.node._tell_fix = lambda *_: None  # type: ignore[method-assign]
+    for time_s, before_s in ((0.0, 0.5), (1.0, 1.2), (2.0, 0.0), (3.0, -0.5), (3.5, 0.2)):
+        rig.node.on_position(rig.made(rig.messages.fix, time_s - before_s, 49.0, 8.4, variance_m2=(1 + time_s) ** 2))
+        rig.picture(time_s, At(0, 0, 0))
+        rig.odometry(OdometryPose(time_s, 0.0, 0.0, 0.0))
+        rig.node.step()
+    assert told == pytest.approx([1.0, 3.0, 4.0])  # the one of 3.5 s came half a second early, and waited
 
 
 def test_the_messages_serialize(driven: Rig) -> None:
