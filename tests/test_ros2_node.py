@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import array
 import sys
-from math import cos, degrees, hypot, remainder, sin, tau
+from math import cos, degrees, hypot, radians, remainder, sin, tau
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,13 @@ import ros2_node
 from recorded import Messages
 from ros2_node import PARTS, PUBLISHED, SUBSCRIBED, Mounting, TrackingNode, map_from_odom
 
-from cvlnet.data.odometry import OdometryPose
+from cvlnet import Localizer, open_overhead
+from cvlnet.data.kitti_cvl import read_recording
+from cvlnet.data.odometry import OdometryPose, odometry_of
 from cvlnet.localize.turned import Heading
+from cvlnet.town.dataset.synthesize import write_dataset
+from cvlnet.town.dataset.writers import overhead_path
+from cvlnet.town.presets import TownConfig
 from cvlnet.track.formats.ros_messages import RosMessages
 from cvlnet.track.tracker import Tracker
 from driving import CAMERA, FRAME, At, circle, latlon, model, odometry, picture, region
@@ -29,17 +35,24 @@ TURN_RAD = 0.7  # of the frame "odom"
 class Rig:
     """A node, what it has published, and what it has logged."""
 
-    def __init__(self, *, height_m: float | None = 1.5, **named: Any) -> None:
+    def __init__(
+        self,
+        *,
+        height_m: float | None = 1.5,
+        tracker: Tracker | None = None,
+        image: str = TOPICS["image"],
+        **named: Any,
+    ) -> None:
         self.messages = Messages(is_1=False)
         self.published: list[tuple[str, Any]] = []
         self.log: list[str] = []
         listed = {*PUBLISHED.values(), *SUBSCRIBED.values(), *PARTS}
         self.node = TrackingNode(
-            Tracker(region(), model(), heading=Heading.parse("unknown")),
+            tracker or Tracker(region(), model(), heading=Heading.parse("unknown")),
             RosMessages({name: self.messages.store.types[name] for name in listed}),
             lambda topic, message: self.published.append((topic, message)),
             self.log.append,
-            topics=TOPICS,
+            topics={**TOPICS, "image": image},
             mounting=Mounting(height_m=height_m),
             **named,
         )
@@ -443,3 +456,38 @@ def test_main_ends_with_one_line_if_the_map_is_missing(monkeypatch: pytest.Monke
         monkeypatch.setitem(sys.modules, name, module)
     with pytest.raises(SystemExit, match=r"^cvlnet: map: no map is given; set it"):
         ros2_node.main()
+
+
+@pytest.mark.slow
+def test_a_drive_through_a_town(tmp_path: Path) -> None:
+    """With the package's weights, from a place known to 20 m; pictures are compressed, one for three poses."""
+    config = TownConfig(300_005, 260.0, drives=1, frames_per_drive=180, frame_step=3, frame_width_px=621, cameras=(2,))
+    write_dataset(tmp_path, (config,), name="drive", workers=1)
+    [folder] = (tmp_path / "raw_data").glob("*/*_sync")
+    drive, localizer = read_recording(folder), Localizer()
+    area = localizer.encode(open_overhead(overhead_path(tmp_path, folder.parent.name)))
+    start = drive.frames[0]
+    tracker = Tracker(area, localizer.model, heading=Heading(start.yaw_rad, radians(5)), start=(start.position, 20.0))
+    camera, road_from_cam = drive.cameras[2].camera, drive.road_from_cam(2)
+    rig = Rig(tracker=tracker, height_m=float(road_from_cam.translation_m[2]), image="/cam/image_rect")
+    info = rig.made(rig.messages.info)
+    (fx, fy), (cx, cy) = camera.focal_px.tolist(), (camera.principal_point_px - 0.5).tolist()
+    info.p, info.width, info.height = (
+        np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0]),
+        camera.width_px,
+        camera.height_px,
+    )
+    rig.node.on_camera_info(info)
+    for frame, pose in zip(drive.frames, odometry_of(drive), strict=True):
+        if 2 in frame.images:
+            rig.node.on_picture(rig.made(rig.messages.compressed, pose.time_s, frame.images[2].read_bytes()))
+        rig.odometry(pose)
+        rig.node.step()
+    assert rig.log == []
+    truth = {round(frame.time_s, 6): frame.position.degrees for frame in drive.frames}
+    errors_m = [
+        np.hypot(*(area.frame.xy_world_m(truth[stamp_of(message)]) - pose_of(message.pose.pose)[:2]))
+        for message in rig.of("pose")
+    ]
+    assert len(errors_m) >= 10
+    assert max(errors_m) < 5
