@@ -9,29 +9,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from heapq import heappop, heappush
-from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
 
-from cvlnet.arrays import Rgb
 from cvlnet.data.bag_camera import bag_camera
-from cvlnet.data.bag_messages import Bag, open_bag, stamp_s
+from cvlnet.data.bag_messages import Bag, open_bag
 from cvlnet.data.camera_file import CameraFile, read_camera_file
-from cvlnet.data.images import decoded_frame, seen
 from cvlnet.data.journey import KnownPlace, Picture
 from cvlnet.data.odometry import OdometryPose, odometry_of
 from cvlnet.data.odometry_files import thinned
 from cvlnet.data.poses_recording import recording_of
 from cvlnet.data.poses_tum import upright_poses
 from cvlnet.data.recording import MountedCamera
+from cvlnet.data.ros_messages import picture_of, place_of, stamp_s
 from cvlnet.data.synchronize import Pictures
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon
-from cvlnet.image_spec import Window
 
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _ODOMETRY, _FIX = "nav_msgs/msg/Odometry", "sensor_msgs/msg/NavSatFix"
@@ -40,18 +34,6 @@ _LATE_PICTURES = 8  # that may come before one that was taken earlier
 _LATE_S = 1.0  # by which odometry may come late
 _UNIT = 0.05  # how far a quaternion's length may differ from 1
 _NO_STAMPS = "record the bag with times in its headers"
-# of the encodings: how many bytes a pixel has, and how OpenCV makes RGB of them
-_ENCODINGS: dict[str, tuple[int, int | None]] = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-    "bayer_rggb8": (1, cv2.COLOR_BayerRGGB2RGB),
-    "bayer_bggr8": (1, cv2.COLOR_BayerBGGR2RGB),
-    "bayer_gbrg8": (1, cv2.COLOR_BayerGBRG2RGB),
-    "bayer_grbg8": (1, cv2.COLOR_BayerGRBG2RGB),
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +95,6 @@ def _taken(bag: Bag, topic: str, camera: MountedCamera, time_offset_s: float) ->
     """The pictures by rising time."""
     waiting: list[tuple[float, int, Any]] = []
     before_s, index = float("-inf"), 0
-    compressed = bag.topics[topic] == _COMPRESSED
 
     def earliest() -> tuple[int, float, Picture]:
         time_s, number, message = heappop(waiting)
@@ -121,7 +102,7 @@ def _taken(bag: Bag, topic: str, camera: MountedCamera, time_offset_s: float) ->
         if time_s < before_s:
             what = f"was taken before {_LATE_PICTURES} pictures that come before it"
             raise InputError(what, where=where, remedy="sort the bag by the times of its headers")
-        return index, time_s + time_offset_s, partial(_compressed if compressed else _raw, message, camera, where)
+        return index, time_s + time_offset_s, picture_of(message, camera, where)
 
     def in_order() -> Iterator[tuple[int, float, Picture]]:
         for number, message in enumerate(bag.messages(topic)):
@@ -134,31 +115,6 @@ def _taken(bag: Bag, topic: str, camera: MountedCamera, time_offset_s: float) ->
     for taken in in_order():
         yield taken
         before_s, index = taken[1] - time_offset_s, index + 1
-
-
-def _raw(message: Any, camera: MountedCamera, where: str, window: Window) -> Rgb:
-    return seen(_rgb(message, where), 1, camera, window, where)
-
-
-def _compressed(message: Any, camera: MountedCamera, where: str, window: Window) -> Rgb:
-    return decoded_frame(message.data.tobytes(), camera, window, where)
-
-
-def _rgb(message: Any, where: str) -> UInt8[np.ndarray, "_ _ 3"]:
-    """The pixels of a picture that is not compressed. Raises InputError for other encodings, or missing bytes."""
-    if message.encoding not in _ENCODINGS:
-        remedy = f"record one of {', '.join(_ENCODINGS)}, or compressed pictures"
-        raise InputError(f"its encoding {message.encoding!r} cannot be read", where=where, remedy=remedy)
-    channels, conversion = _ENCODINGS[message.encoding]
-    rows, cols, step = int(message.height), int(message.width), int(message.step)
-    if min(rows, cols) < 1 or step < cols * channels or len(message.data) < rows * step:
-        what = f"{len(message.data)} bytes do not make {rows} rows of {step} bytes with {cols} pixels each"
-        raise InputError(what, where=where, remedy="record the bag again")
-    pixels = np.ascontiguousarray(message.data[: rows * step].reshape(rows, step)[:, : cols * channels])
-    if conversion is None:
-        return pixels.reshape(rows, cols, 3)
-    shape = (rows, cols) if channels == 1 else (rows, cols, channels)
-    return np.asarray(cv2.cvtColor(pixels.reshape(shape), conversion), dtype=np.uint8)
 
 
 def _last_s(bag: Bag, topic: str, first_s: float) -> float:
@@ -208,21 +164,10 @@ def _places(bag: Bag, wanted: str | None) -> tuple[KnownPlace, ...]:
     if wanted is None and _FIX not in bag.topics.values():
         return ()
     topic = bag.chosen([_FIX], wanted, "--gps-topic", "positions")
-    places = {place.time_s: place for message in _bounded(bag, topic) if (place := _known(message, bag)) is not None}
+    places = {
+        place.time_s: place for message in _bounded(bag, topic) if (place := place_of(message, bag.path)) is not None
+    }
     return tuple(places[time_s] for time_s in sorted(places))
-
-
-def _known(message: Any, bag: Bag) -> KnownPlace | None:
-    """A position; None where the receiver had no fix."""
-    degrees_ = (float(message.latitude), float(message.longitude))
-    if message.status.status < 0 or not all(map(isfinite, degrees_)):
-        return None
-    variance_m2 = float(message.position_covariance[0] + message.position_covariance[4]) / 2
-    known = message.position_covariance_type != 0 and isfinite(variance_m2) and variance_m2 > 0
-    try:
-        return KnownPlace(stamp_s(message), LatLon(*degrees_), sigma_m=sqrt(variance_m2) if known else None)
-    except ValueError as error:
-        raise InputError(str(error), where=bag.path, remedy="correct the positions, or choose another topic") from error
 
 
 def _bounded(bag: Bag, topic: str) -> Iterator[Any]:

@@ -72,12 +72,6 @@ def open_bag(path: Path) -> Bag:
     return Bag(path, topics, end_ns)
 
 
-def stamp_s(message: Any) -> float:
-    """The time of a message's header, in seconds since 1970 (or of a simulation)."""
-    stamp = message.header.stamp
-    return float(stamp.sec) + float(stamp.nanosec) * 1e-9
-
-
 @contextmanager
 def told(path: Path) -> Iterator[None]:
     """Tell of whatever goes wrong with a damaged bag as InputError: its readers raise errors of many kinds."""

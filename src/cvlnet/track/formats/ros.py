@@ -15,25 +15,22 @@ and have no variance. The altitude is not known: it is NaN, with a standard devi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import cos, nan, sin
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
-from cvlnet.arrays import F64
-from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geo import LocalFrame
 from cvlnet.io.files import folder_written_whole, written_whole
 from cvlnet.io.outputs import plain
 from cvlnet.track.formats.clock import Clock
-from cvlnet.track.formats.local_pose import local_pose
-from cvlnet.track.formats.stretches import place_of, stretches
+from cvlnet.track.formats.ros_messages import RosMessages
+from cvlnet.track.formats.stretches import stretches
 from cvlnet.track.types import Trajectory
 
 _FIX, _POSE, _SMOOTH, _ORIGIN, _CREDIT = "/fix", "/pose", "/smooth_pose", "/map_origin", "/credit"
@@ -44,12 +41,7 @@ TOPICS = {
     _ORIGIN: "sensor_msgs/msg/NavSatFix",
     _CREDIT: "std_msgs/msg/String",
 }
-MAP, VEHICLE = "map", "base_link"
 _VERSION: Literal[8] = 8  # of rosbag2's folders: the newest whose qualities of service ROS 2 Humble reads
-_EAST_NORTH_YAW = np.ix_((0, 1, 5), (0, 1, 5))  # of x, y, z and the rotations about them
-_UP_M2 = 1e6  # variance of an altitude that is not known
-_UNKNOWN, _KNOWN = 0, 3  # types of covariance
-_NO_FIX, _HAS_FIX = -1, 0
 
 Message = tuple[str, int, Any]  # topic, nanoseconds since 1970, message
 
@@ -88,60 +80,19 @@ def _write_ros2(trajectory: Trajectory, folder: Path, clock: Clock, storage: Sto
 
 
 def _messages(trajectory: Trajectory, clock: Clock, store: Typestore, *, ros1: bool) -> Iterator[Message]:
-    types = store.types
+    make = RosMessages(store.types, ros1=ros1)
     origin = next((place for stretch in stretches(trajectory) for _, place in stretch), None)
     frame = None if origin is None else LocalFrame(origin)
-
-    def header(stamp_ns: int, frame_id: str) -> Any:
-        stamp = types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
-        numbered = {"seq": 0} if ros1 else {}
-        return types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame_id, **numbered)
-
-    def nav_sat_fix(stamp_ns: int, frame_id: str, place: LatLon | None, covariance: F64 | None, status: int) -> Any:
-        latitude_deg, longitude_deg = place.degrees if place else (nan, nan)
-        matrix = np.zeros((3, 3))
-        if covariance is not None:
-            matrix[:2, :2], matrix[2, 2] = covariance[:2, :2], _UP_M2
-        return types["sensor_msgs/msg/NavSatFix"](
-            header(stamp_ns, frame_id),
-            types["sensor_msgs/msg/NavSatStatus"](status, 0),
-            latitude_deg,
-            longitude_deg,
-            nan,
-            matrix.reshape(-1),
-            _UNKNOWN if covariance is None else _KNOWN,
-        )
-
-    def pose(frame: LocalFrame, place: LatLon, yaw_rad: float) -> Any:
-        east_m, north_m, yaw_rad = local_pose(frame, place, yaw_rad)
-        position = types["geometry_msgs/msg/Point"](east_m, north_m, 0.0)
-        rotation = types["geometry_msgs/msg/Quaternion"](0.0, 0.0, sin(yaw_rad / 2), cos(yaw_rad / 2))
-        return types["geometry_msgs/msg/Pose"](position, rotation)
-
     for number, fix in enumerate(trajectory.fixes):
-        stamp_ns, place = clock.stamp_ns(fix.time_s), place_of(fix)
+        stamp_ns = clock.stamp_ns(fix.time_s)
         if number == 0 and trajectory.credit is not None:
-            yield _CREDIT, stamp_ns, types["std_msgs/msg/String"](plain(trajectory.credit))
+            yield _CREDIT, stamp_ns, make.text(plain(trajectory.credit))
         if number == 0 and origin is not None:
-            yield _ORIGIN, stamp_ns, nav_sat_fix(stamp_ns, MAP, origin, None, _HAS_FIX)
-        covariance = None if fix.position is None else fix.covariance
-        status = _HAS_FIX if place else _NO_FIX
-        yield _FIX, stamp_ns, nav_sat_fix(stamp_ns, VEHICLE, fix.position, covariance, status)
+            yield _ORIGIN, stamp_ns, make.origin(stamp_ns, origin)
+        yield _FIX, stamp_ns, make.fix(stamp_ns, fix)
         if frame is None:
             continue
-        if place is not None and fix.yaw_rad is not None and fix.covariance is not None:
-            with_covariance = types["geometry_msgs/msg/PoseWithCovariance"](
-                pose(frame, place, fix.yaw_rad), _six_by_six(fix.covariance).reshape(-1)
-            )
-            stamped = types["geometry_msgs/msg/PoseWithCovarianceStamped"](header(stamp_ns, MAP), with_covariance)
-            yield _POSE, stamp_ns, stamped
-        if fix.smooth_position is not None and fix.smooth_yaw_rad is not None:
-            smooth = pose(frame, fix.smooth_position, fix.smooth_yaw_rad)
-            yield _SMOOTH, stamp_ns, types["geometry_msgs/msg/PoseStamped"](header(stamp_ns, MAP), smooth)
-
-
-def _six_by_six(covariance: F64) -> F64:
-    """The covariance of x, y, z and the rotations about them, from that of east, north and yaw."""
-    matrix = np.zeros((6, 6))
-    matrix[_EAST_NORTH_YAW] = covariance
-    return matrix
+        if (pose := make.pose(stamp_ns, frame, fix)) is not None:
+            yield _POSE, stamp_ns, pose
+        if (smooth := make.smooth_pose(stamp_ns, frame, fix)) is not None:
+            yield _SMOOTH, stamp_ns, smooth

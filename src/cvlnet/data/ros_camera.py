@@ -1,0 +1,123 @@
+"""A camera as ROS describes it: its calibration by CameraInfo, and its mounting by static transforms.
+
+Messages may be of any library that has the fields of ROS's own definitions, such as rosbags or rclpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import degrees
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from cvlnet.config import MeasuredMounting
+from cvlnet.data.calibration import Calibration
+from cvlnet.data.calibration_files import ros_calibration
+from cvlnet.errors import InputError
+from cvlnet.geometry import Pose
+
+_BODY, _ROAD = "base_link", "base_footprint"  # frames by their names in ROS (REP 105 and 120)
+_LONGEST_CHAIN = 32
+_UNIT = 1e-2  # how far a rotation's quaternion may differ from length 1
+_SAY = "give --height-m and --pitch-deg, or --camera-file"
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """Static transforms: the parent of each frame, and the pose ``parent_from_frame``."""
+
+    parents: Mapping[str, tuple[str, Pose]]
+
+    def chain(self, frame: str) -> dict[str, Pose]:
+        """Every frame above one, and itself, with the pose of the one in each: ``ancestor_from_frame``."""
+        found, pose = {frame: Pose.identity()}, Pose.identity()
+        while frame in self.parents and len(found) < _LONGEST_CHAIN:
+            frame, step = self.parents[frame]
+            pose = step @ pose
+            if frame in found:
+                break
+            found[frame] = pose
+        return found
+
+
+def calibration_of(info: Any, image_topic: str, where: str | Path) -> Calibration:
+    """What a CameraInfo says of the pictures of a topic. Raises InputError as `ros_calibration` does."""
+    matrix, coefficients, projection = (  # K, D and P in ROS 1, k, d and p in ROS 2
+        np.asarray(getattr(info, name if hasattr(info, name) else name.upper()), dtype=np.float64) for name in "kdp"
+    )
+    size_px = (int(info.width), int(info.height))
+    roi = info.roi
+    cropped = (roi.x_offset, roi.y_offset) != (0, 0) or (roi.width, roi.height) not in ((0, 0), size_px)
+    if max(info.binning_x, info.binning_y) > 1 or cropped:
+        remedy = "give --camera-file for the pictures as they are"
+        raise InputError("its pictures are binned or cropped", where=where, remedy=remedy)
+    if _is_rectified(image_topic):
+        rectified = projection.reshape(3, 4)[:, :3].ravel().tolist()
+        return ros_calibration(size_px, rectified, "plumb_bob", (), where)
+    return ros_calibration(size_px, matrix.tolist(), info.distortion_model, coefficients.tolist(), where)
+
+
+def transforms_of(messages: Iterable[Any], where: str | Path) -> Transforms:
+    """The transforms of messages (TFMessage); later ones replace earlier ones.
+
+    Raises InputError for what is no transform.
+    """
+    parents: dict[str, tuple[str, Pose]] = {}
+    for message in messages:
+        for stamped in message.transforms:
+            of, turn = stamped.transform.translation, stamped.transform.rotation
+            xyzw, xyz_m = np.array([turn.x, turn.y, turn.z, turn.w]), np.array([of.x, of.y, of.z])
+            if not (abs(float(np.linalg.norm(xyzw)) - 1) <= _UNIT and np.isfinite(xyz_m).all()):
+                what = f"the transform from {stamped.header.frame_id} to {stamped.child_frame_id} is none"
+                raise InputError(what, where=where, remedy="correct /tf_static, or give --camera-file")
+            rotation = torch.from_numpy(Rotation.from_quat(xyzw).as_matrix())
+            pose = Pose(rotation, torch.from_numpy(xyz_m))
+            parents[frame_name(stamped.child_frame_id)] = frame_name(stamped.header.frame_id), pose
+    return Transforms(parents)
+
+
+def mounting_of(
+    transforms: Transforms, frame_id: str, height_m: float | None, pitch_deg: float | None, where: str | Path
+) -> MeasuredMounting:
+    """How a camera is mounted, by the transforms from base_link to it, and by what is given instead.
+
+    The height is that above base_footprint, which is on the road; without it ``height_m`` is needed.
+    """
+    chain = transforms.chain(frame_id)
+    if _BODY not in chain:
+        if height_m is None:
+            what = f"no static transforms lead from {_BODY} to the camera ({frame_id or 'without a name'})"
+            raise InputError(what, where=where, remedy=_SAY)
+        return MeasuredMounting(height_m, pitch_deg or 0.0)
+    body_from_cam = chain[_BODY]
+    rotation = body_from_cam.rotation @ Pose.level_from_cam().rotation.mT
+    if float(body_from_cam.rotation[2, 1]) > 0 or float(rotation[2, 2]) < 0.5:
+        what = f"{frame_id} is not mounted like a camera (x right, y down, z ahead)"
+        raise InputError(what, where=where, remedy="correct /tf_static, or give --camera-file")
+    if height_m is None and _ROAD not in chain:
+        what = f"does not say how high {_BODY} is above the road: it has no {_ROAD}"
+        raise InputError(what, where=where, remedy="give --height-m of the camera")
+    yaw_rad, pitch_rad, roll_rad = Rotation.from_matrix(rotation.numpy()).as_euler("ZYX").tolist()
+    forward_m, left_m, _ = body_from_cam.translation_m.tolist()
+    return MeasuredMounting(
+        float(chain[_ROAD].translation_m[2]) if height_m is None else height_m,
+        degrees(pitch_rad) if pitch_deg is None else pitch_deg,
+        degrees(roll_rad),
+        degrees(yaw_rad),
+        forward_m,
+        left_m,
+    )
+
+
+def _is_rectified(image_topic: str) -> bool:
+    return image_topic.removesuffix("/compressed").rpartition("/")[2].startswith("image_rect")
+
+
+def frame_name(name: str) -> str:
+    """The name of a frame, without the slash that ROS 1 allowed."""
+    return str(name).lstrip("/")

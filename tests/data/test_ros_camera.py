@@ -1,0 +1,91 @@
+"""A camera by CameraInfo and transforms; bags of both ROS versions are tested in test_bag.py."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from recorded import HEIGHT_PX, WIDTH_PX, Messages
+
+from cvlnet.config import MeasuredMounting
+from cvlnet.data.ros_camera import calibration_of, frame_name, mounting_of, transforms_of
+from cvlnet.errors import InputError
+
+OPTICAL = (-0.5, 0.5, -0.5, 0.5)  # of a camera that looks ahead
+
+
+class Slotted:
+    """A message of rclpy has its fields as properties over slots, and no dictionary of them."""
+
+    __slots__ = ("binning_x", "binning_y", "d", "distortion_model", "height", "k", "p", "roi", "width")
+
+    def __init__(self, message: Any) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(message, name))
+        self.d = array.array("d", message.d)
+
+
+def info(d: Sequence[float] = (0.1, 0.0, 0.0, 0.0, 0.0)) -> Any:
+    messages = Messages(is_1=False)
+    messages.info(d, p=[50, 0, 30, 0, 0, 51, 20, 0, 0, 0, 1, 0])
+    return messages.stamped[0][2]
+
+
+def transforms(*steps: tuple[str, str, Sequence[float], Sequence[float]]) -> list[Any]:
+    messages = Messages(is_1=False)
+    for parent, child, xyz_m, xyzw in steps:
+        messages.transform(parent, child, xyz_m, xyzw)
+    return [message for _, _, message in messages.stamped]
+
+
+def test_a_calibration_of_either_library() -> None:
+    found = calibration_of(Slotted(info()), "/cam/image_raw", "/cam/camera_info")
+    assert found == calibration_of(info(), "/cam/image_raw", "/cam/camera_info")
+    assert (found.width_px, found.height_px, found.focal_px) == (WIDTH_PX, HEIGHT_PX, (60.0, 60.0))
+    assert (found.model, found.coefficients) == ("opencv", (0.1, 0.0, 0.0, 0.0, 0.0))
+
+
+def test_rectified_topics_have_the_projection() -> None:
+    found = calibration_of(Slotted(info()), "/cam/image_rect", "/cam/camera_info")
+    assert (found.focal_px, found.principal_point_px, found.model) == ((50.0, 51.0), (30.0, 20.0), None)
+
+
+def test_a_mounting_by_a_chain_of_transforms() -> None:
+    up = ("base_footprint", "base_link", (0, 0, 0.4), (0, 0, 0, 1))
+    messages = transforms(up, ("base_link", "/optical", (1.5, 0.2, 1.1), OPTICAL))
+    found = mounting_of(transforms_of(messages, "/tf_static"), "optical", None, None, "/tf_static")
+    assert found.height_m == pytest.approx(1.5)
+    assert (found.forward_m, found.left_m) == pytest.approx((1.5, 0.2))
+    assert (found.roll_deg, found.pitch_deg, found.yaw_deg) == pytest.approx((0, 0, 0), abs=1e-9)
+
+
+def test_what_is_given_replaces_the_transforms() -> None:
+    messages = transforms(("base_link", "optical", (1.5, 0.2, 1.1), OPTICAL))
+    found = mounting_of(transforms_of(messages, "/tf_static"), "optical", 1.7, 2.0, "/tf_static")
+    assert (found.height_m, found.pitch_deg, found.forward_m) == (1.7, 2.0, pytest.approx(1.5))
+    assert mounting_of(transforms_of([], "/tf_static"), "optical", 1.7, None, "/tf_static") == MeasuredMounting(
+        1.7, 0.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ([], "no static transforms lead from base_link to the camera"),
+        ([("base_link", "optical", (0, 0, 1), OPTICAL)], "does not say how high base_link is above the road"),
+        ([("base_link", "optical", (0, 0, 1), (0, 0, 0, 1))], "optical is not mounted like a camera"),
+        ([("base_link", "optical", (0, 0, 1), (0, 0, 0, 0))], "the transform from base_link to optical is none"),
+        ([("base_link", "optical", (np.nan, 0, 1), OPTICAL)], "the transform from base_link to optical is none"),
+    ],
+)
+def test_a_mounting_that_is_none(steps: Any, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        mounting_of(transforms_of(transforms(*steps), "/tf_static"), "optical", None, None, "/tf_static")
+    assert str(caught.value).startswith(f"/tf_static: {says}")
+
+
+def test_names_of_frames() -> None:
+    assert (frame_name("/optical"), frame_name("optical")) == ("optical", "optical")
