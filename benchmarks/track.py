@@ -11,25 +11,31 @@ from __future__ import annotations
 
 import argparse
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from itertools import pairwise
+from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from cvlnet.data.journey import Journey, Moment, journey_of
+from cvlnet.arrays import Rgb
+from cvlnet.data.journey import Journey, Moment, Picture, journey_of
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.label_maps import label_shares, read_label_map
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.grid import Grid
+from cvlnet.image_spec import Window
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.io.files import written_whole
 from cvlnet.labels import Label
 from cvlnet.localize import Localizer
 from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
+from cvlnet.map.region import Region
 from cvlnet.track.evaluate import LOST_M, TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.odometry import OdometryErrors, with_errors
@@ -58,6 +64,55 @@ class RoadsAlone(SearchedMap):
     def scores(self, clips: ClipFeatures) -> torch.Tensor:
         """The same for every clip."""
         return self._scores.expand(len(clips.weight), -1, -1)
+
+
+class JoinedMaps(SearchedMap):
+    """Several maps beside one another on one grid, any of which the vehicle may be on; the first keeps its place.
+
+    Around places of the other maps nothing can be refined, so that what is tracked there goes on by odometry.
+    """
+
+    def __init__(self, localizer: Localizer, paths: Sequence[Path]) -> None:
+        super().__init__(localizer.model, localizer.area(paths[0]))
+        self._own = SearchedMap(localizer.model, localizer.area(paths[0]))
+        self._others = [SearchedMap(localizer.model, localizer.area(path)) for path in paths[1:]]
+        self._across = ceil(sqrt(len(paths)))
+        self._rows = max(part.grid.rows for part in self._parts)
+        self._cols = max(part.grid.cols for part in self._parts)
+
+    @property
+    def _parts(self) -> list[SearchedMap]:
+        return [self._own, *self._others]
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The own map's grid, with room for the others to the east and south."""
+        own = self._own.grid
+        west_m, north_m = own.center_xy_m[0] - own.size_m[0] / 2, own.center_xy_m[1] + own.size_m[1] / 2
+        rows, cols = self._rows * ceil(len(self._parts) / self._across), self._cols * self._across
+        return Grid(rows, cols, own.cell_m, (west_m + cols * own.cell_m / 2, north_m - rows * own.cell_m / 2))
+
+    def _joined(self, values: Sequence[torch.Tensor], rest: float) -> torch.Tensor:
+        whole = torch.full((*values[0].shape[:-2], self.grid.rows, self.grid.cols), rest, dtype=values[0].dtype)
+        for number, part in enumerate(values):
+            row, col = divmod(number, self._across)
+            rows, cols = part.shape[-2:]
+            top, left = row * self._rows, col * self._cols
+            whole[..., top : top + rows, left : left + cols] = part
+        return whole
+
+    @cached_property
+    def searched(self) -> torch.Tensor:
+        """Where any of the maps is searched."""
+        return self._joined([part.searched for part in self._parts], 0)
+
+    def scores(self, clips: ClipFeatures) -> torch.Tensor:
+        """Those of all maps."""
+        return self._joined([part.scores(clips) for part in self._parts], -torch.inf)
+
+    def around(self, xy_m: tuple[float, float]) -> Region | None:
+        """What the own map has around a place of its own."""
+        return self._own.around(xy_m) if max(self._own.grid.row_col(torch.tensor(xy_m)).tolist()) >= 0 else None
 
 
 class BestOfClips(Tracker):
@@ -111,6 +166,30 @@ def trajectory(tracker: Tracker, name: str, journey: Journey) -> Trajectory:
     return Trajectory(name, tuple(follow(tracker, journey)))
 
 
+def begun_later(journey: Journey, share: float) -> Journey:
+    """A drive without its first part."""
+    moments = tuple(journey.moments())
+    later = moments[round(share * len(moments)) :]
+    begin_s = later[0].odometry.time_s
+    places = tuple(place for place in journey.places if place.time_s >= begin_s)
+    return replace(journey, moments=lambda: iter(later), places=places)
+
+
+def blank(journey: Journey) -> Journey:
+    """A drive whose pictures show noise."""
+
+    def seen(number: int, picture: Picture, window: Window) -> Rgb:
+        shape = picture(window).shape
+        return np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
+
+    def moments() -> Iterator[Moment]:
+        for number, moment in enumerate(journey.moments()):
+            pictures = {at: partial(seen, number, picture) for at, picture in moment.pictures.items()}
+            yield replace(moment, pictures=pictures)
+
+    return replace(journey, moments=moments)
+
+
 def kidnapped(journey: Journey, other: Journey) -> Journey:
     """The first half of a drive and the second half of another; the odometry goes on as if nothing had happened."""
 
@@ -161,6 +240,10 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
     heading = UNKNOWN if unknown else KNOWN
     if condition == "kidnapped half-way":
         journey = kidnapped(journey, next(other for _, at, other in others if at == date))
+    if condition == "begun half-way":
+        journey = begun_later(journey, 0.5)
+    if condition == "pictures of noise":
+        journey = blank(journey)
     driven = with_errors(journey, errors)
     if condition == "odometry alone":
         found = by_odometry(name, journey, errors)
@@ -171,6 +254,9 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
         tracker = Tracker(area, localizer.model, heading=heading)
         if condition == "roads alone":
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
+        if condition == "all towns at once":
+            paths = [map_of(localizer, root, at, out) for at in (date, *(at for at in dates if at != date))]
+            tracker.map = JoinedMaps(localizer, paths)
         found = trajectory(tracker, name, driven)
     result = errors_of(found, journey.places)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,11 +317,14 @@ def reliability(drives: list[TrackErrors]) -> list[tuple[str, ...]]:
 CONDITIONS = {
     "heading to 5 degrees": 150.0,
     "heading unknown": 250.0,
+    "begun half-way": 150.0,
+    "all towns at once": 150.0,
     "kidnapped half-way": 150.0,
     "single clips": 150.0,
     "best of 20 clips": 150.0,
     "odometry alone": 150.0,
     "map of another town": 150.0,
+    "pictures of noise": 150.0,
     "roads alone": 150.0,
 }
 
