@@ -1,4 +1,4 @@
-# make demo    make a small town, find its drives on its map, and write demo/index.html
+# make demo    draw a town, find and track its drives on its map, write demo/index.html, and show the page
 # make test    everything that has to hold before a commit
 # make page    build the page of cvlnet serve anew, after a change in page/ (needs Node and npm)
 # The first two set up .venv first, once. PYTHON chooses the interpreter: make test PYTHON=python3.12
