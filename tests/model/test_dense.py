@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from cvlnet.grid import Grid
+from cvlnet.model import dense
 from cvlnet.model.dense import DenseMatcher
 from cvlnet.model.ssm import match
 from cvlnet.types import ClipFeatures, MapFeatures
@@ -9,6 +10,14 @@ from formulas import waves
 
 CLIP, STEPS, CHANNELS = 8, 5, 3
 CELL_M = 1.6
+
+
+@pytest.fixture(params=["single", "half"], autouse=True)
+def storage(request, monkeypatch):
+    """The transforms are kept in this precision."""
+    if request.param == "half":
+        monkeypatch.setattr(dense, "_SINGLE_BYTES", 0)
+    return request.param
 
 
 def descriptors(*shape, seed=0):
@@ -100,3 +109,10 @@ def test_maps_and_clips_of_wrong_sizes_are_refused():
     clip = ClipFeatures(descriptors(1, CHANNELS, 9, 9), torch.ones(1, 9, 9), Grid(9, 9, CELL_M))
     with pytest.raises(ValueError, match=r"\(9, 9\) cells, not 8 squared"):
         DenseMatcher(descriptors(CHANNELS, 20, 20), CLIP).scores(clip)
+
+
+def test_transforms_of_small_maps_are_kept_in_single_precision(storage):
+    matcher = DenseMatcher(descriptors(CHANNELS, 33, 41), CLIP, block_cells=16)
+    matcher.scores(clips(1))
+    spectra, _ = matcher._kept[0]
+    assert spectra.dtype == (torch.float32 if storage == "single" else torch.float16)

@@ -1,8 +1,9 @@
 """SSM over a whole map: a clip slides over every cell, and no tile limits its displacement.
 
 The correlation is computed in blocks of the map by fast Fourier transforms (overlap-save). The map's transforms depend
-on the map alone: they are kept in half precision, as far as memory allows, so that a further clip costs a product per
-frequency and the transform back. The scores are those of `cvlnet.model.ssm.match` at the same places, to 1e-4.
+on the map alone: they are kept, as far as memory allows, so that a further clip costs a product per frequency and the
+transform back; those of a large map in half precision. The scores are those of `cvlnet.model.ssm.match` at the same
+places, to 1e-4.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.nn import functional
 from cvlnet.types import ClipFeatures
 
 KEPT_BYTES = 4 * 2**30
+_SINGLE_BYTES = 256 * 2**20  # of transforms in single precision: more of them take longer to read than to unpack
 _SIDES = (160, 180, 192, 200, 208, 216, 240)  # of blocks, whose transforms are fast and fit into the cache
 _AT_ONCE = 4  # blocks that are transformed together: what is computed of them stays in the processor's cache
 _LEAST_ENERGY = 1e-6  # of a window, a cell of the clip's weight: what rounding leaves where nothing is shown
@@ -59,6 +61,9 @@ class DenseMatcher:
         self.rows, self.cols = rows, cols
         self._side = max(block_cells or _best_side(rows, cols, clip_cells), 2 * clip_cells)
         self._most_kept_bytes = kept_bytes
+        frequencies = self._side * (self._side // 2 + 1)
+        single_bytes = len(self._blocks) * frequencies * len(descriptor) * 2 * 4
+        self._storage = torch.float32 if single_bytes <= _SINGLE_BYTES else torch.float16
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}  # by the number of the first block
 
     @torch.inference_mode()
@@ -75,13 +80,11 @@ class DenseMatcher:
         least = _LEAST_ENERGY * weight.sum(dim=(1, 2, 3))[:, None, None, None]
         kernel, energy_kernel = _as_matrices(self._spectrum(weighted)), self._spectrum(weight).conj()
         found = torch.empty(len(weighted), self.rows, self.cols, device=self.descriptor.device)
-        frequencies, most = kernel.shape[0], min(_AT_ONCE, len(self._blocks))
-        unpacked = kernel.new_empty(
-            frequencies, most, kernel.shape[1]
-        )  # memory that is new would cost more than the product
+        most = min(_AT_ONCE, len(self._blocks))
+        unpacked = kernel.new_empty(kernel.shape[0], most, kernel.shape[1])  # new memory costs more than the product
         for first in range(0, len(self._blocks), _AT_ONCE):
             packed, energy_spectra = self._transformed(first)
-            spectra = unpacked[:, : packed.shape[1]].copy_(packed)
+            spectra = packed if packed.dtype == kernel.dtype else unpacked[:, : packed.shape[1]].copy_(packed)
             products = self._displacements(_as_complex(torch.bmm(spectra, kernel), self._side))
             energy = self._displacements(energy_spectra * energy_kernel)
             correlation = products * (energy * clip_energy).clamp(min=_TINY).rsqrt()
@@ -110,7 +113,7 @@ class DenseMatcher:
         if first in self._kept:
             return self._kept[first]
         cut = torch.stack([self._cut(block) for block in self._blocks[first : first + _AT_ONCE]])
-        pairs = torch.view_as_real(torch.fft.rfft2(cut, norm="ortho")).half().permute(2, 3, 0, 1, 4)
+        pairs = torch.view_as_real(torch.fft.rfft2(cut, norm="ortho")).to(self._storage).permute(2, 3, 0, 1, 4)
         spectra = pairs.reshape(pairs.shape[0] * pairs.shape[1], len(cut), -1).contiguous()
         transformed = spectra, torch.fft.rfft2(cut.square().sum(dim=1), norm="ortho")
         if self.kept_bytes + sum(tensor.nbytes for tensor in transformed) <= self._most_kept_bytes:
@@ -128,7 +131,8 @@ class DenseMatcher:
     def _displacements(self, spectra: Complex[Tensor, "clips blocks y x"]) -> Float[Tensor, "clips blocks rows cols"]:
         """Correlations at the displacements that do not wrap around: a block's places."""
         step = self._side - self.clip_cells + 1
-        return torch.as_tensor(torch.fft.irfft2(spectra, (self._side, self._side), norm="ortho")[..., :step, :step])
+        columns = torch.fft.ifft(spectra, dim=-2, norm="ortho")[..., :step, :]
+        return torch.as_tensor(torch.fft.irfft(columns, self._side, norm="ortho")[..., :step])
 
 
 def _best_side(rows: int, cols: int, clip_cells: int) -> int:
