@@ -111,8 +111,8 @@ class JoinedMaps(SearchedMap):
         return self._joined([part.scores(clips) for part in self._parts], -torch.inf)
 
     def around(self, xy_m: tuple[float, float]) -> Region | None:
-        """What the own map has around a place of its own."""
-        return self._own.around(xy_m) if max(self._own.grid.row_col(torch.tensor(xy_m)).tolist()) >= 0 else None
+        """What the own map has around a place."""
+        return self._own.around(xy_m)
 
 
 class BestOfClips(Tracker):

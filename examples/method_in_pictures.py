@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from cvlnet import Localizer, open_overhead
 from cvlnet.arrays import F64
 from cvlnet.evaluation.report.cases import feature_colors
-from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
 from cvlnet.localize.answer import Answer, heading_rad
 from cvlnet.model.cvlnet import CVLNet
@@ -33,17 +32,12 @@ FINE_M = 0.2  # of the ground on which the frames themselves are laid
 AROUND_M = 45.0  # of the map that is shown
 
 
-def batch_of(clip: Clip) -> Clip:
-    """A batch of one clip."""
-    return Clip(clip.images[None], Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam]))
-
-
 def frames_on_ground(clip: Clip, model: CVLNet) -> tuple[F64, Grid]:
     """The pixels of each frame where they would lie if everything were road, [frames, rows, cols, RGB and visible]."""
     coarse = model.clip_grid
     rows, cols = (round(size_m / FINE_M) for size_m in coarse.size_m)
     grid = Grid(rows, cols, FINE_M, coarse.center_xy_m)
-    batch = batch_of(clip)
+    batch = Clip.stack([clip])
     colors = batch.images.float() / 255
     laid = project_to_ground(colors, batch.camera, batch.ground_from_cam, grid, stride=1, first_center_px=0.5)
     seen = laid.visible[0, :, None].float()
@@ -53,7 +47,7 @@ def frames_on_ground(clip: Clip, model: CVLNet) -> tuple[F64, Grid]:
 @torch.inference_mode()
 def fused(clip: Clip, model: CVLNet) -> tuple[F64, ClipFeatures]:
     """How well the frames agree in each cell that several of them see (else NaN), and the fused features."""
-    batch = batch_of(clip)
+    batch = Clip.stack([clip])
     encoded = model.encode_frames(batch.images)
     projected = model.projection(model.ground_encoder, encoded, batch.camera, batch.ground_from_cam, model.clip_grid)
     frames = projected.visible.sum(dim=1)

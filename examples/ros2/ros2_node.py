@@ -16,7 +16,6 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.spatial.transform import Rotation
 
 from cvlnet.data.camera_file import CameraFile, camera_file_of, read_camera_file
@@ -279,14 +278,13 @@ class TrackingNode:
         try:
             self._camera = self._camera or self._new_camera(message.header.frame_id)
             mounted = self._camera.mounted
-            window = self.tracker.model.image_spec.window(mounted.camera, mounted.body_from_cam)
-            pixels = picture_of(message, mounted, self._topics["image"])(window)
+            picture = picture_of(message, mounted, self._topics["image"])
+            frame = Frame.seen(picture, mounted.camera, mounted.body_from_cam, self.tracker.model.image_spec)
         except InputError as error:
             self._tell(str(error))
             return None
         self.counts["tracked"] += 1
-        image = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-        return Frame(image, window.camera(mounted.camera), mounted.body_from_cam)
+        return frame
 
     def _new_camera(self, frame_id: str) -> CameraFile:
         """The camera by CameraInfo and the static transforms. Raises InputError as long as they do not say enough."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from cvlnet.checkpoint import shipped_weights
 from cvlnet.config import JourneyFiles
 from cvlnet.data.clips import ClipSpec
-from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.kitti_cvl import read_split
 from cvlnet.errors import InputError
 from cvlnet.evaluation.report.report import Report, Wording, evaluate_and_report
 from cvlnet.imagery.georef import open_overhead
@@ -74,7 +74,8 @@ def run_demo(
 
 def drives_of(town: Path) -> list[Path]:
     """The drives of a town's queries."""
-    return [town / "raw_data" / name for name in read_recordings(read_split(town, "test1"))]
+    queries = read_split(town, "test1").queries
+    return [town / "raw_data" / name for name in sorted({query.recording for query in queries})]
 
 
 def show_demo(out: Path, *, weights: Path | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -46,6 +46,10 @@ class Grid:
         row = (self.rows - 1) / 2 - (north_m - self.center_xy_m[1]) / self.cell_m
         col = (self.cols - 1) / 2 + (east_m - self.center_xy_m[0]) / self.cell_m
         return torch.stack([row, col], dim=-1)
+
+    def holds(self, row_col: Int[Tensor, 2]) -> bool:
+        """Whether there is a cell of these indices."""
+        return 0 <= int(row_col[0]) < self.rows and 0 <= int(row_col[1]) < self.cols
 
     def corners_xy_m(self, dtype: torch.dtype = torch.float64) -> Float[Tensor, "4 2"]:
         """Place (east, north) of the outer corners: north-west, north-east, south-east, south-west."""

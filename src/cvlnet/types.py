@@ -37,6 +37,15 @@ class Clip:
         """The same clip on another device."""
         return Clip(self.images.to(device), self.camera.to(device), self.ground_from_cam.to(device))
 
+    @staticmethod
+    def stack(clips: Sequence[Clip]) -> Clip:
+        """A batch of clips."""
+        return Clip(
+            torch.stack([clip.images for clip in clips]),
+            Camera.stack([clip.camera for clip in clips]),
+            Pose.stack([clip.ground_from_cam for clip in clips]),
+        )
+
     def __getitem__(self, clips: slice) -> Clip:
         """Some of the clips of a batch."""
         return Clip(self.images[clips], self.camera[clips], self.ground_from_cam[clips])

@@ -20,9 +20,7 @@ from cvlnet.geometry import Camera
 from cvlnet.road.fit import FOCAL_SHARE, Fit
 from cvlnet.road.geometry import Mounting
 
-FLOOR = (
-    0.01  # share of the focal length that no number of bends tells: the odometry's own turns may be wrong by as much
-)
+FLOOR = 0.01  # share of the focal length that no bends tell: the odometry's own turns may be wrong by as much
 MOST_SIGMA = 0.03  # share beyond which nothing was found
 FEWEST_BENDS = 3
 _ROUNDS, _SETTLED = 5, 0.002

@@ -22,7 +22,6 @@ from cvlnet.data.label_maps import label_shares, read_label_map
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
-from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
 from cvlnet.imagery.crop import crop, holds, resampled, turn_of_world
 from cvlnet.imagery.overhead import OverheadImage
@@ -254,12 +253,7 @@ def load_tile(tile: Tile, grid: Grid, cache: ImageCache | None = None) -> Overhe
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples, as `torch.utils.data.DataLoader`'s ``collate_fn``."""
-    clips = [sample.clip for sample in samples]
-    clip = Clip(
-        torch.stack([clip.images for clip in clips]),
-        Camera.stack([clip.camera for clip in clips]),
-        Pose.stack([clip.ground_from_cam for clip in clips]),
-    )
+    clip = Clip.stack([sample.clip for sample in samples])
     labels = [sample.labels for sample in samples if sample.labels is not None]
     return Batch(
         clip,

@@ -1,9 +1,8 @@
 """Copying maps between folders and object stores: s3://, gs://, abfs:// and all else that fsspec knows.
 
 The current version is copied as a whole, with its index, and its pointer last, so that a map at the target is whole or
-not there. Maps are
-not searched in an object store itself: every chunk that a search reads would take several requests of tens of
-milliseconds, and the panels of a search are read as a whole anyway.
+not there. Maps are not searched in an object store itself: every chunk that a search reads would take several requests
+of tens of milliseconds, and the panels of a search are read as a whole anyway.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from cvlnet.geo import LocalFrame
-from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
 from cvlnet.localize.search import scores_around
 from cvlnet.model.gvp import project_to_ground
@@ -81,10 +80,9 @@ def corners_of(grid: Grid, frame: LocalFrame) -> Corners:
 
 def ground_picture(clip: Clip, grid: Grid) -> Rgba:
     """The frames of a clip on a grid of the ground around the vehicle, averaged; transparent where none sees it."""
+    one = Clip.stack([clip])
     with torch.inference_mode():
-        seen = project_to_ground(
-            clip.images[None].float(), Camera.stack([clip.camera]), Pose.stack([clip.ground_from_cam]), grid, 1, 0.5
-        )
+        seen = project_to_ground(one.images.float(), one.camera, one.ground_from_cam, grid, 1, 0.5)
         count = seen.visible[0].sum(dim=0)
         mean = seen.features[0].sum(dim=0) / count.clamp(min=1)
     rgba = torch.cat([mean, (count > 0).unsqueeze(0) * 255.0])
@@ -125,7 +123,7 @@ def _scores(
         return None
     places = region.places
     at = places.row_col(torch.tensor(xy_m, dtype=torch.float64)).round().long()
-    if not (0 <= int(at[0]) < places.rows and 0 <= int(at[1]) < places.cols):
+    if not places.holds(at):
         return None
     with torch.inference_mode():
         scores = scores_around(tracker.features(turn_rad), region, at, _REACH)[0]

@@ -6,9 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
-
-import torch
 
 from cvlnet.data.camera_file import CameraFile
 from cvlnet.data.images import decoded_frame
@@ -23,9 +22,10 @@ from cvlnet.serve.limits import Limits
 from cvlnet.serve.pictures import pictures_of
 from cvlnet.serve.problems import ProblemError, failure_of, too_many
 from cvlnet.serve.served_map import ServedMap
-from cvlnet.serve.session import LOG, Session
+from cvlnet.serve.session import Session
 from cvlnet.track.follow import follow
 from cvlnet.track.formats import TrackLog
+from cvlnet.track.formats.log import LOG
 from cvlnet.track.logged import begun, logged
 from cvlnet.track.tracker import Frame, Tracker
 from cvlnet.track.types import TrackFix
@@ -169,8 +169,6 @@ class FedRun:
         return answer
 
     def _frame(self, encoded: bytes) -> Frame:
-        model = self._served.localizer.model
-        window = model.image_spec.window(self._mounted.camera, self._road_from_cam)
         try:
             header = read_header(encoded)
         except CutShortError as error:
@@ -180,9 +178,9 @@ class FedRun:
         if header.width_px * header.height_px > self._limits.frame_pixels:
             what = f"the picture of {header.width_px} x {header.height_px} px is too large"
             raise ProblemError(413, what, where="image", remedy="send the size that the camera was calibrated for")
-        image = decoded_frame(encoded, self._mounted, window, "image")
-        pixels = torch.from_numpy(image.transpose(2, 0, 1).copy())
-        return Frame(pixels, window.camera(self._mounted.camera), self._road_from_cam)
+        spec = self._served.localizer.model.image_spec
+        picture = partial(decoded_frame, encoded, self._mounted, where="image")
+        return Frame.seen(picture, self._mounted.camera, self._road_from_cam, spec)
 
     def _updated(self, frame: Frame | None, odometry: OdometryPose) -> str:
         tracker, log = self._begun()

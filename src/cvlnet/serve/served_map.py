@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from cvlnet.errors import InputError
@@ -39,8 +38,7 @@ class ServedMap:
     @property
     def fingerprint(self) -> str:
         """Stands for the map: sessions that were tracked on another one cannot be resumed."""
-        header = self.area.map.header
-        return sha256(f"{header.weights} {header.anchor} {header.cells} {header.sources}".encode()).hexdigest()[:16]
+        return self.area.map.fingerprint
 
     @property
     def credit(self) -> str | None:

@@ -36,9 +36,9 @@ from cvlnet.serve.lines import Lines
 from cvlnet.serve.pictures import Picture
 from cvlnet.serve.problems import Problem
 from cvlnet.track.formats import read_trajectory
+from cvlnet.track.formats.log import LOG
 from cvlnet.track.types import TrackFix, Trajectory
 
-LOG = "track.jsonl"
 SUFFIX = {"frame": ".jpg", "projection": ".webp", "score": ".png", "belief": ".png"}
 OPEN: tuple[wire.Status, ...] = ("waiting", "running")
 _MOST_PICTURED = 3000  # moments of a session whose pictures are kept

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from math import cos, radians
@@ -67,7 +68,8 @@ def _tile(tiles: Tiles, zoom: int, col: int, row: int) -> bytes:
             image = reader.tile(col, row, zoom, tilesize=SIDE_PX, indexes=tiles.bands, resampling_method="bilinear")
         except TileOutsideBounds:
             return _empty()
-    return bytes(image.render(img_format="WEBP", quality=85))
+    with _quiet():
+        return bytes(image.render(img_format="WEBP", quality=85))
 
 
 @lru_cache(maxsize=1)
@@ -78,11 +80,9 @@ def _empty() -> bytes:
 def _opened(path: Path, *, is_imagery: bool) -> Tiles:
     remedy = "give a GeoTIFF with 8 bits a colour (gdal_translate -ot Byte -scale makes one)"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as file:
-                crs, types, count, longest = file.crs, set(file.dtypes), file.count, max(file.shape)
-                warn_if_slow(file, path)
+        with _quiet(), rasterio.open(path) as file:
+            crs, types, count, longest = file.crs, set(file.dtypes), file.count, max(file.shape)
+            warn_if_slow(file, path)
         if crs is None:
             raise InputError("does not state where it lies", where=path, remedy=remedy)
         if types != {"uint8"}:
@@ -101,6 +101,14 @@ def _opened(path: Path, *, is_imagery: bool) -> Tiles:
 
 
 def _reader(path: Path) -> Reader:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoOverviewWarning)
+    with _quiet():
         return Reader(str(path))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of what a tile does not need: overviews, and a place of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        warnings.simplefilter("ignore", NoOverviewWarning)
+        yield

@@ -5,8 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 
-import torch
-
 from cvlnet.data.clips import require_cameras
 from cvlnet.data.journey import Journey, Moment
 from cvlnet.errors import InputError, warn
@@ -55,10 +53,8 @@ def follow(
 
 
 def _frames(tracker: Tracker, journey: Journey, moment: Moment, cameras: tuple[int, ...]) -> tuple[Frame, ...]:
-    frames = []
-    for number in cameras:
-        mounted, road_from_cam = journey.cameras[number], journey.road_from_cam(number)
-        window = tracker.model.image_spec.window(mounted.camera, road_from_cam)
-        image = torch.from_numpy(moment.pictures[number](window).transpose(2, 0, 1).copy())
-        frames.append(Frame(image, window.camera(mounted.camera), road_from_cam))
-    return tuple(frames)
+    spec = tracker.model.image_spec
+    return tuple(
+        Frame.seen(moment.pictures[number], journey.cameras[number].camera, journey.road_from_cam(number), spec)
+        for number in cameras
+    )

@@ -45,7 +45,7 @@ def measured_around(
     """The measurement of a clip under several turns, evenly spaced around the expected one; None off the map."""
     places = region.places
     place = places.row_col(torch.tensor(expected.xy_m, dtype=torch.float64)).round().long()
-    if not (0 <= int(place[0]) < places.rows and 0 <= int(place[1]) < places.cols):
+    if not places.holds(place):
         return None
     spread = expected.covariance[:2, :2] + np.eye(2) * likelihood.sigma_m**2
     reach = min(max(ceil(3 * float(sigma_m(spread)) / places.cell_m), _LEAST_REACH), _MOST_REACH)

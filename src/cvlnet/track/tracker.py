@@ -20,9 +20,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from cvlnet.arrays import F64
+from cvlnet.data.journey import Picture
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
+from cvlnet.image_spec import ImageSpec
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.stream import ClipStream, View
 from cvlnet.localize.turned import STEP_RAD, Heading, nearly_turned, turned
@@ -61,6 +63,16 @@ class Frame:
     image: UInt8[Tensor, "3 height width"]
     camera: Camera
     road_from_cam: Pose
+
+    @staticmethod
+    def seen(picture: Picture, camera: Camera, road_from_cam: Pose, spec: ImageSpec) -> Frame:
+        """The frame of a picture, in the size that a model sees. camera: of the whole picture.
+
+        Raises InputError as the picture does.
+        """
+        window = spec.window(camera, road_from_cam)
+        image = torch.from_numpy(picture(window).transpose(2, 0, 1).copy())
+        return Frame(image, window.camera(camera), road_from_cam)
 
 
 @dataclass(frozen=True)
@@ -349,10 +361,11 @@ class Tracker:
 
         A clip that shows both the old and the new place of a vehicle that was carried away fits nowhere.
         """
+        assert self._now is not None
         if self._scores:
             fall = min(max(float(np.median(self._scores)) - score, 0.0) / self.spec.fall, _MOST_FALL)
             odds = self.spec.kidnapped_per_m * way_m * exp(fall)
-            if odds > _LEAST_ODDS and self._now is not None:
+            if odds > _LEAST_ODDS:
                 self._move_belief(self._now)
                 self._belief.leak(odds / (1 + odds), 0.0)
                 self._judge()
