@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -36,10 +36,11 @@ from cvlnet.localize import Localizer
 from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
 from cvlnet.map.region import Region
-from cvlnet.track.evaluate import LOST_M, TrackErrors, errors_of
+from cvlnet.track.evaluate import TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.odometry import OdometryErrors, with_errors
 from cvlnet.track.searched import SearchedMap
+from cvlnet.track.summary import CONFIDENCES, confidence_shares, figures_of
 from cvlnet.track.tracker import Tracker, carried
 from cvlnet.track.types import TrackFix, Trajectory
 from cvlnet.types import ClipFeatures
@@ -275,42 +276,33 @@ def share(count: int, total: int) -> str:
 
 def row_of(condition: str, drives: list[TrackErrors], within_m: float) -> tuple[str, ...]:
     """A line of the table."""
-    figures = [drive.figures() for drive in drives]
-    converged_m = [figure["converged_m"] for figure in figures]
+    converged = sum(drive.converged_m <= within_m for drive in drives)
+    figures = {name: interval.value for name, interval in figures_of(drives).items()}
 
-    def pooled(values: Callable[[TrackErrors], np.ndarray]) -> np.ndarray:
-        return np.concatenate([values(drive)[drive.tracked] for drive in drives])
+    def text(name: str, decimals: int, scale: int = 1) -> str:
+        return "-" if np.isnan(figures[name]) else f"{scale * figures[name]:.{decimals}f}"
 
-    distance_m = pooled(lambda drive: drive.distance_m)
-    relative_m = pooled(lambda drive: np.linalg.norm(drive.error_m - drive.offset_m, axis=1))
-    yaw_deg = np.degrees(np.abs(pooled(lambda drive: drive.yaw_rad)))
-    if not len(distance_m):
-        return condition, share(0, len(drives)), "-", "0", *["-"] * 6, "0.0"
     return (
         condition,
-        share(sum(way_m <= within_m for way_m in converged_m), len(drives)),
-        f"{np.median(converged_m):.0f}",
-        f"{100 * np.mean([figure['available'] for figure in figures]):.0f}",
-        f"{np.median(distance_m):.2f}",
-        f"{np.median(relative_m):.2f}",
-        f"{100 * np.mean(distance_m <= 5):.1f}",
-        f"{np.median(yaw_deg):.2f}",
-        f"{100 * np.mean(pooled(lambda drive: drive.nees) <= 5.99):.0f}",
-        f"{np.mean(pooled(lambda drive: drive.nees)):.1f}",
-        f"{max(figure['misled_s'] for figure in figures):.1f}",
+        share(converged, len(drives)),
+        text("converged_m", 0),
+        text("available", 0, 100),
+        text("median_m", 2),
+        text("median_relative_m", 2),
+        text("within_5m", 1, 100),
+        text("yaw_deg", 2),
+        text("in_ellipse", 0, 100),
+        text("nees", 1),
+        text("misled_s", 1),
     )
 
 
 def reliability(drives: list[TrackErrors]) -> list[tuple[str, ...]]:
     """How often places with a stated confidence are right to 10 m, while searching and tracking."""
-    confidence = np.concatenate([drive.confidence for drive in drives])
-    right = np.concatenate([drive.distance_m <= LOST_M for drive in drives])
     rows = list[tuple[str, ...]]()
-    for low, high in pairwise((0.01, 0.2, 0.5, 0.8, 0.95, 0.99, 1.01)):
-        chosen = (confidence >= low) & (confidence < high)
-        if chosen.any():
-            stated, found = 100 * confidence[chosen].mean(), 100 * right[chosen].mean()
-            rows.append((f"{low:g} to {min(high, 1):g}", f"{chosen.sum():,}", f"{stated:.1f}", f"{found:.1f}"))
+    for stated, right, moments in confidence_shares(drives):
+        low, high = next(pair for pair in pairwise(CONFIDENCES) if stated <= pair[1])
+        rows.append((f"{low:g} to {high:g}", f"{moments:,}", f"{100 * stated:.1f}", f"{100 * right:.1f}"))
     return rows
 
 

@@ -73,16 +73,15 @@ def _of_picture(path: Path) -> StatedFocal | None:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", where=path, remedy="give a PNG or JPEG") from error
     orientation = orientation if orientation in range(1, 9) else 1
-    size_px = (height_px, width_px) if orientation >= _TURNED else (width_px, height_px)
     film_mm, by_film = _number(tags, _FOCAL_35MM), None
     if film_mm is not None:
-        focal_px = film_mm * hypot(width_px, height_px) / _FILM_MM
-        by_film = StatedFocal(*size_px, focal_px, _FILM, f"EXIF, {film_mm:g} mm on 35 mm film", orientation)
+        by_film = _by_film(film_mm, (width_px, height_px), orientation, _FILM, "EXIF")
     focal_mm, per_unit, unit_mm = _number(tags, _FOCAL_MM), _number(tags, _PER_UNIT), _UNITS_MM.get(tags.get(_UNIT, 2))
     if focal_mm is None or per_unit is None or unit_mm is None:
         return by_film
     share = width_px / (_number(tags, _WIDTH_PX) or width_px)  # a picture may have been made smaller
     focal_px = focal_mm * per_unit / unit_mm * share
+    size_px = _upright((width_px, height_px), orientation)
     by_sensor = StatedFocal(*size_px, focal_px, _SENSOR, f"EXIF, {focal_mm:g} mm on the sensor", orientation)
     if by_film is not None and abs(focal_px / by_film.focal_px - 1) > 2 * _FILM:
         what = f"EXIF contradicts itself: {focal_px:.0f} px on the sensor, {by_film.focal_px:.0f} px by 35 mm film"
@@ -94,16 +93,25 @@ def _of_picture(path: Path) -> StatedFocal | None:
 def _of_video(path: Path) -> StatedFocal | None:
     from cvlnet.data.video import read_about
 
-    (width_px, height_px), orientation, metadata = read_about(path)
+    size_px, orientation, metadata = read_about(path)
     try:
         film_mm = float(metadata.get(_VIDEO_35MM, "nan"))
     except ValueError:
         return None
     if not isfinite(film_mm) or film_mm <= 0:
         return None
-    size_px = (height_px, width_px) if orientation >= _TURNED else (width_px, height_px)
-    focal_px = film_mm * hypot(width_px, height_px) / _FILM_MM
-    return StatedFocal(*size_px, focal_px, _VIDEO, f"the video, {film_mm:g} mm on 35 mm film", orientation)
+    return _by_film(film_mm, size_px, orientation, _VIDEO, "the video")
+
+
+def _by_film(film_mm: float, stored_px: tuple[int, int], orientation: int, doubt: float, source: str) -> StatedFocal:
+    """By the focal length that would show as much on 35 mm film. stored_px: width and height as stored."""
+    focal_px, how = film_mm * hypot(*stored_px) / _FILM_MM, f"{source}, {film_mm:g} mm on 35 mm film"
+    return StatedFocal(*_upright(stored_px, orientation), focal_px, doubt, how, orientation)
+
+
+def _upright(stored_px: tuple[int, int], orientation: int) -> tuple[int, int]:
+    width_px, height_px = stored_px
+    return (height_px, width_px) if orientation >= _TURNED else (width_px, height_px)
 
 
 def _number(tags: Mapping[int, Any], tag: int) -> float | None:
