@@ -82,3 +82,7 @@ def test_what_cannot_be_shown(tmp_path: Path) -> None:
     (tmp_path / "c.tif").write_bytes(b"no picture")
     with pytest.raises(InputError, match="cannot be read"):
         Tiles.of_file(tmp_path / "c.tif")
+    whole = write(tmp_path / "d.tif", quarters(), west=west, north=north, size=size).read_bytes()
+    (tmp_path / "e.tif").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"e\.tif: cannot be read"):
+        Tiles.of_file(tmp_path / "e.tif")

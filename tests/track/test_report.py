@@ -109,5 +109,6 @@ def test_a_single_file_and_a_truth_that_lies_elsewhere(tmp_path: Path) -> None:
         evaluate_tracks([folder])
     with pytest.raises(InputError, match="track: none is given"):
         evaluate_tracks([])
-    with pytest.raises(InputError, match="nowhere"):
-        evaluate_tracks([tmp_path / "nowhere"], other / "truth.csv")
+    for truth in (None, other / "truth.csv"):
+        with pytest.raises(InputError, match="nowhere: no track is there; name folders"):
+            evaluate_tracks([tmp_path / "nowhere"], truth)

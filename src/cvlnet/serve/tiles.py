@@ -15,6 +15,7 @@ import numpy as np
 import rasterio
 from morecantile import tms
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
 from rio_tiler.io.rasterio import Reader
 
@@ -83,6 +84,8 @@ def _opened(path: Path, *, is_imagery: bool) -> Tiles:
         with _quiet(), rasterio.open(path) as file:
             crs, types, count, longest = file.crs, set(file.dtypes), file.count, max(file.shape)
             warn_if_slow(file, path)
+            rows, cols = file.shape
+            file.read(1, window=Window(cols - 1, rows - 1, 1, 1))  # which a file that is cut short does not have
         if crs is None:
             raise InputError("does not state where it lies", where=path, remedy=remedy)
         if types != {"uint8"}:

@@ -61,6 +61,7 @@ _SHOWN = {
     "nees": _Shown("NEES (2 if right)", 1),
     "misled_s": _Shown("longest at a wrong place, s", 1),
 }
+_NAME_TRACKS = "name folders that `cvlnet track` has written"
 _NOTE = (
     "Errors are those of tracked moments, along and across the vehicle's direction, as medians. Found: sure of a place "
     f"that is right to {LOST_M:.0f} m. Without offset: with the median error of each drive taken out. Over "
@@ -76,7 +77,7 @@ def evaluate_tracks(tracks: Sequence[Path], truth: Path | None = None) -> list[T
     another time.
     """
     if not tracks:
-        raise InputError("none is given", where="track", remedy="name folders that `cvlnet track` has written")
+        raise InputError("none is given", where="track", remedy=_NAME_TRACKS)
     found = [_errors_of(path, truth) for path in tracks]
     count = Counter(errors.name for errors in found)
     return [
@@ -86,6 +87,8 @@ def evaluate_tracks(tracks: Sequence[Path], truth: Path | None = None) -> list[T
 
 
 def _errors_of(path: Path, truth: Path | None) -> TrackErrors:
+    if not path.exists():
+        raise InputError("no track is there", where=path, remedy=_NAME_TRACKS)
     folder, file = (path, path / LOG) if path.is_dir() else (path.parent, path)
     known = folder / TRUTH if truth is None else truth
     if not known.exists():
