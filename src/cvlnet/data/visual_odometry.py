@@ -9,7 +9,7 @@ It drifts: every metre has the error of the camera's height and pitch. docs/resu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import atan2, cos, radians, sin, tan
 
 import cv2
@@ -35,15 +35,18 @@ _MOST_GUESSES = 3
 _ROUGH_PX = 6.0  # of a track when ways are tried, in pixels of a picture of 1242
 _OUTLIER_PX = 1.0  # from an epipolar line
 
+Follow = Callable[[Gray, Gray], Tracks]
+"""Finds features of a picture in the next one."""
+
 
 def visual_odometry(
-    pictures: Iterable[tuple[float, Rgb]], camera: Camera, road_from_cam: Pose
+    pictures: Iterable[tuple[float, Rgb]], camera: Camera, road_from_cam: Pose, *, follow: Follow = scene_tracks
 ) -> Iterator[OdometryPose]:
     """The pose at each picture, from (0, 0) and yaw 0 on.
 
     pictures: with their times in seconds, rising. camera, road_from_cam: of these pictures, and how it is mounted over
-    a level road. Poses come with a delay of `WINDOW` pictures. Where a picture shows too little, the motion before it
-    is taken to go on.
+    a level road. follow: for the features of the whole scene. Poses come with a delay of `WINDOW` pictures. Where a
+    picture shows too little, the motion before it is taken to go on.
     """
     mounting = Mounting.of(road_from_cam)
     pose: OdometryPose | None = None
@@ -57,7 +60,7 @@ def visual_odometry(
             pose, before = OdometryPose(time_s, 0.0, 0.0, 0.0), after
             yield pose
             continue
-        pair = _pair(before, after, camera, mounting, last, len(pairs))
+        pair = _pair(follow(before, after), before, after, camera, mounting, last, len(pairs))
         before, last = after, pair.motion
         times_s.append(time_s)
         pairs.append(pair)
@@ -70,8 +73,12 @@ def visual_odometry(
         yield from _poses(pose, times_s, pairs, camera, mounting)
 
 
-def with_visual_odometry(journey: Journey, camera_id: int) -> tuple[OdometryPose, ...]:
+def with_visual_odometry(
+    journey: Journey, camera_id: int, *, follow: Follow = scene_tracks
+) -> tuple[OdometryPose, ...]:
     """The poses of a journey's pictures of one camera; its own odometry is not used but for the times.
+
+    follow: as for `visual_odometry`.
 
     Raises InputError as the pictures do.
     """
@@ -82,12 +89,14 @@ def with_visual_odometry(journey: Journey, camera_id: int) -> tuple[OdometryPose
         for moment in journey.moments()
         if camera_id in moment.pictures
     )
-    return tuple(visual_odometry(pictures, window.camera(full), journey.road_from_cam(camera_id)))
+    road_from_cam = journey.road_from_cam(camera_id)
+    return tuple(visual_odometry(pictures, window.camera(full), road_from_cam, follow=follow))
 
 
-def _pair(before: Gray, after: Gray, camera: Camera, mounting: Mounting, last: Motion, number: int) -> Pair:
+def _pair(
+    scene: Tracks, before: Gray, after: Gray, camera: Camera, mounting: Mounting, last: Motion, number: int
+) -> Pair:
     """Two successive pictures, with a first guess of the motion and the tracks that belong to it."""
-    scene = scene_tracks(before, after)
     guesses = _guesses(scene, camera, mounting, last)
     roads = [road_tracks(before, after, camera, mounting, guess) for guess in guesses]
     best = int(np.argmax([len(road) for road in roads]))
