@@ -6,7 +6,7 @@ DRIVES are data sets with overhead maps, as `cvlnet synth --preset drives` makes
 odometry of the drives says, and a clip every 5 m is compared with all places of its map.
 
 sharpness, level, floor: by maximum likelihood. With a prior of one half for the vehicle being on the map, the place
-of each clip has a probability; where the surroundings of the true place are taken off the map, "elsewhere" has one.
+of each clip has a probability; with the surroundings of the true place off the map, "elsewhere" has one.
 The sum of their logarithms is maximized. independent_m: likewise for stretches of clips 10 m apart, whose ratios are
 multiplied, each to the power of its share. sigma_m, heading_rad: what the shape of the peak does not explain of the
 mean squared error around a drive's own offset. registration_m: standard deviation of these offsets along an axis.
@@ -46,11 +46,11 @@ from track import journeys, map_of
 CLIP_M = 5.0  # between clips
 EVERY = 2  # of which clips of a stretch are taken
 STRETCHES = (2, 4, 8)  # clips
-NEAR, FAR = 2, 6  # cells around the true place that count as right; beyond which places are wrong
+NEAR, FAR = 2, 8  # cells around the true place that count as right; beyond which places are wrong
 BINS = np.arange(-2.0, 2.5, 0.01)  # of scores
 SUMS = np.arange(-60.0, 120.0, 0.05)  # of log likelihood ratios
 PRIOR = 0.5
-RESAMPLED = 100
+RESAMPLED = 50
 F64 = NDArray[np.float64]
 
 
@@ -58,7 +58,7 @@ F64 = NDArray[np.float64]
 class Seen:
     """What the clips of one drive show.
 
-    near: scores around the true place of each clip. counts: of the scores of all places, by ``BINS``. length: number
+    near: scores around the true place of each clip. counts: of the scores of wrong places, by ``BINS``. length: number
     of clips of each stretch. right, summed: the same of the sums of the log likelihood ratios of a stretch, by
     ``SUMS``, for the likelihood in use. offset_m: from the true place to the measured one. shape_m2: variance of the
     peak along an axis. turn_rad, turn_variance: error of the measured heading, and what the curvature of the scores
@@ -111,11 +111,9 @@ def seen(localizer: Localizer, path: Path, journey: Journey) -> Seen:
         clips = stream.clip_features(torch.from_numpy(xy_m), turns_rad=turns)
         scores = searched.scores(clips[1:2])[0]
         place = searched.grid.row_col(torch.from_numpy(xy_m)).round().long()
-        row, col = place.tolist()
-        window = tuple(slice(at - NEAR, at + NEAR + 1) for at in (row, col))
         volumes.append((place.numpy(), scores))
-        found["near"].append(scores[window].numpy().copy())
-        found["counts"].append(np.histogram(scores[scores.isfinite()].numpy().clip(BINS[0], BINS[-1]), BINS)[0])
+        found["near"].append(around(scores, place.numpy(), NEAR).copy())
+        found["counts"].append(counted(scores, place.numpy(), BINS))
         region = searched.around((float(xy_m[0]), float(xy_m[1])))
         assert region is not None
         expected = PoseBelief.at(np.array([*xy_m, 0.0]), np.diag([9.0, 9.0, radians(3) ** 2]), OdometryNoise())
@@ -138,7 +136,7 @@ def seen(localizer: Localizer, path: Path, journey: Journey) -> Seen:
 def stretch(clips: Sequence[tuple[NDArray[np.int64], torch.Tensor]], likelihood: Likelihood) -> tuple[F64, F64]:
     """The sum of the log likelihood ratios of clips at the places that the vehicle is at with the first of them.
 
-    Around the true place, and counted by ``SUMS``.
+    Around the true place, and of all wrong ones counted by ``SUMS``.
     """
     (start, total), *others = ((place, likelihood.ratio(scores).log()) for place, scores in clips)
     total = total.clone()
@@ -150,25 +148,33 @@ def stretch(clips: Sequence[tuple[NDArray[np.int64], torch.Tensor]], likelihood:
             max(down, 0) : rows + min(down, 0), max(right, 0) : cols + min(right, 0)
         ]
         total += moved
-    row, col = start.tolist()
-    finite = total[total.isfinite()].numpy().clip(SUMS[0], SUMS[-1])
-    return total[row - NEAR : row + NEAR + 1, col - NEAR : col + NEAR + 1].numpy().copy(), np.histogram(finite, SUMS)[
-        0
-    ].astype(float)
+    return around(total, start, NEAR), counted(total, start, SUMS)
 
 
-def loss(log_right: F64, log_all: F64, counts: F64) -> float:
+def around(values: torch.Tensor, place: NDArray[np.int64], reach: int) -> F64:
+    """The values of the cells around a place, as a view."""
+    rows, cols = (slice(at - reach, at + reach + 1) for at in place.tolist())
+    return np.asarray(values[rows, cols].numpy())
+
+
+def counted(values: torch.Tensor, place: NDArray[np.int64], bins: F64) -> F64:
+    """How many places that are wrong have values in each bin; what lies beyond the last bins is counted with them."""
+    wrong = values.clone()
+    around(wrong, place, FAR)[:] = -np.inf
+    found = wrong[wrong.isfinite()].numpy().clip(bins[0], bins[-1])
+    return np.histogram(found, bins)[0].astype(np.float64)
+
+
+def loss(log_right: F64, log_wrong: F64, counts: F64) -> float:
     """Minus the log probability of the truth, for a vehicle at the place, and for one that is not on the map.
 
-    log_right: log ratios around the true place. log_all: of each bin of ``counts``, all places of the map.
+    log_right: log ratios around the true place. log_wrong: of each bin of ``counts``, the wrong places.
     """
-    number = counts.sum(axis=1)
-    log_number = np.log(number)
+    log_number = np.log(counts.sum(axis=1))
     right = logsumexp(log_right.reshape(len(log_right), -1), axis=1) - log_number
-    everything = np.logaddexp(logsumexp(log_all, b=counts, axis=1) - log_number, right)
-    wrong = np.log(np.maximum(np.exp(everything) - np.exp(right), 1e-12))
+    wrong = logsumexp(log_wrong, b=counts, axis=1) - log_number
     odds = np.log(PRIOR / (1 - PRIOR))
-    on_map = right + odds - np.logaddexp(everything + odds, 0.0)
+    on_map = right + odds - np.logaddexp(np.logaddexp(right, wrong) + odds, 0.0)
     off_map = -np.logaddexp(wrong + odds, 0.0)
     return float(-(on_map + off_map).mean() / 2)
 
@@ -185,8 +191,8 @@ def fitted_ratio(drives: Sequence[Seen]) -> tuple[float, float, float]:
     def cost(logs: F64) -> float:
         sharpness, level, log_floor = np.exp(logs[0]), logs[1], logs[2]
         log_right = np.logaddexp(log_floor, sharpness * (near - level))
-        log_all = np.logaddexp(log_floor, sharpness * (middles(BINS) - level))
-        return loss(log_right, log_all[None], counts)
+        log_wrong = np.logaddexp(log_floor, sharpness * (middles(BINS) - level))
+        return loss(log_right, log_wrong[None], counts)
 
     best = minimize(
         cost, [np.log(Likelihood().sharpness), Likelihood().level, np.log(Likelihood().floor)], method="Nelder-Mead"

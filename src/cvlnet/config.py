@@ -410,6 +410,8 @@ class EvaluationConfig:
         share_mapped: Share of queries whose place is on the map, the prior of the confidence; that of the weights if it
             is not given.
         published_decoding: Reports beside the true figures those by the offsets that the published code decodes.
+        controls: Reports beside the figures what would be found without seeing: with blank pictures, those of another
+            drive, a shuffled map, and by guessing a place, a place on a road, or one on a road along the heading.
         cases: Number of the best and of the worst cases to draw.
         precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
         device: Device to compute on: cpu or cuda.
@@ -426,6 +428,7 @@ class EvaluationConfig:
     most_queries: int | None = None
     share_mapped: float | None = None
     published_decoding: bool = False
+    controls: bool = False
     cases: int = 3
     precision: Precision = "float32"
     device: str = "cpu"

@@ -19,9 +19,9 @@ from cvlnet.arrays import F64, I64
 from cvlnet.config import TestSplit
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.images import ImageCache
-from cvlnet.data.kitti_cvl import Split, Tile, read_recordings, read_split
+from cvlnet.data.kitti_cvl import Query, Split, Tile, read_recordings, read_split
 from cvlnet.data.loading import Batches
-from cvlnet.data.samples import ClipTileSamples, TileCrops, collate
+from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops, collate
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.io.files import written_whole
@@ -132,6 +132,89 @@ def predict(
     encoded once. published_decoding: adds a ranking ``SPLIT_published`` with the offsets of the published decoding.
     Raises InputError as the readers do, or if the clips have too few frames for the network.
     """
+    encoded = encode(
+        model,
+        root,
+        clip_spec,
+        splits=splits,
+        most_queries=most_queries,
+        cache=cache,
+        workers=workers,
+        progress=progress,
+    )
+    return encoded.predictions(model, published_decoding=published_decoding, progress=progress)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The queries and the tiles of a data set's splits, with their features.
+
+    samples: of the queries, in their order. rows, galleries: of each split, into the queries and the tiles. Positions
+    in metres (east, north) around ``anchor``.
+    """
+
+    samples: Dataset[Sample]
+    queries: tuple[Query, ...]
+    true_xy_m: Float64[np.ndarray, "queries 2"]
+    yaw_rad: Float64[np.ndarray, " queries"]
+    clips: ClipFeatures
+    tile_ids: tuple[str, ...]
+    tile_xy_m: Float64[np.ndarray, "tiles 2"]
+    tiles: MapFeatures
+    rows: Mapping[str, I64]
+    galleries: Mapping[str, I64]
+    anchor: LatLon
+
+    def rankings(
+        self,
+        model: MatchingNetwork,
+        *,
+        decode: Callable[[ScoreVolume, float], Decoded] = ScoreVolume.decode,
+        progress: bool = False,
+    ) -> dict[str, Ranking]:
+        """The best tiles for each query, by split."""
+        return {
+            name: rank(
+                model,
+                self.clips,
+                rows,
+                self.tiles,
+                self.galleries[name],
+                self.tile_xy_m,
+                decode=decode,
+                progress=progress,
+            )
+            for name, rows in self.rows.items()
+        }
+
+    def predictions(
+        self, model: MatchingNetwork, *, published_decoding: bool = False, progress: bool = False
+    ) -> Predictions:
+        """The best tiles for each query, with the truth. published_decoding: as for `predict`."""
+        rankings = self.rankings(model, progress=progress)
+        if published_decoding:
+            published = self.rankings(model, decode=decode_as_published)
+            rankings |= {f"{name}_published": ranking for name, ranking in published.items()}
+        return self.answered(rankings)
+
+    def answered(self, rankings: Mapping[str, Ranking]) -> Predictions:
+        """Rankings with the truth."""
+        ids = tuple(query.id for query in self.queries)
+        return Predictions(self.anchor, ids, self.true_xy_m, self.yaw_rad, self.tile_ids, self.tile_xy_m, rankings)
+
+
+def encode(
+    model: MatchingNetwork,
+    root: Path,
+    clip_spec: ClipSpec,
+    *,
+    splits: Sequence[TestSplit] = SPLITS,
+    most_queries: int | None = None,
+    cache: ImageCache | None = None,
+    workers: int = 0,
+    progress: bool = False,
+) -> Encoded:
+    """Encode the queries and the galleries of a data set's splits; as `predict`, which raises the same errors."""
     _require_pictures(model, clip_spec)
     parts = [_samples(read_split(root, name), clip_spec, model, cache) for name in splits]
     chosen = [_spread(len(part), most_queries) for part in parts]
@@ -145,22 +228,24 @@ def predict(
     anchor = parts[0].frame.anchor
     crops = TileCrops(tuple(tiles.values()), model.tile_grid, cache)
     map_features = encode_tiles(model, crops, workers=workers, progress=progress)
-    clips = _chosen_samples(parts, queries)
-    clip_features = encode_clips(model, clips, workers=workers, progress=progress)
-    tile_xy_m = LocalFrame(anchor).xy_world_m(np.array([_degrees(tile) for tile in tiles.values()]))
-    rankings = {}
-    for part, rows in zip(parts, chosen, strict=True):
-        of_split = np.array([query_at[part.queries[i].id] for i in rows])
-        gallery = np.array([tile_at[name] for name in part.split.tiles])
-        rankings[part.split.name] = rank(
-            model, clip_features, of_split, map_features, gallery, tile_xy_m, progress=progress
-        )
-        if published_decoding:
-            rankings[f"{part.split.name}_published"] = rank(
-                model, clip_features, of_split, map_features, gallery, tile_xy_m, decode=decode_as_published
-            )
+    samples = _chosen_samples(parts, queries)
     true_xy_m, yaw_rad = _truth(queries.values(), anchor)
-    return Predictions(anchor, tuple(queries), true_xy_m, yaw_rad, tuple(tiles), tile_xy_m, rankings)
+    return Encoded(
+        samples=samples,
+        queries=tuple(part.queries[i] for part, i in queries.values()),
+        true_xy_m=true_xy_m,
+        yaw_rad=yaw_rad,
+        clips=encode_clips(model, samples, workers=workers, progress=progress),
+        tile_ids=tuple(tiles),
+        tile_xy_m=LocalFrame(anchor).xy_world_m(np.array([_degrees(tile) for tile in tiles.values()])),
+        tiles=map_features,
+        rows={
+            part.split.name: np.array([query_at[part.queries[i].id] for i in rows])
+            for part, rows in zip(parts, chosen, strict=True)
+        },
+        galleries={part.split.name: np.array([tile_at[name] for name in part.split.tiles]) for part in parts},
+        anchor=anchor,
+    )
 
 
 def _array(arrays: Any, ranking: str, field: str) -> Any:

@@ -112,14 +112,22 @@ class Figures:
 
     def to_json(self) -> str:
         """JSON; undefined values are null."""
-        described = {"format": FORMAT, "confidence": INTERVAL_LEVEL, "stretch_m": STRETCH_M, "found_m": FOUND_M}
-        splits = {name: asdict(split) for name, split in self.splits.items()}
-        return json.dumps(_finite(described | {"splits": splits}), indent=2, allow_nan=False) + "\n"
+        return _json({"splits": self._described()})
+
+    def _described(self) -> dict[str, Any]:
+        return {name: asdict(split) for name, split in self.splits.items()}
 
     def save(self, path: Path) -> None:
         """Write the JSON, whole or not at all."""
         with written_whole(path) as temporary:
             temporary.write_text(self.to_json(), encoding="utf-8")
+
+
+def save_all(figures: Mapping[str, Figures], path: Path) -> None:
+    """Write several figures by name as JSON, whole or not at all."""
+    with written_whole(path) as temporary:
+        text = _json({name: {"splits": one._described()} for name, one in figures.items()})
+        temporary.write_text(text, encoding="utf-8")
 
 
 def figures_of(predictions: Predictions) -> Figures:
@@ -190,6 +198,12 @@ def _axis(error_m: F64, chosen: Bools, redraws: Redraws) -> AxisErrors:
     (median_m,) = redraws.quantiles(error_m, (0.5,), chosen)
     within = [redraws.mean(error_m <= radius_m, chosen) for radius_m in (1, 3, 5)]
     return AxisErrors(median_m, *within)
+
+
+def _json(content: dict[str, Any]) -> str:
+    """With how the figures were made; undefined values are null."""
+    made = {"format": FORMAT, "confidence": INTERVAL_LEVEL, "stretch_m": STRETCH_M, "found_m": FOUND_M}
+    return json.dumps(_finite(made | content), indent=2, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

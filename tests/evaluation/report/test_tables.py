@@ -21,7 +21,7 @@ def test_each_figure_stands_in_the_column_of_its_gallery():
 
 def test_markdown_aligns_and_holds_every_table():
     xy_m = [[[3.0, 0.0]], [[0.0, 90.0]]]
-    text = markdown(figures_of(predictions_of(np.zeros((2, 2)), xy_m)))
+    text = markdown(tables(figures_of(predictions_of(np.zeros((2, 2)), xy_m))))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert "| recall@1 within 5 m    |" in text
     assert "50.0 %" in text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from math import isnan
@@ -18,15 +19,16 @@ from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import credits_of, read_recordings, read_split
 from cvlnet.evaluation.best_fixes import best_fixes
 from cvlnet.evaluation.bootstrap import INTERVAL_LEVEL
-from cvlnet.evaluation.predict import SPLITS, Predictions, predict
+from cvlnet.evaluation.controls import controlled
+from cvlnet.evaluation.predict import SPLITS, Predictions, encode
 from cvlnet.evaluation.report.cases import Case, best_and_worst, examine
 from cvlnet.evaluation.report.maps import FixMap, fix_maps, write_thumbnails
 from cvlnet.evaluation.report.page import Page, Picture, Section, Stat, draw, write_page
 from cvlnet.evaluation.report.plots import error_histograms, error_map, precision_over_answered, recall_over_radius
 from cvlnet.evaluation.report.sheets import case_sheet
-from cvlnet.evaluation.report.tables import markdown, metres, percent, tables
+from cvlnet.evaluation.report.tables import controls_table, markdown, metres, percent, tables
 from cvlnet.evaluation.report.theme import DAY, save_png
-from cvlnet.evaluation.summary import Figures, SplitFigures, figures_of
+from cvlnet.evaluation.summary import Figures, SplitFigures, figures_of, save_all
 from cvlnet.io.files import written_whole
 from cvlnet.model.confidence import FOUND_M, for_prior
 from cvlnet.model.device import named_device
@@ -47,7 +49,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A model, the data set that it was asked about, and what it answered."""
+    """A model, the data set that it was asked about, what it answered, and what it answered as a control."""
 
     model: MatchingNetwork
     provenance: Provenance
@@ -56,6 +58,7 @@ class Evaluated:
     clip_spec: ClipSpec
     predictions: Predictions
     cache: ImageCache | None = None
+    controls: Mapping[str, Predictions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,17 @@ def evaluate_and_report(
     model.to(named_device(config.device))
     cache = ImageCache(config.cache) if config.cache else None
     clip_spec = ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.step)
-    predictions = predict(
+    encoded = encode(
         model, root, clip_spec, splits=config.splits, most_queries=config.most_queries, cache=cache,
-        workers=config.workers, published_decoding=config.published_decoding, progress=progress,
+        workers=config.workers, progress=progress,
     )  # fmt: skip
+    predictions = encoded.predictions(model, published_decoding=config.published_decoding, progress=progress)
     predictions = replace(predictions, confidence=confidence)
     predictions.save(out / "predictions.npz")
-    evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, cache)
+    controls: Mapping[str, Predictions] = {}
+    if config.controls:
+        controls = controlled(model, root, encoded, confidence, workers=config.workers, progress=progress)
+    evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, cache, controls)
     return write_report(out, evaluated, wording or _evaluation(root, weights), cases=config.cases, progress=progress)
 
 
@@ -100,8 +107,13 @@ def write_report(out: Path, evaluated: Evaluated, wording: Wording, *, cases: in
     predictions = evaluated.predictions
     figures = figures_of(predictions)
     figures.save(out / "figures.json")
+    shown_tables = tables(figures)
+    if evaluated.controls:
+        controls = {name: figures_of(control) for name, control in evaluated.controls.items()}
+        save_all(controls, out / "controls.json")
+        shown_tables = (*shown_tables[:1], controls_table(figures, controls), *shown_tables[1:])
     with written_whole(out / "figures.md") as temporary:
-        temporary.write_text(markdown(figures), encoding="utf-8")
+        temporary.write_text(markdown(shown_tables), encoding="utf-8")
     shown = _shown_split(predictions)
     maps = _maps(out, evaluated, shown)
     _draw_map(out, maps[0])
@@ -112,7 +124,7 @@ def write_report(out: Path, evaluated: Evaluated, wording: Wording, *, cases: in
         maps=maps,
         plots=_plots(out, predictions, shown),
         sections=_sections(out, evaluated, shown, cases, progress),
-        tables=tables(figures),
+        tables=shown_tables,
         facts=_facts(evaluated),
     )
     write_page(out / "index.html", page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -40,15 +40,37 @@ class Table:
         return f"### {self.title}\n\n{text}\n" + (f"\n{self.note}\n" if self.note else "")
 
 
-def markdown(figures: Figures) -> str:
-    """All tables, for the terminal and for a file."""
-    return "\n".join(table.markdown() for table in tables(figures))
+def markdown(of: Sequence[Table]) -> str:
+    """Tables below one another, for the terminal and for a file."""
+    return "\n".join(table.markdown() for table in of)
 
 
 def tables(figures: Figures) -> tuple[Table, ...]:
     """Every figure, a column for each gallery."""
     trusted = (_trusted(figures),) if any(split.trusted for split in figures.splits.values()) else ()
     return (_recall(figures), _errors(figures), *trusted, _accuracy(figures), _calibration(figures))
+
+
+def controls_table(figures: Figures, controls: Mapping[str, Figures]) -> Table:
+    """What the network finds, beside what is found without seeing; see `cvlnet.evaluation.controls`."""
+    names = [name for name in GALLERIES if name in figures.splits]
+    header = (
+        "",
+        *(f"{name}: {what}" for name in names for what in ("within 5 m", "within 10 m", "median", "answered")),
+    )
+    rows = []
+    for title, one in {"frames and map as they are": figures, **controls}.items():
+        cells = list[str]()
+        for name in names:
+            split = one.splits[name]
+            cells += [percent(split.recall_at(1, radius_m)) for radius_m in (5.0, 10.0)]
+            cells += [metres(split.median_m), "" if split.trusted is None else percent(split.trusted.coverage)]
+        rows.append((title, *cells))
+    note = (
+        "Recall@1 and the median error. Answered: share of the queries for which the best fix reaches the confidence "
+        "from which answers are given; pictures that show nothing should have none."
+    )
+    return Table("What would be found without seeing?", header, tuple(rows), note)
 
 
 def percent(interval: Interval, digits: int = 1) -> str:
