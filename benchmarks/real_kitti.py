@@ -1,36 +1,59 @@
-"""Real frames over real imagery: KITTI clips, each sought on a whole overhead image of 250 m.
+"""Real frames over real imagery: clips, each sought on a whole overhead image.
 
-The frames and images lie outside the repository (``--shared``, in the layout of docs/results/real-streets.md); without
-them there is nothing to measure. Candidates are all peaks of the score that stand 10 m apart.
+    python benchmarks/real_kitti.py
+    python benchmarks/real_kitti.py --queries QUERIES.json
+
+Without QUERIES five clips of KITTI on images of 250 m, which lie outside the repository (``--shared``, in the layout of
+docs/results/real-streets.md); where they are absent there is nothing to measure. QUERIES.json lists clips of your own:
+
+    {"queries": [{"drive": "my-drive", "overhead": "town.tif", "frame": 120, "frames": 4}]}
+
+Paths start at the list's folder. drive: of KITTI, or a video folder with latitudes and longitudes, which are the truth.
+overhead: a GeoTIFF, or a picture with georef.json. frame: the newest one. frames: of the clip, 4 if it is not given.
+Candidates are all peaks of the score that stand 10 m apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.data.clips import ClipSpec, assemble_clip
-from cvlnet.data.kitti_cvl import read_recording
-from cvlnet.data.recording import Recording
+from cvlnet.errors import InputError
 from cvlnet.imagery.georef import open_overhead
-from cvlnet.imagery.overhead import Imagery
+from cvlnet.io.text import read_json
+from cvlnet.localize import Localizer
 from cvlnet.localize.answer import Answer
+from cvlnet.localize.clip_files import files_of, read_clip
 from cvlnet.localize.picture import draw
-from cvlnet.localize.search import MOST_FIXES, distinct, search
-from cvlnet.map.region import Region, encode_region
-from cvlnet.model.cvlnet import CVLNet
+from cvlnet.localize.search import MOST_FIXES
+from cvlnet.map.region import Region
 from measure import print_results, run
 
 DATE = "2011_09_26"
 FOUND_M = 12.0
+MOST_CANDIDATES = 100_000  # which no image of a street has
+MOST_QUERIES = 10_000
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-CASES = {"0002": ((9, 4), (38, 1), (75, 1)), "0009": ((223, 1), (445, 1))}  # newest frame, frames of the clip
+KITTI = {"0002": ((9, 4), (38, 1), (75, 1)), "0009": ((223, 1), (445, 1))}  # newest frame, frames of the clip
+LIST = 'write {"queries": [{"drive": ..., "overhead": ..., "frame": ..., "frames": ...}, ...]}'
+
+
+@dataclass(frozen=True)
+class Query:
+    """A clip to be found. frame: the newest of its ``frames``."""
+
+    name: str
+    drive: Path
+    overhead: Path
+    frame: int
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +67,7 @@ class Case:
     rank: int | None
     candidates: int
     random_error_m: float
-    margin: float
+    confidence: float | None
 
     @property
     def counted_rank(self) -> int:
@@ -54,29 +77,63 @@ class Case:
 
 def main() -> None:
     options = parse_options()
-    model, _ = load_model(options.weights or shipped_weights())
-    cases = real_cases(model, options.shared, options.pictures)
-    if cases:
-        report(cases, options.json)
+    queries = kitti_queries(options.shared) if options.queries is None else read_queries(options.queries)
+    if queries:
+        report(asked(Localizer(options.weights), queries, options.pictures), options.json)
     else:
         print(f"skipped: no real frames in {options.shared}")
 
 
-def real_cases(model: CVLNet, shared: Path, pictures: Path | None = None) -> list[Case]:
-    """How every clip fares; none where the frames are absent. pictures: a folder to draw the answers into."""
-    drives = {drive: shared / f"kitti/raw_data/{DATE}/{DATE}_drive_{drive}_sync" for drive in CASES}
+def kitti_queries(shared: Path) -> list[Query]:
+    """Five clips of KITTI; none where the frames are absent."""
+    drives = {drive: shared / f"kitti/raw_data/{DATE}/{DATE}_drive_{drive}_sync" for drive in KITTI}
     if not all(path.is_dir() for path in drives.values()):
         return []
+    return [
+        Query(drive, drives[drive], shared / "overhead" / f"{DATE}_drive_{drive}.png", frame, frames)
+        for drive, clips in KITTI.items()
+        for frame, frames in clips
+    ]
+
+
+def read_queries(path: Path) -> list[Query]:
+    """The queries of a list. Raises InputError if it is none, or an entry has not what a query needs."""
+    entries = read_json(path, LIST).get("queries")
+    if not isinstance(entries, list) or not 0 < len(entries) <= MOST_QUERIES:
+        raise InputError(f"has no list of 1 to {MOST_QUERIES} queries", where=path, remedy=LIST)
+    return [_query(path, number, entry) for number, entry in enumerate(entries, 1)]
+
+
+def _query(path: Path, number: int, entry: Any) -> Query:
+    given: dict[str, Any] = {"frames": 4} | entry if isinstance(entry, dict) else {}
+    kinds = {"drive": str, "overhead": str, "frame": int, "frames": int}
+    wrong = [key for key in {*kinds, *given} if type(given.get(key)) is not kinds.get(key)]
+    if wrong:
+        raise InputError(f"query {number} lacks {', '.join(sorted(wrong))}, or has it wrong", where=path, remedy=LIST)
+    drive = path.parent / given["drive"]
+    return Query(drive.name, drive, path.parent / given["overhead"], given["frame"], given["frames"])
+
+
+def asked(localizer: Localizer, queries: Sequence[Query], pictures: Path | None = None) -> list[Case]:
+    """How every clip fares. pictures: a folder to draw the answers into."""
+    regions = dict[Path, Region]()
     cases = []
-    for drive, clips in CASES.items():
-        recording = read_recording(drives[drive])
-        image = open_overhead(shared / "overhead" / f"{DATE}_drive_{drive}.png")
-        region = encode_region(model, image)
-        for frame, frames in clips:
-            answer = locate(model, recording, frame, frames, image, region)
-            cases.append(judge(answer, drive, frame))
-            if pictures:
-                draw(replace(answer, fixes=answer.fixes[:MOST_FIXES]), pictures / f"{drive}_{frame}.png")
+    for query in queries:
+        image = open_overhead(query.overhead)
+        region = regions.setdefault(query.overhead, regions.get(query.overhead) or localizer.encode(image))
+        files = replace(files_of(query.drive), frame=query.frame, frames=query.frames)
+        clip, truth = read_clip(files, localizer.model.image_spec)
+        if truth is None:
+            remedy = "give its poses as latitudes and longitudes"
+            raise InputError("where it was taken is not known", where=query.drive, remedy=remedy)
+        if not region.searches(truth):
+            what = f"frame {query.frame} was not taken on {query.overhead.name}"
+            raise InputError(what, where=query.drive, remedy="choose the image of its place")
+        answer = localizer.locate(clip, image, region=region, most=MOST_CANDIDATES, truth=truth)
+        cases.append(judge(answer, query))
+        if pictures:
+            path = pictures / f"{query.name}_{query.frame}.png"
+            draw(replace(answer, fixes=answer.fixes[:MOST_FIXES]), path)
     return cases
 
 
@@ -85,17 +142,7 @@ def mean_log_rank(cases: list[Case]) -> float:
     return float(np.mean([log(case.counted_rank) for case in cases]))
 
 
-def locate(model: CVLNet, recording: Recording, frame: int, frames: int, image: Imagery, region: Region) -> Answer:
-    """The answer for one clip, with the truth."""
-    clip = assemble_clip(recording, frame, ClipSpec(model.image_spec, frames))
-    scores = search(model, clip, region)
-    fixes = distinct(region, scores, model.sharpness.item(), most=None)
-    taken = recording.frame(frame)
-    assert taken is not None  # the clip was assembled
-    return Answer(clip, image, region, scores, fixes, taken.position)
-
-
-def judge(answer: Answer, drive: str, frame: int) -> Case:
+def judge(answer: Answer, query: Query) -> Case:
     """Compare all candidates with the truth."""
     truth, errors_m = answer.truth, answer.errors_m
     assert truth is not None
@@ -103,14 +150,14 @@ def judge(answer: Answer, drive: str, frame: int) -> Case:
     region = answer.region
     places_m = region.places.cell_centers_xy_m()[region.searched].numpy()
     return Case(
-        drive=drive,
-        frame=frame,
+        drive=query.name,
+        frame=query.frame,
         frames=len(answer.clip.images),
         error_m=errors_m[0],
         rank=next((rank for rank, error_m in enumerate(errors_m, 1) if error_m <= FOUND_M), None),
         candidates=len(errors_m),
         random_error_m=float(np.linalg.norm(places_m - region.frame.xy_world_m(truth.degrees), axis=1).mean()),
-        margin=answer.fixes[0].margin,
+        confidence=answer.best.confidence,
     )
 
 
@@ -124,7 +171,7 @@ def report(cases: list[Case], path: Path | None) -> None:
             f"{case.random_error_m:.1f}",
             f"{case.rank or '-'}",
             f"{case.candidates}",
-            f"{case.margin:.3f}",
+            "-" if case.confidence is None else f"{case.confidence:.2f}",
         )
         for case in cases
     ]
@@ -132,12 +179,12 @@ def report(cases: list[Case], path: Path | None) -> None:
         "drive / frame",
         "frames",
         "error m",
-        "random guess m",
+        "chance level m",
         f"rank within {FOUND_M:g} m",
         "candidates",
-        "margin",
+        "confidence",
     )
-    print_results("Real KITTI frames over real imagery", header, rows)
+    print_results("Real frames over real imagery", header, rows)
     mean = mean_log_rank(cases)
     print(f"mean natural logarithm of the rank: {mean:.2f} (no rank counts as one more than the candidates)")
     if path is not None:
@@ -149,7 +196,8 @@ def report(cases: list[Case], path: Path | None) -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
-    parser.add_argument("--shared", type=Path, default=SHARED)
+    parser.add_argument("--queries", type=Path, help="list of clips to find; by default those of KITTI")
+    parser.add_argument("--shared", type=Path, default=SHARED, help="folder of KITTI's frames and images")
     parser.add_argument("--pictures", type=Path, help="draw every answer into this folder")
     parser.add_argument("--json", type=Path, help="write all figures into this file")
     return parser.parse_args()
