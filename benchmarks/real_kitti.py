@@ -107,9 +107,12 @@ def read_queries(path: Path) -> list[Query]:
 def _query(path: Path, number: int, entry: Any) -> Query:
     given: dict[str, Any] = {"frames": 4} | entry if isinstance(entry, dict) else {}
     kinds = {"drive": str, "overhead": str, "frame": int, "frames": int}
-    wrong = [key for key in {*kinds, *given} if type(given.get(key)) is not kinds.get(key)]
-    if wrong:
-        raise InputError(f"query {number} lacks {', '.join(sorted(wrong))}, or has it wrong", where=path, remedy=LIST)
+    where = f"{path}, query {number}"
+    for key in given.keys() - kinds.keys():
+        raise InputError(f"has the key {key}, which is unknown", where=where, remedy=LIST)
+    for key, kind in kinds.items():
+        if type(given.get(key)) is not kind:
+            raise InputError(f"has no {key}, or one of another type than {kind.__name__}", where=where, remedy=LIST)
     drive = path.parent / given["drive"]
     return Query(drive.name, drive, path.parent / given["overhead"], given["frame"], given["frames"])
 
