@@ -20,10 +20,10 @@ class Likelihood:
     The defaults were chosen by hand on validation towns (docs/results/tracking.md).
     """
 
-    sharpness: float = 25.0
-    level: float = 0.9
+    sharpness: float = 37.0
+    level: float = 0.94
     floor: float = 0.01
-    independent_m: float = 20.0
+    independent_m: float = 30.0
     sigma_m: float = 0.8
     heading_rad: float = 0.02
     registration_m: float = 1.0
