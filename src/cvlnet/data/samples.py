@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from math import pi
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.grid import Grid
 from cvlnet.imagery.crop import crop, holds, resampled, turn_of_world
-from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.imagery.overhead import Imagery, OverheadImage
 from cvlnet.types import Clip
 
 _log = logging.getLogger(__name__)
@@ -55,6 +55,13 @@ class Augmentation:
         """Random errors for the description of one clip."""
         return ClipErrors(*(float(rng.uniform(-1, 1)) * most for most in astuple(self.max_errors)))
 
+    def placed(self, image: Imagery, vehicle: LatLon, grid: Grid, seed: int, draw: Draw) -> Placement:
+        """How a draw lies on the image that a vehicle stands on; the same for the same seed and draw."""
+        rng = np.random.default_rng((seed, draw.epoch, draw.item))
+        turn_rad, mirror = self.turn(np.random.default_rng((seed, draw.epoch, draw.batch, 1)))
+        center, offset_m, turn_rad = _random_crop(image, vehicle, grid, self.max_shift_m, turn_rad, mirror, rng)
+        return Placement(center, offset_m, turn_rad, mirror, self.errors(rng))
+
 
 class Draw(NamedTuple):
     """One sample of one epoch; the same draw gives the same sample. batch: its number, which decides the turn."""
@@ -62,6 +69,27 @@ class Draw(NamedTuple):
     item: int
     epoch: int
     batch: int = 0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a sample lies: its crop's centre, the vehicle's offset in it, the turn of the world, the clip's errors."""
+
+    center: LatLon
+    offset_m: Xy
+    turn_rad: float = 0.0
+    mirror: bool = False
+    errors: ClipErrors = field(default_factory=ClipErrors)
+
+    @property
+    def crop_from_world(self) -> Matrix2:
+        """See `cvlnet.imagery.crop.turn_of_world`."""
+        return turn_of_world(self.turn_rad, self.mirror)
+
+    @property
+    def ground_from_world(self) -> Matrix2:
+        """The same for the clip as it is described."""
+        return turn_of_world(self.turn_rad + self.errors.heading_rad, self.mirror)
 
 
 @dataclass(frozen=True)
@@ -162,45 +190,49 @@ class ClipTileSamples(Dataset[Sample]):
         return len(self.queries)
 
     def __getitem__(self, draw: Draw | int) -> Sample:
-        index, epoch, batch = draw if isinstance(draw, Draw) else Draw(draw, 0)
-        query, position = self.queries[index], self.positions[index]
+        draw = draw if isinstance(draw, Draw) else Draw(draw, 0)
+        query, position = self.queries[draw.item], self.positions[draw.item]
         image = load_tile(self.split.tiles[query.tile], self.tile_grid, self.cache)
         clip = assemble_clip(self.recordings[query.recording], query.frame, self.clip_spec, self.cache)
-        rng = np.random.default_rng((self.seed, epoch, index))
         if self.augmentation is None:
-            offset_m, center = LocalFrame(image.center).xy_world_m(position.degrees), image.center
-            turn_rad, mirror, errors = 0.0, False, ClipErrors()
+            placement = Placement(image.center, LocalFrame(image.center).xy_world_m(position.degrees))
         else:
-            turn_rad, mirror = self.augmentation.turn(np.random.default_rng((self.seed, epoch, batch, 1)))
-            shift_m = self.augmentation.max_shift_m
-            center, offset_m, turn_rad = _random_crop(image, position, self.tile_grid, shift_m, turn_rad, mirror, rng)
-            errors = self.augmentation.errors(rng)
-        crop_from_world = turn_of_world(turn_rad, mirror)
-        clip = turned(misdescribed(clip, errors), turn_rad)
-        return Sample(
-            clip=mirrored(clip) if mirror else clip,
-            tile=crop(image, center, self.tile_grid, crop_from_world),
-            offset_m=torch.from_numpy(offset_m).float(),
-            latlon_deg=torch.tensor(position.degrees, dtype=torch.float64),
-            crop_from_world=torch.from_numpy(crop_from_world),
-            query_id=query.id,
-            tile_id=query.tile,
-            labels=self._labels(
-                query, center, crop_from_world, position, turn_of_world(turn_rad + errors.heading_rad, mirror)
-            ),
-        )
+            placement = self.augmentation.placed(image, position, self.tile_grid, self.seed, draw)
+        labels = self._labels(query, position, placement)
+        return sample_of(clip, image, position, self.tile_grid, placement, (query.id, query.tile), labels)
 
-    def _labels(
-        self, query: Query, tile_center: LatLon, tile_from_world: Matrix2, vehicle: LatLon, ground_from_world: Matrix2
-    ) -> LabelShares | None:
+    def _labels(self, query: Query, vehicle: LatLon, placement: Placement) -> LabelShares | None:
         label_map = self._label_maps.get(query.date)
         if label_map is None or self.label_grids is None:
             return None
         tile_grid, clip_grid = self.label_grids
         return LabelShares(
-            label_shares(label_map, tile_center, tile_grid, tile_from_world),
-            label_shares(label_map, vehicle, clip_grid, ground_from_world),
+            label_shares(label_map, placement.center, tile_grid, placement.crop_from_world),
+            label_shares(label_map, vehicle, clip_grid, placement.ground_from_world),
         )
+
+
+def sample_of(
+    clip: Clip,
+    image: Imagery,
+    vehicle: LatLon,
+    grid: Grid,
+    placement: Placement,
+    ids: tuple[str, str],
+    labels: LabelShares | None = None,
+) -> Sample:
+    """The sample of a clip and of the image that its vehicle stands on. ids: of the query and of the tile."""
+    clip = turned(misdescribed(clip, placement.errors), placement.turn_rad)
+    return Sample(
+        clip=mirrored(clip) if placement.mirror else clip,
+        tile=crop(image, placement.center, grid, placement.crop_from_world),
+        offset_m=torch.from_numpy(placement.offset_m).float(),
+        latlon_deg=torch.tensor(vehicle.degrees, dtype=torch.float64),
+        crop_from_world=torch.from_numpy(placement.crop_from_world),
+        query_id=ids[0],
+        tile_id=ids[1],
+        labels=labels,
+    )
 
 
 class JoinedSamples(Dataset[Sample]):
@@ -289,7 +321,7 @@ def _position(recordings: Mapping[str, Recording], query: Query) -> LatLon:
 
 
 def _random_crop(
-    image: OverheadImage,
+    image: Imagery,
     vehicle: LatLon,
     grid: Grid,
     max_shift_m: float,
