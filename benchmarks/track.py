@@ -5,7 +5,7 @@
 DRIVES is a data set in KITTI-CVL's layout with overhead maps, as `cvlnet synth --preset drives` makes it. Odometry is
 that of the drives with errors: 1 % of scale, 0.5 degrees of yaw in 100 m, and a yaw at the start that is wrong by up to
 five degrees, or by any angle. Each drive of each condition leaves a file in FOLDER and is not computed again. For
-"beside other towns" the vehicle may be on the maps of a second data set as well.
+"beside other towns" the vehicle may be on the maps of further data sets as well.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ def by_odometry(name: str, journey: Journey, errors: OdometryErrors) -> Trajecto
     return Trajectory(name, tuple(fixes))
 
 
-def tried(condition: str, root: Path, number: int, out: Path, beside: Path | None) -> TrackErrors:
-    """A drive under a condition; from its file where it has been computed before. beside: data set of other towns."""
+def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[Path]) -> TrackErrors:
+    """A drive under a condition; from its file where it has been computed before. beside: data sets of other towns."""
     listed = list(journeys(root))
     name, date, journey = listed[number]
     others = listed[number + 1 :] + listed[:number]
@@ -259,9 +259,9 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Path | Non
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
         if condition in ("all towns at once", "beside other towns"):
             paths = [map_of(localizer, root, at, out) for at in (date, *(at for at in dates if at != date))]
-            if condition == "beside other towns" and beside is not None:
-                overheads = sorted((beside / "overhead").glob("*.tif"))
-                paths += [map_of(localizer, beside, path.stem, out / "beside") for path in overheads]
+            for other in beside if condition == "beside other towns" else ():
+                overheads = sorted((other / "overhead").glob("*.tif"))
+                paths += [map_of(localizer, other, path.stem, out / "beside" / other.name) for path in overheads]
             tracker.map = JoinedMaps(localizer, paths)
         found = trajectory(tracker, name, driven)
     result = errors_of(found, journey.places)
@@ -334,11 +334,11 @@ def main() -> None:
     parser.add_argument(
         "--conditions", nargs="+", choices=CONDITIONS, help="rows of the table; by default all that can be computed"
     )
-    parser.add_argument("--beside", type=Path, help="data set of other towns, for the row that needs it")
+    parser.add_argument("--beside", type=Path, nargs="+", default=[], help="data sets of other towns, for their row")
     parser.add_argument("--most-drives", type=int, help="drives of each condition, spread over all; all by default")
     asked = parser.parse_args()
     conditions = asked.conditions or [at for at in CONDITIONS if asked.beside or at != "beside other towns"]
-    if "beside other towns" in conditions and asked.beside is None:
+    if "beside other towns" in conditions and not asked.beside:
         parser.error("beside other towns: name their data set with --beside")
     count = len(list(journeys(asked.drives)))
     most = count if asked.most_drives is None else min(count, asked.most_drives)
