@@ -143,6 +143,24 @@ def write_tiles(out: Path, town: Town) -> Listing:
     return _listing(town, placed, tested, others)
 
 
+def write_training_tiles(out: Path, town: Town, first_query: int) -> tuple[str, ...]:
+    """Write the tiles of all drives, for training, and return the lines of the list.
+
+    first_query: the first frame of a drive that is sought. The overhead map itself is not kept.
+    """
+    placed = {number: query_tiles(town, number, first_query) for number in range(len(town.drives))}
+    config = town.config
+    picture = render_overhead(town.scene, map_grid(config), config.nuisances, stream(config.seed, "flight"))
+    for tile in (tile for tiles in placed.values() for tile in tiles):
+        cut = _cut(picture, tile, config.overhead_m_per_px, tile_px(config))
+        write_png(out / training_tile_path(town, tile), cut)
+    return tuple(
+        _line(town, number, frame, tile)
+        for number, tiles in placed.items()
+        for frame, tile in (nearest_tiles(town, number, tiles, first_query) if tiles else ())
+    )
+
+
 def overhead_path(out: Path, date: str) -> Path:
     """The overhead map of a data set's town."""
     return out / "overhead" / f"{date}.tif"
@@ -180,10 +198,14 @@ def write_labels(out: Path, town: Town) -> None:
 
 def tile_path(town: Town, tile: PlacedTile) -> Path:
     """Path of a tile within the data set."""
-    name = town.drive_name(tile.drive)
     if tile.frame is not None and use_of_drive(town.config, tile.drive) == "train":
-        return Path("satmap") / "train_10mgap" / town.date / name / f"{tile.frame:010d}.png"
-    return Path("satmap") / "test" / name / f"{tile.latitude}_{tile.longitude}.png"
+        return training_tile_path(town, tile)
+    return Path("satmap") / "test" / town.drive_name(tile.drive) / f"{tile.latitude}_{tile.longitude}.png"
+
+
+def training_tile_path(town: Town, tile: PlacedTile) -> Path:
+    """Path of a tile for training within the data set."""
+    return Path("satmap") / "train_10mgap" / town.date / town.drive_name(tile.drive) / f"{tile.frame:010d}.png"
 
 
 def _cut(
@@ -205,10 +227,14 @@ def _listing(
     lines: dict[str, list[str]] = {"train": [], "test": []}
     for number, tiles in placed.items():
         for frame, tile in nearest_tiles(town, number, tiles) if tiles else ():
-            path = f"{town.date}/{town.drive_name(number)}/{frame:010d}.png"
-            lines[use_of_drive(town.config, number)].append(f"{path} {tile.latitude} {tile.longitude}")
+            lines[use_of_drive(town.config, number)].append(_line(town, number, frame, tile))
     rows = [
         f"{town.drive_name(tile.drive)},{tile.latitude},{tile.longitude},{int(tile.frame is not None)}"
         for tile in (*tested, *others)
     ]
     return Listing(tuple(lines["train"]), tuple(lines["test"]), tuple(rows))
+
+
+def _line(town: Town, number: int, frame: int, tile: PlacedTile) -> str:
+    """The line of a split list that says on which tile a frame of a drive is sought."""
+    return f"{town.date}/{town.drive_name(number)}/{frame:010d}.png {tile.latitude} {tile.longitude}"
