@@ -22,7 +22,7 @@ from cvlnet.io.outputs import write_text
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.tiles import tile_px
 from cvlnet.town.dataset.workers import deaf_children, start_worker, stopped_at_once
-from cvlnet.town.dataset.writers import Listing, write_drive, write_labels, write_tiles
+from cvlnet.town.dataset.writers import Listing, write_drives, write_labels, write_tiles
 from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 
 FORMAT_VERSION = 1
@@ -211,8 +211,7 @@ def _unheard(doing: str, more: int) -> None:
 def _do(job: Job, report: _Report = _unheard) -> Listing | None:
     report(_PLANNING, 0)
     town = survey(job.config, job.index)
-    for number in job.drives:
-        write_drive(job.out, town, number, partial(report, _FRAMES, 1))
+    write_drives(job.out, town, job.drives, partial(report, _FRAMES, 1))
     if not job.tiles:
         return None
     report(_OVERHEAD, 0)

@@ -19,7 +19,7 @@ from cvlnet.io.files import folder_written_whole
 from cvlnet.io.outputs import write_text
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.synthesize import describe
-from cvlnet.town.dataset.writers import write_drive, write_labels, write_training_tiles
+from cvlnet.town.dataset.writers import write_drives, write_labels, write_training_tiles
 from cvlnet.town.presets import TrainingTown
 
 
@@ -54,8 +54,7 @@ def is_drawn(town: TrainingTown, out: Path) -> bool:
 
 def _write(town: TrainingTown, out: Path) -> None:
     surveyed = survey(town.config, 0)
-    for number in range(len(surveyed.drives)):
-        write_drive(out, surveyed, number, lambda: None)
+    write_drives(out, surveyed, range(len(surveyed.drives)), lambda: None)
     lines = write_training_tiles(out, surveyed, town.first_query)
     if town.labels:
         write_labels(out, surveyed)
