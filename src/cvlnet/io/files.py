@@ -78,6 +78,11 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
             raise _refusal(path, error) from error
 
 
+def unfinished_folder(path: Path) -> Path:
+    """A new, empty folder beside ``path``, of those that `remove_unfinished` removes."""
+    return Path(tempfile.mkdtemp(dir=path.parent, prefix=_UNFINISHED))
+
+
 def link(path: Path, target: str) -> None:
     """A symbolic link at ``path``, whose folder ``target`` may be relative to; a file or link there is replaced.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 Role = Literal["train", "validation", "test"]
+TRAINING_SEEDS = 100_000  # all below it
 Preset = Literal["tiny", "demo", "bench", "streets", "routes", "drives"]
 
 
@@ -105,11 +106,30 @@ class TownConfig:
     nuisances: Nuisances = Nuisances()
 
 
+@dataclass(frozen=True)
+class TrainingTown:
+    """A town of which only what a training reads is drawn: all its drives, to train on.
+
+    first_query: the first frame of a drive that is sought, so that a whole clip lies before it. labels: whether the
+    label map is drawn, too.
+    """
+
+    config: TownConfig
+    first_query: int
+    labels: bool
+
+    @property
+    def clips(self) -> int:
+        """Number of frames that are sought."""
+        frames = range(0, self.config.frames_per_drive, self.config.frame_step)
+        return self.config.drives * sum(frame >= self.first_query for frame in frames)
+
+
 def role_of_seed(seed: int) -> Role:
     """Seeds below 100,000 are for training, 100,000 to 199,999 for validation, 200,000 and above for test."""
     if seed < 0:
         raise ValueError(f"a seed is not negative, got {seed}")
-    return "train" if seed < 100_000 else "validation" if seed < 200_000 else "test"
+    return "train" if seed < TRAINING_SEEDS else "validation" if seed < 200_000 else "test"
 
 
 def preset_towns(

@@ -31,6 +31,11 @@ class World:
         """Whether this is the process that writes, validates and shows the progress."""
         return self.rank == 0
 
+    @property
+    def is_on_one_machine(self) -> bool:
+        """Whether all processes run on the machine of this one."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", self.size)) == self.size
+
     def part(self, count: int) -> slice:
         """The process' share of ``count`` samples, of the same size for all."""
         own = count // self.size

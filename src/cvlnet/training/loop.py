@@ -2,18 +2,19 @@
 
 A run's folder holds ``last.safetensors`` (model, averaged model and optimizer, from which a run resumes),
 ``best.safetensors`` (the averaged model with the best validation score, or the last one where nothing
-validates), ``log.jsonl`` and TensorBoard's event files.
+validates), ``log.jsonl`` and TensorBoard's event files; and, while towns are drawn for it, the folder ``towns``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
-from math import radians
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,12 +23,11 @@ from tqdm import tqdm
 from cvlnet.checkpoint import digest_of, fill, load_tensors, save_tensors
 from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.batches import SpacedBatchSampler
-from cvlnet.data.clips import ClipErrors, ClipSpec
 from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
-from cvlnet.data.kitti_cvl import read_recordings, read_split, refuse_test_data
+from cvlnet.data.kitti_cvl import refuse_test_data
 from cvlnet.data.loading import Batches
-from cvlnet.data.samples import Augmentation, Batch, ClipTileSamples, JoinedSamples, collate
+from cvlnet.data.samples import Batch, JoinedSamples, collate
 from cvlnet.errors import InputError
 from cvlnet.evaluation.metrics import found, position_errors_m
 from cvlnet.evaluation.predict import predict
@@ -37,7 +37,9 @@ from cvlnet.model.encoder import Pyramid
 from cvlnet.model.provenance import Provenance, made_from
 from cvlnet.training.distributed import World, joined_world, own_device
 from cvlnet.training.log import Journal
+from cvlnet.training.samples import SampleSpec, clip_spec_of, endless_draws
 from cvlnet.training.step import Trainer
+from cvlnet.training.stream import Stream, StreamPlan, StreamReader, plan_stream
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 SAVE_EVERY_S = 120.0  # the work that an interruption may lose, besides a validation
@@ -47,7 +49,9 @@ SAVE_EVERY_S = 120.0  # the work that an interruption may lose, besides a valida
 class Run:
     """Input and output of a training.
 
-    data, validation: data sets to train on, and to choose the best weights by. init: weights to start from; None starts
+    data, validation: data sets to train on, and to choose the best weights by. stream: towns to train on that are drawn
+    meanwhile, beside the data sets or instead of them. cache: folder for decoded pictures; those of a stream's towns
+    are kept with the towns instead, if there is one. init: weights to start from; None starts
     from those of ImageNet (VGG16: from random ones). takes_what_fits: uses the tensors of ``init`` that fit the model
     and starts the others as without it; otherwise all have to fit. overfit_batch: trains on the first batch only.
     """
@@ -61,6 +65,7 @@ class Run:
     device: str = "cpu"
     overfit_batch: bool = False
     takes_what_fits: bool = False
+    stream: Stream | None = None
 
 
 def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[str, float] | None:
@@ -78,14 +83,18 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
                 where="--batch-size",
                 remedy=f"choose a multiple of {world.size}",
             )
+        if run.stream is not None and not world.is_on_one_machine:
+            what = "the processes of a training on streamed towns read them on one machine"
+            raise InputError(what, where="--stream", remedy="start all processes on one machine, or name data sets")
         best = _train(model_config, config, run, world)
         return best if world.is_first else None
 
 
 def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: World) -> Mapping[str, float]:
     torch.manual_seed(config.seed)
+    plan = plan_of(config, run)
     model = build_model(model_config).to(own_device(torch.device(run.device)))
-    samples = training_samples(run, model, config)
+    samples = training_samples(run, model, config) if run.data else None
     provenance = provenance_of(model_config, config, run)
     saved = load_tensors(run.out / LAST) if (run.out / LAST).exists() else None
     if saved is None:
@@ -102,64 +111,77 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
         total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not world.is_first
     )
     saved_at_s = perf_counter()
-    for batch in batches(samples, config, run, trainer.step, world):
-        terms = trainer.update(batch)
-        if journal is None:
-            continue
-        progress.update()
-        progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
-        journal.write(trainer.step, terms)
-        validates = trainer.step % config.validate_every == 0 or trainer.step == config.steps
-        if validates:
-            figures = {} if run.overfit_batch else validate(trainer, run)
-            journal.write(trainer.step, figures)
-            unvalidated = trainer.step == config.steps and not run.validation
-            if unvalidated or (figures and figures["score"] >= best.get("score", -math.inf)):
-                best = figures
-                save_tensors(
-                    run.out / BEST,
-                    trainer.averaged_model.state_dict(),
-                    replace(provenance, step=trainer.step, figures=best),
-                )
-        if validates or perf_counter() - saved_at_s > SAVE_EVERY_S:
-            reached = replace(provenance, step=trainer.step, figures=best or None)
-            save_tensors(run.out / LAST, trainer.tensors(), reached)
-            saved_at_s = perf_counter()
+    with closing(_batches(run, trainer, samples, plan, progress)) as read:
+        for batch in read:
+            terms = trainer.update(batch)
+            if journal is None:
+                continue
+            progress.update()
+            progress.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
+            towns = {} if plan is None else {"towns": plan.schedule.seen(trainer.step)}
+            journal.write(trainer.step, terms | towns)
+            validates = trainer.step % config.validate_every == 0 or trainer.step == config.steps
+            if validates:
+                figures = {} if run.overfit_batch else validate(trainer, run)
+                journal.write(trainer.step, figures | towns if figures else {})
+                unvalidated = trainer.step == config.steps and not run.validation
+                if unvalidated or (figures and figures["score"] >= best.get("score", -math.inf)):
+                    best = figures
+                    save_tensors(
+                        run.out / BEST,
+                        trainer.averaged_model.state_dict(),
+                        replace(provenance, step=trainer.step, figures=best),
+                    )
+            if validates or perf_counter() - saved_at_s > SAVE_EVERY_S:
+                reached = replace(provenance, step=trainer.step, figures=best or None)
+                save_tensors(run.out / LAST, trainer.tensors(), reached)
+                saved_at_s = perf_counter()
     progress.close()
     return best
 
 
+def plan_of(config: TrainConfig, run: Run) -> StreamPlan | None:
+    """What the training sees of its stream; None if it has none.
+
+    Raises InputError if there is nothing to train on, or the stream does not suit the training.
+    """
+    if run.stream is None:
+        if not run.data:
+            remedy = "name a data set, or let --stream PRESET draw towns"
+            raise InputError("there is nothing to train on", where="cvlnet train", remedy=remedy)
+        return None
+    if run.overfit_batch:
+        remedy = "name a data set, without --stream"
+        raise InputError("a single batch is none of a stream", where="--overfit-batch", remedy=remedy)
+    return plan_stream(run.stream, config, beside=bool(run.data))
+
+
+def _batches(
+    run: Run, trainer: Trainer, samples: JoinedSamples | None, plan: StreamPlan | None, progress: Any
+) -> Generator[Batch, None, None]:
+    """The batches from the trainer's step on, of the data sets or of the stream."""
+    if run.stream is None or plan is None:
+        assert samples is not None
+        return batches(samples, trainer.config, run, trainer.step, trainer.world)
+    reader = StreamReader(
+        plan=plan,
+        config=trainer.config,
+        spec=SampleSpec.of(trainer.model, trainer.config),
+        out=run.out,
+        world=trainer.world,
+        tell=progress.set_description,
+        beside=samples,
+        workers=run.workers,
+        cached=run.cache is not None,
+        drawers=run.stream.drawers,
+    )
+    return reader.batches(trainer.step)
+
+
 def training_samples(run: Run, model: CVLNet, config: TrainConfig) -> JoinedSamples:
     """The training queries of all data sets, with the vehicle anywhere in the model's window."""
-    augmentation = Augmentation(
-        max_shift_m=model.window_cells * model.map_grid.cell_m,
-        turn_world=config.rotate_world,
-        mirror_world=config.mirror_world,
-        max_errors=ClipErrors(
-            heading_rad=radians(config.heading_error_deg),
-            pitch_rad=radians(config.pitch_error_deg),
-            height_m=config.height_error_m,
-            focal_share=config.focal_error_percent / 100,
-        ),
-    )
-    cache = ImageCache(run.cache) if run.cache else None
-    clip_spec = clip_spec_of(model, config)
-    parts = []
-    for path in run.data:
-        split = read_split(path, "train")
-        parts.append(
-            ClipTileSamples(
-                split,
-                read_recordings(split),
-                clip_spec,
-                model.tile_grid,
-                augmentation=augmentation,
-                seed=config.seed,
-                cache=cache,
-                label_grids=(model.map_grid, model.clip_grid) if config.label_weight > 0 and model.is_metric else None,
-            )
-        )
-    return JoinedSamples(parts)
+    spec = SampleSpec.of(model, config)
+    return JoinedSamples([spec.open(path, seed=config.seed, cache=run.cache) for path in run.data])
 
 
 def batches(
@@ -175,27 +197,8 @@ def batches(
         for _ in range(step, config.steps):
             yield batch
         return
-    epoch, skip = 0, step
-    while step < config.steps:
-        sampler = SpacedBatchSampler(
-            samples.positions,
-            config.batch_size,
-            config.min_distance_m,
-            seed=config.seed,
-            epoch=epoch,
-            neighbours=config.neighbours,
-            neighbourhood_m=config.neighbourhood_m,
-            radius_m=config.batch_radius_m,
-            own=own,
-        )
-        length = len(sampler)
-        if skip < length:
-            sampler.start = skip
-            for batch in islice(Batches(samples, sampler, collate, workers=run.workers), config.steps - step):
-                yield batch
-                step += 1
-        skip = max(skip - length, 0)
-        epoch += 1
+    draws = islice(endless_draws(samples.positions, config, seed=config.seed, own=own, start=step), config.steps - step)
+    yield from Batches(samples, draws, collate, workers=run.workers)
 
 
 def validate(trainer: Trainer, run: Run) -> dict[str, float]:
@@ -223,11 +226,6 @@ def validate(trainer: Trainer, run: Run) -> dict[str, float]:
     return means | ({"score": (means["recall_5m"] + means["recall_10m"]) / 2} if means else {})
 
 
-def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
-    """The clips that a training learns from and is validated with."""
-    return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.clip_step)
-
-
 def _initialize(model: CVLNet, run: Run) -> None:
     """Load the weights to start from: the given ones, those of ImageNet, or the former over the latter."""
     if (run.init is None or run.takes_what_fits) and isinstance(model.ground_encoder, Pyramid):
@@ -245,7 +243,8 @@ def provenance_of(model_config: ModelConfig, config: TrainConfig, run: Run) -> P
     """The provenance of a training's weights, before its first step."""
     init = [] if run.init is None else [(1.0, digest_of(run.init), load_tensors(run.init)[1])]
     ancestors, parents = made_from(init)
-    data = tuple(fingerprint(path) for path in run.data)
+    plan = plan_of(config, run)
+    data = (*(fingerprint(path) for path in run.data), *([] if plan is None else [plan.fingerprint()]))
     return Provenance(model_config, config, data, ancestors=ancestors, parents=parents)
 
 

@@ -175,7 +175,7 @@ def die(*args: object) -> None:
 
 
 def test_a_killed_worker_is_told_and_the_run_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthesize, "_start_worker", die)
+    monkeypatch.setattr(synthesize, "start_worker", die)
     with pytest.raises(InputError, match="a worker process was killed"):
         write_dataset(tmp_path / "town", (TOWN,), name="tiny", workers=2)
     assert (tmp_path / "town" / "unfinished.json").is_file()

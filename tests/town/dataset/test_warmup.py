@@ -12,7 +12,7 @@ import numpy as np
 from numba.core.dispatcher import Dispatcher
 from cvlnet.grid import Grid
 from cvlnet.town.dataset.survey import survey
-from cvlnet.town.dataset.writers import _DriveArtist
+from cvlnet.town.dataset.writers import _DriveArtist, _setting
 from cvlnet.town.presets import Nuisances, TownConfig
 from cvlnet.town.render.overhead import render_overhead
 
@@ -25,7 +25,7 @@ def compiled():
 before = compiled()
 config = TownConfig(7, 200.0, drives=1, frames_per_drive=12, albedo_cell_m=0.5, frame_width_px=124)
 town = survey(config, 0)
-_DriveArtist.of(town, 0).picture(9, 2)
+_DriveArtist.of(town, 0, _setting(town)).picture(9, 2)
 render_overhead(town.scene, Grid(50, 50, 0.4), Nuisances(), np.random.default_rng(0))
 print(len(before), compiled() - before)
 """

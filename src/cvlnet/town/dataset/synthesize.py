@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import active_children, get_context
-from multiprocessing.synchronize import Lock
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
-import torch
 from tqdm import tqdm
 
 from cvlnet.data.kitti_cvl import DESCRIPTION, STARTED
@@ -27,8 +21,8 @@ from cvlnet.io.files import remove_unfinished
 from cvlnet.io.outputs import write_text
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.tiles import tile_px
-from cvlnet.town.dataset.warmup import compile_kernels
-from cvlnet.town.dataset.writers import Listing, write_drive, write_labels, write_tiles
+from cvlnet.town.dataset.workers import deaf_children, start_worker, stopped_at_once
+from cvlnet.town.dataset.writers import Listing, write_drives, write_labels, write_tiles
 from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, role_of_seed
 
 FORMAT_VERSION = 1
@@ -179,9 +173,9 @@ def _run(jobs: Sequence[Job], workers: int, report: _Report) -> list[Listing | N
     if min(workers, len(jobs)) == 1:
         return [_do(job, report) for job in jobs]
     context = get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (context.Lock(),))
-    with _stopped_at_once(pool):
-        with _deaf_children():
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, start_worker, (context.Lock(),))
+    with stopped_at_once(pool):
+        with deaf_children():
             pending = [pool.submit(_do, job) for job in jobs]
         _follow(pending, jobs, report)
         try:
@@ -210,39 +204,6 @@ def _at_end(pending: Sequence[Future[Any]]) -> bool:
     return not waiting or any(future.exception() for future in done)
 
 
-@contextmanager
-def _stopped_at_once(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """Terminate the pool's processes on the way out, whatever they are doing."""
-    others = set(active_children())
-    try:
-        yield
-    finally:
-        for worker in set(active_children()) - others:
-            worker.terminate()
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Child processes started within the block ignore Ctrl-C; the parent process stops them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, heard)
-
-
-def _start_worker(first: Lock) -> None:
-    """The first worker compiles all kernels while the others plan, so that most find them in the cache."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    if first.acquire(block=False):
-        compile_kernels()
-
-
 def _unheard(doing: str, more: int) -> None:
     """Workers do not report; the parent process looks at the files on disk."""
 
@@ -250,8 +211,7 @@ def _unheard(doing: str, more: int) -> None:
 def _do(job: Job, report: _Report = _unheard) -> Listing | None:
     report(_PLANNING, 0)
     town = survey(job.config, job.index)
-    for number in job.drives:
-        write_drive(job.out, town, number, partial(report, _FRAMES, 1))
+    write_drives(job.out, town, job.drives, partial(report, _FRAMES, 1))
     if not job.tiles:
         return None
     report(_OVERHEAD, 0)

@@ -54,11 +54,11 @@ def tile_px(config: TownConfig) -> int:
     return 2 * round(config.tile_size_m / config.overhead_m_per_px / 2)
 
 
-def query_tiles(town: Town, number: int) -> tuple[PlacedTile, ...]:
+def query_tiles(town: Town, number: int, first_query: int = FIRST_QUERY) -> tuple[PlacedTile, ...]:
     """Tiles at query frames, one every ``tile_gap_m`` along a drive, and one at its end."""
     xy = town.measured_motions[number].xyz_m[:, :2]
     way_m = arc_length_m(town.true_motions[number].xyz_m[:, :2])
-    queries, gap_m = query_frames(town.config, len(xy)), town.config.tile_gap_m
+    queries, gap_m = query_frames(town.config, len(xy), first_query), town.config.tile_gap_m
     chosen: list[int] = []
     for frame in queries:
         if not chosen or way_m[frame] >= way_m[chosen[-1]] + gap_m:
@@ -68,16 +68,18 @@ def query_tiles(town: Town, number: int) -> tuple[PlacedTile, ...]:
     return tuple(_placed(town, number, frame, xy[frame]) for frame in chosen)
 
 
-def query_frames(config: TownConfig, count: int) -> list[int]:
+def query_frames(config: TownConfig, count: int, first_query: int = FIRST_QUERY) -> list[int]:
     """Frames of a drive that are drawn and complete a clip."""
-    return [frame for frame in range(0, count, config.frame_step) if frame >= FIRST_QUERY]
+    return [frame for frame in range(0, count, config.frame_step) if frame >= first_query]
 
 
-def nearest_tiles(town: Town, number: int, tiles: tuple[PlacedTile, ...]) -> list[tuple[int, PlacedTile]]:
+def nearest_tiles(
+    town: Town, number: int, tiles: tuple[PlacedTile, ...], first_query: int = FIRST_QUERY
+) -> list[tuple[int, PlacedTile]]:
     """Every query frame of a drive with its nearest tile."""
     centers = np.array([t.center_xy_m for t in tiles])
     xy = town.measured_motions[number].xyz_m[:, :2]
-    frames = query_frames(town.config, len(xy))
+    frames = query_frames(town.config, len(xy), first_query)
     nearest = np.hypot(*(xy[frames, None] - centers).transpose(2, 0, 1)).argmin(1)
     return [(frame, tiles[k]) for frame, k in zip(frames, nearest, strict=True)]
 

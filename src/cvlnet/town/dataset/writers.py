@@ -11,9 +11,10 @@ Existing files are kept, and every file is written whole or not at all, so that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,12 @@ from cvlnet.town.dataset.tiles import (
 from cvlnet.town.drive.oxts import write_oxts
 from cvlnet.town.drive.rig import write_calibration
 from cvlnet.town.ground.groundtruth import LABEL_M_PER_PX, draw_labels
+from cvlnet.town.presets import TownConfig
 from cvlnet.town.render.camera import present_mesh, render_camera
 from cvlnet.town.render.light import drive_light
 from cvlnet.town.render.overhead import render_overhead
 from cvlnet.town.render.photo import DrivePhoto, drive_photo, photograph
-from cvlnet.town.render.stage import Stage, prepare
+from cvlnet.town.render.stage import Setting, Stage, arrange, lit
 from cvlnet.town.scene import Mesh
 from cvlnet.town.streams import stream
 
@@ -58,8 +60,14 @@ class Listing:
     test_rows: tuple[str, ...]
 
 
-def write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None]) -> None:
-    """Write calibration, measurements and missing frames of a drive; ``drawn`` is called after each picture."""
+def write_drives(out: Path, town: Town, numbers: Iterable[int], drawn: Callable[[], None]) -> None:
+    """Write calibration, measurements and missing frames of drives; ``drawn`` is called after each picture."""
+    setting = cache(lambda: _setting(town))  # prepared where there is anything to draw
+    for number in numbers:
+        _write_drive(out, town, number, drawn, setting)
+
+
+def _write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None], setting: Callable[[], Setting]) -> None:
     date_dir = out / "raw_data" / town.date
     write_calibration(date_dir, town.rig)
     drive_dir = date_dir / town.drive_name(number)
@@ -70,10 +78,15 @@ def write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None]) -
     paths = {(f, c): drive_dir / f"image_{c:02d}" / "data" / f"{f:010d}.png" for f, c in pictures}
     missing = {key: path for key, path in paths.items() if not path.exists()}
     if missing:
-        artist = _DriveArtist.of(town, number)
+        artist = _DriveArtist.of(town, number, setting())
         for (frame, camera_id), path in missing.items():
             write_png(path, artist.picture(frame, camera_id))
             drawn()
+
+
+def _setting(town: Town) -> Setting:
+    """What all drives of a town see."""
+    return arrange([town.scene.static, town.scene.parked_at_drive], town.scene.ground)
 
 
 @dataclass(frozen=True)
@@ -88,9 +101,8 @@ class _DriveArtist:
     traffic_height_m: tuple[Float64[np.ndarray, " _"], ...]
 
     @staticmethod
-    def of(town: Town, number: int) -> _DriveArtist:
-        nuisances, scene = town.config.nuisances, town.scene
-        drive = town.drives[number]
+    def of(town: Town, number: int, setting: Setting) -> _DriveArtist:
+        nuisances, drive, ground = town.config.nuisances, town.drives[number], town.scene.ground
         light = drive_light(
             stream(town.config.seed, "drive light", number),
             nuisances.camera_light,
@@ -100,10 +112,10 @@ class _DriveArtist:
         return _DriveArtist(
             town,
             number,
-            prepare([scene.static, scene.parked_at_drive], scene.ground, light),
+            lit(setting, light),
             drive_photo(stream(town.config.seed, "drive photo", number), nuisances, town.rig.camera, drive.time_s),
             town.rig.camera,
-            tuple(scene.ground.height_at(thing.xy_m) for thing in drive.traffic),
+            tuple(ground.height_at(thing.xy_m) for thing in drive.traffic),
         )
 
     def picture(self, frame: int, camera_id: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -137,10 +149,31 @@ def write_tiles(out: Path, town: Town) -> Listing:
         grid = map_grid(config)
         picture = render_overhead(town.scene, grid, config.nuisances, stream(config.seed, "flight"))
         for path, tile in missing.items():
-            write_png(path, _cut(picture, tile, config.overhead_m_per_px, tile_px(config)))
+            write_png(path, picture[_window(picture.shape[:2], tile, config)])
         if not whole.exists():
             write_overhead(whole, picture, town.frame, grid)
     return _listing(town, placed, tested, others)
+
+
+def write_training_tiles(out: Path, town: Town, first_query: int) -> tuple[str, ...]:
+    """Write the tiles of all drives, for training, and return the lines of the list.
+
+    first_query: the first frame of a drive that is sought. The overhead map itself is not kept.
+    """
+    placed = {number: query_tiles(town, number, first_query) for number in range(len(town.drives))}
+    config, grid = town.config, map_grid(town.config)
+    all_tiles = [tile for tiles in placed.values() for tile in tiles]
+    wanted = np.zeros((grid.rows, grid.cols), bool)
+    for tile in all_tiles:
+        wanted[_window(wanted.shape, tile, config)] = True
+    picture = render_overhead(town.scene, grid, config.nuisances, stream(config.seed, "flight"), wanted)
+    for tile in all_tiles:
+        write_png(out / training_tile_path(town, tile), picture[_window(wanted.shape, tile, config)])
+    return tuple(
+        _line(town, number, frame, tile)
+        for number, tiles in placed.items()
+        for frame, tile in (nearest_tiles(town, number, tiles, first_query) if tiles else ())
+    )
 
 
 def overhead_path(out: Path, date: str) -> Path:
@@ -180,20 +213,22 @@ def write_labels(out: Path, town: Town) -> None:
 
 def tile_path(town: Town, tile: PlacedTile) -> Path:
     """Path of a tile within the data set."""
-    name = town.drive_name(tile.drive)
     if tile.frame is not None and use_of_drive(town.config, tile.drive) == "train":
-        return Path("satmap") / "train_10mgap" / town.date / name / f"{tile.frame:010d}.png"
-    return Path("satmap") / "test" / name / f"{tile.latitude}_{tile.longitude}.png"
+        return training_tile_path(town, tile)
+    return Path("satmap") / "test" / town.drive_name(tile.drive) / f"{tile.latitude}_{tile.longitude}.png"
 
 
-def _cut(
-    picture: UInt8[np.ndarray, "rows cols 3"], tile: PlacedTile, pixel_m: float, size_px: int
-) -> UInt8[np.ndarray, "size size 3"]:
-    """Crop a tile from the map, whose centre is the world's origin."""
-    col = picture.shape[1] // 2 + round(tile.center_xy_m[0] / pixel_m)
-    row = picture.shape[0] // 2 - round(tile.center_xy_m[1] / pixel_m)
-    half = size_px // 2
-    return picture[row - half : row + half, col - half : col + half]
+def training_tile_path(town: Town, tile: PlacedTile) -> Path:
+    """Path of a tile for training within the data set."""
+    return Path("satmap") / "train_10mgap" / town.date / town.drive_name(tile.drive) / f"{tile.frame:010d}.png"
+
+
+def _window(shape: tuple[int, int], tile: PlacedTile, config: TownConfig) -> tuple[slice, slice]:
+    """Rows and columns of a tile in the map of a shape, whose centre is the world's origin."""
+    row = shape[0] // 2 - round(tile.center_xy_m[1] / config.overhead_m_per_px)
+    col = shape[1] // 2 + round(tile.center_xy_m[0] / config.overhead_m_per_px)
+    half = tile_px(config) // 2
+    return slice(row - half, row + half), slice(col - half, col + half)
 
 
 def _listing(
@@ -205,10 +240,14 @@ def _listing(
     lines: dict[str, list[str]] = {"train": [], "test": []}
     for number, tiles in placed.items():
         for frame, tile in nearest_tiles(town, number, tiles) if tiles else ():
-            path = f"{town.date}/{town.drive_name(number)}/{frame:010d}.png"
-            lines[use_of_drive(town.config, number)].append(f"{path} {tile.latitude} {tile.longitude}")
+            lines[use_of_drive(town.config, number)].append(_line(town, number, frame, tile))
     rows = [
         f"{town.drive_name(tile.drive)},{tile.latitude},{tile.longitude},{int(tile.frame is not None)}"
         for tile in (*tested, *others)
     ]
     return Listing(tuple(lines["train"]), tuple(lines["test"]), tuple(rows))
+
+
+def _line(town: Town, number: int, frame: int, tile: PlacedTile) -> str:
+    """The line of a split list that says on which tile a frame of a drive is sought."""
+    return f"{town.date}/{town.drive_name(number)}/{frame:010d}.png {tile.latitude} {tile.longitude}"

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from cvlnet.arrays import F64, U8, Points
-from cvlnet.town.compiled import kernel
+from cvlnet.town.compiled import allocating_kernel, kernel
 
 SCANS = 8  # scan lines per row; along a scan line the coverage is exact
 
@@ -37,7 +37,7 @@ def paint_polygon(
         _paint(colours, colour, codes, code, edges, *rows)
 
 
-@kernel
+@allocating_kernel
 def _paint(colours: U8, colour: U8, codes: U8, code: U8, edges: F64, first_row: int, end_row: int) -> None:
     """Edges [E, 4]: upper and lower end as (column, row), sorted by upper row; cell i spans i to i + 1."""
     _, cols, channels = colours.shape

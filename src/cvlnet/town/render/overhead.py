@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from cvlnet.grid import Grid
 from cvlnet.town.presets import Nuisances
@@ -21,6 +21,7 @@ from cvlnet.town.scene import Mesh, Scene
 
 CHUNK_PX = 512
 SUPERSAMPLING = 2  # in each direction
+REACH_PX = 32  # of blur, coarsening and JPEG's blocks of 16 px
 MISREGISTRATION_M = 1.5
 UPRIGHT, OBLIQUE = 0.06, 0.25  # largest displacement per metre of height, in usual and in oblique flights
 OBLIQUE_SHARE, COARSE_SHARE, TEXT_SHARE = 0.3, 0.4, 0.2  # of the flights, at strength 1
@@ -86,23 +87,37 @@ def plan_flight(rng: np.random.Generator, nuisances: Nuisances, cols: int, cell_
 
 
 def render_overhead(
-    scene: Scene, grid: Grid, nuisances: Nuisances, rng: np.random.Generator
+    scene: Scene,
+    grid: Grid,
+    nuisances: Nuisances,
+    rng: np.random.Generator,
+    wanted: Bool[np.ndarray, "rows cols"] | None = None,
 ) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Render the overhead image on ``grid``, RGB."""
+    """Render the overhead image on ``grid``, RGB.
+
+    wanted: pixels that are as in the whole image, whatever the others become; it is drawn faster.
+    """
     light = flight_light(
         rng, nuisances.overhead_light, nuisances.overhead_shadows, nuisances.season, nuisances.leafless
     )
     flight = plan_flight(rng, nuisances, grid.cols, grid.cell_m)
     stage = prepare([scene.static, scene.parked_at_flight, scene.traffic_at_flight], scene.ground, light)
-    picture = np.empty((grid.rows, grid.cols, 3), np.uint8)
+    picture = np.zeros((grid.rows, grid.cols, 3), np.uint8)
     curve = tone_curve(flight.contrast)
     for strip in flight.strips:
         tops, lefts = range(0, grid.rows, CHUNK_PX), range(strip.first_px, strip.stop_px, CHUNK_PX)
         for top, left in product(tops, lefts):
             bottom, right = min(top + CHUNK_PX, grid.rows), min(left + CHUNK_PX, strip.stop_px)
+            if wanted is not None and not wanted[_around(top, bottom), _around(left, right)].any():
+                continue
             radiance = _draw(stage, _window(grid, top, bottom, left, right), strip)
             picture[top:bottom, left:right] = _expose(radiance, flight, strip.gain, curve)
     return _spoil(picture, flight)
+
+
+def _around(first: int, stop: int) -> slice:
+    """The pixels whose degraded colour depends on those from ``first`` to before ``stop``."""
+    return slice(max(first - REACH_PX, 0), stop + REACH_PX)
 
 
 def _window(grid: Grid, top: int, bottom: int, left: int, right: int) -> Grid:

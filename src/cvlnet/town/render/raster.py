@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from cvlnet.arrays import F32, F64, U8
-from cvlnet.town.compiled import I32, U32, hash01, kernel, leaf_noise, ramp
+from cvlnet.town.compiled import I32, U32, allocating_kernel, hash01, kernel, leaf_noise, ramp
 from cvlnet.town.render.view import View
 from cvlnet.town.scene import Material, Mesh
 
@@ -187,7 +187,7 @@ def _looks_through(mesh: Surfaces, t: int, inverse: F64, px: float, py: float, m
     return between_bars(u, v, mesh.seed[t])
 
 
-@kernel
+@allocating_kernel
 def _rasterise(sight: Sight, mesh: Surfaces, leafless: float, nearness: F32, triangle: I32) -> None:
     height, width = nearness.shape
     matrix, xyz_m, material, seed = sight.matrix, mesh.xyz_m, mesh.material, mesh.seed

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from cvlnet.arrays import F32, F64
-from cvlnet.town.compiled import I32, kernel, noise2, ramp
+from cvlnet.town.compiled import I32, allocating_kernel, kernel, noise2, ramp
 from cvlnet.town.render.ground_texture import Texels, sample_ground
 from cvlnet.town.render.light import Light, SkyMap, SunMap
 from cvlnet.town.render.materials import GROUND, paint_material
@@ -71,7 +71,7 @@ def shade(
     return out
 
 
-@kernel
+@allocating_kernel
 def _shade(
     sight: Sight, world_from_px: F64, mesh: Surfaces, now: Weather, known: Maps, texels: Texels, triangle: I32, out: F32
 ) -> None:

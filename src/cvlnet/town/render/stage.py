@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from cvlnet.town.render.ground_texture import ground_mesh, ground_texels
+from cvlnet.town.render.ground_texture import Texels, ground_mesh, ground_texels
 from cvlnet.town.render.light import Light, sky_map, sun_map
 from cvlnet.town.render.shade import Lighting
 from cvlnet.town.scene import Ground, Mesh
@@ -32,20 +32,41 @@ class Stage:
     lighting: Lighting
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A scene prepared for any light: what `Stage` says of it, and the ground's albedo."""
+
+    mesh: Mesh
+    first: Int64[np.ndarray, " starts"]
+    low_m: Float32[np.ndarray, "starts-1 3"]
+    high_m: Float32[np.ndarray, "starts-1 3"]
+    texels: Texels
+    size_m: float
+
+
 def prepare(meshes: Sequence[Mesh], ground: Ground, light: Light) -> Stage:
     """Prepare what all pictures of a drive or flight have in common."""
+    return lit(arrange(meshes, ground), light)
+
+
+def arrange(meshes: Sequence[Mesh], ground: Ground) -> Setting:
+    """Prepare what all drives of a town have in common."""
     mesh, first = _in_buckets(Mesh.join([ground_mesh(ground), *meshes]))
     corners = mesh.xyz_m.reshape(len(mesh), 3, 3)
     low_m = np.minimum.reduceat(corners.min(1), first[:-1])
     high_m = np.maximum.reduceat(corners.max(1), first[:-1])
-    size_m = max(ground.albedo_grid.size_m)
+    return Setting(mesh, first, low_m, high_m, ground_texels(ground), max(ground.albedo_grid.size_m))
+
+
+def lit(setting: Setting, light: Light) -> Stage:
+    """Prepare a setting in a light."""
     lighting = Lighting(
         light,
-        sun_map(mesh, light.toward_sun, SUN_CELL_M, light.leafless),
-        sky_map(mesh, size_m, SKY_CELL_M, light.leafless),
-        ground_texels(ground),
+        sun_map(setting.mesh, light.toward_sun, SUN_CELL_M, light.leafless),
+        sky_map(setting.mesh, setting.size_m, SKY_CELL_M, light.leafless),
+        setting.texels,
     )
-    return Stage(mesh, first, low_m, high_m, lighting)
+    return Stage(setting.mesh, setting.first, setting.low_m, setting.high_m, lighting)
 
 
 def _in_buckets(mesh: Mesh) -> tuple[Mesh, Int64[np.ndarray, " starts"]]:
