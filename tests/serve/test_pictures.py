@@ -145,7 +145,7 @@ def test_the_score_picture_is_of_the_clip_under_the_likeliest_turn() -> None:
 
 
 def test_a_moment_at_which_the_vehicle_is_lost_has_pictures() -> None:
-    """Its pictures jump to the other side of the town; the clip that shows it is drawn, though the tracker forgets it."""
+    """Its pictures jump to the other side of the town. The clip that shows it is drawn, though it is then forgotten."""
     way, jump = circle(180.0, radius_m=30.0), 70
     tracker = Tracker(region(), model(), heading=Heading.parse("±5"))
     for i, (at, pose) in enumerate(zip(way, odometry(way), strict=True)):
