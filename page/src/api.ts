@@ -110,7 +110,7 @@ export class Problem extends Error {
   readonly remedy: string | null;
 
   constructor(details: ProblemDetails, status = details.status ?? 0) {
-    const what = details.detail ?? details.title ?? "The server did not say what is wrong";
+    const what = details.detail ?? details.title ?? "The server gave no reason";
     super(details.where && !what.includes(details.where) ? `${details.where}: ${what}` : what);
     this.status = status;
     this.remedy = details.remedy ?? null;
@@ -118,14 +118,14 @@ export class Problem extends Error {
 
   static of(error: unknown): Problem {
     if (error instanceof Problem) return error;
-    return new Problem({ detail: "The server cannot be reached", remedy: "see whether `cvlnet serve` still runs" });
+    return new Problem({ detail: "The server cannot be reached", remedy: "check whether `cvlnet serve` is running" });
   }
 }
 
 export function problemOf(status: number, body: string): Problem {
   if (status === 401) {
     return new Problem(
-      { detail: "This server asks for its token", remedy: "open the address that `cvlnet serve` has printed" },
+      { detail: "This server needs a token", remedy: "open the address that `cvlnet serve` has printed" },
       status,
     );
   }
@@ -161,7 +161,7 @@ export const getSession = (id: string) => get<Session>(sessionPath(id));
 export const getMoments = (id: string) => get<Moment[]>(`${sessionPath(id)}/moments`);
 export const getTruth = (id: string) => get<TimedPlace[]>(`${sessionPath(id)}/truth`);
 export const getOdometry = (id: string) => get<TimedPlace[]>(`${sessionPath(id)}/odometry`);
-/** The events behind a moment; the browser itself asks on behind the last event that came. */
+/** The events after a moment. When the browser reconnects by itself, it continues after the last event that came. */
 export const eventsPath = (id: string, after: number) => `${sessionPath(id)}/events?after=${after}`;
 export const exportPath = (id: string, format: string) => `${sessionPath(id)}/export/${format}`;
 
@@ -196,7 +196,7 @@ export interface Upload {
   start: Start | null;
 }
 
-/** Sends a video; `progress` is told the share that has been sent. XMLHttpRequest, since fetch does not tell it. */
+/** Sends a video; `progress` gets the share that has been sent. By XMLHttpRequest, as fetch does not report progress. */
 export function upload(files: Upload, progress: (share: number) => void, signal: AbortSignal): Promise<Session> {
   const form = new FormData();
   form.append("heading", files.heading);

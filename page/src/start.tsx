@@ -53,8 +53,8 @@ export function StartPanel({ page }: { page: Page }) {
       <section class="welcome">
         <h1>Watch a vehicle being found</h1>
         <p>
-          A camera, rough odometry and an overhead image. No GPS. The drive is sought on all of the map until one place
-          is all but sure, and followed from there.
+                    A camera, rough odometry and an overhead image. No GPS. The whole map is searched until one place is almost
+          certain; from then on the vehicle is tracked.
         </p>
         {example && (
           <button class="primary" disabled={busy.value} onClick={() => void begin(example.name, "unknown", null)}>
@@ -129,7 +129,7 @@ function DriveForm(props: {
   const heading = useSignal("±5");
   const name = chosen.value || drives?.[0]?.name;
   if (drives?.length === 0) {
-    return <p class="muted">The server was started without drives. `cvlnet serve MAP --drive FOLDER` names some.</p>;
+    return <p class="muted">The server was started without drives. `cvlnet serve MAP --drive FOLDER` adds them.</p>;
   }
   return (
     <form
@@ -153,7 +153,7 @@ function DriveForm(props: {
                 {drive.name.split("/").pop()}
               </span>
               <span class="muted">
-                {drive.frames.toLocaleString("en")} frames{drive.has_truth ? "" : ", no truth"}
+                {drive.frames.toLocaleString("en")} frames{drive.has_truth ? "" : ", no ground truth"}
               </span>
             </label>
           ))}
@@ -340,7 +340,7 @@ function UploadForm({ page }: { page: Page }) {
         void send();
       }}
     >
-      <p class="muted">A short video, the calibration of its camera, and the odometry of the drive. Nothing leaves this server.</p>
+      <p class="muted">A short video, the calibration of its camera, and the odometry of the drive. They are sent to this server only.</p>
       {FILES.map(({ field, title, hint, accept }) => (
         <label class="field file" key={field}>
           <span>
@@ -362,7 +362,7 @@ function UploadForm({ page }: { page: Page }) {
       ) : (
         <div class="sending">
           <progress value={sent.value} aria-label="Upload" />
-          <span>{sent.value < 1 ? `${Math.floor(100 * sent.value)} % sent` : "Sent; the server is reading it"}</span>
+          <span>{sent.value < 1 ? `${Math.floor(100 * sent.value)} % sent` : "Sent; the server is checking it"}</span>
           <button type="button" onClick={() => cancel.current?.abort()}>
             Cancel
           </button>
@@ -377,7 +377,7 @@ function SessionList({ page }: { page: Page }) {
   const load = () =>
     getSessions().then(
       (found) => (sessions.value = found.toSorted((a, b) => b.created_at.localeCompare(a.created_at))),
-      () => undefined, // the list is shown as it was; what is asked for next will tell
+      () => undefined, // the list stays as it is until the next attempt
     );
   useEffect(() => {
     void load();
