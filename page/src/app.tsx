@@ -174,10 +174,10 @@ function ExportMenu({ id, disabled }: { id: string; disabled: boolean }) {
 
 const KEYS = [
   ["Space", "Play or pause"],
-    ["← →", "One moment back or forward"],
+  ["← →", "One moment back or forward"],
   ["Shift ← →", "Five seconds back or forward"],
   ["Home, End", "First moment; newest moment"],
-    ["F", "Switch whether the map follows the vehicle"],
+  ["F", "Switch whether the map follows the vehicle"],
   ["?", "Show this help"],
 ] as const;
 
@@ -206,10 +206,10 @@ function Help({ close }: { close: () => void }) {
           ))}
         </dl>
         <p class="muted">
-                    On the map, the arrow keys move it, and + and − zoom. Click the track or the timeline to show that moment. The
+          On the map, the arrow keys move it, and + and − zoom. Click the track or the timeline to show that moment. The
           address always contains the moment that is shown.
         </p>
-                <h2>On the map</h2>
+        <h2>On the map</h2>
         <p class="muted">
           The blue arrow is the tracked vehicle, inside the ellipse that contains it with a probability of 95 %. Yellow
           arrows are the possible places during the search, with their probabilities. The belief is the probability of

@@ -53,7 +53,7 @@ export function StartPanel({ page }: { page: Page }) {
       <section class="welcome">
         <h1>Watch a vehicle being found</h1>
         <p>
-                    A camera, rough odometry and an overhead image. No GPS. The whole map is searched until one place is almost
+          A camera, rough odometry and an overhead image. No GPS. The whole map is searched until one place is almost
           certain; from then on the vehicle is tracked.
         </p>
         {example && (
