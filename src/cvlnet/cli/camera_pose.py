@@ -68,7 +68,7 @@ def calibrate_camera(
     mounted = journey.cameras[number]
     if find_focal and mounted.lens is not None:
         remedy = "leave --find-focal out"
-        raise InputError("a lens whose distortion is known has a known focal length", where=journey.name, remedy=remedy)
+        raise InputError("a known lens distortion implies a known focal length", where=journey.name, remedy=remedy)
     stated = _started(Mounting.of(journey.road_from_cam(number)), pitch_deg, height_m)
     progress = sys.stderr.isatty()
     seen = whole(mounted.camera).camera(mounted.camera)

@@ -137,5 +137,5 @@ def _area(around: tuple[Path, ...], bbox: tuple[float, float, float, float] | No
 
     if bool(around) == (bbox is not None):
         remedy = "give one of them: drives, or south, west, north and east"
-        raise InputError("one area is fetched at a time", where="--around, --bbox", remedy=remedy)
+        raise InputError("exactly one area is needed", where="--around, --bbox", remedy=remedy)
     return around_drives(around, margin_m) if bbox is None else Area.between(*bbox)

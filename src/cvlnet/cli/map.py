@@ -82,7 +82,7 @@ def build(
         chosen = _on_ray(imagery, weights, image, device, precision, address=address, workers=workers, cores=cores)
     elif address is not None or workers is not None or cores != 1:
         raise InputError(
-            "belongs to --engine ray", where="--address, --workers or --cores", remedy="say both, or neither"
+            "belongs to --engine ray", where="--address, --workers or --cores", remedy="give both, or neither"
         )
     model = Localizer(weights, device="cpu" if chosen else device, precision=precision).model
     base = None if onto is None else Map.open(onto)

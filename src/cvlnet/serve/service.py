@@ -273,7 +273,7 @@ class Service:
     def _resume(self, session: Session) -> None:
         about = session.about
         if about.source == "api":
-            what = "the server was restarted, and what the tracker knew of this session is gone"
+            what = "the server was restarted, and the state of this session's tracker is lost"
             session.fail(ProblemError(410, what, remedy="open a new session, and send the frames again").problem)
         elif about.map != self.served.fingerprint:
             what = "the server was restarted with another map"
