@@ -43,7 +43,7 @@ def tiny_config():
 
 @pytest.fixture
 def image(tmp_path):
-    """60 x 60 m of blotches, 0.5 m a pixel."""
+    """60 x 60 m of blotches, 0.5 m per pixel."""
     blotches = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     pixels = cv2.resize(blotches, (120, 120), interpolation=cv2.INTER_CUBIC)
     return OverheadImage(pixels, MetricRaster(MIDDLE, 120, 120, 0.5), tmp_path / "map.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -26,19 +27,34 @@ DRIVE = circle(70.0, step_m=1.6)
 TOKEN = "correct-horse"
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root = tmp_path_factory.mktemp("server")
-    build_map(model(), ground(), root / "city.map")
-    video = write_video(root / "ring", DRIVE)
-    service = Service(ServedMap.opened(root / "city.map", Seeing(), None, root), Drives.named((), (video,)), root)
-    server = uvicorn.Server(uvicorn.Config(create_app(service, Access(TOKEN)), log_level="error"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+@contextmanager
+def listening(service: Service, access: Access = Access(), *, port: int = 0) -> Iterator[tuple[str, int]]:
+    """The address and port of a server of the service; at its end all connections are closed, whatever they carry."""
+    server = uvicorn.Server(uvicorn.Config(create_app(service, access), log_level="critical"))
+    with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        port = listener.getsockname()[1]
+        try:
+            yield f"http://127.0.0.1:{port}", port
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> ServedMap:
+    root = tmp_path_factory.mktemp("map")
+    build_map(model(), ground(), root / "city.map")
+    return ServedMap.opened(root / "city.map", Seeing(), None, root)
+
+
+@pytest.fixture(scope="module")
+def address(served: ServedMap, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    root = tmp_path_factory.mktemp("server")
+    service = Service(served, Drives.named((), (write_video(root / "ring", DRIVE),)), root)
+    with listening(service, Access(TOKEN)) as (found, _):
+        yield found
     service.close()
 
 
@@ -84,6 +100,44 @@ def test_a_drive_of_the_server_is_followed_as_it_is_tracked(client: Client) -> N
     client.delete(key)
     with pytest.raises(ServerError, match="no session of this id"):
         client.session(key)
+
+
+def test_fixes_go_on_after_a_lost_connection(
+    served: ServedMap, moments: list[Moment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is stopped with a connection open, and another one at its address."""
+    waits: list[float] = []
+    service = Service(served, Drives({}), tmp_path)
+    with listening(service) as (first, port):
+        client = Client(first)
+        session = client.begin(CAMERA_JSON)
+        sent = [session.update(moment) for moment in moments[:3]]
+        came = client.follow(session.key)
+        assert [next(came) for _ in range(3)] == sent
+    with monkeypatch.context() as patch, ExitStack() as stack:
+
+        def back(seconds: float) -> None:
+            """The server comes back while the client waits for the second time."""
+            waits.append(seconds)
+            if len(waits) == 2:
+                stack.enter_context(listening(service, port=port))
+                sent.extend(session.update(moment) for moment in moments[3:5])
+                session.end()
+
+        patch.setattr("time.sleep", back)
+        assert list(came) == sent[3:]
+        assert waits == [0.5, 1.0]
+        waits.clear()
+        assert list(client.follow(session.key, after=3)) == sent[4:]
+        assert list(client.follow(session.key, after=4)) == []
+        assert waits == []
+        stack.close()
+        patch.setattr("time.sleep", waits.append)
+        with pytest.raises(httpx.TransportError):
+            list(client.follow(session.key))
+        assert waits == [0.5, 1.0, 2.0, 4.0]
+    client.close()
+    service.close()
 
 
 def test_a_session_ends_with_its_block_whatever_happens(client: Client, moments: list[Moment]) -> None:

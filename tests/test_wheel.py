@@ -9,6 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import yaml
 
 from cvlnet import __version__
 
@@ -72,3 +73,10 @@ def test_it_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
     assert run("-m", "cvlnet", "--version") == __version__
     code = "import cvlnet; print(cvlnet.__file__, type(cvlnet.Localizer().model).__name__)"
     assert run("-c", code).split() == [str(installed / "cvlnet" / "__init__.py"), "CVLNet"]
+
+
+def test_the_citation_and_the_changelog_are_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == __version__
+    [newest, *_] = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    assert newest == f"## {__version__} ({citation['date-released']})"

@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 from cvlnet.data.camera_file import CameraFile, camera_file_of, read_camera_file
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.odometry import OdometryPose, turned_m
+from cvlnet.data.poses import is_unit
 from cvlnet.data.ros_camera import calibration_of, frame_name, mounting_of, transforms_of
 from cvlnet.data.ros_messages import picture_of, place_of
 from cvlnet.data.synchronize import OdometryTrack
@@ -90,7 +91,6 @@ _KEPT_NS = 120_000_000_000  # of the odometry, while the tracker is busy
 _LATEST_S = 1.0  # a position counts at the moment that it precedes by so much at most
 _FASTEST_M_S, _JUMP_M = 70.0, 3.0  # of odometry, beyond which a step is a jump
 _MOST_LINES = 100  # of the log
-_UNIT = 0.05  # how far a quaternion's length may differ from 1
 
 
 @dataclass(frozen=True)
@@ -347,7 +347,7 @@ class TrackingNode:
         """The pose of odometry; None, and a line in the log, if it is none."""
         at, turn = message.pose.pose.position, message.pose.pose.orientation
         xyzw = np.array([turn.x, turn.y, turn.z, turn.w])
-        if not np.isfinite([at.x, at.y]).all() or not abs(float(np.linalg.norm(xyzw)) - 1) <= _UNIT:
+        if not (is_unit(xyzw) and np.isfinite([at.x, at.y]).all()):
             self._say(self._topics["odom"], "poses without finite positions and unit quaternions are left out")
             return None
         if time_s == 0:

@@ -89,9 +89,12 @@ export interface Moment {
   belief: boolean;
 }
 
+/** Near which a drive begins, with the standard deviation. */
 export interface Start extends Place {
   sigma_m: number;
 }
+
+export const DEFAULT_SIGMA_M = 20;
 
 export interface ProblemDetails {
   title?: string;
@@ -107,7 +110,7 @@ export class Problem extends Error {
   readonly remedy: string | null;
 
   constructor(details: ProblemDetails, status = details.status ?? 0) {
-    const what = details.detail ?? details.title ?? "The server did not say what is wrong";
+    const what = details.detail ?? details.title ?? "The server gave no reason";
     super(details.where && !what.includes(details.where) ? `${details.where}: ${what}` : what);
     this.status = status;
     this.remedy = details.remedy ?? null;
@@ -115,14 +118,14 @@ export class Problem extends Error {
 
   static of(error: unknown): Problem {
     if (error instanceof Problem) return error;
-    return new Problem({ detail: "The server cannot be reached", remedy: "see whether `cvlnet serve` still runs" });
+    return new Problem({ detail: "The server cannot be reached", remedy: "check whether `cvlnet serve` is running" });
   }
 }
 
 export function problemOf(status: number, body: string): Problem {
   if (status === 401) {
     return new Problem(
-      { detail: "This server asks for its token", remedy: "open the address that `cvlnet serve` has printed" },
+      { detail: "This server needs a token", remedy: "open the address that `cvlnet serve` has printed" },
       status,
     );
   }
@@ -158,7 +161,8 @@ export const getSession = (id: string) => get<Session>(sessionPath(id));
 export const getMoments = (id: string) => get<Moment[]>(`${sessionPath(id)}/moments`);
 export const getTruth = (id: string) => get<TimedPlace[]>(`${sessionPath(id)}/truth`);
 export const getOdometry = (id: string) => get<TimedPlace[]>(`${sessionPath(id)}/odometry`);
-export const eventsPath = (id: string) => `${sessionPath(id)}/events`;
+/** The events after a moment. When the browser reconnects by itself, it continues after the last event that came. */
+export const eventsPath = (id: string, after: number) => `${sessionPath(id)}/events?after=${after}`;
 export const exportPath = (id: string, format: string) => `${sessionPath(id)}/export/${format}`;
 
 const FIXES_AT_ONCE = 1000;
@@ -189,12 +193,14 @@ export interface Upload {
   camera: File;
   odometry: File;
   heading: string;
+  start: Start | null;
 }
 
-/** Sends a video; `progress` is told the share that has been sent. XMLHttpRequest, since fetch does not tell it. */
+/** Sends a video; `progress` gets the share that has been sent. By XMLHttpRequest, as fetch does not report progress. */
 export function upload(files: Upload, progress: (share: number) => void, signal: AbortSignal): Promise<Session> {
   const form = new FormData();
-  form.append("heading", files.heading); // first, so that a wrong one is refused before the video has been sent
+  form.append("heading", files.heading);
+  if (files.start) form.append("start", JSON.stringify(files.start));
   form.append("camera", files.camera);
   form.append("odometry", files.odometry);
   form.append("video", files.video);

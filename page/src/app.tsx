@@ -174,11 +174,11 @@ function ExportMenu({ id, disabled }: { id: string; disabled: boolean }) {
 
 const KEYS = [
   ["Space", "Play or pause"],
-  ["← →", "One moment back or on"],
-  ["Shift ← →", "Five seconds back or on"],
+  ["← →", "One moment back or forward"],
+  ["Shift ← →", "Five seconds back or forward"],
   ["Home, End", "First moment; newest moment"],
-  ["F", "The map follows the vehicle, or not"],
-  ["?", "This help"],
+  ["F", "Switch whether the map follows the vehicle"],
+  ["?", "Show this help"],
 ] as const;
 
 function Help({ close }: { close: () => void }) {
@@ -206,14 +206,15 @@ function Help({ close }: { close: () => void }) {
           ))}
         </dl>
         <p class="muted">
-          On the map, arrow keys move it and + and − zoom. A click on the track or on the timeline shows that moment. The
-          address always names the moment that is shown.
+          On the map, the arrow keys move it, and + and − zoom. Click the track or the timeline to show that moment. The
+          address always contains the moment that is shown.
         </p>
-        <h2>What is drawn</h2>
+        <h2>On the map</h2>
         <p class="muted">
-          The blue arrow is the tracked vehicle, inside the ellipse that holds it with 95 %. Yellow arrows are places that
-          are possible while it is sought, with their probabilities. The belief is the probability of every place of the
-          map; scores say how well the newest frames fit; the projection is what they show of the ground.
+          The blue arrow is the tracked vehicle, inside the ellipse that contains it with a probability of 95 %. Yellow
+          arrows are the possible places during the search, with their probabilities. The belief is the probability of
+          every place of the map. The scores show how well the newest frames fit each place around the vehicle, and the
+          projection shows these frames on the ground.
         </p>
         <button class="primary" onClick={close}>
           Close

@@ -141,7 +141,7 @@ function Places({ fix, view }: { fix: Fix; view: MapView }) {
 
 const PICTURES: { kind: PictureKind; title: string; text: string; alt: string }[] = [
   { kind: "frame", title: "Frame", text: "what the camera sees", alt: "Frame of the camera" },
-  { kind: "projection", title: "Projection", text: "frames on the ground", alt: "The frames, projected on the ground, north up" },
+  { kind: "projection", title: "Projection", text: "frames on the ground", alt: "The frames, projected onto the ground, north up" },
   { kind: "score", title: "Scores", text: "how well places fit", alt: "Scores of the places around the vehicle" },
 ];
 

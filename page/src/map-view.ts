@@ -16,7 +16,7 @@ import {
 import "maplibre-gl/dist/maplibre-gl.css";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 
-import type { Corners, Fix, Hypothesis, Picture } from "./api";
+import { type Corners, type Fix, type Hypothesis, type Picture, DEFAULT_SIGMA_M } from "./api";
 import { CASING_COLOR, CONFIDENCE_COLORS, ODOMETRY_COLOR, TRUTH_COLOR } from "./colors";
 import { percent } from "./format";
 import {
@@ -409,7 +409,7 @@ export class MapView {
   private clicked(latitude_deg: number, longitude_deg: number, point: { x: number; y: number }): void {
     const { page } = this;
     if (page.picking.value) {
-      page.start.value = { latitude_deg, longitude_deg, sigma_m: page.start.value?.sigma_m ?? 20 };
+      page.start.value = { latitude_deg, longitude_deg, sigma_m: page.start.value?.sigma_m ?? DEFAULT_SIGMA_M };
       page.picking.value = false;
       return;
     }

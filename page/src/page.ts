@@ -62,8 +62,9 @@ export class Page {
     projection: false,
   });
   readonly layersOpen = remembered("layersOpen", window.matchMedia("(min-width: 800px)").matches);
-  /** Where the next drive is said to begin; null: anywhere. `picking`: a click on the map says it. */
+  /** Where the next drive begins; null: anywhere. `near`: it is to be near a place. `picking`: a click on the map says which. */
   readonly start = signal<Start | null>(null);
+  readonly near = signal(false);
   readonly picking = signal(false);
   readonly pictures = ofKinds((kind) => new PictureFeed(kind));
 

@@ -84,7 +84,7 @@ export class SessionLog {
   }
 
   private listen(): void {
-    const events = new EventSource(eventsPath(this.session.value.id));
+    const events = new EventSource(eventsPath(this.session.value.id, this.fixes.length - 1));
     this.events = events;
     events.onopen = () => {
       this.failures = 0;

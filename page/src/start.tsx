@@ -7,6 +7,8 @@ import { useEffect, useRef } from "preact/hooks";
 import {
   type Drive,
   type Session,
+  type Start,
+  DEFAULT_SIGMA_M,
   Problem,
   deleteSession,
   getDrives,
@@ -19,7 +21,6 @@ import { Icon } from "./icons";
 import type { Page } from "./page";
 
 const SESSIONS_MS = 3000;
-const DEFAULT_SIGMA_M = 20;
 
 export function StartPanel({ page }: { page: Page }) {
   const drives = useSignal<Drive[] | null>(null);
@@ -52,8 +53,8 @@ export function StartPanel({ page }: { page: Page }) {
       <section class="welcome">
         <h1>Watch a vehicle being found</h1>
         <p>
-          A camera, rough odometry and an overhead image. No GPS. The drive is sought on all of the map until one place
-          is all but sure, and followed from there.
+          A camera, rough odometry and an overhead image. No GPS. The whole map is searched until one place is almost
+          certain; from then on the vehicle is tracked.
         </p>
         {example && (
           <button class="primary" disabled={busy.value} onClick={() => void begin(example.name, "unknown", null)}>
@@ -128,7 +129,7 @@ function DriveForm(props: {
   const heading = useSignal("±5");
   const name = chosen.value || drives?.[0]?.name;
   if (drives?.length === 0) {
-    return <p class="muted">The server was started without drives. `cvlnet serve MAP --drive FOLDER` names some.</p>;
+    return <p class="muted">The server was started without drives. `cvlnet serve MAP --drive FOLDER` adds them.</p>;
   }
   return (
     <form
@@ -152,7 +153,7 @@ function DriveForm(props: {
                 {drive.name.split("/").pop()}
               </span>
               <span class="muted">
-                {drive.frames.toLocaleString("en")} frames{drive.has_truth ? "" : ", no truth"}
+                {drive.frames.toLocaleString("en")} frames{drive.has_truth ? "" : ", no ground truth"}
               </span>
             </label>
           ))}
@@ -170,72 +171,67 @@ function DriveForm(props: {
 /** What is known of the heading of the first frame, as the server reads it: "±5", "90±20" or "unknown". */
 function HeadingField({ value, change }: { value: string; change: (value: string) => void }) {
   const kind = value === "unknown" ? "unknown" : value.startsWith("±") ? "odometry" : "given";
-  const [middle, width] = kind === "given" ? value.split("±") : ["0", "20"];
+  const [middle, width] = kind === "given" ? value.split("±").map(Number) : [0, 20];
   return (
-    <label class="field">
-      <span>Heading at the first frame</span>
+    <fieldset class="field">
+      <legend>Heading at the first frame</legend>
       <select
+        aria-label="Heading at the first frame"
         value={kind}
         onChange={(event) => {
           const next = event.currentTarget.value;
           change(next === "unknown" ? "unknown" : next === "odometry" ? "±5" : "0±20");
         }}
       >
-        <option value="odometry">As the odometry has it, ± 5°</option>
+        <option value="odometry">That of the odometry, ± 5°</option>
         <option value="given">Known roughly</option>
         <option value="unknown">Unknown: every heading is tried, which takes longer</option>
       </select>
       {kind === "given" && (
         <span class="numbers">
-          <input
-            type="number"
-            aria-label="Heading, degrees clockwise from north"
-            min={0}
-            max={360}
-            required
+          <NumberInput
+            name="Heading, degrees clockwise from north"
+            range={[0, 360]}
             value={middle}
-            onInput={(event) => change(`${event.currentTarget.value}±${width}`)}
+            set={(degrees) => change(`${degrees}±${width}`)}
           />
           ° from north, ±
-          <input
-            type="number"
-            aria-label="Doubt about the heading, degrees"
-            min={1}
-            max={180}
-            required
+          <NumberInput
+            name="Uncertainty of the heading, degrees"
+            range={[1, 180]}
             value={width}
-            onInput={(event) => change(`${middle}±${event.currentTarget.value}`)}
+            set={(degrees) => change(`${middle}±${degrees}`)}
           />
           °
         </span>
       )}
-    </label>
+    </fieldset>
   );
 }
 
+/** The place near which the next drive begins; the page keeps it, for both forms and the map. */
 function StartField({ page }: { page: Page }) {
-  const near = useSignal(page.start.value !== null);
+  const near = page.near.value;
   const start = page.start.value;
-  const middle = page.map.center;
-  const set = (change: Partial<typeof middle & { sigma_m: number }>) => {
-    page.start.value = { ...middle, sigma_m: DEFAULT_SIGMA_M, ...start, ...change };
+  const set = (change: Partial<Start>) => {
+    page.start.value = { ...page.map.center, sigma_m: DEFAULT_SIGMA_M, ...start, ...change };
   };
   return (
     <fieldset class="field">
       <legend>Start</legend>
       <select
         aria-label="Where the drive begins"
-        value={near.value ? "near" : "anywhere"}
+        value={near ? "near" : "anywhere"}
         onChange={(event) => {
-          near.value = event.currentTarget.value === "near";
-          page.picking.value = near.value;
-          if (!near.value) page.start.value = null;
+          page.near.value = event.currentTarget.value === "near";
+          page.picking.value = page.near.value;
+          if (!page.near.value) page.start.value = null;
         }}
       >
         <option value="anywhere">Anywhere on the map</option>
         <option value="near">Near a place</option>
       </select>
-      {near.value && (
+      {near && (
         <>
           <button
             type="button"
@@ -245,10 +241,28 @@ function StartField({ page }: { page: Page }) {
             {page.picking.value ? "Click on the map" : "Choose on the map"}
           </button>
           <span class="numbers">
-            <NumberInput name="Latitude" value={start?.latitude_deg} set={(latitude_deg) => set({ latitude_deg })} />
-            <NumberInput name="Longitude" value={start?.longitude_deg} set={(longitude_deg) => set({ longitude_deg })} />
+            <NumberInput
+              name="Latitude"
+              range={[-90, 90]}
+              wide
+              value={start?.latitude_deg}
+              set={(latitude_deg) => set({ latitude_deg })}
+            />
+            <NumberInput
+              name="Longitude"
+              range={[-180, 180]}
+              wide
+              value={start?.longitude_deg}
+              set={(longitude_deg) => set({ longitude_deg })}
+            />
             ±
-            <NumberInput name="Standard deviation, metres" value={start?.sigma_m ?? DEFAULT_SIGMA_M} set={(sigma_m) => set({ sigma_m })} /> m
+            <NumberInput
+              name="Standard deviation, metres"
+              range={[0.1, 100_000]}
+              value={start?.sigma_m ?? DEFAULT_SIGMA_M}
+              set={(sigma_m) => set({ sigma_m })}
+            />
+            m
           </span>
         </>
       )}
@@ -256,18 +270,27 @@ function StartField({ page }: { page: Page }) {
   );
 }
 
-function NumberInput({ name, value, set }: { name: string; value?: number; set: (value: number) => void }) {
+/** A required number; `set` gets each one that is entered. */
+function NumberInput(props: {
+  name: string;
+  range: [least: number, most: number];
+  wide?: boolean;
+  value: number | undefined;
+  set: (value: number) => void;
+}) {
   return (
     <input
       type="number"
       step="any"
+      min={props.range[0]}
+      max={props.range[1]}
       required
-      aria-label={name}
-      placeholder={name.split(",")[0]}
-      class={name.startsWith("L") ? "degrees" : ""}
-      value={value === undefined ? "" : Number(value.toFixed(6))}
+      aria-label={props.name}
+      placeholder={props.name.split(",")[0]}
+      class={props.wide ? "degrees" : ""}
+      value={props.value === undefined ? "" : Number(props.value.toFixed(6))}
       onChange={(event) => {
-        if (event.currentTarget.value !== "") set(event.currentTarget.valueAsNumber);
+        if (event.currentTarget.value !== "") props.set(event.currentTarget.valueAsNumber);
       }}
     />
   );
@@ -300,7 +323,8 @@ function UploadForm({ page }: { page: Page }) {
     sent.value = 0;
     try {
       const told = (share: number) => (sent.value = share);
-      page.open(await upload({ video, camera, odometry, heading: heading.value }, told, cancel.current.signal));
+      const drive = { video, camera, odometry, heading: heading.value, start: page.start.value };
+      page.open(await upload(drive, told, cancel.current.signal));
     } catch (error) {
       const cancelled = error instanceof DOMException && error.name === "AbortError";
       if (!cancelled) problem.value = Problem.of(error);
@@ -316,7 +340,7 @@ function UploadForm({ page }: { page: Page }) {
         void send();
       }}
     >
-      <p class="muted">A short video, the calibration of its camera, and the odometry of the drive. Nothing leaves this server.</p>
+      <p class="muted">A short video, the calibration of its camera, and the odometry of the drive. They are sent to this server only.</p>
       {FILES.map(({ field, title, hint, accept }) => (
         <label class="field file" key={field}>
           <span>
@@ -331,13 +355,14 @@ function UploadForm({ page }: { page: Page }) {
         </label>
       ))}
       <HeadingField value={heading.value} change={(value) => (heading.value = value)} />
+      <StartField page={page} />
       {problem.value && <Fault problem={problem.value} />}
       {sent.value === null ? (
         <button class="primary">Upload and track</button>
       ) : (
         <div class="sending">
           <progress value={sent.value} aria-label="Upload" />
-          <span>{sent.value < 1 ? `${Math.floor(100 * sent.value)} % sent` : "Sent; the server is reading it"}</span>
+          <span>{sent.value < 1 ? `${Math.floor(100 * sent.value)} % sent` : "Sent; the server is checking it"}</span>
           <button type="button" onClick={() => cancel.current?.abort()}>
             Cancel
           </button>
@@ -352,7 +377,7 @@ function SessionList({ page }: { page: Page }) {
   const load = () =>
     getSessions().then(
       (found) => (sessions.value = found.toSorted((a, b) => b.created_at.localeCompare(a.created_at))),
-      () => undefined, // the list is shown as it was; what is asked for next will tell
+      () => undefined, // the list stays as it is until the next attempt
     );
   useEffect(() => {
     void load();

@@ -21,9 +21,9 @@ export function Transport({ page }: { page: Page }) {
         <Icon name={playing ? "pause" : "play"} />
         <span class="hidden">{playing ? "Pause" : "Play"}</span>
       </button>
-      <button class="icon-button" disabled={none} onClick={() => player.step(1)} title="Step on (→)">
+      <button class="icon-button" disabled={none} onClick={() => player.step(1)} title="Step forward (→)">
         <Icon name="forward" />
-        <span class="hidden">Step on</span>
+        <span class="hidden">Step forward</span>
       </button>
       <span class="time">
         <b>{clock(player.since_s.value)}</b> <span>/ {clock(length_s)}</span>

@@ -23,8 +23,11 @@ import httpx
 Fix = dict[str, Any]
 Session = dict[str, Any]
 
-_TRIES = 5  # of a request that the server puts off
+_TRIES = 5  # of a request that the server puts off, and of a connection
 _LONGEST_WAIT_S = 60.0
+_PAUSE_S = 0.25  # half of the first pause before a connection is opened again
+_PASSING = (429, 502, 503, 504)  # status of answers of a busy server, and of a proxy while the server restarts
+_OPEN = ("waiting", "running")  # status of a session that goes on
 
 
 class ServerError(Exception):
@@ -88,15 +91,36 @@ class Client:
         """One session."""
         return dict(self.ask("GET", f"/api/sessions/{key}").json())
 
-    def begin_drive(self, name: str, *, heading: str = "±5") -> Session:
-        """Have one of the server's drives tracked."""
-        return dict(self.ask("POST", "/api/sessions", json={"drive": name, "heading": heading}).json())
+    def begin_drive(
+        self,
+        name: str,
+        *,
+        heading: str = "±5",
+        start: tuple[float, float] | None = None,
+        start_sigma_m: float = 20.0,
+    ) -> Session:
+        """Track one of the server's drives. heading and start: as `begin` has them."""
+        asked = {"drive": name, "heading": heading, **_started(start, start_sigma_m)}
+        return dict(self.ask("POST", "/api/sessions", json=asked).json())
 
-    def upload(self, video: Path, camera: Path, odometry: Path, *, heading: str = "±5") -> Session:
-        """Have a drive tracked that is sent whole: a video file or a ZIP file of pictures, camera.json, CSV or TUM."""
+    def upload(
+        self,
+        video: Path,
+        camera: Path,
+        odometry: Path,
+        *,
+        heading: str = "±5",
+        start: tuple[float, float] | None = None,
+        start_sigma_m: float = 20.0,
+    ) -> Session:
+        """Upload a recorded drive and track it. heading and start: as `begin` has them.
+
+        video: a video file, or a ZIP file of pictures. camera: camera.json. odometry: CSV or TUM.
+        """
+        asked = {"heading": heading} | {name: json.dumps(at) for name, at in _started(start, start_sigma_m).items()}
         with video.open("rb") as first, camera.open("rb") as second, odometry.open("rb") as third:
             files = {"video": first, "camera": second, "odometry": third}
-            return dict(self.ask("POST", "/api/sessions/upload", data={"heading": heading}, files=files).json())
+            return dict(self.ask("POST", "/api/sessions/upload", data=asked, files=files).json())
 
     def begin(
         self,
@@ -106,10 +130,13 @@ class Client:
         start: tuple[float, float] | None = None,
         start_sigma_m: float = 20.0,
     ) -> LiveSession:
-        """A session whose moments will be sent. camera: the keys of camera.json. start: latitude and longitude."""
-        asked: dict[str, Any] = {"camera": dict(camera), "heading": heading}
-        if start is not None:
-            asked["start"] = {"latitude_deg": start[0], "longitude_deg": start[1], "sigma_m": start_sigma_m}
+        """Begin a session to which you send the moments of a drive.
+
+        camera: the keys of camera.json. heading: what is known of the first frame's, "±5" around that of the odometry,
+        "90±20" (degrees clockwise from true north) or "unknown". start: latitude and longitude near which the drive
+        begins, with the standard deviation start_sigma_m; anywhere on the map by default.
+        """
+        asked = {"camera": dict(camera), "heading": heading, **_started(start, start_sigma_m)}
         return LiveSession(self, dict(self.ask("POST", "/api/sessions", json=asked).json())["id"])
 
     def track(self, moments: Iterable[Moment], *, camera: Mapping[str, Any], heading: str = "±5") -> Iterator[Fix]:
@@ -125,10 +152,32 @@ class Client:
             after = some[-1]["moment"]
 
     def follow(self, key: str, *, after: int = -1) -> Iterator[Fix]:
-        """The fixes of a session as they come, until it ends."""
-        headers = {"Last-Event-ID": str(after)} if after >= 0 else {}
-        address = f"/api/sessions/{key}/events"
-        with self._http.stream("GET", address, headers=headers, timeout=httpx.Timeout(60.0)) as answer:
+        """The fixes of a session as they come, those of the moments after one, until it ends.
+
+        A connection that is lost is opened again, and the fixes go on where they stopped; the error is raised if that
+        fails five times in a row.
+        """
+        failures = 0
+        while True:
+            try:
+                for kind, data in self._events(key, after):
+                    failures = 0
+                    if kind == "fix":
+                        after = data["moment"]
+                        yield data
+                    elif data["status"] not in _OPEN:
+                        return
+                raise httpx.RemoteProtocolError("the events end before the session does")
+            except (httpx.TransportError, ServerError) as error:
+                failures += 1
+                if failures == _TRIES or (isinstance(error, ServerError) and error.status not in _PASSING):
+                    raise
+                time.sleep(_PAUSE_S * 2**failures)
+
+    def _events(self, key: str, after: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of a session on one connection: kind and data."""
+        address, silence = f"/api/sessions/{key}/events", httpx.Timeout(60.0)
+        with self._http.stream("GET", address, params={"after": after}, timeout=silence) as answer:
             if answer.is_error:
                 answer.read()
             _require_success(answer)
@@ -137,8 +186,8 @@ class Client:
                 name, _, value = line.partition(": ")
                 if name == "event":
                     event = value
-                elif name == "data" and event == "fix":
-                    yield dict(json.loads(value))
+                elif name == "data":
+                    yield event, dict(json.loads(value))
 
     def export(self, key: str, ending: str) -> bytes:
         """The track of a session as a file: geojson, gpx, kml, csv, tum, nmea or json."""
@@ -190,7 +239,7 @@ class LiveSession:
 
     def locate(self, latitude_deg: float, longitude_deg: float, sigma_m: float) -> Fix:
         """Send a measured position of the newest moment; its fix from then on."""
-        place = {"latitude_deg": latitude_deg, "longitude_deg": longitude_deg, "sigma_m": sigma_m}
+        place = _measured(latitude_deg, longitude_deg, sigma_m)
         return dict(self._client.ask("POST", f"/api/sessions/{self.key}/positions", json=place).json())
 
     def end(self) -> Session:
@@ -208,6 +257,15 @@ class LiveSession:
             return
         with suppress(ServerError, httpx.HTTPError):  # the first error is told
             self.end()
+
+
+def _started(start: tuple[float, float] | None, sigma_m: float) -> dict[str, dict[str, float]]:
+    """The start of a session as the API has it."""
+    return {} if start is None else {"start": _measured(*start, sigma_m)}
+
+
+def _measured(latitude_deg: float, longitude_deg: float, sigma_m: float) -> dict[str, float]:
+    return {"latitude_deg": latitude_deg, "longitude_deg": longitude_deg, "sigma_m": sigma_m}
 
 
 def _require_success(answer: httpx.Response) -> None:

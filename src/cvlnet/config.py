@@ -37,18 +37,19 @@ class ModelConfig:
         backbone: EfficientNet-Lite0 with a pyramid to stride 4, or the paper's VGG16 at stride 16.
         image_width_px: Width that frames are scaled to.
         image_height_px: Height of the network's input; see image_fit.
-        image_fit: How a frame is brought to that height: "horizon" keeps the rows around the horizon, "whole" squeezes
-            the frame, as the paper does.
-        overhead_m_per_px: Resolution that overhead images are resampled to; a cell is as wide as the backbone's stride.
+        image_fit: How a frame is fitted to that height: "horizon" keeps the rows around the horizon, "whole" squeezes
+            the frame, as in the paper.
+        overhead_m_per_px: Resolution to which overhead images are resampled; a cell is as wide as the backbone's
+            stride.
         clip_cells: Side of the clip's grid, in cells.
         window_cells: Largest displacement in the matching window, in cells.
         projection: From frames to the overhead grid: "features" by geometry (GVP); "images" by geometry before they are
             encoded; "unet" and "reshape" learned, without geometry; "polar" draws the map as a panorama instead.
         heights_m: Heights above the road of the planes on which features are sampled; the first one is the road, 0.
-        fusion: Fusion of the frames' maps: "visibility" is this package's, the others are the paper's variants, and
-            plain mean and max.
-        consistency: Gives the paper's fusions the photo-consistency of the frames as further input.
-        sequence: Number of pictures in a clip that fuse_Conv3D is built for; other fusions take any number.
+        fusion: Fusion of the frames' maps: "visibility" is this package's, "mean" and "max" have no parameters, and the
+            others are the paper's variants.
+        consistency: Gives the paper's fusions the photo-consistency of the frames as additional input.
+        sequence: Number of pictures in a clip for which fuse_Conv3D is built; other fusions take any number.
         ground_trunk: Layers after the fusion: a "unet" with a wide receptive field, or one "convolution", as in the
             paper.
         uncertainty: Divides scores by a learned uncertainty of a vehicle being at a place.
@@ -133,35 +134,35 @@ class TrainConfig:
         steps: Number of optimizer steps.
         batch_size: Number of clips in a step, each with its tile.
         frames: Number of frames of a clip, 1 to 16.
-        way_m: Distance along the way that the frames of a clip are spread over.
-        clip_step: Takes every n-th frame of the video instead (3: every third), however far the vehicle went.
-        cameras: Cameras whose frames make up a clip: 2 is KITTI's left one, 3 the right one.
-        learning_rate: Peak learning rate of all layers but the backbones.
+        way_m: Length of the path over which the frames of a clip are spread.
+        clip_step: Takes every n-th frame of the video instead (3: every third), however far the vehicle moved.
+        cameras: Cameras whose frames form a clip: 2 is KITTI's left one, 3 the right one.
+        learning_rate: Peak learning rate of all layers except the backbones.
         backbone_learning_rate: Peak learning rate of the backbones.
         weight_decay: Weight decay of AdamW, applied to kernels only.
         warmup_steps: Steps of linear warm-up, after which the learning rates decay to zero as half a cosine.
-        freeze_early: Keeps the early layers of the backbones as they start.
-        freeze_norms: Keeps the batch normalisation statistics of the backbones as they start.
+        freeze_early: Keeps the early layers of the backbones unchanged.
+        freeze_norms: Keeps the batch normalisation statistics of the backbones unchanged.
         clip_gradient_norm: Largest norm of the gradient.
         loss: Retrieval loss: "infonce" over all placements in the batch, or "soft_margin", the paper's.
         margin_scale: Scale of the soft margin.
-        displacement_weight: Weight of the loss for the displacement within the right tile.
-        label_weight: Weight of the loss for the labels of cells, where the data has labels (synthetic towns do).
-        neighbours: Size of the groups of clips in a batch that stand in the same streets, as hard negatives.
+        displacement_weight: Weight of the loss for the displacement within the correct tile.
+        label_weight: Weight of the loss for the labels of cells, if the data has labels (synthetic towns do).
+        neighbours: Size of the groups of clips in a batch that come from the same streets, as hard negatives.
         neighbourhood_m: Radius of such a group around its first clip.
         batch_radius_m: Radius of a batch around its first clip: the tiles of one town are hard negatives.
         min_distance_m: Least distance between two clips of a batch.
-        heading_error_deg: Largest error of the heading that clips are described with, as of a compass.
-        pitch_error_deg: Largest error of the cameras' pitch.
-        height_error_m: Largest error of the cameras' height.
-        focal_error_percent: Largest error of the focal length.
+        heading_error_deg: Largest error that is added to the heading of clips, as a compass has it.
+        pitch_error_deg: Largest error that is added to the cameras' pitch.
+        height_error_m: Largest error that is added to the cameras' height.
+        focal_error_percent: Largest error that is added to the focal length.
         rotate_world: Rotates clip and tile together by a random angle.
-        mirror_world: Mirrors clip and tile of every other batch, on average.
+        mirror_world: Mirrors clip and tile in every other batch, on average.
         photometric: Strength of the photometric augmentation.
         amp: Computes in bfloat16 where that is safe and the device supports it, otherwise in float32.
-        encode_at_once: Number of samples that are encoded at a time, and once more for their gradients, so that memory
-            does not grow with the batch; 0 encodes all at once.
-        average_decay: Decay of the running average of the weights, which is validated and kept as the best.
+        encode_at_once: Number of samples that are encoded at a time, and again for their gradients, so that memory does
+            not grow with the batch; 0 encodes all at once.
+        average_decay: Decay of the running average of the weights, which is validated and saved.
         validate_every: Number of steps between validations.
         validate_queries: Number of queries of each data set to validate on, evenly spaced.
         seed: Seed of all random numbers.
@@ -232,9 +233,9 @@ class ClipFiles:
         folder: Folder of frames, camera.json and poses.
         frame: Number of the newest frame, counted from 0; the last one by default.
         frames: Number of frames of the clip, 1 to 16.
-        way_m: Distance along the way that the frames are spread over.
+        way_m: Length of the path over which the frames are spread.
         camera: Camera of a KITTI drive: 2 is the left one, 3 the right one.
-        step: Takes every n-th frame of the video instead (3: every third), however far the vehicle went.
+        step: Takes every n-th frame of the video instead (3: every third), however far the vehicle moved.
 
     """
 
@@ -260,7 +261,7 @@ class MeasuredMounting:
         pitch_deg: Pitch of the camera, positive with its front down.
         roll_deg: Roll of the camera, positive with its left side up.
         yaw_deg: Direction of the camera, counter-clockwise from straight ahead.
-        forward_m: Distance of the camera ahead of the vehicle's reference point, whose odometry is given.
+        forward_m: Distance of the camera ahead of the vehicle's reference point, to which the odometry refers.
         left_m: Distance of the camera to the left of that point.
 
     """
@@ -279,23 +280,23 @@ class MeasuredMounting:
 
 @dataclass(frozen=True)
 class JourneyFiles:
-    """The drive to follow: a KITTI drive, a video folder, a video file or a bag.
+    """The drive to use: a KITTI drive, a video folder, a video file or a bag.
 
     Attributes:
         drive: KITTI drive: the folder DATE/DRIVE of KITTI raw, or sequences/NN of KITTI's odometry benchmark.
         folder: Folder of frames, camera.json and poses.
         video: Video file; needs --camera-file and --odometry.
         bag: ROS bag: a .bag file, the folder of a ROS 2 bag, or an .mcap or .db3 file.
-        camera_file: camera.json of a video file or a bag; `cvlnet camera convert` makes it of other calibrations.
+        camera_file: camera.json of a video file or a bag; `cvlnet camera convert` makes it from other calibrations.
         odometry: Odometry of a video file: CSV, TUM, KITTI's poses, or the folder oxts of a KITTI drive.
-        gps: Positions on earth that are known beside it: a GPX track, or a CSV file with time_s, latitude_deg and
-            longitude_deg.
-        time_offset_s: Seconds that are added to the times of a video's or a bag's pictures to get the odometry's; a
-            video's times count from its first frame.
-        gps_offset_s: Seconds that are added to the times of --gps to get the odometry's; GPX counts from 1970 (UTC).
-        height_m: Height of a bag's camera above the road, if neither --camera-file nor the bag says it;
+        gps: Known positions of the drive: a GPX track, or a CSV file with time_s, latitude_deg and longitude_deg.
+        time_offset_s: Seconds that are added to the times of a video's or a bag's pictures to get those of the
+            odometry; the times of a video count from its first frame.
+        gps_offset_s: Seconds that are added to the times of --gps to get those of the odometry; GPX counts from 1970
+            (UTC).
+        height_m: Height of a bag's camera above the road, if neither --camera-file nor the bag states it;
             calibrate-camera starts from it.
-        pitch_deg: Pitch of a bag's camera, positive with its front down; by default what the bag says, or level;
+        pitch_deg: Pitch of a bag's camera, positive with its front down; by default that stated in the bag, or 0;
             calibrate-camera starts from it.
         image_topic: Topic of a bag's pictures, if there are several.
         camera_info_topic: Topic of their calibration.
@@ -336,10 +337,9 @@ class DatasetConfig:
         first_query: Number of the first frame that may be a query, so that every clip has frames before it.
         tile_m: Least width of a tile on the ground.
         most_missing: Largest share of a tile that the imagery may lack; the tile is left out otherwise.
-        distractors_m: Largest distance of distractors from the way of their drive; by default they fill the rectangle
-            around it.
-        test_drives: Drives for testing, by name; a share of all drives if none is given.
-        test_share: Share of the drives that are for testing, drawn at random.
+        distractors_m: Largest distance of distractors from their drive; by default they fill the rectangle around it.
+        test_drives: Names of the drives for tests; by default a share of all drives.
+        test_share: Share of the drives for tests, drawn at random.
         seed: Seed of that draw.
 
     """
@@ -402,16 +402,16 @@ class EvaluationConfig:
 
     Attributes:
         frames: Number of frames of a clip, 1 to 16.
-        way_m: Distance along the way that the frames of a clip are spread over.
-        step: Takes every n-th frame of the video instead (3: every third), however far the vehicle went.
-        cameras: Cameras whose frames make up a clip: 2 is KITTI's left one, 3 the right one.
+        way_m: Length of the path over which the frames of a clip are spread.
+        step: Takes every n-th frame of the video instead (3: every third), however far the vehicle moved.
+        cameras: Cameras whose frames form a clip: 2 is KITTI's left one, 3 the right one.
         splits: Test splits to evaluate: test1 without distractor tiles, test2 with them.
-        most_queries: Largest number of queries of each split, evenly spaced; all if it is not given.
-        share_mapped: Share of queries whose place is on the map, the prior of the confidence; that of the weights if it
-            is not given.
-        published_decoding: Reports beside the true figures those by the offsets that the published code decodes.
-        controls: Reports beside the figures what would be found without seeing: with blank pictures, those of another
-            drive, a shuffled map, and by guessing a place, a place on a road, or one on a road along the heading.
+        most_queries: Largest number of queries of each split, evenly spaced; all by default.
+        share_mapped: Share of queries whose place is on the map, the prior of the confidence; by default that of the
+            weights.
+        published_decoding: Also reports the results of the published decoding of offsets.
+        controls: Also reports what would be found without seeing: with blank pictures, those of another drive, a
+            shuffled map, and by guessing a place, a place on a road, or one on a road along the heading.
         cases: Number of the best and of the worst cases to draw.
         precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
         device: Device to compute on: cpu or cuda.

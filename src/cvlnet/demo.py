@@ -51,12 +51,12 @@ def run_demo(
     Raises InputError for a seed that training may have seen, and for unusable weights or folders.
     """
     if role_of_seed(seed) != "test":
-        raise InputError("a town that training may have seen shows nothing", where=f"seed {seed}", remedy=_REMEDY)
+        raise InputError("a town that may have been used for training is no test", where=f"seed {seed}", remedy=_REMEDY)
     weights = weights or shipped_weights()
     town = out / "town"
     synthesize(town, seed, "demo", workers=workers)
     if not (town / "overhead").is_dir():
-        remedy = "delete it, and it is made anew"
+        remedy = "delete it; it will be made again"
         raise InputError("the town was made by an earlier version, without an overhead map", where=town, remedy=remedy)
     localizer, folder = Localizer(weights), out / "map"
     built = build_map(localizer.model, open_overhead(town / "overhead"), folder, progress=progress)

@@ -36,7 +36,7 @@ def test_bends_tell_the_focal_length(share: float) -> None:
 
 def test_a_straight_road_does_not_tell_it() -> None:
     """A longer focal length looks like a lower camera."""
-    with pytest.raises(InputError, match="drive: the road does not tell the focal length: 0 of 3 stretches say"):
+    with pytest.raises(InputError, match="drive: the focal length cannot be estimated: 0 of 3 stretches say"):
         focal_found(scaled(CAMERA, 0.9), TRUE, bends(0.0), "drive")
 
 

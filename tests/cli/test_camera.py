@@ -49,9 +49,9 @@ def test_a_calibration_becomes_camera_json(tmp_path: Path, capsys: pytest.Captur
             ["--height-m", "1", "--pitch-deg", "1.5708"],
             "pitch_deg 1.5708 is a right angle in radians; write 90",
         ),
-        (COLMAP.replace("OPENCV", "FOV"), ["--height-m", "1"], "the camera model FOV cannot be undone"),
+        (COLMAP.replace("OPENCV", "FOV"), ["--height-m", "1"], "the camera model FOV is not supported"),
         (COLMAP.replace("640 480 500", "640 480 5"), ["--height-m", "1"], "fx 5 in a picture of 640 px would see"),
-        (COLMAP.replace("-0.1 0.02", "-500 0"), ["--height-m", "1"], "distortion_coefficients cannot be undone"),
+        (COLMAP.replace("-0.1 0.02", "-500 0"), ["--height-m", "1"], "distortion_coefficients cannot be inverted"),
     ],
 )
 def test_what_is_refused_is_one_line(

@@ -49,13 +49,13 @@ def test_camera_file_is_written_anew(video: Path, tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "--drive, --folder, --video, --bag: one drive is followed at a time"),
-        (["--folder", "a", "--drive", "b"], "--drive, --folder: one drive is followed at a time"),
+        ([], "--drive, --folder, --video, --bag: exactly one drive is needed"),
+        (["--folder", "a", "--drive", "b"], "--drive, --folder: exactly one drive is needed"),
         (["--folder", "VIDEO", "--height-m", "160"], "--height-m: 160 is not between 0.05 and 10 m"),
         (["--folder", "VIDEO", "--camera", "7"], "--camera: 7 is no camera of the drive; give 2"),
         (["--video", "VIDEO"], "needs --camera-file and --odometry"),
         (["--folder", "VIDEO", "--pitch-deg", "95"], "--pitch-deg: 95 is beyond 90 degrees"),
-        (["--folder", "nowhere"], "nowhere: the folder is not there"),
+        (["--folder", "nowhere"], "nowhere: the folder does not exist"),
     ],
 )
 def test_wrong_options_are_one_line(
@@ -141,7 +141,7 @@ def test_a_calibrated_lens_has_its_focal_length(
     (tmp_path / "frames").symlink_to(video / "frames")
     (tmp_path / "poses.csv").write_text((video / "poses.csv").read_text())
     assert run(["calibrate-camera", "--folder", str(tmp_path), "--find-focal"]) == 2
-    assert "a lens whose distortion is known has a known focal length" in capsys.readouterr().err
+    assert "a known lens distortion implies a known focal length" in capsys.readouterr().err
 
 
 def test_a_short_drive_is_refused(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

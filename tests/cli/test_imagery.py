@@ -47,11 +47,11 @@ def test_imagery_around_a_drive(capsys, monkeypatch, tmp_path):
     ("tokens", "told"),
     [
         (["bw-dop20"], "--out"),
-        (["bw-dop20", "--out", "y"], "--around, --bbox: one area is fetched at a time"),
-        (["bw-dop20", "--out", "y", "--around", "a", "--bbox", "1", "2", "3", "4"], "one area is fetched at a time"),
+        (["bw-dop20", "--out", "y"], "--around, --bbox: exactly one area is needed"),
+        (["bw-dop20", "--out", "y", "--around", "a", "--bbox", "1", "2", "3", "4"], "exactly one area is needed"),
         (["bw-dop20", "--out", "y", "--bbox", "1", "2", "3"], "--bbox"),
         (["bw-dop20", "--out", "y", "--bbox", "-3", "2", "-4", "3"], "-3 2 -4 3 is no box"),
-        (["bw-dop20", "--out", "y", "--around", "missing"], "missing: the folder is not there"),
+        (["bw-dop20", "--out", "y", "--around", "missing"], "missing: the folder does not exist"),
         (["bw-dop20", "--out", "y", "--around", "missing", "--margin-m", "0"], "--margin-m"),
         (["bw-dop20", "--out", "y", "--around", "missing", "--max-gb", "nan"], "--max-gb"),
         (["bw-dop2", "--out", "y", "--bbox", "1", "2", "3", "4"], "did you mean bw-dop20?"),
@@ -59,7 +59,7 @@ def test_imagery_around_a_drive(capsys, monkeypatch, tmp_path):
         (["wms", "--out", "y", "--bbox", "1", "2", "3", "4", *OWN[2:]], "SOURCE: wms needs --url; describe"),
         (["wms", "--out", "y", "--bbox", "1", "2", "3", "4", *OWN[:-2]], "SOURCE: wms needs --licence; describe"),
         (["wms", "--out", "y", "--bbox", "1", "2", "0", "4", *OWN], "--bbox: 1 2 0 4 is no box"),
-        (["bw-dop20", "--out", "y", "--bbox", "40", "0", "60", "20"], "ask for a smaller area"),
+        (["bw-dop20", "--out", "y", "--bbox", "40", "0", "60", "20"], "choose a smaller area"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, tokens, told):

@@ -47,7 +47,7 @@ def test_maps_are_built_on_ray_as_asked_for(picture, built, monkeypatch, tmp_pat
 def test_options_of_ray_without_it_are_refused(picture, tmp_path, capsys, option):
     assert run(["map", "build", str(picture), "--out", str(tmp_path / "map"), *option]) == 2
     assert capsys.readouterr().err == (
-        "cvlnet: --address, --workers or --cores: belongs to --engine ray; say both, or neither\n"
+        "cvlnet: --address, --workers or --cores: belongs to --engine ray; give both, or neither\n"
     )
 
 

@@ -76,9 +76,9 @@ def test_the_browser_opens(town: Path, served: list[Any], monkeypatch: pytest.Mo
     ("options", "says"),
     [
         (["--imagery", "missing.tif"], "missing.tif: cannot be read"),
-        (["--folder", "nowhere"], "nowhere: the folder is not there"),
+        (["--folder", "nowhere"], "nowhere: the folder does not exist"),
         (["--drive", "nowhere"], "nowhere"),
-        (["--host", "256.0.0.1"], "cannot be listened at"),
+        (["--host", "256.0.0.1"], "cannot be listened on"),
         (["--most-sessions", "0"], "1"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_missing_map_and_a_missing_extra(
     town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(["serve", str(tmp_path)]) == 2
-    assert "no map is there; make one by cvlnet map build" in capsys.readouterr().err
+    assert "there is no map; make one by cvlnet map build" in capsys.readouterr().err
     monkeypatch.setattr("cvlnet.cli.serve.find_spec", lambda name: None)
     assert run(["serve", str(town / "city.map")]) == 2
     assert "install the extra: pip install 'cvlnet[serve]'" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_a_jump_that_lasts_cuts_the_drive(tmp_path: Path, caplog: pytest.LogCapt
     recording = read_folder(write_video(tmp_path, way + [0.0, 500.0, 0.0] * (np.arange(20) >= 12)[:, None]))
     assert list(recording.jumps_m) == [12]
     assert [message.partition(" at ")[2] for message in caplog.messages] == [
-        "line 14 and goes on from there; correct the positions; until then no clip reaches back over the jump"
+        "line 14 and continues from there; correct the positions; until then no clip reaches back over the jump"
     ]
 
 
@@ -166,7 +166,7 @@ def test_several_jumps_are_one_warning(tmp_path: Path, caplog: pytest.LogCapture
     way[30:, 1] += 500.0
     assert sorted(read_folder(write_video(tmp_path, way)).jumps_m) == [15, 30]
     assert caplog.messages == [
-        f"{tmp_path}/poses.csv: the position jumps by up to 501 m at lines 17, 32 and goes on from there; "
+        f"{tmp_path}/poses.csv: the position jumps by up to 501 m at lines 17, 32 and continues from there; "
         "correct the positions; until then no clip reaches back over the jump"
     ]
 
@@ -213,7 +213,7 @@ def test_a_folder_without_any_position_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_folder_frames_and_camera(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none: the folder is not there"):
+    with pytest.raises(InputError, match="none: the folder does not exist"):
         read_folder(tmp_path / "none")
     with pytest.raises(InputError, match="frames: no PNG or JPEG frames; put"):
         read_folder(tmp_path)
@@ -264,7 +264,7 @@ def test_headings_beside_the_way_are_refused_with_their_cause(tmp_path: Path, ch
     with pytest.raises(InputError) as caught:
         read_folder(write_video(tmp_path, way, geographic=geographic, edit=headings(change)))
     how, remedy = (text.format(zero="east" if geographic else "the x axis") for text in told)
-    assert caught.value.what.endswith("degrees beside the way that the vehicle drives")
+    assert caught.value.what.endswith("degrees away from the direction of travel")
     assert f"if {how}, {remedy};" in caught.value.remedy
     assert caught.value.remedy.endswith(OR_RIGHT)
 
@@ -290,7 +290,7 @@ def test_a_mirrored_axis_is_told(tmp_path: Path, column: int, name: str) -> None
         for row in cells[1:]:
             row[column] = str(-float(row[column]))
 
-    with pytest.raises(InputError, match=f"drives; if {name} counts the other way, change the sign of {name}; if"):
+    with pytest.raises(InputError, match=f"of travel; if {name} counts the other way, change the sign of {name}; if"):
         read_folder(write_video(tmp_path, bend(40, turn_deg=140), edit=edit))
 
 
@@ -317,7 +317,7 @@ def test_a_declared_convention_is_not_questioned(tmp_path: Path, caplog: pytest.
     recording = read_folder(write_video(tmp_path, edit=edit, heading_convention="east_ccw"))
     assert np.degrees(recording.frames[0].yaw_rad) == pytest.approx(110)
     assert caplog.messages == [
-        f"{tmp_path}/poses.csv: the headings lie 90 degrees beside the way that the vehicle drives; "
+        f"{tmp_path}/poses.csv: the headings are 90 degrees away from the direction of travel; "
         "check yaw and the axes of the positions, unless it does drive sideways"
     ]
 
@@ -325,7 +325,7 @@ def test_a_declared_convention_is_not_questioned(tmp_path: Path, caplog: pytest.
 def test_a_contradiction_that_nothing_explains_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     read_folder(write_video(tmp_path, bend(60, turn_deg=120), edit=headings(lambda yaw: 2.5 * yaw)))
     assert len(caplog.messages) == 1
-    assert "degrees beside the way that the vehicle drives; check yaw" in caplog.messages[0]
+    assert "degrees away from the direction of travel; check yaw" in caplog.messages[0]
 
 
 def test_a_short_drive_is_not_questioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -104,7 +104,7 @@ def one_line(error: InputError, where: str) -> str:
 def test_missing_drive(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_drive(tmp_path, DATE, DRIVE)
-    assert "the drive is not there; unpack it" in one_line(caught.value, DRIVE)
+    assert "the drive does not exist; unpack it" in one_line(caught.value, DRIVE)
 
 
 def test_the_folder_of_a_date_is_no_drive(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_jump_cuts_the_drive(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     assert len(recording.frames) == 13
     assert recording.jumps_m == {6: pytest.approx(223.4, abs=0.1)}
     assert caplog.messages == [
-        f"{drive_dir}/oxts/data: the position jumps by 223 m at frame 6 and goes on from there; "
+        f"{drive_dir}/oxts/data: the position jumps by 223 m at frame 6 and continues from there; "
         "correct the positions; until then no clip reaches back over the jump"
     ]
 
@@ -252,7 +252,7 @@ def test_headings_beside_the_motion_are_told(tmp_path: Path, caplog: pytest.LogC
         change(oxts(drive_dir, frame), v5=0.0)  # it drives north
     assert len(read_drive(tmp_path, DATE, DRIVE).frames) == 13
     assert caplog.messages == [
-        f"{drive_dir}/oxts/data: the headings lie 90 degrees beside the way that the vehicle drives; "
+        f"{drive_dir}/oxts/data: the headings are 90 degrees away from the direction of travel; "
         "yaw (the 6th value) is in radians, 0 to the east, counter-clockwise"
     ]
 

@@ -119,7 +119,7 @@ def test_a_gallery_tile_without_a_place_in_its_name(tmp_path: Path) -> None:
     write_kitti_cvl(tmp_path)
     write_picture(tmp_path / "satmap" / "test" / DRIVE / "somewhere.png", 4, 4)
     (tmp_path / "test.csv").write_text(f"{DRIVE}\n")
-    with pytest.raises(InputError, match=r"somewhere.png: the name is no place; name a tile"):
+    with pytest.raises(InputError, match=r"somewhere.png: the name states no position; name a tile"):
         read_split(tmp_path, "test2")
 
 
@@ -163,7 +163,7 @@ def test_malformed_dataset(tmp_path: Path, text: str, what: str) -> None:
 def test_unfinished_town(tmp_path: Path) -> None:
     write_kitti_cvl(tmp_path)
     (tmp_path / "unfinished.json").write_text("{}")
-    with pytest.raises(InputError, match="the data set is not finished; let the command that makes it finish"):
+    with pytest.raises(InputError, match="the data set is not finished; repeat the command that makes it"):
         read_split(tmp_path, "test1")
 
 
@@ -225,7 +225,7 @@ def test_the_published_lists_share_no_frame() -> None:
 
 
 def test_a_folder_with_no_room_for_a_date_above_it_gets_one_line() -> None:
-    with pytest.raises(InputError, match=r"^/no-such-drive: the drive is not there"):
+    with pytest.raises(InputError, match=r"^/no-such-drive: the drive does not exist"):
         read_recording(Path("/no-such-drive"))
 
 

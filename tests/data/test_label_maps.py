@@ -28,7 +28,7 @@ def write_map(root, bits):
 
 @pytest.fixture
 def bits():
-    """Road in the northern half, a tree over the two eastern columns; 0.5 m a pixel."""
+    """Road in the northern half, a tree over the two eastern columns; 0.5 m per pixel."""
     drawn = np.zeros((8, 8), np.uint8)
     drawn[:4] |= Label.ROAD.bit
     drawn[:, 6:] |= Label.TREE.bit

@@ -20,16 +20,16 @@ DRIVE, VIDEO, BAG, OTHER = Path("a_drive"), Path("a.mp4"), Path("a.bag"), Path("
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        (JourneyFiles(), "--drive, --folder, --video, --bag: one drive is followed at a time; give one of them"),
-        (JourneyFiles(drive=DRIVE, bag=BAG), "--drive, --bag: one drive is followed at a time"),
+        (JourneyFiles(), "--drive, --folder, --video, --bag: exactly one drive is needed; give one of them"),
+        (JourneyFiles(drive=DRIVE, bag=BAG), "--drive, --bag: exactly one drive is needed"),
         (JourneyFiles(video=VIDEO), "a.mp4: a video needs --camera-file and --odometry; give camera.json"),
         (JourneyFiles(video=VIDEO, odometry=OTHER), "a.mp4: a video needs --camera-file;"),
         (JourneyFiles(video=VIDEO, image_topic="/a"), "--image-topic: does not go with --video; .* for --bag"),
         (JourneyFiles(drive=DRIVE, odometry=OTHER), "--odometry: does not go with --drive; .* for --video"),
         (JourneyFiles(folder=DRIVE, time_offset_s=1.0), "--time-offset-s: does not go with --folder; .* or --bag"),
         (JourneyFiles(bag=BAG, camera_file=OTHER, height_m=1.0), "camera.json says how the camera is mounted"),
-        (JourneyFiles(bag=BAG), "a.bag: the bag is not there"),
-        (JourneyFiles(drive=DRIVE), "a_drive: the drive is not there"),
+        (JourneyFiles(bag=BAG), "a.bag: the bag does not exist"),
+        (JourneyFiles(drive=DRIVE), "a_drive: the drive does not exist"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together(files: JourneyFiles, told: str) -> None:

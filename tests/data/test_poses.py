@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from video_tree import F64, METRES, bend, names, table, write_camera, write_frames, write_table, write_tum, write_video
 
 from cvlnet.data.folder import read_folder
+from cvlnet.data.poses import is_unit
 from cvlnet.errors import InputError
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Pose
@@ -35,6 +36,14 @@ def cameras(way: F64 = WAY, pitch_deg: float = 0.0) -> tuple[F64, Rotation]:
 def in_first(xyz_m: F64, rotation: Rotation) -> tuple[F64, Rotation]:
     """The same poses in the frame of the first of them, as visual odometry gives them."""
     return rotation[0].inv().apply(xyz_m - xyz_m[0]), rotation[0].inv() * rotation
+
+
+def test_unit_quaternions() -> None:
+    nearly, far, none = (0.0, 0.0, 0.6, 0.84), (0.0, 0.0, 0.6, 0.9), (0.0, 0.0, 0.0, 0.0)  # of length 1.032, 1.082, 0
+    found = is_unit(np.array([nearly, far, none, (np.nan, 0.0, 0.0, 1.0), (np.inf, 0.0, 0.0, 1.0), (1e300,) * 4]))
+    assert found.tolist() == [True, False, False, False, False, False]
+    assert is_unit(np.array([0.0, 0.0, 0.0, 0.951])).tolist() is True
+    assert is_unit(np.array([0.0, 0.0, 0.0, 0.949])).tolist() is False
 
 
 def check(folder: Path, yaw_deg: F64 = WAY[:, 2], way_m: F64 = WAY[:, :2]) -> None:

@@ -100,7 +100,7 @@ def test_distortion_is_undone(tmp_path: Path) -> None:
 
 
 def test_a_slanted_video_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is to be shown at a slant"):
+    with pytest.raises(InputError, match="has a display rotation that is no multiple of 90 degrees"):
         read_video(write_encoded(tmp_path / "a.mp4", degrees=30), camera(tmp_path))
 
 

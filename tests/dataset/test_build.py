@@ -185,7 +185,7 @@ def test_an_interrupted_run_resumes(tmp_path, raw, imagery, monkeypatch):
     monkeypatch.setattr(building, "cut_tile", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build_dataset(raw, [imagery], out, RULES)
-    with pytest.raises(InputError, match="the data set is not finished; let the command that makes it finish"):
+    with pytest.raises(InputError, match="the data set is not finished; repeat the command that makes it"):
         read_split(out, "train")
     with (out / "satmap" / "tiles.jsonl").open("a") as journal:
         journal.write('{"tile": "satmap/tr')  # a process that was killed may leave half a line

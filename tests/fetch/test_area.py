@@ -55,7 +55,7 @@ def test_a_video_in_metres_has_no_place(tmp_path: Path) -> None:
 
 
 def test_a_missing_drive(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the folder is not there"):
+    with pytest.raises(InputError, match="the folder does not exist"):
         around_drives([tmp_path / "missing"], 50.0)
 
 

@@ -224,7 +224,7 @@ def without_world_files(east_km: int) -> bytes:
     ("answer", "what"),
     [
         (body(moved(455)), "does not lie in the cell that was asked for"),
-        (body(without_world_files(455)), "nothing says where the overhead image lies"),
+        (body(without_world_files(455)), "the position of the overhead image is not stated"),
         (body(zipped({"a.tif": b"II*\0nonsense"})), "a.tif: is not a whole picture"),
         (body(zipped({"../../a.tif": b"x"})), "leaves its folder"),
         (body(b"<html>Wartung</html>", "text/html"), "answers with a web page instead of data"),
@@ -353,7 +353,7 @@ def test_more_than_is_allowed_is_refused_before(source: Source, server: MapServe
 
 def test_more_than_is_allowed_is_refused_while_it_arrives(source: Source, server: MapServer, tmp_path: Path) -> None:
     server.answers[path_of(457)] = endless
-    with pytest.raises(StoppedError, match="may be received in all; raise --max-gb"):
+    with pytest.raises(StoppedError, match="may be received in total; raise --max-gb"):
         fetch(source, TWO, tmp_path, most_bytes=6_000_000)
     assert len(read_manifest(tmp_path).files) == 16
 
@@ -376,6 +376,6 @@ def test_a_full_disk_stops_the_call(source: Source, tmp_path: Path, monkeypatch:
 def test_a_service_that_has_moved(server: MapServer, tmp_path: Path) -> None:
     source = source_of("ch-swissimage")
     moved_away = replace(source, access=replace(source.access, address=f"{server.address}/api/stac/v1"))
-    with pytest.raises(InputError, match=r"/api/stac/v1/search.*: the service is not there any more"):
+    with pytest.raises(InputError, match=r"/api/stac/v1/search.*: the service no longer exists"):
         fetch(moved_away, ONE, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

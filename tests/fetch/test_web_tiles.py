@@ -159,7 +159,7 @@ def test_tiles_on_another_server_are_not_asked_for(source: Source, server: MapSe
 def test_the_nearest_resolution(source: Source) -> None:
     assert "/16/" in pieces(replace(source, m_per_px=3.3))[0].address
     assert "/15/" in pieces(replace(source, m_per_px=3.5))[0].address
-    with pytest.raises(InputError, match=r"has no tiles in EPSG:3857 with about 0\.3 m a pixel"):
+    with pytest.raises(InputError, match=r"has no tiles in EPSG:3857 with about 0\.3 m per pixel"):
         pieces(replace(source, m_per_px=0.3))
 
 

@@ -253,7 +253,7 @@ def test_pictures_that_nothing_places_are_left_out(tmp_path: Path, caplog: pytes
     (tmp_path / "._1.tif").write_bytes(b"by macOS")
     (tmp_path / "readme.txt").write_text("hello")
     assert open_overhead(tmp_path).shape == (SIDE, 2 * SIDE)
-    assert "1 pictures that nothing places are left out, such as legend.png" in caplog.text
+    assert "1 pictures without a position are left out, such as legend.png" in caplog.text
 
 
 def test_a_folder_of_one_file_is_that_file(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_pictures_that_nothing_places(beside: str, tmp_path: Path, caplog: pytes
     assert found(tree(tmp_path, "map.png", beside)) == []
     assert not caplog.records
     assert found(tree(tmp_path, "1.tif")) == ["1.tif"]
-    assert "1 pictures that nothing places are left out, such as map.png" in caplog.text
+    assert "1 pictures without a position are left out, such as map.png" in caplog.text
 
 
 def test_hidden_deep_and_excepted_folders_are_left_out(tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def test_a_panic_of_the_engine_is_one_line_and_an_interruption_is_none(index, mo
 def test_an_index_of_another_map_or_descriptor_is_refused(index):
     index.require(map_fingerprint="map", descriptor_fingerprint="descriptor")
     for map_fingerprint, descriptor_fingerprint in (("x", "descriptor"), ("map", "x")):
-        with pytest.raises(InputError, match="the index is of another map, or by another descriptor; build it anew"):
+        with pytest.raises(InputError, match="the index is of another map, or by another descriptor; build it again"):
             index.require(map_fingerprint=map_fingerprint, descriptor_fingerprint=descriptor_fingerprint)
 
 

@@ -198,7 +198,7 @@ def test_an_index_can_be_read_where_nothing_can_be_written(folder, monkeypatch):
 def test_an_index_is_of_one_map_and_one_descriptor(folder):
     index = PlaceIndex(folder)
     index.require(map_fingerprint="map", descriptor_fingerprint="descriptor")
-    with pytest.raises(InputError, match="the index is of another map; build it anew"):
+    with pytest.raises(InputError, match="the index is of another map; build it again"):
         index.require(map_fingerprint="other", descriptor_fingerprint="descriptor")
     with pytest.raises(InputError, match="the index is of another descriptor"):
         index.require(map_fingerprint="map", descriptor_fingerprint="other")

@@ -336,7 +336,7 @@ REFUSED = (
     Refused("coordinates that are none", geotiff("EPSG:25832", shift_x=1e9), "are no coordinates of ETRS89 / UTM zone 32N"),
     Refused("a world file of another format", lambda f: with_world_file(".png", ".jgw")(f), "map.jgw: is no world file of six numbers"),
     Refused("a world file of five lines", lambda f: five_lines(f), "map.pgw: is no world file of six numbers"),
-    Refused("no place at all", lambda folder: write(folder / "map.png", BANDS), "map.png: nothing says where the overhead image lies"),
+    Refused("no place at all", lambda folder: write(folder / "map.png", BANDS), "map.png: the position of the overhead image is not stated"),
     Refused("JSON that is none", described("{"), "georef.json: is no JSON"),
     Refused("a list", described("[]"), "georef.json: is no JSON object"),
     Refused("no entry of this image", described('{"other": {"m_per_px": 1}}'), "georef.json: has no entry map"),
@@ -367,7 +367,7 @@ REFUSED = (
     Refused("negative values", values(lambda b: b.astype(np.int16) - 100), "int16 values from -84 to .* fit no usual range; state"),
     Refused("values beyond all ranges", values(lambda b: b.astype(np.float32) * 1e6), "fit no usual range; state the values of black"),
     Refused("an address in a virtual raster", vrt_of("/vsicurl/http://localhost/x.tif"), "refers to /vsicurl/http://localhost/x.tif, which is no file"),
-    Refused("a lost file in a virtual raster", vrt_of("/nowhere/x.tif"), "refers to /nowhere/x.tif, which is not there"),
+    Refused("a lost file in a virtual raster", vrt_of("/nowhere/x.tif"), "refers to /nowhere/x.tif, which does not exist"),
 )  # fmt: skip
 
 

@@ -167,7 +167,7 @@ CASES = {
     "an unfinished update": Case(lambda r: (r / ".building").mkdir(), ""),
     "signed again": Case(signed, ""),
     # the pointer
-    "no pointer": Case(lambda r: (r / "map.json").unlink(), "no map is there; make one by cvlnet map build"),
+    "no pointer": Case(lambda r: (r / "map.json").unlink(), "there is no map; make one by cvlnet map build"),
     "an empty pointer": Case(raw("map.json", lambda _: b""), "map.json: the file is empty"),
     "a pointer cut short": Case(raw("map.json", lambda d: d[: len(d) // 2]), "map.json: is no JSON"),
     "a pointer of bytes": Case(raw("map.json", lambda _: b"\xff\xfe\x00"), "map.json"),

@@ -209,7 +209,7 @@ FOLDERS = (
         "a compass",
         column(4, compass),
         Line(
-            "ROOT/poses.csv: the headings lie 33 degrees beside the way that the vehicle drives; if yaw_deg is a "
+            "ROOT/poses.csv: the headings are 33 degrees away from the direction of travel; if yaw_deg is a "
             'compass bearing, write "heading_convention": "compass" in camera.json; if x_m and y_m are exchanged, '
             "exchange them; " + RIGHT
         ),
@@ -218,7 +218,7 @@ FOLDERS = (
         "radians",
         column(4, radians),
         Line(
-            "ROOT/poses.csv: the headings lie 52 degrees beside the way that the vehicle drives; if yaw_deg is in "
+            "ROOT/poses.csv: the headings are 52 degrees away from the direction of travel; if yaw_deg is in "
             "radians, name the column yaw_rad; " + RIGHT
         ),
     ),
@@ -226,7 +226,7 @@ FOLDERS = (
         "degrees in a column of radians",
         column(4, lambda yaw: yaw, "yaw_rad"),
         Line(
-            "ROOT/poses.csv: the headings lie 82 degrees beside the way that the vehicle drives; if yaw_rad is in "
+            "ROOT/poses.csv: the headings are 82 degrees away from the direction of travel; if yaw_rad is in "
             "degrees, name the column yaw_deg; " + RIGHT
         ),
     ),
@@ -234,7 +234,7 @@ FOLDERS = (
         "zero is north",
         column(4, lambda yaw: yaw - 90),
         Line(
-            "ROOT/poses.csv: the headings lie 90 degrees beside the way that the vehicle drives; if they do not count "
+            "ROOT/poses.csv: the headings are 90 degrees away from the direction of travel; if they do not count "
             'from the x axis, write "heading_offset_deg": 90 in camera.json; ' + RIGHT
         ),
     ),
@@ -245,7 +245,7 @@ FOLDERS = (
         ),
         Clip(
             (
-                "ROOT/poses.csv: the headings lie 90 degrees beside the way that the vehicle drives; "
+                "ROOT/poses.csv: the headings are 90 degrees away from the direction of travel; "
                 "check yaw and the axes of the positions, unless it does drive sideways",
             )
         ),

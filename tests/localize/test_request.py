@@ -64,7 +64,7 @@ def test_the_last_frame_that_can_be_used_is_taken(localizer, video, map_files, c
     (video / "poses.csv").write_text("\n".join(lines))
     answer(localizer, ClipFiles(folder=video, frames=2), map_files)
     assert caplog.messages[1:] == [
-        f"{video}: frame 5 is located, the last one whose position can be used; "
+        f"{video}: frame 5 is located, the last one with a usable position; "
         "correct the position of frame 6, if it is meant"
     ]
 
@@ -100,7 +100,7 @@ def test_a_map_on_disk_gives_the_fixes_of_its_image(localizer, video, map_files,
 
 def test_a_map_takes_no_hints_about_an_image(localizer, video, map_file, tmp_path):
     build_map(localizer.model, open_overhead(map_file), tmp_path / "map")
-    with pytest.raises(InputError, match="a map needs no hints about an image; leave them away"):
+    with pytest.raises(InputError, match="a map needs no hints about an image; leave them out"):
         answer(localizer, ClipFiles(folder=video, frames=2), MapFiles(tmp_path / "map", hints=RasterHints(bands=(1,))))
 
 
@@ -119,13 +119,13 @@ def test_too_few_frames_are_told(localizer, video, map_files):
 
 def test_map_without_georeference_is_told(localizer, video, map_file):
     map_file.with_name("georef.json").unlink()
-    with pytest.raises(InputError, match="nothing says where"):
+    with pytest.raises(InputError, match="position of the overhead image is not stated"):
         answer(localizer, ClipFiles(folder=video, frames=2), MapFiles(map_file))
 
 
 @pytest.mark.parametrize("both", [True, False])
 def test_one_source_is_needed(localizer, video, map_files, both):
-    with pytest.raises(InputError, match="one clip is localized at a time"):
+    with pytest.raises(InputError, match="exactly one clip is needed"):
         answer(localizer, ClipFiles(drive=video if both else None, folder=video if both else None), map_files)
 
 

@@ -43,7 +43,7 @@ def model(tiny_config):
 
 
 def image_of(size_px, seed, middle, east_m=0.0, north_m=0.0, name="map.png"):
-    """Blotches of 0.5 m a pixel around a place."""
+    """Blotches of 0.5 m per pixel around a place."""
     blotches = np.random.default_rng(seed).integers(0, 256, (size_px // 6, size_px // 6, 3), dtype=np.uint8)
     pixels = cv2.resize(blotches, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
     center = LatLon(*LocalFrame(middle).latlon_deg([east_m, north_m]).tolist())
@@ -142,7 +142,7 @@ def test_what_is_built_already_is_returned_and_anything_else_refused(model, imag
     before = files_of(out)
     build_map(model, image, out)
     assert files_of(out) == before
-    with pytest.raises(InputError, match="holds a map of other imagery, weights or settings; lay the imagery over it"):
+    with pytest.raises(InputError, match="holds a map of other imagery, weights or settings; update it by cvlnet map update"):
         build_map(model, image_of(120, 5, middle), out)
     other = build_model(tiny_config).eval()
     with pytest.raises(InputError, match="other imagery, weights"):
@@ -166,7 +166,7 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(model, image, tmp_path, 
     out = tmp_path / "parts"
     with pytest.raises(Interruption):
         build_map(model, image, out, engine=engine)
-    with pytest.raises(InputError, match="no map is there"):
+    with pytest.raises(InputError, match="there is no map"):
         Map.open(out)
     counted = []
 

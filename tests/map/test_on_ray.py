@@ -216,7 +216,7 @@ def test_workers_are_as_many_as_asked_for_and_have_their_cores(paths, local, clu
 )
 def test_a_cluster_without_room_is_refused_at_once(paths, cluster, tmp_path, nodes, device, cores, wanted):
     here = cluster(nodes=nodes)
-    with pytest.raises(InputError, match=f"^Ray: no machine of the cluster has {wanted}; ask for fewer cores"):
+    with pytest.raises(InputError, match=f"^Ray: no machine of the cluster has {wanted}; choose fewer cores"):
         build(paths, tmp_path / "map", on_ray(SmallInputs(*paths, device=device), cores=cores))
     assert here.connected[-1] == "ended"
 
@@ -296,9 +296,9 @@ def test_a_folder_that_is_not_shared_is_found_before_the_map_is_published(paths,
     monkeypatch.setattr(on_ray_module, "encode_partition", lambda inputs, folder, header, partition, cores: partition)
     monkeypatch.setattr(pickle, "dumps", lambda given: given)
     monkeypatch.setattr(pickle, "loads", lambda given: given)
-    with pytest.raises(InputError, match="16 windows that workers have written are not seen here; check that all"):
+    with pytest.raises(InputError, match="16 windows that workers have written are not visible here; check that all"):
         build(paths, tmp_path / "map", on_ray(SmallInputs(*paths)))
-    with pytest.raises(InputError, match="no map is there"):
+    with pytest.raises(InputError, match="there is no map"):
         Map.open(tmp_path / "map")
 
 

@@ -233,7 +233,7 @@ def test_a_damaged_index_is_one_line_and_leaves_no_map(source, store, tmp_path):
 
 def test_the_index_of_another_map_is_not_copied(source, tmp_path):
     add_index(source, of="another")
-    with pytest.raises(InputError, match="index/v1: is the index of another map; make it anew: cvlnet map index"):
+    with pytest.raises(InputError, match="index/v1: is the index of another map; build it again: cvlnet map index"):
         copy_map(str(source), str(tmp_path / "back"))
 
 
@@ -347,5 +347,5 @@ def test_addresses_that_cannot_be_used_are_one_line(source, tmp_path):
         InputError, match=r"^zip2://x: cannot be used \(Protocol not known: zip2\); give a folder, or an"
     ):
         copy_map(str(source), "zip2://x")
-    with pytest.raises(InputError, match="no map is there; make one by cvlnet map build"):
+    with pytest.raises(InputError, match="there is no map; make one by cvlnet map build"):
         copy_map(str(tmp_path), str(tmp_path / "back"))

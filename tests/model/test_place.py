@@ -201,7 +201,7 @@ def test_a_file_that_holds_no_projection_is_one_line(tensors, header, message, t
     write_tensors(tmp_path / "p.safetensors", given, "cvlnet-places", header)
     with pytest.raises(InputError, match=message) as caught:
         PlaceProjection.load(tmp_path / "p.safetensors")
-    assert "fit the projection to these weights anew" in str(caught.value)
+    assert "fit the projection to these weights again" in str(caught.value)
 
 
 def test_the_shipped_projection_is_that_of_the_shipped_weights():

@@ -259,17 +259,22 @@ def test_the_track_can_be_exported(user: User, ended: str) -> None:
         assert content.count(b"\n") > 20
 
 
-def test_a_drive_starts_where_the_map_was_clicked(user: User) -> None:
-    page = user.open()
-    page.locator("#panel-server").get_by_label("Heading at the first frame").select_option("given")
-    page.get_by_label("Heading, degrees clockwise from north").fill("345")
-    page.get_by_label("Where the drive begins").select_option("near")
+def click_the_middle_of_the_map(page: sync_api.Page) -> None:
     expect(page.locator(".picking")).to_be_visible()
     area = page.locator(".maplibregl-canvas").bounding_box()
     page.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
     expect(page.locator(".picking")).to_have_count(0)
-    assert float(page.get_by_label("Latitude").input_value()) == pytest.approx(MIDDLE.latitude_deg, abs=2e-5)
-    page.get_by_label("Standard deviation, metres").fill("80")
+
+
+def test_a_drive_starts_where_the_map_was_clicked(user: User) -> None:
+    page = user.open()
+    form = page.locator("#panel-server")
+    form.get_by_label("Heading at the first frame").select_option("given")
+    form.get_by_label("Heading, degrees clockwise from north").fill("345")
+    form.get_by_label("Where the drive begins").select_option("near")
+    click_the_middle_of_the_map(page)
+    assert float(form.get_by_label("Latitude").input_value()) == pytest.approx(MIDDLE.latitude_deg, abs=2e-5)
+    form.get_by_label("Standard deviation, metres").fill("80")
     with page.expect_request("**/api/sessions") as asked:
         page.get_by_role("button", name="Track this drive").click()
     sent = asked.value.post_data_json
@@ -326,6 +331,68 @@ def test_a_broken_upload_is_refused_with_what_to_do(
     expect(page.get_by_role("button", name="Upload and track")).to_be_enabled()
     one.context.close()
     assert all("422" in fault for fault in one.faults)
+
+
+def test_an_upload_starts_where_it_is_said(user: User, drive: Path, tmp_path: Path) -> None:
+    """The place is chosen on the map and changed by hand; a number out of range is not sent."""
+    page = user.open()
+    page.get_by_role("tab", name="Your own video").click()
+    form = page.locator("#panel-own")
+    for field, path in (("video", "camera.json"), ("camera", "camera.json"), ("odometry", "poses.csv")):
+        form.locator(f"input[name={field}]").set_input_files(drive / path)
+    form.get_by_label("Where the drive begins").select_option("near")
+    click_the_middle_of_the_map(page)
+    assert float(form.get_by_label("Longitude").input_value()) == pytest.approx(MIDDLE.longitude_deg, abs=2e-5)
+    form.get_by_label("Longitude").fill("8.4321")
+    form.get_by_label("Standard deviation, metres").fill("0")
+    sent: list[str] = []
+
+    def refuse(route: sync_api.Route) -> None:
+        sent.append((route.request.post_data_buffer or b"").decode())
+        route.fulfill(status=201, json={})
+
+    page.route("**/api/sessions/upload", refuse)
+    page.get_by_role("button", name="Upload and track").click()
+    assert sent == []
+    form.get_by_label("Standard deviation, metres").fill("35")
+    with page.expect_request("**/api/sessions/upload"):
+        page.get_by_role("button", name="Upload and track").click()
+    found = re.search(r'name="start"\r\n\r\n(.*)\r\n', sent[0])
+    assert found is not None
+    start = json.loads(found[1])
+    assert start["latitude_deg"] == pytest.approx(MIDDLE.latitude_deg, abs=2e-5)
+    assert (start["longitude_deg"], start["sigma_m"]) == (8.4321, 35)
+
+
+def test_a_lost_connection_goes_on_behind_the_last_fix(browser: sync_api.Browser, server: str) -> None:
+    """The first connection ends after some events, the second is refused, and the third one reaches the server."""
+    one = User(browser, server)
+    asked: list[int] = []  # for the events after this moment
+    came: list[int] = []
+
+    def cut(route: sync_api.Route) -> None:
+        address, _, after = route.request.url.partition("/events?after=")
+        asked.append(int(after))
+        if len(asked) > 2:
+            route.continue_()
+        elif len(asked) == 2:
+            route.fulfill(status=503)
+        else:
+            _until(lambda: one.context.request.get(address).json()["fixes"] > int(after) + 3)
+            fixes = one.context.request.get(f"{address}/fixes?after={after}&limit=3").json()
+            came.extend(fix["moment"] for fix in fixes)
+            events = "".join(f"id: {fix['moment']}\nevent: fix\ndata: {json.dumps(fix)}\n\n" for fix in fixes)
+            route.fulfill(content_type="text/event-stream", body=f"retry: 50\n\n{events}")
+
+    one.context.route("**/events?*", cut)
+    page = one.open()
+    page.get_by_role("button", name="Track this drive").click()
+    expect(page.locator(".session")).to_contain_text(f"{len(DRIVE)} moments", timeout=60_000)
+    expect(page.locator(".time b")).to_have_text(f"0:{DURATION_S:04.1f}")
+    assert came == [asked[0] + 1, asked[0] + 2, asked[0] + 3]
+    assert asked == [asked[0], asked[0], came[-1]]  # the second time it is the browser that asks again
+    one.context.close()
+    assert all("503" in fault for fault in one.faults)
 
 
 @pytest.mark.slow

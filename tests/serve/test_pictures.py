@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import torch
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
-from cvlnet.localize.turned import Heading
+from cvlnet.localize.search import scores_around
+from cvlnet.localize.turned import Heading, turned_features
 from cvlnet.serve.pictures import belief_picture, corners_of, ground_picture, pictures_of, score_picture, without_alpha
 from cvlnet.track.tracker import Tracker
 from cvlnet.types import Clip
@@ -81,8 +84,9 @@ def test_pictures_are_drawn_where_a_clip_was_compared() -> None:
         fix = tracker.update(frame(at), pose)
         found = pictures_of(tracker)
         kinds.append(set(found))
-        assert bool(found) == (tracker.compared is not None)
-        assert ("belief" in found) == (tracker.compared == "map")
+        compared = tracker.compared
+        assert bool(found) == (compared is not None)
+        assert ("belief" in found) == (compared is not None and compared.against == "map")
         if found:
             np.testing.assert_array_equal(decoded(found["frame"].encoded).shape, (32, 128, 3))
             assert decoded(found["projection"].encoded).shape[:2] == (256, 256)
@@ -112,6 +116,48 @@ def test_the_brightest_score_is_where_the_vehicle_is() -> None:
     assert checked > 3
 
 
+def test_the_score_picture_is_of_the_clip_under_the_likeliest_turn() -> None:
+    """On the features that the tracker has compared; the score at the vehicle's place is nearly that of its fix."""
+    tracker, drive = Tracker(region(), model(), heading=Heading.parse("±5")), circle(90.0)
+    checked = 0
+    for at, pose in zip(drive, odometry(drive), strict=True):
+        fix = tracker.update(frame(at), pose)
+        compared, place = tracker.compared, tracker.likeliest
+        if fix.score is None or compared is None or place is None:
+            continue
+        assert len(compared.features.weight) == 1
+        exact = turned_features(
+            tracker.model,
+            tracker.model.encode_frames(compared.frames.images),
+            compared.frames.camera,
+            compared.frames.ground_from_cam,
+            (float(place[2]),),
+        )
+        xy = torch.tensor(place[:2])
+        around = tracker.map.around((float(xy[0]), float(xy[1])))
+        assert around is not None
+        at_place = around.places.row_col(xy).round().long()
+        kept, wanted = (scores_around(clip, around, at_place, 3)[0] for clip in (compared.features, exact))
+        np.testing.assert_allclose(kept, wanted, atol=0.05)
+        assert float(kept.max()) == pytest.approx(fix.score, abs=0.05)
+        checked += 1
+    assert checked > 3
+
+
+def test_a_moment_at_which_the_vehicle_is_lost_has_pictures() -> None:
+    """Its pictures jump to the other side of the town. The clip that shows it is drawn, though it is then forgotten."""
+    way, jump = circle(180.0, radius_m=30.0), 70
+    tracker = Tracker(region(), model(), heading=Heading.parse("±5"))
+    for i, (at, pose) in enumerate(zip(way, odometry(way), strict=True)):
+        aside_m = -40.0 if i < jump else 40.0
+        fix = tracker.update(frame(replace(at, x_m=at.x_m + aside_m, y_m=at.y_m + aside_m)), pose)
+        found = pictures_of(tracker)
+        if fix.state == "lost":
+            assert {"frame", "projection"} <= set(found)
+            return
+    raise AssertionError("it was not lost")
+
+
 @pytest.mark.parametrize("moments", [0, 1])
 def test_there_is_nothing_to_draw_at_first(moments: int) -> None:
     tracker, drive = Tracker(region(), model()), circle(3.0)
@@ -119,6 +165,4 @@ def test_there_is_nothing_to_draw_at_first(moments: int) -> None:
         tracker.update(frame(at), pose)
     assert tracker.compared is None
     assert tracker.likeliest is None
-    with pytest.raises(ValueError, match=r"followed yet|a clip needs"):
-        tracker.clip()
     assert pictures_of(tracker) == {}

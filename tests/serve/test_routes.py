@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from cvlnet.serve import wire
 from cvlnet.serve.limits import Limits
 from cvlnet.serve.service import Service
-from driving import CAMERA_JSON, FRAME, MIDDLE, circle, ground, picture
+from driving import CAMERA_JSON, FRAME, MIDDLE, At, circle, ground, picture
 
 NOBODY = "0123456789abcdef"
 
@@ -105,11 +105,25 @@ def test_a_drive_is_found_while_its_events_come(tracked: Tracked) -> None:
 
 def test_events_go_on_behind_the_last_one(tracked: Tracked) -> None:
     again = events_of(tracked.get("/events", headers={"Last-Event-ID": "59"}).text)
-    assert [number for kind, number, _ in again if kind == "fix"] == ["60", "61", "62"]
-    assert again[:3] == [event for event in tracked.events if event[1] in ("60", "61", "62")]
+    assert [(kind, number) for kind, number, _ in again] == [("fix", str(i)) for i in (60, 61, 62)] + [("status", "62")]
+    assert again == [event for event in tracked.events if event[1] in ("60", "61", "62")]
     assert again[-1][2]["status"] == "ended"
     assert tracked.get("/events", headers={"Last-Event-ID": "62"}).status_code == 204
-    assert len(events_of(tracked.get("/events", headers={"Last-Event-ID": "nonsense"}).text)) >= len(DRIVE)
+    for whole in ("nonsense", "-1", "-2"):
+        assert events_of(tracked.get("/events", headers={"Last-Event-ID": whole}).text)[0][1] == "0"
+    assert events_of(tracked.get("/events", params={"after": 59}).text) == again
+    assert events_of(tracked.get("/events", params={"after": 62}).text) == again[3:]
+    both = tracked.get("/events", params={"after": 3}, headers={"Last-Event-ID": "59"})
+    assert events_of(both.text) == again  # the address is that of the first connection, the id has gone on since then
+    for after in ("-2", "x", str(2**53)):
+        problem(tracked.get("/events", params={"after": after}), 422)
+
+
+def test_events_of_a_session_that_ends_before_its_first_fix(client: TestClient) -> None:
+    key = begin(client, camera=CAMERA_JSON)["id"]
+    client.post(f"/api/sessions/{key}/end")
+    assert [event[:2] for event in ended(client, key)] == [("status", "-1")]
+    assert client.get(f"/api/sessions/{key}/events", headers={"Last-Event-ID": "-1"}).status_code == 204
 
 
 def test_fixes_by_parts(tracked: Tracked) -> None:
@@ -360,12 +374,12 @@ def test_frames_to_the_wrong_session(tracked: Tracked) -> None:
     problem(tracked.client.post(f"/api/sessions/{tracked.key}/end"), 409)
 
 
-def lossless(path: Path) -> bytes:
-    """A video of the drive whose pixels are those of its pictures."""
+def lossless(path: Path, drive: list[At] = DRIVE) -> bytes:
+    """A video of a drive whose pixels are those of its pictures."""
     with av.open(str(path), "w", format="matroska") as container:
         stream = container.add_stream("ffv1", rate=5)
         stream.width, stream.height, stream.pix_fmt = 128, 32, "bgr0"
-        for at in DRIVE:
+        for at in drive:
             pixels = np.ascontiguousarray(picture(at).permute(1, 2, 0).numpy())
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
@@ -409,6 +423,32 @@ def test_an_upload_of_a_video(client: TestClient, tmp_path: Path) -> None:
     assert fixes[-1]["state"] == "tracking"
     place = FRAME.xy_world_m((fixes[-1]["latitude_deg"], fixes[-1]["longitude_deg"]))
     np.testing.assert_allclose(place, DRIVE[-1].xy_m, atol=1.5)
+
+
+def test_an_upload_that_begins_near_a_place(service: Service, client: TestClient, tmp_path: Path) -> None:
+    files = {"video": lossless(tmp_path / "v.mkv", DRIVE[:5]), "camera": CAMERA, "odometry": table(file=False)}
+    place = {"latitude_deg": MIDDLE.latitude_deg, "longitude_deg": MIDDLE.longitude_deg, "sigma_m": 30.0}
+    session = upload(client, files, heading="±5", start=json.dumps(place)).json()
+    assert service.session(session["id"]).about.start == wire.MeasuredPlace.model_validate(place)
+    anywhere = upload(client, files, heading="±5").json()
+    near, far = (
+        next(data for kind, _, data in ended(client, each["id"]) if kind == "fix") for each in (session, anywhere)
+    )
+    found = FRAME.xy_world_m((near["latitude_deg"], near["longitude_deg"]))
+    np.testing.assert_allclose(found, (0.0, 0.0), atol=5.0)
+    assert far["latitude_deg"] is None
+    files["video"] = b"must not be read"
+    for start, says in [
+        ("{", "Invalid JSON"),
+        ('{"latitude_deg": 91, "longitude_deg": 8, "sigma_m": 5}', "latitude_deg"),
+        ('{"latitude_deg": 49, "longitude_deg": 8}', "sigma_m: Field required"),
+        ('{"latitude_deg": 49, "longitude_deg": 8, "sigma_m": 0}', "sigma_m"),
+    ]:
+        found = problem(upload(client, files, start=start), 422)
+        assert says in found["detail"]
+        assert found["where"] == "start"
+        assert found["remedy"] == "send {latitude_deg, longitude_deg, sigma_m} with finite numbers"
+    assert len(client.get("/api/sessions").json()) == 2
 
 
 def test_an_upload_of_pictures(client: TestClient) -> None:

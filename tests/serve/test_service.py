@@ -210,7 +210,7 @@ def test_drives_of_the_same_name_get_numbers(tmp_path: Path) -> None:
 
 
 def test_a_map_has_to_be_built(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no map is there.*cvlnet map build"):
+    with pytest.raises(InputError, match=r"there is no map.*cvlnet map build"):
         served_map_module.ServedMap.opened(tmp_path, Seeing(), None, tmp_path)
 
 

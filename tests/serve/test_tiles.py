@@ -74,7 +74,7 @@ def test_what_cannot_be_shown(tmp_path: Path) -> None:
     west, north, size = corner(16, 34210, 22600)
     with pytest.raises(InputError, match="cannot be read"):
         Tiles.of_file(tmp_path / "missing.tif")
-    with pytest.raises(InputError, match="does not state where it lies"):
+    with pytest.raises(InputError, match="does not state its position"):
         Tiles.of_file(write(tmp_path / "a.tif", quarters(), None, west=west, north=north, size=size))
     deep = write(tmp_path / "b.tif", quarters().astype(np.uint16), west=west, north=north, size=size)
     with pytest.raises(InputError, match="values of type uint16"):

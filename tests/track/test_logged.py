@@ -72,7 +72,7 @@ def test_a_log_that_holds_no_place_is_begun_anew(caplog: pytest.LogCaptureFixtur
     known = [fix(i, tracked=i > 50) for i in range(60)]
     _, rest = begun(region(), model(), JOURNEY, known, heading=Heading.parse("±5"))
     assert rest is JOURNEY
-    assert "the track begins anew" in caplog.text
+    assert "the track starts again" in caplog.text
 
 
 def test_new_fixes_are_logged_and_old_ones_are_not(tmp_path: Path) -> None:

@@ -110,5 +110,5 @@ def test_a_single_file_and_a_truth_that_lies_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="track: none is given"):
         evaluate_tracks([])
     for truth in (None, other / "truth.csv"):
-        with pytest.raises(InputError, match="nowhere: no track is there; name folders"):
+        with pytest.raises(InputError, match="nowhere: there is no track; name folders"):
             evaluate_tracks([tmp_path / "nowhere"], truth)

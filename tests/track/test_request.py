@@ -190,7 +190,7 @@ def test_a_log_without_a_place_is_begun_anew(
     lines = (whole[0] / "track.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "track.jsonl").write_bytes(b"".join(lines[:6]))
     found = track(Seeing(), request(town, video), tmp_path, resume=True)
-    assert caplog.messages == [f"{video}: the track begins anew; its log holds no place to go on from"]
+    assert caplog.messages == [f"{video}: the track starts again; its log has no fix to continue from"]
     expected = whole[1].trajectory.fixes
     assert [fix.state for fix in found.trajectory.fixes] == [fix.state for fix in expected]
 
@@ -357,9 +357,9 @@ def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatc
         (("--start", "91", "8"), "--start"),
         (("--near", "0", "0", "--radius-m", "50"), "nothing within 50 m"),
         (("--gps-sigma-m", "0"), "gps-sigma-m"),
-        (("--video", "a.mp4"), "one drive is followed at a time"),
+        (("--video", "a.mp4"), "exactly one drive is needed"),
         (("--cameras", "9"), "has no camera 9"),
-        (("--rerun", "drive.rec"), "drive.rec: is no name of a recording; let it end in .rrd"),
+        (("--rerun", "drive.rec"), "drive.rec: is no name of a recording; give a name that ends in .rrd"),
     ],
 )
 def test_what_the_command_line_refuses(

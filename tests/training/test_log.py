@@ -56,5 +56,6 @@ def test_a_broken_line_before_the_last_is_reported(tmp_path):
     with pytest.raises(InputError) as error:
         Journal(tmp_path, 3)
     assert str(error.value) == (
-        f"{tmp_path / LOG}: line 2 is no entry of a training's log; mend or delete the line, or choose another folder"
+        f"{tmp_path / LOG}: line 2 is no entry of a training's log; "
+        "correct or delete the line, or choose another folder"
     )

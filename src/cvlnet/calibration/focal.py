@@ -76,7 +76,7 @@ def scaled(camera: Camera, scale: float) -> Camera:
 
 def _untold(what: str, where: str) -> InputError:
     remedy = "drive through several bends, or state the focal length (cvlnet camera guess reads it from pictures)"
-    return InputError(f"the road does not tell the focal length: {what}", where=where, remedy=remedy)
+    return InputError(f"the focal length cannot be estimated: {what}", where=where, remedy=remedy)
 
 
 def _alone(fit: Fit) -> tuple[float, float]:

@@ -29,10 +29,10 @@ def convert(
     camera: str | None = None,
     distortion_model: Literal["opencv", "fisheye"] | None = None,
 ) -> None:
-    r"""Write camera.json from the calibration of another program, and from how the camera is mounted.
+    r"""Write camera.json from the calibration of another program and the mounting of the camera.
 
     It reads ROS's camera_info (YAML), OpenCV's calibrations (YAML or XML), COLMAP's cameras.txt and Kalibr's camchain.
-    None of them says how the camera is mounted: measure its height above the road to 0.2 m, and its pitch to a degree.
+    None of them contains the mounting: measure the camera's height above the road to 0.2 m, and its pitch to a degree.
 
     For example:
 
@@ -44,7 +44,7 @@ def convert(
         file: Calibration of the camera.
         out: The camera.json to write.
         camera: Which camera, if the file holds several: its number in COLMAP, its name in Kalibr.
-        distortion_model: Lens model of OpenCV's four coefficients, if the file does not say it.
+        distortion_model: Lens model of OpenCV's four coefficients, if the file does not state it.
 
     """
     from cvlnet.data.calibration_files import read_calibration_file
@@ -59,20 +59,21 @@ def guess(
     out: Path,
     mounting: Annotated[MeasuredMounting, panel("Mounting", MeasuredMounting)],
 ) -> None:
-    r"""Write camera.json from the focal length that a picture or a video of the camera states itself.
+    r"""Write camera.json with the focal length from the metadata of a picture or a video.
 
     It reads EXIF (the focal length with the sensor's resolution, or its equivalent on 35 mm film), and the equivalent
-    that iPhones write into their videos. Such statements are right to 2 to 10 %; the principal point is taken to be in
-    the middle, and lens distortion to be absent. A calibration is better; without one, `cvlnet calibrate-camera
+    that iPhones write into their videos. These values are accurate to 2 to 10 %. The principal point is assumed to be
+    in the middle, and lens distortion to be absent. A calibration is better; without one, `cvlnet calibrate-camera
     --find-focal` corrects the focal length.
 
     For example:
 
-        cvlnet camera guess my_video/frames/000.jpg --height-m 1.4             --out my_video/camera.json
+        cvlnet camera guess my_video/frames/000.jpg --height-m 1.4 \
+            --out my_video/camera.json
         cvlnet camera guess drive.mov --height-m 1.4 --pitch-deg 2 --out camera.json
 
     Args:
-        file: A picture (PNG or JPEG) or a video file of the camera, as it came out of the camera.
+        file: A picture (PNG or JPEG) or a video file, as the camera wrote it.
         out: The camera.json to write.
 
     """

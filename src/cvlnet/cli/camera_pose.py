@@ -24,16 +24,17 @@ def calibrate_camera(
     find_focal: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
 ) -> None:
-    r"""Find how a camera is mounted, from its pictures of the road and the vehicle's odometry.
+    r"""Estimate how a camera is mounted, from its pictures of the road and the vehicle's odometry.
 
     The drive should be 100 m or longer, on paved and level roads. Focal length, principal point and lens distortion
-    have to be known; pitch may be wrong by up to 7 degrees and height by up to a third: --pitch-deg and --height-m
-    state others to start from. Prints roll, pitch, yaw and height beside the stated ones, with standard deviations, and
-    what to use: pitch and height as they were found, roll and yaw as stated unless what was found differs by two
-    standard deviations. The scale of the odometry is that of the height.
+    have to be known. The stated pitch may be wrong by up to 7 degrees and the height by up to a third; --pitch-deg and
+    --height-m give other values to start from. The command prints the stated and the estimated roll, pitch, yaw and
+    height, with standard deviations, and the values to use: the estimated pitch and height, and the stated roll and yaw
+    unless the estimates differ from them by two standard deviations. A scale error of the odometry becomes an error of
+    the height.
 
-    With --find-focal the focal length may be wrong by up to 15 %. It is found where the drive has several bends; a
-    straight road does not tell it, and then nothing is stated.
+    With --find-focal the focal length may be wrong by up to 15 %. It is estimated from bends; on a straight road it
+    cannot be, and the command ends with an error.
 
     For example:
 
@@ -46,8 +47,8 @@ def calibrate_camera(
 
     Args:
         camera: Number of the camera; by default the drive's first one.
-        find_focal: Seeks the focal length, too, from bends of the drive.
-        out: File for camera.json with what was found, everything else as before. It may be the old file.
+        find_focal: Estimates the focal length as well, from bends of the drive.
+        out: File for camera.json with the values to use, and everything else unchanged. It may be the old file.
 
     """
     from cvlnet.calibration.estimate import calibrated
@@ -67,7 +68,7 @@ def calibrate_camera(
     mounted = journey.cameras[number]
     if find_focal and mounted.lens is not None:
         remedy = "leave --find-focal out"
-        raise InputError("a lens whose distortion is known has a known focal length", where=journey.name, remedy=remedy)
+        raise InputError("a known lens distortion implies a known focal length", where=journey.name, remedy=remedy)
     stated = _started(Mounting.of(journey.road_from_cam(number)), pitch_deg, height_m)
     progress = sys.stderr.isatty()
     seen = whole(mounted.camera).camera(mounted.camera)
@@ -110,7 +111,7 @@ def _started(stated: Mounting, pitch_deg: float | None, height_m: float | None) 
 
 
 def _settings(files: JourneyFiles, journey: Journey, camera: int, stated: Mounting) -> dict[str, Any]:
-    """What camera.json holds already, or what it would hold."""
+    """The contents of camera.json, or those that it would have."""
     from cvlnet.calibration.report import settings_from, settings_of
 
     if files.folder is not None:

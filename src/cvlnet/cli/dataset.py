@@ -27,12 +27,12 @@ def build(
     rules: Annotated[DatasetConfig, panel("Rules", DatasetConfig)] = DatasetConfig(),
     image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
 ) -> None:
-    r"""Cut overhead tiles for drives, and list which frame is sought on which tile: KITTI-CVL made anew.
+    r"""Build a data set like KITTI-CVL: cut overhead tiles for drives, and list the queries with their tiles.
 
-    The drives are linked, not copied. Without --lists every drive is for training or for tests, and tiles and queries
-    are chosen by the rules of KITTI-CVL. Queries whose tile is not on the imagery are left out; the summary and
-    report.json say how many, beside the figures of the published data set. An interrupted call resumes when it is
-    repeated.
+    The drives are linked, not copied. Without --lists every drive is used either for training or for tests, and tiles
+    and queries are chosen by the rules of KITTI-CVL. Queries whose tile is not on the imagery are left out; the summary
+    and report.json give their number, beside the figures of the published data set. An interrupted call resumes when
+    it is repeated.
 
     For example:
 
@@ -43,10 +43,10 @@ def build(
 
     Args:
         drives: Folder of the dates of KITTI raw, or of drives in its layout.
-        imagery: Overhead images; of several that show a place the first one is taken.
+        imagery: Overhead images; where several show a place, the first one is used.
         out: Folder to write.
-        lists: Folder of the published lists (train_, test1_ and test2_files_with_sat_GPS.txt), whose tiles are cut at
-            the places that they name.
+        lists: Folder of the published lists (train_, test1_ and test2_files_with_sat_GPS.txt); tiles are cut at the
+            positions in them.
 
     """
     from cvlnet.dataset.build import build_dataset

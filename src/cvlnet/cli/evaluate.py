@@ -67,7 +67,7 @@ def calibrate(
 ) -> None:
     r"""Fit the confidence of fixes on data that training has not seen, and store it with the weights.
 
-    With it every fix has a probability of being right, and evaluation reports the share of queries that are answered
+    With it every fix has a probability of being correct, and evaluation reports the share of queries that are answered
     with 99 % precision. Some hundreds of queries are needed to establish a threshold. For example:
 
         cvlnet calibrate data/validation --weights runs/first/best.safetensors \
@@ -115,7 +115,7 @@ def ablate(
     training: TrainOptions = ABLATION,
     config: Path | None = None,
 ) -> None:
-    r"""Train and evaluate the variants of one of the paper's tables with one budget, and write the table.
+    r"""Train and evaluate the variants in one of the paper's tables with equal budgets, and write the table.
 
     An interrupted call resumes when it is repeated. For example:
 
@@ -125,12 +125,12 @@ def ablate(
 
     Args:
         data: Data sets to train on, in the layout of KITTI-CVL.
-        table: Part of the network that is varied while the others stay the same, or all such tables in turn.
+        table: Part of the network that is varied, or all of them in turn.
         out: Folder for the weights, the predictions, and each table as .md, .csv, .json and .png.
         test: Data sets to evaluate on; by default the test drives of the training data.
         seeds: Number of trainings of each variant.
         most_queries: Largest number of queries of each split, evenly spaced.
-        init: File of weights; every variant starts from those that fit it and draws the others at random.
+        init: File of weights; every variant starts from those that fit it, and initialises the others at random.
         config: TOML file of options, by their names without the leading dashes. Command-line values override the file.
 
     """

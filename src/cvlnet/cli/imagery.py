@@ -45,9 +45,9 @@ def fetch(
 ) -> None:
     r"""Download the overhead imagery of an area into a folder, with a manifest of its origin and licence.
 
-    The area lies around drives, or between two latitudes and two longitudes. A call that was interrupted resumes when
-    it is repeated; what is there already, and unchanged, is not downloaded again. This is the only command that uses
-    the network.
+    The area is that around drives, or a box of latitudes and longitudes. An interrupted call resumes when it is
+    repeated; existing files that are complete are not downloaded again. Apart from `cvlnet map copy` to and from object
+    stores, this is the only command that uses the internet.
 
     For example:
 
@@ -60,18 +60,18 @@ def fetch(
             --m-per-px 0.2 --credit "City of Example" --licence "CC BY 4.0"
 
     Args:
-        source: Name of a source, see cvlnet imagery sources; or wms or wmts for a map service of your own choice.
+        source: Name of a source, see `cvlnet imagery sources`; or wms or wmts for any other map service.
         around: KITTI drives (folders with oxts) and video folders with latitudes and longitudes in poses.csv.
         bbox: South, west, north and east of the area in degrees, instead of drives.
-        out: Folder for the imagery and manifest.json; each source needs one of its own.
+        out: Folder for the imagery and manifest.json; each source needs its own.
         margin_m: Distance around the positions of the drives that is covered.
-        max_gb: Most gigabytes that are downloaded by this call.
+        max_gb: Largest number of gigabytes that this call downloads.
         url: Address of a map service.
         layer: Name of its layer.
-        crs: Coordinate reference system in metres to ask it for, such as EPSG:25832.
-        m_per_px: Size of a pixel to ask it for, in metres of that system.
-        credit: Line that its provider wants to be shown with the imagery.
-        licence: Licence of its imagery.
+        crs: Coordinate reference system to request, in metres, such as EPSG:25832.
+        m_per_px: Size of a pixel to request, in metres of that system.
+        credit: Credit line that the provider requires.
+        licence: Licence of the imagery.
 
     """
     from cvlnet.fetch.fetch import connect, fetch_imagery
@@ -94,7 +94,7 @@ def sources() -> None:
 
     for source in SOURCES:
         print(f"{source.name}: {source.title}")
-        print(f"  {source.m_per_px:g} m a pixel, {source.crs}, {source.access.address}")
+        print(f"  {source.m_per_px:g} m per pixel, {source.crs}, {source.access.address}")
         print(f"  licence: {source.licence}")
         print(f"  credit: {source.credit}")
 
@@ -137,5 +137,5 @@ def _area(around: tuple[Path, ...], bbox: tuple[float, float, float, float] | No
 
     if bool(around) == (bbox is not None):
         remedy = "give one of them: drives, or south, west, north and east"
-        raise InputError("one area is fetched at a time", where="--around, --bbox", remedy=remedy)
+        raise InputError("exactly one area is needed", where="--around, --bbox", remedy=remedy)
     return around_drives(around, margin_m) if bbox is None else Area.between(*bbox)

@@ -35,12 +35,12 @@ def localize(
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> None:
-    r"""Find where on an overhead image a clip was taken, and print the most likely places.
+    r"""Locate a clip on an overhead image, and print the most likely places.
 
-    The image is a GeoTIFF or a folder of them, an MBTiles or PMTiles file, a folder of tiles, or a PNG, JPEG or other
-    picture with a georef.json or a world file beside it. The clip comes from a KITTI drive, whose true position is then
-    compared with the answer, or from a folder of frames, camera.json and poses. The last line states whether the best
-    place can be relied upon.
+    The image is a GeoTIFF or a folder of them, an MBTiles or PMTiles file, a folder of tiles, a PNG, JPEG or other
+    picture with a georef.json or a world file beside it, or a map that `cvlnet map build` has made. The clip comes from
+    a KITTI drive, whose true position is then compared with the answer, or from a folder of frames, camera.json and
+    poses. The last line states whether the best place can be relied upon.
 
     For example:
 
@@ -56,7 +56,7 @@ def localize(
         near: Latitude and longitude of a place around which to search; by default the whole image is searched.
         radius_m: Radius of the search around that place.
         heading: What is known of the newest frame's heading, in degrees counter-clockwise from east: "unknown", "±20"
-            around the recorded heading, or "90±20". By default the recorded heading is taken as it is.
+            around the recorded heading, or "90±20". By default the recorded heading is used as it is.
         indexed: Takes candidates from the map's index (`cvlnet map index`) instead of comparing every place.
         weights: File of weights; the package's own by default.
         share_mapped: Prior probability that the place is on the map; by default that of the weights.

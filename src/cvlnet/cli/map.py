@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def map_app() -> App:
-    """The commands on maps."""
-    text = "Build maps of imagery, on which clips are found within milliseconds, and maintain them."
+    """The commands about maps."""
+    text = "Build maps from imagery, on which clips are located within milliseconds, and maintain them."
     app = App(name="map", sort_key=1.5, help=text)
     commands: tuple[Callable[..., None], ...] = (build, info, index, evaluate, update, merge, copy, export)
     for place, command in enumerate(commands):
@@ -45,9 +45,9 @@ def build(
     workers: Annotated[int | None, AtLeastOne] = None,
     cores: Annotated[int, AtLeastOne] = 1,
 ) -> None:
-    r"""Encode imagery into a map, on which clips are then found within milliseconds.
+    r"""Encode imagery into a map, on which clips are then located within milliseconds.
 
-    An interrupted call resumes when it is repeated. The map is usable with the weights that made it.
+    An interrupted call resumes when it is repeated. The map can be used only with the weights that made it.
 
     For example:
 
@@ -65,11 +65,11 @@ def build(
         onto: Another map, whose grid of cells the new one shares, so that the two can be merged.
         device: Device to compute on: cpu or cuda.
         precision: Number format of the encoder. bfloat16 is faster on devices that have it; others take float32.
-        engine: "local" encodes in this process; "ray" in many, on this machine or on a cluster of Ray whose machines
-            all see the imagery and the map under the same paths.
-        address: Address of a running cluster of Ray; without one, "ray" starts workers on this machine.
-        workers: Number of workers of "ray"; by default as many as there is room for.
-        cores: CPU cores of each of these workers.
+        engine: "local" encodes in this process; "ray" in several processes, on this machine or on a Ray cluster whose
+            machines all have the imagery and the map under the same paths.
+        address: Address of a running Ray cluster; without one, "ray" starts workers on this machine.
+        workers: Number of Ray workers; by default as many as the resources permit.
+        cores: CPU cores of each Ray worker.
 
     """
     from cvlnet.imagery.georef import open_overhead
@@ -82,7 +82,7 @@ def build(
         chosen = _on_ray(imagery, weights, image, device, precision, address=address, workers=workers, cores=cores)
     elif address is not None or workers is not None or cores != 1:
         raise InputError(
-            "belongs to --engine ray", where="--address, --workers or --cores", remedy="say both, or neither"
+            "belongs to --engine ray", where="--address, --workers or --cores", remedy="give both, or neither"
         )
     model = Localizer(weights, device="cpu" if chosen else device, precision=precision).model
     base = None if onto is None else Map.open(onto)
@@ -99,7 +99,7 @@ def info(source: Path, /, *, verify: bool = False) -> None:
 
     Args:
         source: Folder of the map.
-        verify: Reads every file and compares its checksum.
+        verify: Reads every file and verifies its checksum.
 
     """
     from cvlnet.map.store import Map
@@ -116,8 +116,8 @@ def index(source: Path, /, *, storage: Literal["float16", "int8"] = "int8") -> N
     """Add an index to a map, for areas that are too large to compare every cell with.
 
     `cvlnet localize MAP --indexed` then compares a clip with descriptors of places, one every 10 m, and matches the
-    best 0.05 % of them exactly, or 300 where that is more. After an update of the map, repeat the command; the index of
-    the older version is not searched. An interrupted call resumes when it is repeated.
+    best 0.05 % of them, but at least 300, exactly. After an update of the map, repeat the command; the index of the
+    older version is not used. An interrupted call resumes when it is repeated.
     Needs the extra: pip install 'cvlnet[index]'.
 
     For example:
@@ -126,7 +126,7 @@ def index(source: Path, /, *, storage: Literal["float16", "int8"] = "int8") -> N
         cvlnet localize state.map --folder my_video --indexed
 
     Args:
-        source: Folder of the map, made with the package's weights. The index lies in its folder `index`.
+        source: Folder of the map, made with the package's weights. The index is written into its subfolder `index`.
         storage: Number format of the descriptors: int8, or float16 in twice the space.
 
     """
@@ -151,7 +151,7 @@ def evaluate(
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> None:
-    """Seek clips of known places on a map as a whole, and report errors and times.
+    """Locate clips with known positions on a whole map, and report errors and times.
 
     For example:
 
@@ -161,10 +161,10 @@ def evaluate(
 
     Args:
         source: Folder of the map.
-        data: Data set in the layout of KITTI-CVL, whose test queries are sought.
-        heading: How well headings are assumed to be known, such as "±20", or "unknown"; each clip is turned by a random
-            angle up to that width first. By default the recorded headings are used as they are.
-        indexed: Seeks the clips by the map's index as well (`cvlnet map index`), and compares the two.
+        data: Data set in the layout of KITTI-CVL, whose test queries are located.
+        heading: How well headings are assumed to be known, such as "±20", or "unknown"; each clip is first rotated by a
+            random angle within that range. By default the recorded headings are used.
+        indexed: Also locates the clips by the map's index (`cvlnet map index`), and compares the two.
         most_queries: Largest number of queries, evenly spaced; all by default.
         frames: Number of frames of a clip.
         weights: The weights that made the map; the package's own by default.
@@ -211,10 +211,10 @@ def update(
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> None:
-    """Lay newer imagery over a map. The map grows where the imagery reaches beyond it.
+    """Update a map with newer imagery. The map grows if the imagery extends beyond it.
 
-    Whoever reads the map meanwhile sees it as it was. An interrupted call resumes when it is repeated. An index of the
-    older map is not searched: make it anew by `cvlnet map index`.
+    Processes that have the map open continue to see the old version. An interrupted call resumes when it is repeated.
+    The index of the old version is not used any more: build a new one by `cvlnet map index`.
 
     For example:
 
@@ -237,7 +237,7 @@ def update(
 
 
 def merge(first: Path, second: Path, /, *, out: Path) -> None:
-    """Join two maps into a third one. Where both show a place, the second one counts.
+    """Merge two maps into a third one. Where both show a place, the second one is used.
 
     The second map must have been built with `--onto` the first one, so that both have the same grid of cells.
 
@@ -249,7 +249,7 @@ def merge(first: Path, second: Path, /, *, out: Path) -> None:
 
     Args:
         first: Folder of a map.
-        second: Folder of the map that is laid over it.
+        second: Folder of the map that takes precedence.
         out: Folder of the new map.
 
     """
@@ -262,9 +262,9 @@ def merge(first: Path, second: Path, /, *, out: Path) -> None:
 def copy(source: str, target: str, /) -> None:
     """Copy a map from a folder to an object store, or back. An interrupted copy resumes when it is repeated.
 
-    Any address that fsspec knows is taken; s3:// needs the package s3fs, gs:// gcsfs, abfs:// adlfs. Every file is
-    compared with its checksum. The map appears at the target when all of it is there; an older version of it that is
-    there remains beside it for those who read it. The map's index is copied, too.
+    Any address that fsspec supports can be used; s3:// needs the package s3fs, gs:// gcsfs, abfs:// adlfs. Every file
+    is compared with its checksum. The map becomes visible at the target when it is complete; an older version there
+    remains for its readers. The map's index is copied as well.
 
     For example:
 
@@ -292,8 +292,8 @@ def export(source: Path, /, *, out: Path, layer: Literal["preview", "features", 
     Args:
         source: Folder of the map.
         out: File to write.
-        layer: "preview" is the imagery at the size of the cells, "features" the network's descriptors, "uncertainty"
-            how unlikely a vehicle is at each place.
+        layer: "preview" is the imagery at the resolution of the cells, "features" the network's descriptors, and
+            "uncertainty" how unlikely a vehicle is at each place.
 
     """
     from cvlnet.map.geotiff import write_geotiff
@@ -343,7 +343,7 @@ def _described(opened: Map, *, verify_index: bool = False) -> str:
 def _index_line(opened: Map, *, verify: bool = False) -> str:
     """What the index of a map is, in a line. verify: compares the checksums of its files."""
     if not opened.index_folder.is_dir():
-        return f"index: that of an older version, which is not searched; make it anew: cvlnet map index {opened.path}"
+        return f"index: of an older version of the map, not used; build a new one: cvlnet map index {opened.path}"
     try:
         from cvlnet.index.place_index import PlaceIndex, verify_index
     except ModuleNotFoundError:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
-    """Estimate a vehicle's motion from its video alone, where no other odometry was recorded.
+    r"""Estimate a vehicle's motion from its video alone, if no other odometry was recorded.
 
-    Metres come from the camera's height over the road, which camera.json states: an error of one per cent there makes
-    all ways wrong by one per cent. Expect 1 to 3 % of the way and half a degree in 100 m as drift on paved roads. It
-    takes longer than the video.
+    The scale follows from the camera's height above the road in camera.json: an error of one per cent there becomes an
+    error of one per cent in all distances. Expect a drift of 1 to 3 % of the distance and half a degree per 100 m on
+    paved roads. The computation takes longer than the video.
 
     For example:
 
@@ -22,8 +22,8 @@ def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
 
     Args:
         video: Video file.
-        camera_file: camera.json of its camera; `cvlnet camera convert` makes it of other calibrations.
-        out: CSV file to write: time_s, x_m, y_m, yaw_deg, beginning at zero.
+        camera_file: camera.json of its camera; `cvlnet camera convert` makes it from other calibrations.
+        out: CSV file to write: time_s, x_m, y_m, yaw_deg, with the first pose at zero.
 
     """
     from math import degrees

@@ -35,14 +35,14 @@ def serve(
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> None:
-    r"""Track drives on a map in the browser, and for other programs through a JSON API.
+    r"""Serve a page that tracks drives on a map, and a JSON API for other programs.
 
-    The page shows a drive as it is found: the vehicle on the map with its uncertainty, what the camera sees, the scores
+    The page shows how a drive is located: the vehicle on the map with its uncertainty, the camera's frames, the scores
     and the belief. Drives are those of --drive and --folder, uploads, and frames that other programs send. It needs the
     extra: pip install 'cvlnet[serve]'. docs/serve.md describes the API.
 
-    By default only this machine can reach the server. At any other address every request needs a token; without --token
-    one is made and printed.
+    By default only this machine can reach the server. On any other address every request needs a token; without --token
+    one is created and printed.
 
     For example:
 
@@ -53,15 +53,15 @@ def serve(
 
     Args:
         map: Folder of a map that `cvlnet map build` has made.
-        imagery: Overhead image that the page shows, as GDAL reads it, such as the GeoTIFF that the map was built from;
-            by default the small picture that the map itself holds.
+        imagery: Overhead image for the page, in a format of GDAL, such as the GeoTIFF from which the map was built; by
+            default the map's own preview, at the size of its cells.
         drive: KITTI drives that can be tracked.
         folder: Video folders that can be tracked, of frames, camera.json and poses.
-        host: Address to listen at.
-        port: Port to listen at; 0 takes a free one.
-        token: Token that requests have to give; by default none is needed on this machine, and one is made for others.
-        name: Further names by which requests may call the server, such as that of a proxy.
-        state: Folder in which sessions are kept; the next server goes on with them. By default a temporary one.
+        host: Address to listen on.
+        port: Port to listen on; 0 chooses a free one.
+        token: Token that requests have to contain; by default none on this machine, and a new one on other addresses.
+        name: Additional host names by which requests may address the server, such as that of a proxy.
+        state: Folder for the sessions; a later server with the same folder continues them. By default a temporary one.
         most_sessions: Largest number of sessions that are tracked at the same time.
         open: Opens the page in the browser.
         weights: File of weights; the package's own by default.
@@ -89,7 +89,7 @@ def serve(
         kept.mkdir(parents=True, exist_ok=True)
         localizer = Localizer(weights, device=device, precision=precision)
         served = ServedMap.opened(map, localizer, imagery, kept)
-        _ = drives.infos  # a drive that cannot be read is told of now
+        _ = drives.infos  # so that a drive that cannot be read is reported now
         service = Service(served, drives, kept, Limits(tracked=most_sessions))
         stack.callback(service.close)
         listen(service, Address(host, port, token, name), show=open)

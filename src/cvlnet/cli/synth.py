@@ -38,8 +38,8 @@ def synth(
         seed: Seed of the town; each seed gives a different one.
         preset: "tiny" takes seconds, "demo" about two minutes; "bench" makes four towns of 1 km2 for measurements;
             "streets" makes twelve towns for training, with 15 km of streets in small frames of one camera, and "routes"
-            sixteen, with 37 km and half as many frames a kilometre; "drives" makes four towns of 1 km2 with long
-            drives, to be tracked.
+            sixteen, with 37 km and half as many frames per kilometre; "drives" makes four towns of 1 km2 with long
+            drives for tracking.
         towns: Number of towns; that of the preset by default.
         workers: Number of processes that draw; one for each core by default.
         config: TOML file of options, by their names without the leading dashes. Command-line values override the file.
@@ -59,7 +59,7 @@ def demo(
     workers: Annotated[int | None, AtLeastOne] = None,
     page: bool | None = None,
 ) -> None:
-    """Demonstrate the method: draw a town of a square kilometre, find its drives on its map, and write a report.
+    """Demonstrate the method: draw a town of a square kilometre, locate its drives on its map, and write a report.
 
     One drive is tracked from an unknown start. In a terminal the command ends with the address of a page that shows
     it (with the extra: pip install 'cvlnet[serve]').
@@ -73,7 +73,7 @@ def demo(
         out: Folder for the town and the report, index.html.
         weights: File of weights; the package's own by default.
         workers: Number of processes that draw the town; one for each core by default.
-        page: Serves the page at the end; by default in a terminal, where the extra is installed.
+        page: Serves the page at the end; by default if standard output is a terminal and the extra is installed.
 
     """
     from cvlnet.demo import run_demo, show_demo

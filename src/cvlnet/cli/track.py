@@ -40,14 +40,14 @@ def track(
     device: str = "cpu",
     precision: Precision = "float32",
 ) -> None:
-    r"""Follow a vehicle over a map, from an unknown start, and say at every moment where it is and how sure that is.
+    r"""Track a vehicle over a map from an unknown start: position, covariance and confidence at every moment.
 
-    The vehicle is sought on the whole map until one place is all but sure; from then on it is tracked. If it turns out
-    to be elsewhere it is lost, and sought again. Positions that the drive has (oxts, GPS) are not used: they are the
-    ground truth that the track is compared with, unless --use-gps takes them as measurements.
+    The whole map is searched until one place is almost certain; from then on the vehicle is tracked there. If it turns
+    out to be elsewhere, it is reported as lost and searched for again. Positions of the drive (oxts, GPS) are not used
+    for tracking, unless --use-gps is given; the track is compared with them.
 
-    The folder then holds track.jsonl (every fix with its covariance, confidence and alternatives; written as the drive
-    goes on), the other formats, track.png, and, where the true places are known, truth.csv and figures.json (errors).
+    The folder then holds track.jsonl (every fix with its covariance, confidence and alternatives, written during the
+    drive), the other formats, track.png, and, if the true positions are known, truth.csv and figures.json (errors).
 
     For example:
 
@@ -65,16 +65,16 @@ def track(
         heading: What is known of the heading of the first frame, in degrees counter-clockwise from east: "±5" around
             that of the odometry, "90±20", or "unknown".
         start: Latitude and longitude near which the drive begins; by default it may begin anywhere on the map.
-        start_sigma_m: Standard deviation of that place.
+        start_sigma_m: Standard deviation of that place, in metres.
         near: Latitude and longitude of a place; only the map around it is searched.
-        radius_m: Radius of that part.
+        radius_m: Radius of that part of the map.
         cameras: Numbers of the cameras that are used together; by default the drive's first one.
         use_gps: Uses the positions of the drive as measurements.
         gps_sigma_m: Standard deviation of these positions, where the files do not state it.
-        smooth: Writes smoothed.* besides: the track as it looks from its end, back to the first frame.
+        smooth: Also writes smoothed.*, the track smoothed with all measurements, from the first frame on.
         formats: Endings of files to write: geojson, csv, gpx, kml, tum, nmea, json, mcap, bag, rosbag2.
         rerun: File of a recording for the Rerun viewer, with map, belief, frames and plots; its name ends in .rrd. It
-            grows with the drive. A resumed track's recording has frames and belief from the resumption on only.
+            is written during the drive. After --resume it has frames and belief of the remaining drive only.
         resume: Continues the track of an interrupted call.
         weights: File of weights; the package's own by default.
         device: Device to compute on: cpu or cuda.
@@ -113,11 +113,11 @@ def evaluate_tracks(
     out: Path,
     truth: Path | None = None,
 ) -> None:
-    r"""Compare tracks with the ground truth: write figures, a table and plots of all of them together.
+    r"""Compare tracks with the ground truth: write figures, a table and plots for all of them together.
 
-    The folder then holds tracks.json, tracks.csv, tracks.md and tracks.png: how soon the drives were found, how far
-    tracked places are off along and across the way, how wrong the motion is over 100 m, and whether the stated
-    confidence and ellipses hold.
+    The folder then holds tracks.json, tracks.csv, tracks.md and tracks.png: how soon the drives were found, the errors
+    along and across the direction of travel, the relative error over 100 m, and whether the stated confidence and
+    covariance are correct.
 
     For example:
 
@@ -128,8 +128,8 @@ def evaluate_tracks(
     Args:
         tracks: Folders that `cvlnet track` has written, or files of tracks: JSON lines, JSON or CSV.
         out: Folder to write.
-        truth: The true places of all tracks: a GPX track, or a CSV file with time_s, latitude_deg, longitude_deg and
-            perhaps yaw_deg, counter-clockwise from east. By default truth.csv beside each track.
+        truth: The true positions of all tracks: a GPX track, or a CSV file with time_s, latitude_deg, longitude_deg and
+            optionally yaw_deg, counter-clockwise from east. By default truth.csv beside each track.
 
     """
     from cvlnet.track.report import evaluate_tracks as evaluated

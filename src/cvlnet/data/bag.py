@@ -20,6 +20,7 @@ from cvlnet.data.camera_file import CameraFile, read_camera_file
 from cvlnet.data.journey import KnownPlace, Picture
 from cvlnet.data.odometry import OdometryPose, odometry_of
 from cvlnet.data.odometry_files import thinned
+from cvlnet.data.poses import is_unit
 from cvlnet.data.poses_recording import recording_of
 from cvlnet.data.poses_tum import upright_poses
 from cvlnet.data.recording import MountedCamera
@@ -32,7 +33,6 @@ _ODOMETRY, _FIX = "nav_msgs/msg/Odometry", "sensor_msgs/msg/NavSatFix"
 _MOST_MESSAGES = 2_000_000  # of odometry, or of positions
 _LATE_PICTURES = 8  # that may come before one that was taken earlier
 _LATE_S = 1.0  # by which odometry may come late
-_UNIT = 0.05  # how far a quaternion's length may differ from 1
 _NO_STAMPS = "record the bag with times in its headers"
 
 
@@ -142,8 +142,7 @@ def _odometry(bag: Bag, topic: str, camera: CameraFile) -> tuple[OdometryPose, .
         raise InputError(what, where=where, remedy="sort the bag by the times of its headers")
     time_s, number = np.unique(values[:, 0], return_index=True)
     values = values[number]
-    lengths = np.linalg.norm(values[:, 4:], axis=1)
-    for row in np.flatnonzero(~(np.abs(lengths - 1) <= _UNIT))[:1]:
+    for row in np.flatnonzero(~is_unit(values[:, 4:]))[:1]:
         what = f"the orientation of message {number[row] + 1} is no unit quaternion"
         raise InputError(what, where=where, remedy="record odometry with orientations")
     poses = upright_poses(

@@ -63,7 +63,7 @@ class Bag:
 def open_bag(path: Path) -> Bag:
     """Open a .bag, .mcap or .db3 file, or the folder of a ROS 2 bag. Raises InputError if it is none, or damaged."""
     if not path.exists():
-        raise InputError("the bag is not there", where=path, remedy="correct its name")
+        raise InputError("the bag does not exist", where=path, remedy="correct its name")
     with told(path), _reader(path) as reader:
         topics = {connection.topic: connection.msgtype for connection in reader.connections}
         end_ns = reader.end_time

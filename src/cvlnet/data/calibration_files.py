@@ -131,7 +131,7 @@ def _opencv(entries: Mapping[str, Any], path: Path, model: LensModel | None) -> 
     said: LensModel | None = "fisheye" if entries.get("fisheye_model") in (1, "1") else model
     fitting = [known for known, counts in COEFFICIENTS.items() if len(values) in counts and said in (None, known)]
     if len(fitting) > 1:
-        remedy = "say which: --distortion-model opencv or --distortion-model fisheye"
+        remedy = "give --distortion-model opencv or --distortion-model fisheye"
         raise InputError("its four coefficients may be of either lens model", where=path, remedy=remedy)
     if not fitting:
         remedy = "; ".join(f'"{known}" has {_counts(known)}' for known in COEFFICIENTS)
@@ -202,7 +202,7 @@ def _chosen(names: Sequence[str], camera: str | None, path: Path) -> str:
 
 def _unknown_model(name: str, known: Mapping[str, Any] | Sequence[str], where: str | Path) -> InputError:
     remedy = f"calibrate the camera with one of {', '.join(known)}"
-    return InputError(f"the camera model {name} cannot be undone", where=where, remedy=remedy)
+    return InputError(f"the camera model {name} is not supported", where=where, remedy=remedy)
 
 
 def _counts(model: LensModel) -> str:

@@ -200,7 +200,7 @@ def _lens(settings: Mapping[str, Any], model: str | None, camera: Camera, path: 
         return lens if any(values) and lens.pinhole else None
     except ValueError as error:
         remedy = f'check that they are those of "{models[0]}", in its order, and of this camera'
-        raise InputError(f"{_DISTORTION} cannot be undone ({error})", where=path, remedy=remedy) from error
+        raise InputError(f"{_DISTORTION} cannot be inverted ({error})", where=path, remedy=remedy) from error
 
 
 def _body_from_cam(angles_rad: Mapping[str, float], translation_m: torch.Tensor) -> Pose:

@@ -36,7 +36,7 @@ def read_folder(folder: Path) -> Recording:
     if the headings contradict the way that the vehicle drives and another reading of the poses explains it.
     """
     if not folder.is_dir():
-        raise InputError("the folder is not there", where=folder, remedy="correct its name")
+        raise InputError("the folder does not exist", where=folder, remedy="correct its name")
     pictures = _pictures(folder / "frames")
     camera = read_camera_file(folder / "camera.json")
     poses = _poses(folder, pictures, camera)

@@ -158,7 +158,7 @@ def read_drive(
     """
     drive_dir = root_raw / date / drive
     if not drive_dir.is_dir():
-        raise InputError("the drive is not there", where=drive_dir, remedy="unpack it there, or correct its name")
+        raise InputError("the drive does not exist", where=drive_dir, remedy="unpack it there, or correct its name")
     if not (drive_dir / "oxts").is_dir():
         remedy = "name the folder of one drive, DATE/DATE_drive_NUMBER_sync, or unpack its oxts folder"
         raise InputError("the folder is no drive: it has no oxts", where=drive_dir, remedy=remedy)
@@ -223,7 +223,7 @@ def _warn_of_headings(oxts: Sequence[Oxts], clock_s: Series, screened: Screened,
     as_read = Reading("", "", xy_m, np.array([o.yaw_rad for o in kept]))
     found = contradiction(as_read, (), clock_s[screened.kept], starts, screened.noise_m)
     if found is not None:
-        what = f"the headings lie {degrees(found.off_rad):.0f} degrees beside the way that the vehicle drives"
+        what = f"the headings are {degrees(found.off_rad):.0f} degrees away from the direction of travel"
         warn(what, where=where, remedy="yaw (the 6th value) is in radians, 0 to the east, counter-clockwise")
 
 
@@ -314,7 +314,7 @@ def _seconds(stamp: str, where: Path) -> float:
 
 
 def numbered(folder: Path, suffixes: Collection[str]) -> dict[int, Path]:
-    """Files named by a frame number, by rising number; none if the folder is not there."""
+    """Files named by a frame number, by rising number; none if the folder does not exist."""
     numbered: dict[int, Path] = {}
     for path in files_in(folder, suffixes):
         if path.stem.isdecimal() and int(path.stem) in numbered:

@@ -302,7 +302,7 @@ def _gallery_tile(path: Path, m_per_px: float | None) -> Tile:
         latitude, longitude = path.stem.split("_")
         center = LatLon(*to_numbers((latitude, longitude), path, _NAME_TILE))
     except ValueError as error:
-        raise InputError("the name is no place", where=path, remedy=_NAME_TILE) from error
+        raise InputError("the name states no position", where=path, remedy=_NAME_TILE) from error
     return Tile(f"{path.parent.name}/{path.stem}", path, center, m_per_px, holds_query=False)
 
 
@@ -328,7 +328,7 @@ def _dataset(root: Path) -> dict[str, Any]:
     """The contents of dataset.json; nothing for KITTI-CVL as it is published."""
     path = root / DESCRIPTION
     if (root / STARTED).is_file():
-        remedy = "let the command that makes it finish: the same command goes on"
+        remedy = "repeat the command that makes it, which resumes"
         raise InputError("the data set is not finished", where=root, remedy=remedy)
     if not path.is_file():
         return {}

@@ -57,7 +57,7 @@ def _source(files: JourneyFiles) -> str:
     if len(sources) != 1:
         remedy = "give one of them: a KITTI drive, a video folder, a video file or a bag"
         where = ", ".join(f"--{name}" for name in sources or _SOURCES)
-        raise InputError("one drive is followed at a time", where=where, remedy=remedy)
+        raise InputError("exactly one drive is needed", where=where, remedy=remedy)
     for name, suited in _FOR.items():
         if getattr(files, name) not in (None, 0.0) and sources[0] not in suited:
             remedy = f"leave it out: it is for {' or '.join(f'--{other}' for other in suited)}"

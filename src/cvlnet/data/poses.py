@@ -10,11 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from cvlnet.arrays import Indices, Series
 
 FARTHEST_M = 1e9  # of a position from its origin; greater numbers are no positions on earth
+_UNIT = 0.05  # how far the length of a quaternion may differ from 1, as files and messages round
+
+
+def is_unit(quaternion: Float64[np.ndarray, "*batch 4"]) -> Bool[np.ndarray, "*batch"]:
+    """Whether quaternions have unit length, up to rounding. Those with a value that is not finite do not."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.abs(np.linalg.norm(quaternion, axis=-1) - 1) <= _UNIT)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _check_heading(poses: Poses, clock_s: Series, screened: Screened, camera: Ca
     found = contradiction(as_read, others, clock_s[kept], starts, screened.noise_m)
     if found is None:
         return
-    what = f"the headings lie {degrees(found.off_rad):.0f} degrees beside the way that the vehicle drives"
+    what = f"the headings are {degrees(found.off_rad):.0f} degrees away from the direction of travel"
     explained = [(other.how, other.remedy) for other in found.explained_by] or _by_a_turn(found, poses, camera)
     if not explained or camera.choices["heading_convention"] is not None:
         warn(what, where=poses.path, remedy="check yaw and the axes of the positions, unless it does drive sideways")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import degrees, hypot, radians
+from math import degrees, hypot, isnan, radians
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from cvlnet.arrays import Indices, Series
 from cvlnet.data.camera_file import SEE, CameraFile
-from cvlnet.data.poses import FARTHEST_M, PoseReading, Poses
+from cvlnet.data.poses import FARTHEST_M, PoseReading, Poses, is_unit
 from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Pose
 from cvlnet.io.listing import times_of_names
@@ -23,7 +23,6 @@ from cvlnet.io.text import measured, read_text, to_numbers
 _VALUES = 8  # timestamp tx ty tz qx qy qz qw
 _DEFAULT = {"poses_of": "body", "world_axes": "z_up", "quaternion_order": "xyzw"}
 _OTHER = {"poses_of": "camera", "world_axes": "y_down", "quaternion_order": "wxyz"}
-_UNIT_LENGTH = 0.05  # how far a quaternion's length may differ from 1: files round
 _STEEPEST_RAD = radians(30)  # beyond any road: of the vehicle's tilt (median), and of the way's climb
 _CLIMB_BASE_M = 2.0  # between the positions that give the climb
 _EPOCH_S = 1e8  # times since 1970 are greater, and times since the start of a video smaller
@@ -93,7 +92,7 @@ def _values(path: Path) -> tuple[Int64[np.ndarray, " lines"], Float64[np.ndarray
         length = hypot(*row[4:])
         if length == 0:
             raise InputError("the quaternion is zero", where=where, remedy=SEE)
-        if abs(length - 1) > _UNIT_LENGTH:
+        if not isnan(length) and not is_unit(np.array(row[4:])):
             remedy = "write timestamp tx ty tz qx qy qz qw"
             raise InputError(f"the quaternion has length {length:.3g}, not 1", where=where, remedy=remedy)
         if values and row[0] <= values[-1][0]:

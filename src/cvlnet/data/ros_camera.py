@@ -18,12 +18,12 @@ from scipy.spatial.transform import Rotation
 from cvlnet.config import MeasuredMounting
 from cvlnet.data.calibration import Calibration
 from cvlnet.data.calibration_files import ros_calibration
+from cvlnet.data.poses import is_unit
 from cvlnet.errors import InputError
 from cvlnet.geometry import Pose
 
 _BODY, _ROAD = "base_link", "base_footprint"  # frames by their names in ROS (REP 105 and 120)
 _LONGEST_CHAIN = 32
-_UNIT = 1e-2  # how far a rotation's quaternion may differ from length 1
 _SAY = "give --height-m and --pitch-deg, or --camera-file"
 
 
@@ -72,7 +72,7 @@ def transforms_of(messages: Iterable[Any], where: str | Path) -> Transforms:
         for stamped in message.transforms:
             of, turn = stamped.transform.translation, stamped.transform.rotation
             xyzw, xyz_m = np.array([turn.x, turn.y, turn.z, turn.w]), np.array([of.x, of.y, of.z])
-            if not (abs(float(np.linalg.norm(xyzw)) - 1) <= _UNIT and np.isfinite(xyz_m).all()):
+            if not (is_unit(xyzw) and np.isfinite(xyz_m).all()):
                 what = f"the transform from {stamped.header.frame_id} to {stamped.child_frame_id} is none"
                 raise InputError(what, where=where, remedy="correct /tf_static, or give --camera-file")
             rotation = torch.from_numpy(Rotation.from_quat(xyzw).as_matrix())

@@ -102,5 +102,5 @@ def _warn_of(rows: Rows, faults: Sequence[tuple[str, Indices]], jumps_m: Mapping
         warn(what, where=rows.where, remedy="correct their positions, or delete them")
     if jumps_m:
         far = f"by {'up to ' if len(jumps_m) > 1 else ''}{max(jumps_m.values()):.0f} m"
-        what = f"the position jumps {far} at {rows.named(np.array(list(jumps_m)))} and goes on from there"
+        what = f"the position jumps {far} at {rows.named(np.array(list(jumps_m)))} and continues from there"
         warn(what, where=rows.where, remedy="correct the positions; until then no clip reaches back over the jump")

@@ -204,7 +204,7 @@ def _orientation(frame: av.VideoFrame, path: Path) -> int:
     a, b, _, c, d, *_ = np.sign(np.frombuffer(matrix, np.int32)).tolist()
     if (a, b, c, d) not in _ORIENTATIONS:
         remedy = "convert it to a video that is not turned"
-        raise InputError("is to be shown at a slant", where=path, remedy=remedy)
+        raise InputError("has a display rotation that is no multiple of 90 degrees", where=path, remedy=remedy)
     return _ORIENTATIONS[a, b, c, d]
 
 

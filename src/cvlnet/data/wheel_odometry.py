@@ -63,12 +63,12 @@ def _means(values: F64) -> F64:
 def _require_vehicle(table: Table, line: list[int], speed_m_s: Series, rate_rad_s: Series) -> None:
     for row in np.flatnonzero(np.abs(speed_m_s) > FASTEST_M_S)[:1]:
         what = f"speed_m_s {speed_m_s[row]:g} is faster than a road vehicle ({FASTEST_M_S:g} m/s)"
-        raise InputError(what, where=table.where(line[row]), remedy="give metres a second")
+        raise InputError(what, where=table.where(line[row]), remedy="give metres per second")
     for row in np.flatnonzero(np.abs(rate_rad_s) > _FASTEST_TURN_RAD_S)[:1]:
-        what = f"a yaw rate of {degrees(rate_rad_s[row]):.0f} degrees a second is beyond a vehicle's"
+        what = f"a yaw rate of {degrees(rate_rad_s[row]):.0f} degrees per second is beyond a vehicle's"
         remedy = f"name the column {_RATES[1]} if it is in degrees"
         raise InputError(what, where=table.where(line[row]), remedy=remedy)
     sideways_m_s2 = np.abs(speed_m_s * rate_rad_s)
     if np.mean(sideways_m_s2 > HARDEST_M_S2) > _OFTEN:
-        what = f"speed and yaw rate press the vehicle sideways with up to {sideways_m_s2.max():.0f} m/s2"
-        raise InputError(what, where=table.path, remedy="give metres and radians a second, not km/h or degrees")
+        what = f"speed and yaw rate imply a lateral acceleration of up to {sideways_m_s2.max():.0f} m/s2"
+        raise InputError(what, where=table.path, remedy="give metres and radians per second, not km/h or degrees")

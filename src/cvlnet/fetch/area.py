@@ -91,7 +91,7 @@ def cells_of(shape: BaseGeometry, side: float, origin: tuple[float, float] = (0.
     cols, rows = floor((east - x) / side) + 1 - first_col, floor((north - y) / side) + 1 - first_row
     if cols * rows > _MOST_CELLS:
         what = f"the area extends over {cols} x {rows} cells of the source"
-        raise InputError(what, where="--around, --bbox", remedy="ask for a smaller area at a time")
+        raise InputError(what, where="--around, --bbox", remedy="choose a smaller area at a time")
     col, row = (n.ravel() for n in np.meshgrid(first_col + np.arange(cols), first_row + np.arange(rows)))
     boxes = shapely.box(x + col * side, y + row * side, x + (col + 1) * side, y + (row + 1) * side)
     overlaps = shapely.relate_pattern(boxes, shape, "T********")  # their interiors meet

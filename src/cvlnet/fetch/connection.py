@@ -188,7 +188,7 @@ class Connection:
             yield chunk
 
     def _full(self, address: str) -> StoppedError:
-        what = f"needs more than the {self.most_bytes / GB:g} GB that may be received in all"
+        what = f"needs more than the {self.most_bytes / GB:g} GB that may be received in total"
         return StoppedError(what, where=address, remedy=f"raise --max-gb and {_RESUME}")
 
 
@@ -212,7 +212,7 @@ def _require_answer(response: requests.Response, address: str) -> None:
         what = f"answers with status {status} ({response.reason})"
         raise InputError(what, where=address, remedy="check in a browser that the source still has this address")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        what = "sends compressed data although that was not asked for"
+        what = "sends compressed data that was not requested"
         raise InputError(what, where=address, remedy="tell the source's maintainers")
     if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html":
         what = "answers with a web page instead of data"

@@ -81,7 +81,7 @@ def fetch_imagery(source: Source, area: Area, out: Path, connection: Connection,
     try:
         pieces = source.access.pieces(source, area, connection)
     except NotThereError as error:
-        raise InputError("the service is not there any more", where=str(error), remedy=_LOOK) from error
+        raise InputError("the service no longer exists", where=str(error), remedy=_LOOK) from error
     wanted = [piece for piece in pieces if piece.listed and not manifest.holds(piece.name, piece.address, out)]
     _require_modest(wanted, connection)
     not_there = [piece.name for piece in pieces if not piece.listed]
@@ -128,7 +128,7 @@ def _require_modest(wanted: Sequence[Piece], connection: Connection) -> None:
         what = (
             f"{len(wanted)} pieces of about {about_bytes / GB:.1f} GB are more than {connection.most_bytes / GB:g} GB"
         )
-        raise InputError(what, where="--max-gb", remedy="raise it, or ask for a smaller area")
+        raise InputError(what, where="--max-gb", remedy="raise it, or choose a smaller area")
 
 
 def _fetch_piece(

@@ -109,7 +109,7 @@ def _file(name: str, entry: Any, path: Path) -> FetchedFile:
     keys = [item.name for item in fields(FetchedFile)]
     optional = {"flown", "ground_m2"}
     if not isinstance(entry, dict) or set(entry) != set(keys):
-        raise InputError(f"its entry {name} has not the keys {', '.join(keys)}", where=path, remedy=_REMEDY)
+        raise InputError(f"its entry {name} lacks some of the keys {', '.join(keys)}", where=path, remedy=_REMEDY)
     texts = [entry[key] for key in keys if key not in ("bytes", "ground_m2") and entry[key] is not None]
     numbers = [entry[key] for key in ("bytes", "ground_m2") if entry[key] is not None]
     whole = all(entry[key] is not None for key in keys if key not in optional) and _are_texts(texts)

@@ -94,7 +94,7 @@ def own_service(kind: str, address: str, layer: str, crs: str, m_per_px: float, 
     resolution that is not positive.
     """
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
-        raise InputError(f"{address} is no address", where="--url", remedy="begin it with https://")
+        raise InputError(f"{address} is no address", where="--url", remedy="start it with https://")
     try:
         system = CRS.from_user_input(crs)
     except CRSError as error:
@@ -110,7 +110,7 @@ def own_service(kind: str, address: str, layer: str, crs: str, m_per_px: float, 
         remedy = "choose one of the service that is in metres, such as EPSG:3857"
         raise InputError(f"{crs} is no EPSG system in metres", where="--crs", remedy=remedy)
     if not 0 < m_per_px < inf:
-        remedy = "say the size of a pixel in metres, such as 0.2"
+        remedy = "give the size of a pixel in metres, such as 0.2"
         raise InputError(f"{m_per_px:g} is no resolution", where="--m-per-px", remedy=remedy)
     access = WebMap(address, layer) if kind == "wms" else WebTiles(address, layer)
     title = f"{layer} of {address}"

@@ -81,7 +81,7 @@ class StacCollection:
             raise InputError(f"does not answer as STAC ({error!r})", where=self.address, remedy=_REMEDY) from error
         if len(items) >= _MOST_ITEMS:
             what = f"lists {_MOST_ITEMS} items or more"
-            raise InputError(what, where=self.address, remedy="ask for a smaller area at a time")
+            raise InputError(what, where=self.address, remedy="choose a smaller area at a time")
         return items
 
     def _cell(self, item: pystac.Item, crs: str) -> tuple[int, int]:

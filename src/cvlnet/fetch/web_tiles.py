@@ -130,7 +130,7 @@ def _matrix(service: Any, layer: Any, source: Source, address: str) -> Matrix:
     ]
     nearest = min(found, key=lambda matrix: abs(log(matrix.m_per_px / source.m_per_px)), default=None)
     if nearest is None or abs(log(nearest.m_per_px / source.m_per_px)) > log(_NEAR):
-        what = f"{layer.id} has no tiles in {source.crs} with about {source.m_per_px:g} m a pixel"
+        what = f"{layer.id} has no tiles in {source.crs} with about {source.m_per_px:g} m per pixel"
         raise InputError(what, where=address, remedy="choose another layer or resolution")
     return nearest
 

@@ -70,7 +70,7 @@ def _mosaic(sources: Sequence[Path | str], hints: RasterHints) -> Imagery:
     """Files and the files of folders as one image."""
     paths = [path for source in sources for path in _sheets_of(Path(source))]
     if not paths:
-        raise InputError("no file is named", where="overhead imagery", remedy="name at least one")
+        raise InputError("no file is given", where="overhead imagery", remedy="give at least one")
     if len(paths) == 1:
         return _opened(paths[0], hints)
     parents = [path.parent.absolute() for path in paths]

@@ -210,7 +210,7 @@ def _require_alike(first: _Header, other: _Header) -> None:
         raise InputError(
             f"is in another coordinate reference system than {first.path}",
             where=other.path,
-            remedy="warp one of them to the other's (gdalwarp -t_srs), or open them apart",
+            remedy="warp one of them to the other's (gdalwarp -t_srs), or open them separately",
         )
     ratios = np.array(other.pixel_size) / np.array(first.pixel_size)
     if np.abs(np.log(ratios)).max() > np.log1p(_SAME_SIZE):
@@ -219,7 +219,7 @@ def _require_alike(first: _Header, other: _Header) -> None:
         raise InputError(
             f"its pixels measure {sizes}, those of {first.path} {firsts}",
             where=other.path,
-            remedy="resample one of them (gdalwarp -tr), or open them apart",
+            remedy="resample one of them (gdalwarp -tr), or open them separately",
         )
 
 

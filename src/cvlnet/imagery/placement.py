@@ -132,7 +132,7 @@ def _stated(dataset: Any, path: Path) -> Any:
             try:
                 return CRS.from_user_input(read_text(prj, _SEE))
             except CRSError as error:
-                remedy = "put the system's well-known text there, or say --crs EPSG:CODE and remove the file"
+                remedy = "put the system's well-known text there, or give --crs EPSG:CODE and remove the file"
                 raise InputError("names no coordinate reference system", where=prj, remedy=remedy) from error
     return None
 
@@ -143,9 +143,9 @@ def _crs(stated: Any, path: Path, hints: RasterHints) -> str:
     if not stated:
         if hinted is None:
             raise InputError(
-                "has coordinates, but nothing says in which coordinate reference system",
+                "has coordinates, but no coordinate reference system",
                 where=path,
-                remedy="put a .prj file beside it, or say --crs EPSG:CODE (EPSG:3857 is Web Mercator)",
+                remedy="put a .prj file beside it, or give --crs EPSG:CODE (EPSG:3857 is Web Mercator)",
             )
         return hinted.to_wkt()
     own = stated.to_wkt()
@@ -254,7 +254,7 @@ def _unplaced(dataset: Any, path: Path) -> InputError:
             what = f"is no world file of six numbers, or not one of a {path.suffix} picture by its name"
             return InputError(what, where=kin, remedy=_SEE)
     remedy = f"put a georef.json or a world file beside it; {_SEE}"
-    return InputError("nothing says where the overhead image lies", where=path, remedy=remedy)
+    return InputError("the position of the overhead image is not stated", where=path, remedy=remedy)
 
 
 def _require_same(raster: Raster, beside: Raster, dataset: Any, path: Path) -> None:

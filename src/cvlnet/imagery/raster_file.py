@@ -335,7 +335,7 @@ def _warn_of_collar(sample: Values, path: Path) -> None:
         share = float((sample == value).all(axis=0).mean())
         if share >= _COLLAR_SHARE:
             what = f"{share:.0%} of it are pure {name} and not marked as missing"
-            warn(what, where=path, remedy=f"if nothing is shown there, say --nodata {value:g}")
+            warn(what, where=path, remedy=f"if nothing is shown there, give --nodata {value:g}")
 
 
 def _parts(dataset: Any) -> list[Window]:

@@ -36,7 +36,7 @@ def sheets_in(folder: Path, except_in: Collection[str] = ()) -> list[Path]:
             if len(sheets) > _MOST:
                 raise InputError(f"holds more than {_MOST} pictures", where=folder, remedy="give a part of them")
     if sheets and unplaced:
-        what = f"{len(unplaced)} pictures that nothing places are left out, such as {unplaced[0].relative_to(folder)}"
+        what = f"{len(unplaced)} pictures without a position are left out, such as {unplaced[0].relative_to(folder)}"
         warn(what, where=folder, remedy="put world files beside them if they belong to the map")
     return sorted(sheets, key=lambda path: natural_key(str(path)))
 

@@ -21,7 +21,7 @@ _LARGEST_BYTES = 2**25
 _DEEPEST = 4  # virtual rasters in virtual rasters
 _HEADER_BYTES = 1024  # by which GDAL recognises one
 _SOURCES = ("sourcefilename", "sourcedataset", "dempath")
-_REMAKE = "make it anew by gdalbuildvrt"
+_REMAKE = "make it again by gdalbuildvrt"
 
 
 def is_virtual(path: Path) -> bool:
@@ -46,7 +46,7 @@ def require_local(path: Path, drivers: Sequence[str], depth: int = 1) -> None:
         if is_remote(name):
             raise InputError(f"refers to {name}, which is no file", where=path, remedy="download what it refers to")
         if not source.is_file():
-            raise InputError(f"refers to {name}, which is not there", where=path, remedy="copy it there")
+            raise InputError(f"refers to {name}, which does not exist", where=path, remedy="copy it there")
         if is_virtual(source):
             if depth == _DEEPEST:
                 what = f"refers to {name}, a virtual raster {depth} levels deep"

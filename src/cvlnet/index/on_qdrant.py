@@ -73,7 +73,7 @@ class QdrantIndex:
         """Raise InputError unless this is an index of that map, by that descriptor."""
         if (self.about.map, self.about.descriptor) != (map_fingerprint, descriptor_fingerprint):
             what = "the index is of another map, or by another descriptor"
-            raise InputError(what, where=self.folder, remedy="build it anew")
+            raise InputError(what, where=self.folder, remedy="build it again")
 
     def search(
         self,

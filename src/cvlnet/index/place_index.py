@@ -69,7 +69,7 @@ class PlaceIndex:
             ("descriptor", self.about.descriptor, descriptor_fingerprint),
         ):
             if own != wanted:
-                raise InputError(f"the index is of another {what}", where=self.folder, remedy="build it anew")
+                raise InputError(f"the index is of another {what}", where=self.folder, remedy="build it again")
 
     def search(
         self,

@@ -26,7 +26,7 @@ Storage = Literal["float16", "int8"]
 
 MOST_DIMS = 4096
 MOST_PLACES = 2**28  # of one segment
-REMEDY = "restore the index from a copy, or build it anew"
+REMEDY = "restore the index from a copy, or build it again"
 SUFFIX = ".faiss"
 _TYPES: dict[Storage, tuple[int, int]] = {  # FAISS's name of a type, and its bytes
     "float16": (faiss.ScalarQuantizer.QT_fp16, 2),

@@ -27,7 +27,7 @@ def copy_index(here: Store, there: Store, name: str, *, map_fingerprint: str, pr
     with tempfile.TemporaryDirectory() as temporary:
         about, entries = _manifest(here, name, Path(temporary))
         if about.map != map_fingerprint:
-            remedy = "make it anew: cvlnet map index, or delete it"
+            remedy = "build it again: cvlnet map index, or delete it"
             raise InputError("is the index of another map", where=here.where(name), remedy=remedy)
         manifest = (Path(temporary) / FILE).read_bytes()
     wanted = {entry.file: about.codec.file_bytes(entry.count) for entry in entries} | {FILE: len(manifest)}

@@ -36,7 +36,7 @@ def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | N
     try:
         spec = ClipSpec(image_spec, files.frames, files.way_m, (files.camera,), files.step)
     except ValueError as error:
-        raise InputError(str(error), where=recording.name, remedy="ask for another clip") from error
+        raise InputError(str(error), where=recording.name, remedy="choose another clip") from error
     clip = assemble_clip(recording, newest, spec)
     warn_if_short(recording, newest, spec)
     frame = recording.frame(newest)
@@ -46,7 +46,7 @@ def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | N
 def _recording(files: ClipFiles) -> Recording:
     if (files.drive is None) == (files.folder is None):
         remedy = "give one of them: a KITTI drive, or a folder with frames, camera.json and poses"
-        raise InputError("one clip is localized at a time", where="--drive, --folder", remedy=remedy)
+        raise InputError("exactly one clip is needed", where="--drive, --folder", remedy=remedy)
     return read_folder(files.folder) if files.folder is not None else read_recording(files.drive or Path())
 
 
@@ -58,7 +58,7 @@ def _last_frame(recording: Recording, camera: int) -> int:
         raise InputError(f"has no picture of camera {camera}", where=recording.name, remedy="add the drive's pictures")
     later = [number for number in recording.left_out if number > pictured[-1]]
     if later:
-        what = f"frame {pictured[-1]} is located, the last one whose position can be used"
+        what = f"frame {pictured[-1]} is located, the last one with a usable position"
         warn(what, where=recording.name, remedy=f"correct the position of frame {ranges(later)}, if it is meant")
     return pictured[-1]
 

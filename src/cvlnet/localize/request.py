@@ -79,7 +79,7 @@ def area_of(localizer: Localizer, files: MapFiles) -> MapArea:
 
 def _require_no_hints(files: MapFiles) -> None:
     if files.hints != RasterHints():
-        remedy = "leave them away; they belong to the map's imagery"
+        remedy = "leave them out; they belong to the map's imagery"
         raise InputError("a map needs no hints about an image", where=files.path, remedy=remedy)
 
 

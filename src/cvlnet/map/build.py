@@ -88,7 +88,7 @@ def build_map(
             found = Map.open(out)
             if found.header == header:
                 return found
-            remedy = "lay the imagery over it by cvlnet map update, or choose another folder"
+            remedy = "update it by cvlnet map update, or choose another folder"
             raise InputError("holds a map of other imagery, weights or settings", where=out, remedy=remedy)
         arrays = begun(out, header, base=None)
         parts = [part for part in windows(header.cells, header.window) if not arrays.holds(part)]

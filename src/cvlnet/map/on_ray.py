@@ -142,7 +142,7 @@ def _require_seen(folder: Path, written: Sequence[Window]) -> None:
     arrays = MapArrays(folder)
     unseen = sum(not arrays.holds(part) for part in written)
     if unseen:
-        what = f"{unseen} windows that workers have written are not seen here"
+        what = f"{unseen} windows that workers have written are not visible here"
         remedy = "check that all machines share the folder, then repeat the command, which resumes"
         raise InputError(what, where=folder, remedy=remedy)
 
@@ -175,7 +175,7 @@ def _room(demand: Mapping[str, int]) -> int:
     room = sum(int(min(node.get(kind, 0) // count for kind, count in demand.items() if count)) for node in nodes)
     if not room:
         wanted = " and ".join(f"{count} {kind}" for kind, count in demand.items() if count)
-        remedy = "ask for fewer cores, or another device"
+        remedy = "choose fewer cores, or another device"
         raise InputError(f"no machine of the cluster has {wanted}", where="Ray", remedy=remedy)
     return room
 

@@ -193,7 +193,7 @@ def encode_region(
 def require_metric(model: CVLNet, image: Imagery) -> None:
     """Raise InputError for a network whose cells do not form a metric grid."""
     if not model.is_metric:
-        remedy = "ask it by cvlnet evaluate, or give weights of another projection"
+        remedy = "use it with cvlnet evaluate, or give weights of another projection"
         raise InputError("a network of panoramas sees single tiles only", where=image.source, remedy=remedy)
 
 

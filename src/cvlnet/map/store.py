@@ -69,7 +69,7 @@ class Map:
     def open(path: Path) -> Map:
         """The current version of the map in a folder."""
         if not is_map(path):
-            raise InputError("no map is there", where=path, remedy="make one by cvlnet map build")
+            raise InputError("there is no map", where=path, remedy="make one by cvlnet map build")
         version, checksum = version_of(read_json(path / POINTER, REMEDY), path / POINTER)
         folder = path / version
         manifest = _manifest(folder / MANIFEST, checksum)

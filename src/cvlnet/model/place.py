@@ -36,7 +36,7 @@ _TINY = 1e-12
 _FORMAT = 1
 _KEY = "cvlnet-places"
 _LARGEST_BYTES = 2**28
-_REMEDY = "fit the projection to these weights anew"
+_REMEDY = "fit the projection to these weights again"
 
 
 @dataclass(frozen=True)

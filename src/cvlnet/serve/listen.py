@@ -104,4 +104,4 @@ def _bound(address: Address) -> socket.socket:
     except (OSError, OverflowError) as error:
         remedy = "give another --port or --host"
         where = f"{address.host}:{address.port}"
-        raise InputError(f"cannot be listened at ({error})", where=where, remedy=remedy) from error
+        raise InputError(f"cannot be listened on ({error})", where=where, remedy=remedy) from error

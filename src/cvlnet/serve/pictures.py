@@ -13,10 +13,12 @@ from torch import Tensor
 from cvlnet.geo import LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.localize.search import scores_around
+from cvlnet.localize.turned import turned
 from cvlnet.model.gvp import project_to_ground
 from cvlnet.serve.wire import Corners
+from cvlnet.track.searched import SearchedMap
 from cvlnet.track.tracker import Tracker
-from cvlnet.types import Clip
+from cvlnet.types import Clip, ClipFeatures
 
 Rgba = UInt8[np.ndarray, "_ _ 4"]
 
@@ -48,23 +50,24 @@ def pictures_of(tracker: Tracker) -> dict[str, Picture]:
 
     The belief is drawn where it has changed: where the clip was compared with the whole map.
     """
-    if tracker.compared is None:
+    compared = tracker.compared
+    if compared is None:
         return {}
     frame, place = tracker.map.frame, tracker.likeliest
     turn_rad = 0.0 if place is None else float(place[2])
-    clip = tracker.clip(turn_rad)
+    clip = turned(compared.frames, turn_rad)
     found = {"frame": Picture(_jpeg(_frame(clip)))}
     grid = Grid(GROUND_PX, GROUND_PX, tracker.model.clip_grid.size_m[0] / GROUND_PX)
     corners = None
     if place is not None:
         xy_m = (float(place[0]), float(place[1]))
         corners = corners_of(grid.centered_at(xy_m), frame)
-        scores = _scores(tracker, xy_m, turn_rad)
+        scores = _scores(tracker.map, compared.features, xy_m)
         if scores is not None:
             values, around = scores
             found["score"] = Picture(_encoded(".png", score_picture(values), _PNG), corners_of(around, frame))
     found["projection"] = Picture(_encoded(".webp", ground_picture(clip, grid), _WEBP), corners)
-    if tracker.compared == "map":
+    if compared.against == "map":
         probability, cells = tracker.belief.marginal()
         even = (1 - tracker.belief.elsewhere) / max(int(tracker.map.searched.sum()), 1)
         even *= (cells.cell_m / tracker.map.grid.cell_m) ** 2
@@ -115,10 +118,10 @@ def belief_picture(probability: Float[Tensor, "rows cols"], even: float) -> Rgba
 
 
 def _scores(
-    tracker: Tracker, xy_m: tuple[float, float], turn_rad: float
+    searched: SearchedMap, clip: ClipFeatures, xy_m: tuple[float, float]
 ) -> tuple[Float[Tensor, "side side"], Grid] | None:
-    """The scores of the newest clip around a place, and the grid of these places; None off the map."""
-    region = tracker.map.around(xy_m)
+    """The scores of a clip around a place, and the grid of these places; None off the map."""
+    region = searched.around(xy_m)
     if region is None:
         return None
     places = region.places
@@ -126,7 +129,7 @@ def _scores(
     if not places.holds(at):
         return None
     with torch.inference_mode():
-        scores = scores_around(tracker.features(turn_rad), region, at, _REACH)[0]
+        scores = scores_around(clip, region, at, _REACH)[0]
     east_m, north_m = places.xy_m(at.double()).tolist()
     side = 2 * _REACH + 1
     return scores, Grid(side, side, places.cell_m, (east_m, north_m))

@@ -10,7 +10,7 @@ from asyncio import wrap_future
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, no_type_check
+from typing import Annotated, Any, Literal, TypeVar, no_type_check
 
 from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
 from fastapi import Path as InPath
@@ -40,6 +40,7 @@ _TYPES: dict[str, str] = {
     "nmea": "text/plain; charset=utf-8",
     "json": "application/json",
 }
+_Sent = TypeVar("_Sent", wire.MeasuredPlace, wire.Odometry)
 _HEARTBEAT_S = 15.0
 _AT_ONCE = 500  # fixes that are read together
 _MOST_FIXES = 10_000  # of an answer
@@ -47,6 +48,7 @@ _TILE_AGE_S = 86_400
 _NUMBER = 2**53  # up to which JSON's numbers are whole
 
 Key = Annotated[str, InPath(max_length=64, description="Id of the session")]
+After = Annotated[int, Query(ge=-1, lt=_NUMBER, description="Number of a moment; -1 for all")]
 MomentNumber = Annotated[int, InPath(ge=0, lt=_NUMBER, description="Number of the moment, from 0")]
 
 
@@ -132,9 +134,18 @@ def api(service: Service) -> APIRouter:
         camera: Annotated[UploadFile, File(description="camera.json")],
         odometry: Annotated[UploadFile, File(description="CSV or TUM; of pictures with a line for each")],
         heading: Annotated[str, Form(max_length=40, description="As for other sessions")] = "±5",
+        start: Annotated[
+            str | None,
+            Form(
+                max_length=1000,
+                description="A place near which the drive begins, as JSON: latitude_deg, longitude_deg, sigma_m",
+            ),
+        ] = None,
     ) -> wire.Session:
         """Begin a session of a drive that is sent whole."""
-        return _created(service.upload(video.file, camera.file, odometry.file, heading), response)
+        place = None if start is None else _read(wire.MeasuredPlace, start, "start")
+        asked = wire.NewSession(heading=heading, start=place)
+        return _created(service.upload(video.file, camera.file, odometry.file, asked), response)
 
     @router.get("/sessions", tags=["sessions"])
     def get_sessions() -> list[wire.Session]:
@@ -164,11 +175,7 @@ def api(service: Service) -> APIRouter:
         image: Annotated[UploadFile | None, File(description="JPEG or PNG, of the camera's size")] = None,
     ) -> Response:
         """Send a moment: its odometry, and a picture or none. The answer is the fix."""
-        try:
-            pose = wire.Odometry.model_validate_json(odometry)
-        except ValidationError as error:
-            remedy = "send {time_s, x_m, y_m, yaw_rad} with finite numbers"
-            raise ProblemError(422, _first(error.errors()), where="odometry", remedy=remedy) from error
+        pose = _read(wire.Odometry, odometry, "odometry")
         answer = await run_in_threadpool(service.update, key, None if image is None else image.file, pose)
         return _json(await wrap_future(answer))
 
@@ -192,7 +199,7 @@ def api(service: Service) -> APIRouter:
     @router.get("/sessions/{key}/fixes", tags=["results"], response_model=list[wire.Fix], responses=_errors(404))
     def get_fixes(
         key: Key,
-        after: Annotated[int, Query(ge=-1, lt=_NUMBER, description="Number of a moment")] = -1,
+        after: After = -1,
         limit: Annotated[int, Query(ge=1, le=_MOST_FIXES)] = 1000,
     ) -> Response:
         """The fixes of the moments after one."""
@@ -206,16 +213,22 @@ def api(service: Service) -> APIRouter:
     )
     async def get_events(
         key: Key,
-        last_event_id: Annotated[str | None, Header(max_length=20)] = None,
+        after: After = -1,
+        last_event_id: Annotated[
+            str | None, Header(max_length=20, description="Id of the last event that came; counts instead of after")
+        ] = None,
     ) -> Response:
         """Server-sent events: every fix as it comes ("fix"), and the session where it changes ("status").
 
-        They begin with the first moment, or behind the one that Last-Event-ID names, and end with the session.
+        The fixes are those of the moments after one. The id of an event is the moment of the last fix so far, -1 before
+        the first. The stream ends with the session; who then asks again with the last id is answered by 204.
         """
         session = await run_in_threadpool(service.session, key)
-        after = _moment_of(last_event_id)
-        if last_event_id is not None and not session.is_open and after >= session.about.fixes - 1:
-            return Response(status_code=204)  # so that the browser asks no more
+        resumed = _moment_of(last_event_id)
+        if resumed is not None:
+            after = resumed
+            if not session.is_open and after >= session.about.fixes - 1:
+                return Response(status_code=204)  # so that the browser asks no more
         if streams.locked():
             raise too_many("too many event streams", 5.0)
         return EventSourceResponse(_limited(streams, _events(service, session, after)))
@@ -321,7 +334,7 @@ async def _events(service: Service, session: Session, after: int) -> AsyncIterat
                     yield format_sse_event(event="fix", data_str=fix, id=str(after))
             if last is None or status.model_copy(update=_progress(last)) != last:
                 last = session.about.sent() if session.is_open else status
-                yield format_sse_event(event="status", data_str=status.model_dump_json())
+                yield format_sse_event(event="status", data_str=status.model_dump_json(), id=str(after))
             if not session.is_open:
                 if status.status == session.about.status:
                     return
@@ -345,9 +358,9 @@ async def _limited(streams: asyncio.Semaphore, events: AsyncIterator[bytes]) -> 
             yield event
 
 
-def _moment_of(event_id: str | None) -> int:
-    """The moment that an event's id names; the one before the first for others."""
-    return int(event_id) if event_id is not None and re.fullmatch("[0-9]{1,15}", event_id) else -1
+def _moment_of(event_id: str | None) -> int | None:
+    """The moment that the id of an event names, -1 before the first; None for what is no such id."""
+    return int(event_id) if event_id is not None and re.fullmatch("-1|[0-9]{1,15}", event_id) else None
 
 
 def _created(session: Session, response: Response) -> wire.Session:
@@ -357,6 +370,15 @@ def _created(session: Session, response: Response) -> wire.Session:
 
 def _json(content: str) -> Response:
     return Response(content, media_type="application/json")
+
+
+def _read(kind: type[_Sent], text: str, where: str) -> _Sent:
+    """A JSON object in a field of a form. Raises ProblemError for anything else."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        remedy = f"send {{{', '.join(kind.model_fields)}}} with finite numbers"
+        raise ProblemError(422, _first(error.errors()), where=where, remedy=remedy) from error
 
 
 def _first(errors: Any) -> str:

@@ -28,7 +28,7 @@ class ServedMap:
         written into ``folder``. Raises InputError if there is no map, it is damaged, or was made with other weights.
         """
         if not is_map(path):
-            raise InputError("no map is there", where=path, remedy="make one by cvlnet map build")
+            raise InputError("there is no map", where=path, remedy="make one by cvlnet map build")
         area = localizer.area(path)
         for region in area.regions():
             region.matcher(localizer.model.device)  # takes seconds, which the first session need not wait for

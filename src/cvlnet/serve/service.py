@@ -111,13 +111,13 @@ class Service:
         )
         return self._started(Session.created(self._folder / about.id, about), lambda: journey)
 
-    def upload(self, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, heading: str) -> Session:
-        """A new session of files that are sent. Raises ProblemError if they cannot be used."""
+    def upload(self, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, asked: wire.NewSession) -> Session:
+        """A new session of files that are sent. asked: heading and start. Raises ProblemError if it cannot be."""
         self._make_room()
-        about = self._about("upload", "upload", wire.NewSession.model_validate({"heading": heading}))
+        about = self._about("upload", "upload", asked)
         folder = self._folder / about.id
         try:
-            heading_of(heading)
+            heading_of(asked.heading)
             stored = uploads.store(folder, video, camera, odometry, self.limits)
             files = uploads.files_of(folder, stored)
             journey = open_journey(files)
@@ -273,7 +273,7 @@ class Service:
     def _resume(self, session: Session) -> None:
         about = session.about
         if about.source == "api":
-            what = "the server was restarted, and what the tracker knew of this session is gone"
+            what = "the server was restarted, and the state of this session's tracker is lost"
             session.fail(ProblemError(410, what, remedy="open a new session, and send the frames again").problem)
         elif about.map != self.served.fingerprint:
             what = "the server was restarted with another map"

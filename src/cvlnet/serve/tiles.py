@@ -79,7 +79,7 @@ def _empty() -> bytes:
 
 
 def _opened(path: Path, *, is_imagery: bool) -> Tiles:
-    remedy = "give a GeoTIFF with 8 bits a colour (gdal_translate -ot Byte -scale makes one)"
+    remedy = "give a GeoTIFF with 8 bits per colour (gdal_translate -ot Byte -scale makes one)"
     try:
         with _quiet(), rasterio.open(path) as file:
             crs, types, count, longest = file.crs, set(file.dtypes), file.count, max(file.shape)
@@ -87,7 +87,7 @@ def _opened(path: Path, *, is_imagery: bool) -> Tiles:
             rows, cols = file.shape
             file.read(1, window=Window(cols - 1, rows - 1, 1, 1))  # which a file that is cut short does not have
         if crs is None:
-            raise InputError("does not state where it lies", where=path, remedy=remedy)
+            raise InputError("does not state its position", where=path, remedy=remedy)
         if types != {"uint8"}:
             raise InputError(f"has values of type {', '.join(sorted(types))}", where=path, remedy=remedy)
         with _reader(path) as reader:

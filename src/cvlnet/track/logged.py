@@ -75,7 +75,7 @@ def _to_resume(fixes: Sequence[TrackFix], journey: Journey) -> tuple[TrackFix, J
         pose = clean.get(fix.index)
         if end is not None and pose is not None and fix.state == "tracking" and pose.way_m(end) >= _WARM_UP_M:
             return fix, replace(journey, moments=partial(_since, journey, fix.time_s))
-    warn("the track begins anew", where=journey.name, remedy="its log holds no place to go on from")
+    warn("the track starts again", where=journey.name, remedy="its log has no fix to continue from")
     return None
 
 

@@ -88,7 +88,7 @@ def evaluate_tracks(tracks: Sequence[Path], truth: Path | None = None) -> list[T
 
 def _errors_of(path: Path, truth: Path | None) -> TrackErrors:
     if not path.exists():
-        raise InputError("no track is there", where=path, remedy=_NAME_TRACKS)
+        raise InputError("there is no track", where=path, remedy=_NAME_TRACKS)
     folder, file = (path, path / LOG) if path.is_dir() else (path.parent, path)
     known = folder / TRUTH if truth is None else truth
     if not known.exists():

@@ -194,7 +194,7 @@ def _require_free(log: Path, *, resume: bool) -> None:
 def _check_recording(path: Path, *, resume: bool) -> None:
     """Raise InputError if no recording could be written there."""
     if path.suffix != ".rrd":
-        raise InputError("is no name of a recording", where=path, remedy="let it end in .rrd, as the viewer expects")
+        raise InputError("is no name of a recording", where=path, remedy="give a name that ends in .rrd")
     if path.is_dir() or (path.exists() and not resume):
         raise InputError("is there already", where=path, remedy="delete it, or choose another name")
     if find_spec("rerun") is None:

@@ -27,7 +27,7 @@ from cvlnet.geometry import Camera, Pose
 from cvlnet.image_spec import ImageSpec
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.stream import ClipStream, View
-from cvlnet.localize.turned import STEP_RAD, Heading, nearly_turned, turned
+from cvlnet.localize.turned import STEP_RAD, Heading, nearly_turned
 from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.belief import Belief, Mode
@@ -40,9 +40,6 @@ from cvlnet.track.smooth import SmoothPose
 from cvlnet.track.smoother import Followed
 from cvlnet.track.types import Hypothesis, State, TrackFix
 from cvlnet.types import Clip, ClipFeatures
-
-Compared = Literal["map", "place"]
-"""With what a clip is compared: the whole map, or the surroundings of a place."""
 
 _TURNS_AT_ONCE = 4  # whose scores of all places are in memory
 _DARK = 4.0  # standard deviation of a picture's values below which it shows nothing
@@ -73,6 +70,20 @@ class Frame:
         window = spec.window(camera, road_from_cam)
         image = torch.from_numpy(picture(window).transpose(2, 0, 1).copy())
         return Frame(image, window.camera(camera), road_from_cam)
+
+
+@dataclass(frozen=True)
+class ComparedClip:
+    """A clip that was compared with the map.
+
+    against: the whole map, or the surroundings of the tracked place. frames: around the vehicle, on axes that are
+    parallel to the odometry's. features: one clip, under that one of the compared turns which is nearest to the
+    likeliest.
+    """
+
+    against: Literal["map", "place"]
+    frames: Clip
+    features: ClipFeatures
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,7 @@ class Tracker:
         self._taken: tuple[OdometryPose, tuple[Frame, ...]] | None = None  # the newest pictures
         self._fine_at: OdometryPose | None = None  # the newest clip that was compared with the surroundings
         self._coarse_at: OdometryPose | None = None  # and with the whole map
+        self._compared: ComparedClip | None = None  # at the newest moment
         self._modes: tuple[Mode, ...] | None = None  # of the belief, while it does not change
         self._scores: deque[float] = deque(maxlen=_USUAL)  # of the place that is tracked, at the last clips
 
@@ -157,6 +169,7 @@ class Tracker:
         else:
             self._move(self._now, odometry)
         self._now = odometry
+        self._compared = None
         frames = (frame,) if isinstance(frame, Frame) else tuple(frame or ())
         score = self._measure() if self._take(frames, odometry) else None
         self._last = self._fix(odometry, score, index)
@@ -177,11 +190,9 @@ class Tracker:
         return self._belief
 
     @property
-    def compared(self) -> Compared | None:
-        """What the newest moment's clip was compared with; None if it was not, or no clip ends there."""
-        if self._now is None:
-            return None
-        return "map" if self._coarse_at is self._now else "place" if self._fine_at is self._now else None
+    def compared(self) -> ComparedClip | None:
+        """The newest moment's clip, if it was compared with the map."""
+        return self._compared
 
     @property
     def likeliest(self) -> F64 | None:
@@ -192,17 +203,6 @@ class Tracker:
             return self._pose.mean[:3]
         modes = self.modes()
         return carried(modes[0].mean, self._belief_at, self._now) if modes else None
-
-    def clip(self, turn_rad: float = 0.0) -> Clip:
-        """The frames of the newest clip around the vehicle, if the odometry's frame is turned by so much.
-
-        Raises ValueError before there are frames enough.
-        """
-        return turned(self._stream.clip(self._vehicle_m), turn_rad)
-
-    def features(self, turn_rad: float) -> ClipFeatures:
-        """The fused features of that clip. Raises ValueError as `clip` does."""
-        return self._clips((turn_rad,))
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -288,6 +288,14 @@ class Tracker:
             return self._refine(self._pose)
         return None
 
+    def _keep(self, against: Literal["map", "place"], clips: ClipFeatures, turns_rad: Sequence[float]) -> None:
+        """Keep the newest clip as it was compared, a clip for each turn."""
+        place = self.likeliest
+        turn_rad = 0.0 if place is None else float(place[2])
+        nearest = min(range(len(turns_rad)), key=lambda i: abs(wrapped_rad(turns_rad[i] - turn_rad)))
+        one = ClipFeatures(clips.descriptor[[nearest]], clips.weight[[nearest]], clips.grid)  # a copy of this one alone
+        self._compared = ComparedClip(against, self._stream.clip(self._vehicle_m), one)
+
     def _way_since(self, at: OdometryPose | None) -> float:
         return self._stream.way_m if at is None or self._now is None else at.way_m(self._now)
 
@@ -315,6 +323,7 @@ class Tracker:
         )
         self._coarse_at = self._now
         self._judge()
+        self._keep("map", clips, self._belief.turns_rad)
 
     def _move_belief(self, now: OdometryPose, gap_m: float = 0.0) -> None:
         """gap_m: how far the vehicle may have gone besides, unseen."""
@@ -349,10 +358,12 @@ class Tracker:
         region = self.map.around(pose.xy_m)
         if region is None:
             return None
-        found = measured_around(self._clips(turns), turns, region, pose, self.likelihood, share)
+        clips = self._clips(turns)
+        found = measured_around(clips, turns, region, pose, self.likelihood, share)
         if found is None:
             return None
         self._pose = updated(pose, found)
+        self._keep("place" if self._compared is None else self._compared.against, clips, turns)
         self._doubt(found.score, way_m)
         return found.score
 

@@ -52,7 +52,7 @@ def _lines_up_to(step: int, path: Path) -> list[str]:
                 kept.append(line)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             if number < len(lines):
-                remedy = "mend or delete the line, or choose another folder"
+                remedy = "correct or delete the line, or choose another folder"
                 raise InputError(f"line {number} is no entry of a training's log", where=path, remedy=remedy) from error
     return kept
 

@@ -53,7 +53,7 @@ def test_rows_are_counted_as_is_said(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["xyz", "tms"])
 def test_nothing_is_guessed(scheme: str, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match="nothing says whether rows of tiles are counted from the north or from the south; say"
+        InputError, match="it is not stated whether rows of tiles are counted from the north or from the south; say"
     ):
         open_overhead(folder_of(tmp_path, scheme, says(bounds=[-180, -85, 180, 85])))
 

@@ -26,7 +26,7 @@ def lines(tmp_path):
 
 BAD_FIXES = [
     ({"state": "parked"}, "'parked' is no state; give one of searching, tracking, lost"),
-    ({"state": None}, "has no state; write the file anew with `cvlnet track`"),
+    ({"state": None}, "has no state; write the file again with `cvlnet track`"),
     ({"index": 1.5}, "index 1.5 is no whole number"),
     ({"time_s": "soon"}, "time_s 'soon' is not a number"),
     ({"time_s": True}, "time_s True is not a number"),

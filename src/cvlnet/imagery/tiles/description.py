@@ -108,9 +108,9 @@ def scheme_of(described_as: Description | None, hints: RasterHints, extent: Tile
     if len(fitting) == 1:
         return fitting[0]
     raise InputError(
-        "nothing says whether rows of tiles are counted from the north or from the south",
+        "it is not stated whether rows of tiles are counted from the north or from the south",
         where=source,
-        remedy="say --tile-scheme xyz (from the north, as most web maps) or tms (from the south)",
+        remedy="give --tile-scheme xyz (from the north, as most web maps) or tms (from the south)",
     )
 
 

@@ -247,7 +247,7 @@ def _side_px(encoded: bytes, where: str) -> int:
 
 def _eight_bits(image: Image.Image, where: str) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        raise InputError("has more than 8 bits a channel", where=where, remedy="convert the tiles to 8 bits")
+        raise InputError("has more than 8 bits per channel", where=where, remedy="convert the tiles to 8 bits")
     return image
 
 

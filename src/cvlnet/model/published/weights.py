@@ -72,7 +72,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
             with ZipFile(path) as archive:
                 size = max(size, sum(part.file_size for part in archive.infolist()))
         if size > _LARGEST_BYTES:
-            raise InputError(f"{size / 2**30:.0f} GiB are more than a network has", where=path, remedy=_REMEDY)
+            raise InputError(f"{size / 2**30:.0f} GiB are too many for a network", where=path, remedy=_REMEDY)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile, UnpicklingError) as error:
         reason = error.strerror if isinstance(error, OSError) else "damaged, or more in it than tensors"

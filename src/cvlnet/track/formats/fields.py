@@ -43,7 +43,7 @@ COLUMNS = (
     "drift_deg_per_m",
     "score",
 )
-_REMEDY = "write the file anew with `cvlnet track`"
+_REMEDY = "write the file again with `cvlnet track`"
 
 
 def fields_of(fix: TrackFix) -> dict[str, int | float | str | None]:
