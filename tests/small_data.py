@@ -34,7 +34,7 @@ def write_small_data(root):
         drive = f"{DATE}_drive_{number:04d}_sync"
         ahead = np.array([np.cos(yaw_rad), np.sin(yaw_rad)])
         xy_m = np.array(start_xy_m) + np.arange(FRAMES)[:, None] * ahead
-        _write_drive(root / "raw_data" / DATE / drive, xy_m, yaw_rad, rng)
+        write_drive(root / "raw_data" / DATE / drive, xy_m, yaw_rad, rng)
         places_m = [xy_m[4], xy_m[8]]
         distractors_m = [np.array([-60.0 + 10 * i, -60.0 * number + 30]) for i in range(3)]
         names = [_write_tile(root, drive, place_m, ground) for place_m in places_m + distractors_m]
@@ -57,7 +57,8 @@ def write_random_weights(path):
     return path
 
 
-def _write_drive(drive_dir, xy_m, yaw_rad, rng):
+def write_drive(drive_dir, xy_m, yaw_rad, rng):
+    """A drive through places around `FRAME`, a tenth of a second apart; its pictures are noise."""
     count = len(xy_m)
     angles = np.stack([np.zeros(count), np.zeros(count), np.full(count, yaw_rad)], axis=-1)
     motion = Motion(np.arange(count) * 0.1, np.column_stack([xy_m, np.full(count, 0.93)]), angles)

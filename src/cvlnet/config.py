@@ -146,6 +146,7 @@ class TrainConfig:
         clip_gradient_norm: Largest norm of the gradient.
         loss: Retrieval loss: "infonce" over all placements in the batch, or "soft_margin", the paper's.
         margin_scale: Scale of the soft margin.
+        right_m: Distance from the truth within which every placement counts as right.
         displacement_weight: Weight of the loss for the displacement within the correct tile.
         label_weight: Weight of the loss for the labels of cells, if the data has labels (synthetic towns do).
         neighbours: Size of the groups of clips in a batch that come from the same streets, as hard negatives.
@@ -184,6 +185,7 @@ class TrainConfig:
     clip_gradient_norm: float = 1.0
     loss: Literal["infonce", "soft_margin"] = "infonce"
     margin_scale: float = 10.0
+    right_m: float = 5.0
     displacement_weight: float = 1.0
     label_weight: float = 1.0
     neighbours: int = 4
@@ -213,7 +215,7 @@ class TrainConfig:
         _check_cameras(self)
         rates = ("learning_rate", "backbone_learning_rate")
         distances = ("way_m", "neighbourhood_m", "batch_radius_m", "min_distance_m")
-        for name in (*rates, "clip_gradient_norm", "margin_scale", *distances):
+        for name in (*rates, "clip_gradient_norm", "margin_scale", "right_m", *distances):
             _check(0 < getattr(self, name) < inf, name, "positive and finite", self)
         weights = ("weight_decay", "displacement_weight", "label_weight")
         errors = ("heading_error_deg", "pitch_error_deg", "height_error_m", "focal_error_percent")
@@ -222,6 +224,35 @@ class TrainConfig:
         _check(self.focal_error_percent < 100, "focal_error_percent", "below 100", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """How weights are adapted to one's own streets.
+
+    Attributes:
+        steps: Number of optimizer steps.
+        batch_size: Number of clips in a step, each with its tile.
+        learning_rate: Peak learning rate; that of the backbones is a third of it.
+        position_error_m: How far the positions of the drive may be off, besides a constant offset.
+        hold_out: Share of the way, at its end, on which the result is judged.
+        seed: Seed of all random numbers.
+
+    """
+
+    steps: int = 300
+    batch_size: int = 8
+    learning_rate: float = 2e-4
+    position_error_m: float = 5.0
+    hold_out: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.steps >= 1, "steps", "at least 1", self)
+        _check(self.batch_size >= 2, "batch_size", "at least 2", self)
+        _check(0 < self.learning_rate < inf, "learning_rate", "positive and finite", self)
+        _check(1 <= self.position_error_m <= 30, "position_error_m", "1 to 30 m", self)
+        _check(0.05 <= self.hold_out <= 0.5, "hold_out", "0.05 to 0.5", self)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def test_right_places_by_hand():
 
 
 def test_a_clip_off_its_tile_s_window_is_right_at_the_edge():
-    right = losses.right_places(torch.tensor([[9.0, 0.0]]), torch.zeros(1, 2), Grid(3, 3, 1.0))
+    right = losses.right_places(torch.tensor([[9.0, 0.0]]), torch.zeros(1, 2), Grid(3, 3, 1.0), 5.0)
     assert right[0, 0].int().tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
@@ -117,7 +117,7 @@ def test_a_batch_without_negatives_loses_nothing():
 
 def test_right_is_within_five_metres():
     xy_m, offset_m = torch.zeros(2, 2), torch.tensor([[0.0, 0.0], [0.0, 0.0]])
-    right = losses.right_places(offset_m, xy_m, Grid(7, 7, 2.0))
+    right = losses.right_places(offset_m, xy_m, Grid(7, 7, 2.0), 5.0)
     assert right[0, 1, 3].tolist() == [False, True, True, True, True, True, False]  # -6 to 6 m
     assert right[0, 1, :, 3].tolist() == right[0, 1, 3].tolist()
     assert not right[0, 1, 1, 1]  # 4 m west and 4 m north

@@ -10,6 +10,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from cvlnet import __version__
+from cvlnet.cli.adapt import adapt
 from cvlnet.cli.camera import camera_app
 from cvlnet.cli.camera_pose import calibrate_camera
 from cvlnet.cli.dataset import dataset_app
@@ -82,6 +83,7 @@ def build_app() -> App:
         evaluate,
         evaluate_tracks,
         train,
+        adapt,
         synth,
         calibrate,
         calibrate_camera,

@@ -27,7 +27,7 @@ def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | N
     The position is that of the files, None where a folder's poses are in metres.
     Raises InputError unless there is one source, and as the readers and `assemble_clip` do.
     """
-    recording = _recording(files)
+    recording = recording_of(files)
     if files.frame is None:
         newest = _last_frame(recording, files.camera)
     else:
@@ -43,7 +43,8 @@ def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | N
     return clip, frame.position if frame is not None and recording.geographic else None
 
 
-def _recording(files: ClipFiles) -> Recording:
+def recording_of(files: ClipFiles) -> Recording:
+    """The recording that the clip is of. Raises InputError unless there is one source, and as the readers do."""
     if (files.drive is None) == (files.folder is None):
         remedy = "give one of them: a KITTI drive, or a folder with frames, camera.json and poses"
         raise InputError("exactly one clip is needed", where="--drive, --folder", remedy=remedy)

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import inf, radians
+from pathlib import Path
 
 from cvlnet.data.journey import Journey, Moment
-from cvlnet.errors import warn
+from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon
 from cvlnet.localize.area import MapArea
 from cvlnet.localize.turned import Heading
 from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.formats import TrackLog
+from cvlnet.track.formats.log import read_log
 from cvlnet.track.tracker import Tracker, TrackSpec
 from cvlnet.track.types import TrackFix
 
@@ -47,6 +49,23 @@ def begun(
     sigma_m = float(fix.covariance[:2, :2].trace()) ** 0.5
     resumed = Heading(fix.yaw_rad, _RESUMED_RAD)
     return Tracker(area, model, heading=resumed, start=(fix.position, sigma_m), spec=spec), rest
+
+
+def sure_positions(path: Path) -> dict[int, LatLon]:
+    """Where the frames of a drive were taken that a track is sure of, by number.
+
+    Raises InputError if the file is no log of a track, or the track is nowhere sure.
+    """
+    sure = TrackSpec().sure
+    found = {
+        fix.index: fix.position
+        for fix in read_log(path).fixes
+        if fix.state == "tracking" and fix.position is not None and fix.confidence >= sure
+    }
+    if not found:
+        remedy = "track a drive on the part of the map that its streets show"
+        raise InputError(f"no place is tracked with a confidence of {sure:g}", where=path, remedy=remedy)
+    return found
 
 
 def logged(log: TrackLog, fixes: Iterable[TrackFix]) -> Iterator[tuple[TrackFix, bool]]:

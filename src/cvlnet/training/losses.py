@@ -11,8 +11,6 @@ from torch.nn import functional
 
 from cvlnet.grid import Grid
 
-RIGHT_M = 5.0  # displacements this near the truth count as right: imagery is misregistered by metres
-
 
 def info_nce(
     log_scores: Float[Tensor, "clips tiles steps steps"], right: Bool[Tensor, "clips tiles steps steps"]
@@ -49,9 +47,11 @@ def soft_margin(
 
 
 def right_places(
-    offset_m: Float[Tensor, "clips 2"], xy_m: Float[Tensor, "clips 2"], grid: Grid, radius_m: float = RIGHT_M
+    offset_m: Float[Tensor, "clips 2"], xy_m: Float[Tensor, "clips 2"], grid: Grid, radius_m: float
 ) -> Bool[Tensor, "clips clips steps steps"]:
     """The placements, displacement by tile, that lie within ``radius_m`` of where each clip really stands.
+
+    Imagery is misregistered by metres, so that several are right.
 
     Clip i stands on tile i, ``offset_m`` from its centre, and at ``xy_m`` in a frame common to the batch. The cells of
     ``grid`` are the displacements; those around a clip's offset on its own tile are right in any case.

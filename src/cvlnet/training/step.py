@@ -230,7 +230,8 @@ def batch_losses(model: CVLNet, encoded: Encoded, truth: Truth, config: TrainCon
     volume = match(clips, MapFeatures(encoded.tile_descriptor, encoded.tile_uncertainty, model.map_grid))
     log_scores = volume.scores * encoded.sharpness
     same_turn = (truth.crop_from_world == truth.crop_from_world.unsqueeze(1)).all(dim=(-2, -1))
-    right = losses.right_places(truth.offset_m, truth.xy_m.to(truth.offset_m), volume.grid) & same_turn[..., None, None]
+    right = losses.right_places(truth.offset_m, truth.xy_m.to(truth.offset_m), volume.grid, config.right_m)
+    right &= same_turn[..., None, None]
     retrieval = (
         losses.info_nce(log_scores, right)
         if config.loss == "infonce"
