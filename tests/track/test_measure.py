@@ -113,7 +113,12 @@ def test_on_the_ground_the_vehicle_is_found_beside_the_expected_place() -> None:
     at = At(11.3, -24.6, 0.7)
     turns = tuple(0.68 + turn for turn in AROUND)
     measured = measured_around(
-        clips(at, list(turns)), turns, region(), expected(13.0, -26.5, 0.68, 2.0), Likelihood(sharpness=25.0, level=0.6), 1.0
+        clips(at, list(turns)),
+        turns,
+        region(),
+        expected(13.0, -26.5, 0.68, 2.0),
+        Likelihood(sharpness=25.0, level=0.6),
+        1.0,
     )
     assert measured is not None
     assert measured.xy_m == pytest.approx([11.3, -24.6], abs=0.4)
