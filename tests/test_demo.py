@@ -54,7 +54,7 @@ def test_a_town_of_an_earlier_version_is_pointed_out(made, weights, tmp_path):
 
 @pytest.mark.parametrize("seed", [7, 150_000])
 def test_seeds_of_training_and_validation_are_refused(seed, made, weights, tmp_path):
-    with pytest.raises(InputError, match=f"seed {seed}: a town that training may have seen"):
+    with pytest.raises(InputError, match=f"seed {seed}: a town that may have been used for training"):
         demo.run_demo(tmp_path / "demo", seed=seed, weights=weights, progress=False)
     assert made == []
 

@@ -1,4 +1,4 @@
-"""CVLNet: where a vehicle stands on an overhead image, from the last few frames of its video.
+"""CVLNet locates a vehicle on an overhead image from the last few frames of its video.
 
 from cvlnet import Localizer, open_overhead
 
@@ -6,7 +6,7 @@ localizer = Localizer()
 answer = localizer.locate(localizer.read_clip("my_video"), open_overhead("map.tif"))
 print(answer.best.position, answer.best.confidence, answer.is_sure)
 
-A whole drive is followed by `Tracker` and `follow`; see docs/tracking.md.
+`Tracker` tracks a vehicle over a whole drive; see docs/tracking.md.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _OPEN = ("waiting", "running")  # status of a session that goes on
 
 
 class ServerError(Exception):
-    """An error that the server gives. problem: title, detail, status, and where and remedy if they are known."""
+    """An error of the server. problem: title, detail, status, and where and remedy if they are known."""
 
     def __init__(self, problem: Mapping[str, Any]) -> None:
         parts = [problem.get(key) for key in ("where", "detail", "remedy")]
@@ -140,13 +140,13 @@ class Client:
         return LiveSession(self, dict(self.ask("POST", "/api/sessions", json=asked).json())["id"])
 
     def track(self, moments: Iterable[Moment], *, camera: Mapping[str, Any], heading: str = "±5") -> Iterator[Fix]:
-        """The fix of every moment, as it is sent."""
+        """Send moments, and yield the fix of each."""
         with self.begin(camera, heading=heading) as session:
             for moment in moments:
                 yield session.update(moment)
 
     def fixes(self, key: str, *, after: int = -1) -> Iterator[Fix]:
-        """The fixes that a session has by now, after one of its moments."""
+        """The fixes that a session has so far, those of the moments after one."""
         while some := self.ask("GET", f"/api/sessions/{key}/fixes", params={"after": after}).json():
             yield from some
             after = some[-1]["moment"]
@@ -210,7 +210,7 @@ class Client:
         self.close()
 
     def ask(self, method: str, address: str, **content: Any) -> httpx.Response:
-        """Any request of the API; one that the server puts off is tried again. content: as httpx takes it."""
+        """Any request of the API; repeated while the server answers with status 429. content: arguments of httpx."""
         for tried in range(_TRIES):
             answer = self._http.request(method, address, **content)
             if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or tried == _TRIES - 1:
@@ -221,7 +221,7 @@ class Client:
 
 
 class LiveSession:
-    """A session to which moments are sent; it ends with the block.
+    """A session to which moments are sent; it ends with the ``with`` block.
 
     with client.begin(camera) as session:
         fix = session.update(Moment(time_s, x_m, y_m, yaw_rad, picture))
@@ -231,19 +231,19 @@ class LiveSession:
         self._client, self.key = client, key
 
     def update(self, moment: Moment) -> Fix:
-        """Send a moment; its fix."""
+        """Send a moment; return its fix."""
         odometry = {name: getattr(moment, name) for name in ("time_s", "x_m", "y_m", "yaw_rad")}
         picture = moment.picture.read_bytes() if isinstance(moment.picture, Path) else moment.picture
         files = {"odometry": (None, json.dumps(odometry))} | ({} if picture is None else {"image": ("image", picture)})
         return dict(self._client.ask("POST", f"/api/sessions/{self.key}/frames", files=files).json())
 
     def locate(self, latitude_deg: float, longitude_deg: float, sigma_m: float) -> Fix:
-        """Send a measured position of the newest moment; its fix from then on."""
+        """Send a measured position of the newest moment; return the new fix."""
         place = _measured(latitude_deg, longitude_deg, sigma_m)
         return dict(self._client.ask("POST", f"/api/sessions/{self.key}/positions", json=place).json())
 
     def end(self) -> Session:
-        """Say that no more moments come."""
+        """End the session."""
         return dict(self._client.ask("POST", f"/api/sessions/{self.key}/end").json())
 
     def __enter__(self) -> LiveSession:
@@ -255,7 +255,7 @@ class LiveSession:
         if error is None:
             self.end()
             return
-        with suppress(ServerError, httpx.HTTPError):  # the first error is told
+        with suppress(ServerError, httpx.HTTPError):  # the first error is the one to raise
             self.end()
 
 

@@ -1,4 +1,4 @@
-"""WGS84, the local east-north frame, and where an overhead image lies. All conversions are pyproj's.
+"""WGS84, the local east-north frame, and the georeference of an overhead image. All conversions are pyproj's.
 
 ``world`` is a local frame in metres anchored at a WGS84 point: x true east, y true north, by the azimuthal equidistant
 projection: a point's direction and distance are those of the geodesic from the anchor (a tangent plane is shorter by
@@ -70,7 +70,7 @@ class LocalFrame:
 
     @property
     def crs(self) -> str:
-        """The frame as a coordinate reference system, in PROJ's words."""
+        """The frame as a coordinate reference system, as a PROJ string."""
         latitude_deg, longitude_deg = self.anchor.degrees
         return f"+proj=aeqd +lat_0={latitude_deg!r} +lon_0={longitude_deg!r} +datum=WGS84 +units=m"
 
@@ -104,7 +104,7 @@ class LocalFrame:
 
 @runtime_checkable
 class Raster(Protocol):
-    """Where an image lies: from its pixels to places on earth and back. Longitudes come within +-180 degrees."""
+    """The georeference of an image: from its pixels to places on earth and back. Longitudes lie within +-180."""
 
     def xy_px(self, latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 2"]:
         """Pixel coordinates (x right, y down, from the image's corner) of latitudes and longitudes."""
@@ -115,7 +115,7 @@ class Raster(Protocol):
 
 @dataclass(frozen=True)
 class MercatorRaster:
-    """Where a north-up Web Mercator image lies: its north-west corner and pixel size in projected metres.
+    """The georeference of a north-up Web Mercator image: north-west corner and pixel size in projected metres.
 
     Projected metres are 1 / cos(latitude) times longer than true ones, and not even that evenly: at 49 degrees north
     the spherical formula on ellipsoidal latitudes makes 1,000 m true north 1,001.1 and 1,000 m east 998.1.
@@ -167,7 +167,7 @@ class MercatorRaster:
 
 @dataclass(frozen=True)
 class ProjectedRaster:
-    """Where an image in any coordinate reference system lies: ``projected = affine @ (x_px, y_px, 1)``.
+    """The georeference of an image in any coordinate reference system: ``projected = affine @ (x_px, y_px, 1)``.
 
     crs: as pyproj reads it, such as "EPSG:25832" or WKT. The image may cross the antimeridian.
     Raises ValueError if the system is not tied to the earth, or the image lies where it has no coordinates.
@@ -186,7 +186,7 @@ class ProjectedRaster:
 
     @property
     def accuracy_m(self) -> float | None:
-        """How far places may be wrong because of the change of datum to WGS84; None if that is not known."""
+        """Accuracy of positions after the change of datum to WGS84; None if it is not known."""
         return self._operation.accuracy_m
 
     @property
@@ -231,7 +231,7 @@ class ProjectedRaster:
 
 @dataclass(frozen=True)
 class MetricRaster:
-    """Where a north-up image in true metres lies: the world point of its centre, its size and its metres a pixel."""
+    """The georeference of a north-up image in true metres: the world point of its centre, its size and pixel size."""
 
     center: LatLon
     width_px: int

@@ -182,10 +182,7 @@ def test_colmap_distorts_as_opencv_does(tmp_path: Path) -> None:
         (opencv("[-0.3, 0.1, 0, 0, 0]", "x: 1"), "does not say the pictures' size; add image_width"),
         (opencv("[-0.3, 0.1, 0, 0, 0]", "image_size: [640]"), "image_size has 1 of 2 numbers"),
         (opencv("{a: 1}"), "D is no list of numbers"),
-        (
-            COLMAP.format("THIN_PRISM_FISHEYE 640 480 500 510 320 240 0 0 0 0 0 0 0 0"),
-            "THIN_PRISM_FISHEYE is not supported",
-        ),
+        (COLMAP.format("THIN_PRISM_FISHEYE 640 480 500 510 320 240 0 0 0 0 0 0 0 0"), "FISHEYE is not supported"),
         (COLMAP.format("FOV 640 480 500 510 320 240 0.9"), "the camera model FOV is not supported"),
         (COLMAP.format("OPENCV 640 480 500 320 240 -0.1"), "the parameters of OPENCV has 4 of 8 numbers"),
         (COLMAP.format("PINHOLE 640"), "3 values are no camera"),

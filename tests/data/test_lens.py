@@ -134,7 +134,7 @@ BOTH = '"opencv" has 4 or 5 or 8 or 12 or 14; "fisheye" has 4 of them'
         ({"distortion_model": "plumb_bob"}, 'distortion_model is \'plumb_bob\', not "opencv" or "fisheye"'),
         (
             {"distortion_coefficients": [400.0, 0, 0, 0, 0]},
-            "cannot be undone .no frame without distortion can be filled.;",
+            "cannot be inverted .no frame without distortion can be filled.;",
         ),
         ({"distortion_coefficient": [0.1] * 5}, r"unknown key distortion_coefficient \(did you mean distortion_coeff"),
     ],

@@ -105,7 +105,7 @@ def test_a_vehicle_that_would_not_stand_upright_is_refused(
 def test_a_quaternion_that_stands_upright_either_way_is_told_by_the_motion(tmp_path: Path) -> None:
     """Headings near 180 degrees are those of small rotations with w in the wrong place."""
     way = bend(20, course_deg=165.0, turn_deg=12.0)
-    with pytest.raises(InputError, match=r'beside the way .*; if quaternion_order is "wxyz", write "quater'):
+    with pytest.raises(InputError, match=r'direction of travel; if quaternion_order is "wxyz", write "quater'):
         read_folder(write_poses(tmp_path, bodies(way), wxyz=True))
 
 

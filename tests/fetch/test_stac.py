@@ -188,5 +188,5 @@ def test_pages_without_end(server: MapServer, source: Source, monkeypatch: pytes
 def test_pages_are_bounded_and_waited_for(server: MapServer, source: Source) -> None:
     server.answers["/api/stac/v1/search"] = first(status(503), page(item(2024, 2600, 1199)))
     assert len(pieces(source)) == 1
-    with pytest.raises(StoppedError, match="may be received in all"):
+    with pytest.raises(StoppedError, match="may be received in total"):
         pieces(source, most_bytes=100)

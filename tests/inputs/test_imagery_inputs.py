@@ -391,7 +391,7 @@ REFUSED = (
     Refused("a virtual raster of a virtual raster that is remote", lambda f: (vrt(f, "/vsis3/x", name="1.vrt"), vrt(f, "1.vrt"))[1], "1.vrt: refers to /vsis3/x, which is no file"),
     Refused("a terrain model elsewhere", lambda f: vrt(two_sheets(f), "0.tif", inside="<DEMPath>/vsicurl/x</DEMPath>"), "refers to /vsicurl/x, which is no file"),
     Refused("coordinates of pixels elsewhere", lambda f: vrt(two_sheets(f), "0.tif", inside='<Metadata domain="GEOLOCATION"><MDI key="X_DATASET">/vsicurl/x</MDI></Metadata>'), "refers to /vsicurl/x, which is no file"),
-    Refused("entities in a virtual raster", lambda f: vrt(two_sheets(f), "0.tif", more='<!DOCTYPE x [<!ENTITY a "b">]>'), "declares XML entities; make it anew"),
+    Refused("entities in a virtual raster", lambda f: vrt(two_sheets(f), "0.tif", more='<!DOCTYPE x [<!ENTITY a "b">]>'), "declares XML entities; make it again"),
     Refused("half a virtual raster", then(lambda path: cut(path, 0.5), lambda f: vrt(two_sheets(f), "0.tif")), "is no virtual raster"),
     Refused("rows that could be counted either way", lambda folder: write_folder(folder, pair()), "it is not stated whether rows of tiles are counted from the north or from the south; give --tile-scheme"),
     Refused("--tile-scheme against the description", folder_that_says(tiles_json='{"scheme": "tms"}'), 'tiles.json: says "tms", not "xyz" as --tile-scheme says', XYZ),

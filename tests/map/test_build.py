@@ -142,9 +142,7 @@ def test_what_is_built_already_is_returned_and_anything_else_refused(model, imag
     before = files_of(out)
     build_map(model, image, out)
     assert files_of(out) == before
-    with pytest.raises(
-        InputError, match="holds a map of other imagery, weights or settings; update it by cvlnet map update"
-    ):
+    with pytest.raises(InputError, match="holds a map of other imagery, weights or settings; update it by cvlnet"):
         build_map(model, image_of(120, 5, middle), out)
     other = build_model(tiny_config).eval()
     with pytest.raises(InputError, match="other imagery, weights"):

@@ -69,7 +69,7 @@ def build_app() -> App:
     """The commands and their options."""
     app = App(
         name="cvlnet",
-        help="Locate a vehicle on an overhead image, from the last few frames of its video.",
+        help="Locate a vehicle on an overhead image from the last few frames of its video.",
         version=__version__,
         config=(settings_file, whole_numbers),
         help_format="markdown",

@@ -1,7 +1,6 @@
-"""A drive as a vehicle meets it: moment by moment, with odometry and pictures, and without a position on earth.
+"""A drive, moment by moment, with odometry and pictures but without positions on earth.
 
-Pictures are decoded when they are wanted. Positions that are known beside them are kept apart, as ground truth or as
-measurements.
+Pictures are decoded when they are used. Known positions are kept separately, as ground truth or as measurements.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Raises InputError where the picture is damaged, or of another size than the came
 
 @dataclass(frozen=True)
 class Moment:
-    """One moment of a journey. index: of the frame, rising. pictures: by camera; empty where none was taken."""
+    """One moment of a journey. index: number of the frame, increasing. pictures: by camera; empty if there are none."""
 
     index: int
     odometry: OdometryPose
@@ -37,9 +36,9 @@ class Moment:
 
 @dataclass(frozen=True)
 class KnownPlace:
-    """A position on earth at a time of the odometry's clock. yaw_rad: counter-clockwise from true east, if known.
+    """A position on earth, at a time on the odometry's clock. yaw_rad: counter-clockwise from true east, if known.
 
-    sigma_m: standard deviation, east and north; None where it is not known.
+    sigma_m: standard deviation, east and north; None if it is not known.
     """
 
     time_s: float
@@ -50,11 +49,10 @@ class KnownPlace:
 
 @dataclass(frozen=True)
 class Journey:
-    """A drive, whatever it was read from: its cameras by number, and its moments by rising time.
+    """A drive, from any source: its cameras by number, and its moments by increasing time.
 
-    name: of the folder or file that it was read from, as errors state it.
-    road_from_body: as in `cvlnet.data.recording.Recording`. moments: starts from the first one with every call.
-    places: positions by rising time, empty where none are known.
+    name: that of its folder or file, for error messages. road_from_body: as in `cvlnet.data.recording.Recording`.
+    moments: iterates from the first moment on with every call. places: known positions by increasing time, or empty.
     """
 
     name: str
@@ -65,11 +63,11 @@ class Journey:
 
     @property
     def title(self) -> str:
-        """What the drive is called wherever its files lie: the last part of its name."""
+        """The name without its folder: the last part of it."""
         return Path(self.name).absolute().name
 
     def road_from_cam(self, camera_id: int) -> Pose:
-        """How a camera is mounted over a level road."""
+        """The pose of a camera over a level road."""
         return self.road_from_body @ self.cameras[camera_id].body_from_cam
 
 

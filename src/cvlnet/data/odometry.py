@@ -16,7 +16,7 @@ from cvlnet.geo import LocalFrame
 class OdometryPose:
     """The vehicle's pose in the odometry's frame: x, y in metres on the ground, yaw counter-clockwise from x.
 
-    The frame may lie and point anywhere, but has to stay the same. time_s: rises from pose to pose.
+    The frame may have any origin and direction, but has to stay the same. time_s: increases from pose to pose.
     Raises ValueError for numbers that are not finite.
     """
 
@@ -34,7 +34,7 @@ class OdometryPose:
         return hypot(other.x_m - self.x_m, other.y_m - self.y_m)
 
     def step_m(self, other: OdometryPose, turn_rad: float = 0.0) -> Xy:
-        """The displacement to another pose, in axes against which the odometry's frame is turned counter-clockwise."""
+        """The displacement to another pose, in axes from which the odometry's frame is turned counter-clockwise."""
         return turned_m((other.x_m - self.x_m, other.y_m - self.y_m), turn_rad)
 
 

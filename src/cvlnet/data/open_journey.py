@@ -1,4 +1,4 @@
-"""A drive from whatever files there are: KITTI, a folder of frames, a video file, or a ROS bag."""
+"""Open a drive: KITTI, a folder of frames, a video file, or a ROS bag."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _FOR: dict[str, tuple[str, ...]] = {
 
 
 def open_journey(files: JourneyFiles) -> Journey:
-    """The journey of the files. Pictures are read later, when they are asked for.
+    """Open the drive of the files. Pictures are decoded later, when they are used.
 
-    Raises InputError unless there is exactly one source, and if a setting is of another kind of source; as the readers
-    of `cvlnet.data` do; and if the positions of ``gps`` are of another time than the drive, see `JourneyFiles`.
+    Raises InputError unless there is exactly one source, if a setting belongs to another kind of source, as the readers
+    of `cvlnet.data` do, and if the positions of ``gps`` have other times than the drive (see `JourneyFiles`).
     """
     source = _source(files)
     if source == "video":

@@ -28,11 +28,11 @@ _WHOLE_PX = 2**25  # images up to this size are read at once
 
 
 def open_overhead(source: Path | str | Sequence[Path | str], hints: RasterHints = RasterHints()) -> Imagery:
-    """Open overhead imagery and find out where it lies. What is large is read later, by windows.
+    """Open overhead imagery and read its georeference. Large imagery is read later, in windows.
 
     ``source``: a file, a folder, or several files and folders of a mosaic.
-    Raises InputError if it is missing, damaged or of an unknown format, if nothing says where it lies, or what says so
-    is malformed, ambiguous or contradicts itself.
+    Raises InputError if it is missing, damaged or of an unknown format, or if its georeference is missing, malformed,
+    ambiguous or contradictory.
     """
     image = _opened(Path(source), hints) if isinstance(source, str | Path) else _mosaic(source, hints)
     rows, cols = image.shape

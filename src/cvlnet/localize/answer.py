@@ -24,10 +24,10 @@ _LITTLE_KNOWN = 0.5  # of what the clip sees: a place of which the map shows les
 
 @dataclass(frozen=True)
 class Answer:
-    """The fixes of one clip, best first, and all that they come from.
+    """The fixes of one clip, best first, with the data from which they were computed.
 
-    scores: at the region's places, as `search` gives them. truth: where the clip was taken, if that is known.
-    threshold: the confidence from which on the weights' fixes can be relied upon; None if it has not been measured.
+    scores: of the region's places, as `search` returns them. truth: the true position, if it is known. threshold: the
+    confidence above which fixes can be relied upon; None if it has not been determined for the weights.
     """
 
     clip: Clip

@@ -28,16 +28,16 @@ if TYPE_CHECKING:  # the extra "index" may not be installed
 
 
 class Localizer:
-    """Finds where on an overhead image a clip was taken.
+    """Locates clips on overhead images and maps.
 
         localizer = Localizer()
         answer = localizer.locate(localizer.read_clip("my_video"), open_overhead("map.tif"))
         print(answer.best.position, answer.best.confidence, answer.is_sure)
 
-    weights: a file of weights; without it the package's own. device: "cpu", "cuda", "cuda:1". precision: number format
-    in which the network encodes. share_mapped: prior probability that the place of a clip is on the map; without it
-    that of the weights.
-    Raises InputError if the weights cannot be read, or there is no such device.
+    weights: a file of weights; the package's own by default. device: "cpu", "cuda" or "cuda:1". precision: number
+    format in which the network encodes. share_mapped: prior probability that the place of a clip is on the map; by
+    default that of the weights.
+    Raises InputError if the weights cannot be read, or the device does not exist.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Localizer:
         step: int | None = None,
         camera: int = 2,
     ) -> Clip:
-        """The clip of a video folder or a KITTI drive whose newest frame has this number; without one, the last clip.
+        """Read a clip of a video folder or a KITTI drive. frame: number of its newest frame; by default the last one.
 
         frames, way_m, step, camera: as in `cvlnet.config.ClipFiles`.
         Raises ValueError for numbers out of range, InputError as the readers do.
@@ -75,7 +75,7 @@ class Localizer:
     def encode(
         self, image: Imagery, *, near: LatLon | None = None, radius_m: float = NEAR_M, progress: bool = False
     ) -> Region:
-        """Encode an image once, in order to find many clips on it.
+        """Encode an image once, in order to locate many clips on it.
 
         With ``near`` only the places within ``radius_m`` of it are searched.
         Raises InputError as `cvlnet.map.region.encode_region` does.
@@ -83,9 +83,9 @@ class Localizer:
         return encode_region(self.model, image, near=near, radius_m=radius_m, progress=progress)
 
     def area(self, source: Path, *, near: LatLon | None = None, radius_m: float = NEAR_M) -> MapArea:
-        """A map on disk, of ``cvlnet map build``, or the part of it within ``radius_m`` of ``near``.
+        """Open a map on disk, made by ``cvlnet map build``, or the part of it within ``radius_m`` of ``near``.
 
-        Raises InputError if there is no map, it was made with other weights, or is damaged.
+        Raises InputError if there is no map, if it was made with other weights, or if it is damaged.
         """
         return MapArea(self.model, Map.open(source), near=near, radius_m=radius_m)
 
@@ -103,9 +103,9 @@ class Localizer:
     ) -> Answer:
         """The places on an image where a clip, batch shape [frames], may have been taken, best first.
 
-        region: the image as `encode` gave it; without one it is encoded as ``near`` and ``radius_m`` say. heading: what
-        is known of the clip's; by default it is the recorded one. truth: where the clip was taken, to report errors.
-        Raises InputError as `encode` does.
+        region: the result of `encode`; by default the image is encoded, within ``radius_m`` of ``near`` if that is
+        given. heading: what is known of the clip's heading; by default the recorded one is used. truth: the true
+        position, if it is known, for the errors. Raises InputError as `encode` does.
         """
         region = region or self.encode(image, near=near, radius_m=radius_m)
         turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
@@ -123,9 +123,8 @@ class Localizer:
     ) -> Answer:
         """The places on a map where a clip, batch shape [frames], may have been taken, best first.
 
-        The answer's region and image are the panel of the map that holds the best place. heading and truth are those of
-        `locate`.
-        Raises InputError where the map is damaged, or shows nothing.
+        The answer's region and image are the panel of the map that contains the best place. heading, truth: as for
+        `locate`. Raises InputError if the map is damaged, or shows nothing.
         """
         turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
         region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
@@ -146,9 +145,8 @@ class Localizer:
         """The places on a map where a clip may have been taken, best first, among the candidates of the map's index.
 
         The answer's region and scores are those around the best place. within: a part of the map, in metres around its
-        anchor. places: of `cvlnet.localize.indexed.open_indexed`, which asks whether the network made the map. heading
-        and truth are those of `locate`.
-        Raises InputError where map or index are damaged, or nothing is searched.
+        anchor. places: the result of `cvlnet.localize.indexed.open_indexed`, which verifies that the network made the
+        map. heading, truth: as for `locate`. Raises InputError if map or index are damaged, or nothing is searched.
         """
         turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
         fixes = places.find(turned, turns_rad=turns_rad, most=most, within=within, confidence=self.confidence)

@@ -78,9 +78,9 @@ def build_map(
     engine: Engine | None = None,
     progress: bool = False,
 ) -> Map:
-    """Encode imagery into a map on disk; one that is there already, of the same imagery and weights, is returned.
+    """Encode imagery into a map on disk. An existing map of the same imagery and weights is returned.
 
-    Raises InputError as `planned` does, if ``out`` holds another map, finished or not, or cannot be written.
+    Raises InputError as `planned` does, if ``out`` contains another map, finished or not, or if it cannot be written.
     """
     header = planned(model, image, storage=storage, onto=onto)
     with locked(out):

@@ -142,7 +142,7 @@ def api(service: Service) -> APIRouter:
             ),
         ] = None,
     ) -> wire.Session:
-        """Begin a session of a drive that is sent whole."""
+        """Begin a session of a recorded drive that is uploaded."""
         place = None if start is None else _read(wire.MeasuredPlace, start, "start")
         asked = wire.NewSession(heading=heading, start=place)
         return _created(service.upload(video.file, camera.file, odometry.file, asked), response)
@@ -159,7 +159,7 @@ def api(service: Service) -> APIRouter:
 
     @router.delete("/sessions/{key}", status_code=204, tags=["sessions"], responses=_errors(404))
     def delete_session(key: Key) -> None:
-        """Stop a session, and delete all that is kept of it."""
+        """Stop a session and delete all of its data."""
         service.delete(key)
 
     @router.post(
@@ -192,7 +192,7 @@ def api(service: Service) -> APIRouter:
 
     @router.post("/sessions/{key}/end", tags=["frames"], responses=_errors(404, 409))
     async def end_session(key: Key) -> wire.Session:
-        """Say that no more moments come."""
+        """End a session to which moments were sent."""
         await wrap_future(service.fed(key).end())
         return service.session(key).about.sent()
 
@@ -215,13 +215,13 @@ def api(service: Service) -> APIRouter:
         key: Key,
         after: After = -1,
         last_event_id: Annotated[
-            str | None, Header(max_length=20, description="Id of the last event that came; counts instead of after")
+            str | None, Header(max_length=20, description="Id of the last event received; replaces after")
         ] = None,
     ) -> Response:
         """Server-sent events: every fix as it comes ("fix"), and the session where it changes ("status").
 
-        The fixes are those of the moments after one. The id of an event is the moment of the last fix so far, -1 before
-        the first. The stream ends with the session; who then asks again with the last id is answered by 204.
+        The fixes are those of the moments after ``after``. The id of an event is the moment of the last fix so far, -1
+        before the first. The stream ends with the session; a request with the last id is then answered by 204.
         """
         session = await run_in_threadpool(service.session, key)
         resumed = _moment_of(last_event_id)
@@ -265,7 +265,7 @@ def api(service: Service) -> APIRouter:
 
     @router.get(f"{place}/projection.jpg", tags=["results"], response_class=Response, responses=jpeg)
     def get_projection(key: Key, moment: MomentNumber) -> Response:
-        """The frames of the newest clip on the ground, north up. X-Corners: where it lies, if a place is likely."""
+        """The frames of the newest clip on the ground, north up. X-Corners: its position, if a place is likely."""
         return picture(key, moment, "projection", "image/jpeg", without_alpha)
 
     @router.get(f"{place}/projection.webp", tags=["results"], response_class=Response, responses=webp)
@@ -275,22 +275,22 @@ def api(service: Service) -> APIRouter:
 
     @router.get(f"{place}/score.png", tags=["results"], response_class=Response, responses=png)
     def get_score(key: Key, moment: MomentNumber) -> Response:
-        """The scores of the places around the vehicle. X-Corners: where they lie."""
+        """The scores of the places around the vehicle. X-Corners: their position."""
         return picture(key, moment, "score", "image/png")
 
     @router.get(f"{place}/belief.png", tags=["results"], response_class=Response, responses=png)
     def get_belief(key: Key, moment: MomentNumber) -> Response:
-        """The probability of every place of the map. X-Corners: where they lie."""
+        """The probability of every place of the map. X-Corners: their position."""
         return picture(key, moment, "belief", "image/png")
 
     @router.get("/sessions/{key}/truth", tags=["results"], responses=_errors(404))
     def get_truth(key: Key) -> list[wire.TruePlace]:
-        """Where the vehicle really was, if that is known."""
+        """The true positions of the vehicle, if they are known."""
         return truth_of(service.session(key).truth())
 
     @router.get("/sessions/{key}/odometry", tags=["results"], responses=_errors(404))
     def get_odometry(key: Key) -> list[wire.OdometryPlace]:
-        """Where odometry alone would be, laid at the first fix that was tracked."""
+        """The track of odometry alone, aligned with the first tracked fix."""
         return service.session(key).odometry()
 
     @router.get(

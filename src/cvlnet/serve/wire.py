@@ -70,7 +70,7 @@ class DriveInfo(Wire):
 
 
 class NewSession(Wire):
-    """A drive of the server, or, with a camera instead, one whose frames will be sent."""
+    """A drive of the server, or, with ``camera`` instead of ``drive``, one whose frames will be sent."""
 
     drive: Annotated[str | None, Field(max_length=200)] = None
     heading: Annotated[str, Field(max_length=40, description=_HEADING)] = "±5"
@@ -79,7 +79,7 @@ class NewSession(Wire):
 
 
 class Session(Wire):
-    """A session. moments_total: how many moments there will be, where that is known."""
+    """A session. moments_total: the number of its moments, if it is known."""
 
     id: str
     name: str
@@ -96,7 +96,7 @@ class Session(Wire):
 
 
 class Ellipse(Wire):
-    """Half-axes of the ellipse that holds the position with a probability of 95 %; bearing_deg of the longer one."""
+    """Half-axes of the ellipse that contains the position with 95 % probability; bearing_deg: of the longer one."""
 
     major_m: float
     minor_m: float
@@ -118,7 +118,7 @@ class Hypothesis(Pose):
 
 
 class Fix(Wire):
-    """Where the vehicle is at a moment. moment: counted from 0. index: number of the frame."""
+    """The vehicle's position at a moment. moment: counted from 0. index: number of the frame."""
 
     moment: int
     index: int
@@ -148,7 +148,7 @@ class Odometry(Wire):
 
 
 class Moment(Wire):
-    """A moment with pictures, and which there are."""
+    """A moment with pictures, and which of them exist."""
 
     moment: int
     frame: bool
@@ -158,7 +158,7 @@ class Moment(Wire):
 
 
 class TruePlace(Wire):
-    """Where the vehicle really was."""
+    """A true position of the vehicle."""
 
     time_s: float
     latitude_deg: float
@@ -167,7 +167,7 @@ class TruePlace(Wire):
 
 
 class OdometryPlace(Wire):
-    """Where odometry alone would be, laid at the first fix that was tracked."""
+    """A position by odometry alone, aligned with the first tracked fix."""
 
     time_s: float
     latitude_deg: float

@@ -18,12 +18,12 @@ _LATEST_S = 1.0  # a measured position is of the moment that it precedes by so m
 def follow(
     tracker: Tracker, journey: Journey, *, cameras: tuple[int, ...] | None = None, use_places: bool = False
 ) -> Iterator[TrackFix]:
-    """The fix of every moment. cameras: by number; the first by default. Only pictures that are needed are decoded.
+    """Track a journey: the fix of every moment. Only pictures that are used are decoded.
 
-    use_places: takes the journey's known places as measurements, as of a GPS receiver; each needs its ``sigma_m``, and
-    counts at the first moment after it, if that is not much later.
-    A picture that cannot be decoded is left out with a warning.
-    Raises InputError for a camera that the journey lacks, places without ``sigma_m``, or many damaged pictures in
+    cameras: their numbers; the first one by default. use_places: uses the journey's known positions as measurements,
+    like those of a GPS receiver; each needs its ``sigma_m``, and is used at the first moment after it, unless that is
+    much later. A picture that cannot be decoded is left out with a warning.
+    Raises InputError for a camera that the journey lacks, positions without ``sigma_m``, or many damaged pictures in
     succession.
     """
     chosen = tuple(sorted(journey.cameras)[:1]) if cameras is None else cameras

@@ -10,14 +10,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The likelihood of a clip's scores, for a vehicle at a place over one that is elsewhere, or not on the map.
+    """The likelihood ratio of a clip's score: of the vehicle being at a place to it being elsewhere or off the map.
 
-    ``floor + exp(sharpness * (score - level))``: above ``level`` a score speaks for a place, below it against it, but
-    not below ``floor``, since a truck may hide the street, or the map may be old. Clips share their frames: one clip
-    counts as a share of the evidence that ``independent_m`` metres of new way give.
-    sigma_m, heading_rad: standard deviations of the place and the heading with the best scores, with ``independent_m``
-    of new way. registration_m: of the map's own place on earth, which no number of clips averages out.
-    The defaults were chosen by hand on validation towns (docs/results/tracking.md).
+    ``floor + exp(sharpness * (score - level))``: scores above ``level`` are evidence for a place, lower ones against
+    it, with a lower bound of ``floor``, since a truck may hide the street, or the map may be old. Successive clips
+    share frames: the evidence of a clip is weighted by its new distance, relative to ``independent_m`` metres. sigma_m,
+    heading_rad: standard deviations of the place and the heading with the best scores, for ``independent_m`` of new
+    distance. registration_m: standard deviation of the imagery's own position, which clips do not average out. The
+    defaults were chosen on validation towns (docs/results/tracking.md).
     """
 
     sharpness: float = 37.0
@@ -33,9 +33,9 @@ class Likelihood:
             raise ValueError(f"a likelihood has positive numbers, and a floor below 1: {self}")
 
     def share(self, way_m: float) -> float:
-        """Of the evidence of an independent clip, for one that comes ``way_m`` after the last."""
+        """The weight of a clip that comes ``way_m`` after the last one, relative to an independent clip."""
         return min(way_m / self.independent_m, 1.0)
 
     def ratio(self, scores: Float[Tensor, "*places"], share: float = 1.0) -> Float[Tensor, "*places"]:
-        """The likelihood ratio for each place; the floor's where none is sought."""
+        """The likelihood ratio of each place; that of the floor where no place is searched."""
         return (self.sharpness * (scores - self.level)).exp_().add_(self.floor).pow_(share)

@@ -1,4 +1,4 @@
-"""What is known of an odometry's errors, and odometry with errors added, for trials."""
+"""A model of the odometry's errors, and odometry with errors added, for experiments."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cvlnet.data.odometry import OdometryPose, wrapped_rad
 
 @dataclass(frozen=True)
 class OdometryNoise:
-    """What is known of an odometry's errors, as standard deviations.
+    """Standard deviations of an odometry's errors.
 
-    scale: share by which all ways are too long or too short. drift_rad_per_m: by which the yaw turns away, steadily.
-    way_share, yaw_rad: of the random errors of a metre of the way; they grow with the root of the way. fastest_m_s:
-    of the vehicle, for what it may have done while no odometry came. longest_gap_s: between poses without a gap.
+    scale: relative error of all distances. drift_rad_per_m: constant drift of the yaw. way_share, yaw_rad: random
+    errors of distance and yaw per metre; they grow with the square root of the distance. fastest_m_s: largest speed of
+    the vehicle, for its motion while there was no odometry. longest_gap_s: largest time between poses without a gap.
     """
 
     scale: float = 0.02
@@ -34,13 +34,13 @@ class OdometryNoise:
             raise ValueError(f"standard deviations are finite and not negative: {self}")
 
     def gap_m(self, before: OdometryPose, after: OdometryPose) -> float:
-        """How far the vehicle may have gone unseen between two poses; 0 if they follow each other closely."""
+        """How far the vehicle may have moved unobserved between two poses; 0 if there is no gap between them."""
         return self.fastest_m_s * max(0.0, after.time_s - before.time_s - self.longest_gap_s)
 
 
 @dataclass(frozen=True)
 class OdometryErrors:
-    """Errors to add to odometry: a share by which ways are too long, a steady turn, a wrong yaw from the start on."""
+    """Errors to add to odometry: a relative error of distances, a constant drift and an initial error of the yaw."""
 
     scale: float = 0.0
     drift_rad_per_m: float = 0.0

@@ -52,7 +52,7 @@ _GATE = 5.0  # standard deviations from the expected place, beyond which a measu
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture of one camera: RGB in the size of the model's ``image_spec``, and how the camera is mounted.
+    """A picture of one camera, RGB in the size of the model's ``image_spec``, and the mounting of the camera.
 
     See `cvlnet.image_spec.ImageSpec.window`. road_from_cam: over a level road, below the vehicle's reference point.
     """
@@ -63,9 +63,9 @@ class Frame:
 
     @staticmethod
     def seen(picture: Picture, camera: Camera, road_from_cam: Pose, spec: ImageSpec) -> Frame:
-        """The frame of a picture, in the size that a model sees. camera: of the whole picture.
+        """The frame of a picture, in the size of a model's input. camera: that of the whole picture.
 
-        Raises InputError as the picture does.
+        Raises InputError if the picture cannot be read.
         """
         window = spec.window(camera, road_from_cam)
         image = torch.from_numpy(picture(window).transpose(2, 0, 1).copy())
@@ -90,13 +90,14 @@ class ComparedClip:
 class TrackSpec:
     """How a vehicle is tracked.
 
-    sure: probability of a place from which on it is tracked. unsure: below which it is lost. share_mapped: prior
-    probability that the vehicle is on the map. frames: of a clip. frame_m: way between frames that are kept. fine_m,
-    coarse_m: way between clips that are compared with the vehicle's surroundings, and with the whole map; twice as much
-    where more than ``few_turns`` headings are possible. least_way_m: of the first clip. kidnapped_per_m: probability
-    that the odometry does not say where the vehicle went, for each metre. entered_per_m: that a vehicle which is not on
-    the map comes onto it. heading_per_m: that the odometry's yaw has turned away by a step of the headings that are
-    tried. turn_rad: between the headings of fine clips.
+    sure: probability at which tracking of a place begins. unsure: probability below which it ends. share_mapped: prior
+    probability that the vehicle is on the map. frames: number of frames of a clip. frame_m: distance between frames
+    that are kept. fine_m, coarse_m: distance between clips that are compared with the vehicle's surroundings, and with
+    the whole map; coarse_m counts twice if more than ``few_turns`` headings are possible. least_way_m: length of the
+    first clip. kidnapped_per_m: probability per metre that the vehicle was moved without the odometry noticing. fall:
+    drop of the score that raises the odds of this by a factor of e. entered_per_m: probability per metre that a vehicle
+    which is not on the map enters it. heading_per_m: probability per metre that the odometry's yaw drifts by one step
+    of the headings. turn_rad: step between the headings of fine clips.
     """
 
     sure: float = 0.99
@@ -116,16 +117,16 @@ class TrackSpec:
 
 
 class Tracker:
-    """Follows a vehicle over a map.
+    """Tracks a vehicle over a map.
 
         localizer = Localizer()
         tracker = Tracker(localizer.area(Path("city.map")), localizer.model)
         fix = tracker.update(frame, odometry)  # at each moment
 
-    area: a map, or a picture as `cvlnet.localize.Localizer.encode` gives it. heading: what is known of the first
-    moment's; by default the odometry's yaw is the true heading to five degrees. start: a place near which the vehicle
+    area: a map, or an image that `cvlnet.localize.Localizer.encode` has encoded. heading: what is known of the heading
+    at the first moment; by default the odometry's yaw is correct to five degrees. start: a place near which the drive
     begins, with its standard deviation in metres.
-    Raises InputError where the map is damaged, shows nothing, or was made with other weights.
+    Raises InputError if the map is damaged, shows nothing, or was made with other weights.
     """
 
     def __init__(
@@ -156,11 +157,10 @@ class Tracker:
         self._scores: deque[float] = deque(maxlen=_USUAL)  # of the place that is tracked, at the last clips
 
     def update(self, frame: Frame | Sequence[Frame] | None, odometry: OdometryPose, *, index: int = 0) -> TrackFix:
-        """Take the odometry of a moment, and the pictures of that moment if there are any, one for each camera.
+        """Take the odometry of a moment and its pictures, if there are any, one for each camera; return the fix.
 
-        index: number of the moment, for the fix. A moment that is not later than the last one is left out, and the last
-        fix returned again.
-        Raises ValueError if the pictures have not the size of the model's frames.
+        index: number of the frame, for the fix. A moment that is not later than the last one is ignored, and the last
+        fix is returned again. Raises ValueError if the pictures do not have the size of the model's frames.
         """
         if self._now is None:
             self._begin(odometry)
@@ -177,14 +177,14 @@ class Tracker:
 
     @property
     def followed(self) -> Followed:
-        """The newest moment, as `cvlnet.track.smoother.smoothed` takes it. Raises ValueError before the first."""
+        """The newest moment, as input of `cvlnet.track.smoother.smoothed`. Raises ValueError before the first."""
         if self._now is None:
             raise ValueError("nothing has been followed yet")
         return Followed(self._now, self._pose, None if self._pose is None else self._stretch)
 
     @property
     def belief(self) -> Belief:
-        """The belief over the whole map, when it last moved. Raises ValueError before the first moment."""
+        """The belief over the whole map, as of its last update. Raises ValueError before the first moment."""
         if self._now is None:
             raise ValueError("nothing has been followed yet")
         return self._belief
@@ -196,7 +196,10 @@ class Tracker:
 
     @property
     def likeliest(self) -> F64 | None:
-        """The likeliest place and turn (x, y, turn) at the newest moment, on the map; None if none stands out."""
+        """The likeliest place and turn (x, y, turn) at the newest moment, in the map's frame; None if none stands out.
+
+        turn: of the odometry's frame against the map's, counter-clockwise.
+        """
         if self._now is None:
             return None
         if self._pose is not None:
@@ -206,17 +209,17 @@ class Tracker:
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """The newest pictures that were kept, one for each camera; empty before the first and behind a gap."""
+        """The newest pictures that were used, one for each camera; empty before the first and after a gap."""
         return () if self._taken is None else self._taken[1]
 
     def wants_frames(self, odometry: OdometryPose) -> bool:
-        """Whether the pictures of a moment would be used: others need not be decoded."""
+        """Whether the pictures of a moment would be used; other pictures need not be decoded."""
         return self._taken is None or self._taken[0].way_m(odometry) >= self.spec.frame_m
 
     def locate(self, position: LatLon, sigma_m: float) -> TrackFix:
-        """Take a measured position of the newest moment, such as a GPS fix, with its standard deviation; the new fix.
+        """Take a measured position of the newest moment, such as a GPS fix; return the new fix.
 
-        Raises ValueError before the first moment.
+        sigma_m: standard deviation of the position, east and north. Raises ValueError before the first moment.
         """
         if self._now is None or self._last is None:
             raise ValueError("a position is measured at a moment: call update first")
@@ -345,7 +348,7 @@ class Tracker:
             self._scores.clear()
 
     def modes(self) -> tuple[Mode, ...]:
-        """The places where the vehicle may be, in metres on the map's frame, when the belief last moved."""
+        """The possible places, in metres in the map's frame, as of the last update of the belief."""
         if self._modes is None:
             self._modes = self._belief.modes()
         return self._modes
@@ -417,7 +420,7 @@ class Tracker:
         return replace(fix, smooth_position=self._latlon(mean), smooth_yaw_rad=self._yaw_rad(mean, now))
 
     def at(self, fix: TrackFix, odometry: OdometryPose, pose: PoseBelief) -> TrackFix:
-        """The fix with the place, heading, covariance and odometry's errors of a pose."""
+        """The fix with the position, heading, covariance and odometry errors of a pose."""
         return replace(
             fix,
             position=self._latlon(pose.mean),

@@ -1,4 +1,4 @@
-"""What a tracker says of a moment, and of a whole drive."""
+"""The results of tracking: the fix of a moment, and the trajectory of a drive."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class TrackFix:
-    """Where the vehicle is at one moment, as far as is known by then.
+    """The vehicle's position at one moment, estimated from the drive up to that moment.
 
-    state: "tracking" while one place is all but sure; "searching" before the first such place; "lost" after a tracked
-    vehicle turned out to be elsewhere. position, yaw_rad: the most likely place, and the heading counter-clockwise from
-    true east; None while no place stands out. covariance: 3 x 3, of (east m, north m, yaw rad), with the doubt about
-    the map's own place. confidence: probability that the vehicle is near that place. hypotheses: the places that are
-    possible, likeliest first. smooth_position, smooth_yaw_rad: the pose without jumps, as controllers want it:
-    odometry, drawn towards the estimate. scale: metres on the ground for one of the odometry's. drift_rad_per_m: by
-    which its yaw turns away. score: of the clip at the place, where one was compared at this moment.
+    state: "tracking" while one place is almost certain; "searching" before the first such place; "lost" after a tracked
+    vehicle turned out to be elsewhere. position, yaw_rad: the most likely place, and the heading there,
+    counter-clockwise from true east; None while no place stands out. covariance: 3 x 3, of (east m, north m, yaw rad),
+    including the uncertainty of the imagery's own position. confidence: probability that the vehicle is near that
+    place. hypotheses: the possible places, most likely first. smooth_position, smooth_yaw_rad: the pose without jumps,
+    for controllers: odometry that converges to the estimate. scale: metres on the ground per metre of the odometry.
+    drift_rad_per_m: drift of the odometry's yaw. score: of the clip at the place, if one was compared at this moment.
     """
 
     index: int
@@ -51,7 +51,7 @@ class TrackFix:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The fixes of a drive by rising time. credit: of the imagery, to be shown wherever the map is."""
+    """The fixes of a drive by increasing time. credit: that of the imagery, to be shown with the map."""
 
     name: str
     fixes: tuple[TrackFix, ...]
