@@ -40,12 +40,18 @@ def plain(text: str) -> str:
     return " ".join(_NOT_IN_XML.sub(" ", text).split())
 
 
-def write_png(path: Path, picture: UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]) -> None:
+def write_png(
+    path: Path,
+    picture: UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"],
+    *,
+    runs_only: bool = False,
+) -> None:
     """Write a picture, RGB or of one channel, with fast rather than strong compression.
 
-    Raises InputError if it cannot be written.
+    runs_only: compresses runs of equal bytes only, which takes half as long. Raises InputError if it cannot be written.
     """
     encoded = np.ascontiguousarray(picture[..., ::-1]) if picture.ndim == 3 else picture
-    _, code = cv2.imencode(".png", encoded, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    how = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE] if runs_only else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    _, code = cv2.imencode(".png", encoded, how)
     with written_whole(path) as temporary:
         temporary.write_bytes(code.tobytes())

@@ -75,3 +75,16 @@ def test_oblique_flights_lean_far_and_others_little() -> None:
     assert 0.15 < (slanted > 0.06).mean() < 0.4
     assert slanted.max() <= 0.25
     assert leans(Nuisances.none()).max() == 0
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_pixels_that_are_wanted_are_those_of_the_whole_picture(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvlnet.town.render.overhead.CHUNK_PX", 32)
+    nuisances = replace(Nuisances(), coarse=10.0, overhead_blur=2.0)
+    scene = Scene(blotched_ground(), box((2, 2, 0), (6, 6, 8), grey=240), NOTHING, NOTHING, NOTHING)
+    wanted = np.zeros((GRID.rows, GRID.cols), bool)
+    wanted[130:180, 96:160] = True
+    part = render_overhead(scene, GRID, nuisances, np.random.default_rng(seed), wanted)
+    whole = render_overhead(scene, GRID, nuisances, np.random.default_rng(seed))
+    np.testing.assert_array_equal(part[wanted], whole[wanted])
+    assert not np.array_equal(part, whole)

@@ -5,7 +5,8 @@ import pytest
 from handmade import camera, quad, standing
 
 from cvlnet.grid import Grid
-from cvlnet.town.render.raster import empty_picture, rasterise
+from cvlnet.town.compiled import leaf_noise
+from cvlnet.town.render.raster import between_leaves, empty_picture, rasterise
 from cvlnet.town.render.view import from_above, perspective
 from cvlnet.town.scene import Material, Mesh
 
@@ -67,3 +68,12 @@ def test_bare_trees_are_seen_through_and_conifers_are_not() -> None:
 
     assert 0 < covered(Material.FOLIAGE, 1.0) < 0.7 * covered(Material.FOLIAGE, 0.0)
     assert covered(Material.NEEDLES, 1.0) == covered(Material.NEEDLES, 0.0)
+
+
+@pytest.mark.parametrize("cover", [0.1, 0.3, 0.5, 0.74, 1.0])
+def test_gaps_between_leaves_are_where_twigs_and_leaves_together_leave_them(cover: float) -> None:
+    places = np.random.default_rng(0).uniform(-9, 9, (2000, 3))
+    gaps = [between_leaves(x, y, z, 0.02, cover, 5) for x, y, z in places]
+    sprigs = np.array([leaf_noise(x, y, z, 0.22, 5) for x, y, z in places])
+    leaves = np.array([leaf_noise(x, y, z, 0.11, 6) for x, y, z in places])
+    np.testing.assert_array_equal(gaps, 0.6 * sprigs + 0.4 * leaves > cover)

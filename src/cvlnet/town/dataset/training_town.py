@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cvlnet.data.kitti_cvl import DESCRIPTION, list_name
 from cvlnet.io.files import folder_written_whole
-from cvlnet.io.outputs import write_text
+from cvlnet.io.outputs import write_png, write_text
 from cvlnet.town.dataset.survey import survey
 from cvlnet.town.dataset.synthesize import describe
 from cvlnet.town.dataset.writers import write_drives, write_labels, write_training_tiles
@@ -54,8 +55,9 @@ def is_drawn(town: TrainingTown, out: Path) -> bool:
 
 def _write(town: TrainingTown, out: Path) -> None:
     surveyed = survey(town.config, 0)
-    write_drives(out, surveyed, range(len(surveyed.drives)), lambda: None)
-    lines = write_training_tiles(out, surveyed, town.first_query)
+    write = partial(write_png, runs_only=True)  # the files are soon deleted
+    write_drives(out, surveyed, range(len(surveyed.drives)), lambda: None, write)
+    lines = write_training_tiles(out, surveyed, town.first_query, write)
     if town.labels:
         write_labels(out, surveyed)
     write_text(out / list_name("train"), "".join(f"{line}\n" for line in lines))

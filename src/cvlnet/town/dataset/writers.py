@@ -23,6 +23,7 @@ import rasterio
 from jaxtyping import Float64, UInt8
 from rasterio.transform import from_origin
 
+from cvlnet.arrays import Rgb
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
@@ -50,6 +51,8 @@ from cvlnet.town.render.stage import Setting, Stage, arrange, lit
 from cvlnet.town.scene import Mesh
 from cvlnet.town.streams import stream
 
+Writer = Callable[[Path, Rgb], None]  # of a picture into a file
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -60,14 +63,18 @@ class Listing:
     test_rows: tuple[str, ...]
 
 
-def write_drives(out: Path, town: Town, numbers: Iterable[int], drawn: Callable[[], None]) -> None:
+def write_drives(
+    out: Path, town: Town, numbers: Iterable[int], drawn: Callable[[], None], write: Writer = write_png
+) -> None:
     """Write calibration, measurements and missing frames of drives; ``drawn`` is called after each picture."""
     setting = cache(lambda: _setting(town))  # prepared where there is anything to draw
     for number in numbers:
-        _write_drive(out, town, number, drawn, setting)
+        _write_drive(out, town, number, drawn, write, setting)
 
 
-def _write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None], setting: Callable[[], Setting]) -> None:
+def _write_drive(
+    out: Path, town: Town, number: int, drawn: Callable[[], None], write: Writer, setting: Callable[[], Setting]
+) -> None:
     date_dir = out / "raw_data" / town.date
     write_calibration(date_dir, town.rig)
     drive_dir = date_dir / town.drive_name(number)
@@ -80,7 +87,7 @@ def _write_drive(out: Path, town: Town, number: int, drawn: Callable[[], None], 
     if missing:
         artist = _DriveArtist.of(town, number, setting())
         for (frame, camera_id), path in missing.items():
-            write_png(path, artist.picture(frame, camera_id))
+            write(path, artist.picture(frame, camera_id))
             drawn()
 
 
@@ -155,7 +162,7 @@ def write_tiles(out: Path, town: Town) -> Listing:
     return _listing(town, placed, tested, others)
 
 
-def write_training_tiles(out: Path, town: Town, first_query: int) -> tuple[str, ...]:
+def write_training_tiles(out: Path, town: Town, first_query: int, write: Writer = write_png) -> tuple[str, ...]:
     """Write the tiles of all drives, for training, and return the lines of the list.
 
     first_query: the first frame of a drive that is sought. The overhead map itself is not kept.
@@ -168,7 +175,7 @@ def write_training_tiles(out: Path, town: Town, first_query: int) -> tuple[str, 
         wanted[_window(wanted.shape, tile, config)] = True
     picture = render_overhead(town.scene, grid, config.nuisances, stream(config.seed, "flight"), wanted)
     for tile in all_tiles:
-        write_png(out / training_tile_path(town, tile), picture[_window(wanted.shape, tile, config)])
+        write(out / training_tile_path(town, tile), picture[_window(wanted.shape, tile, config)])
     return tuple(
         _line(town, number, frame, tile)
         for number, tiles in placed.items()

@@ -118,9 +118,10 @@ def _bounds(corners: F64, nearest: float, bounds: F64) -> None:
 @kernel
 def between_leaves(x: float, y: float, z: float, pixel_m: float, cover: float, seed: int) -> bool:
     """Whether there is a gap in a crown at a point in the world; ``cover``: share of its surface with leaves."""
-    sprig = leaf_noise(x, y, z, max(SPRIG_M, pixel_m), seed)
-    leaf = leaf_noise(x, y, z, max(0.5 * SPRIG_M, pixel_m), seed + 1)
-    return 0.6 * sprig + 0.4 * leaf > cover
+    sprig = 0.6 * leaf_noise(x, y, z, max(SPRIG_M, pixel_m), seed)
+    if sprig > cover or sprig + 0.4 <= cover:  # whatever the leaves are
+        return sprig > cover
+    return sprig + 0.4 * leaf_noise(x, y, z, max(0.5 * SPRIG_M, pixel_m), seed + 1) > cover
 
 
 @kernel
