@@ -141,11 +141,12 @@ def test_skill_is_certain_where_only_the_right_places_score(drive, weights, monk
 
 
 def test_better_weights_are_written_with_their_origin(drive, weights, tmp_path, monkeypatch):
-    skills = iter([Skill(0.5, -2.0), Skill(0.5, -1.5), Skill(0.5, -1.0)])
+    skills = iter([Skill(0.5, -2.0), Skill(0.5, -1.5)])
     monkeypatch.setattr(adapting, "skill", lambda *args: next(skills))
     out = tmp_path / "mine.safetensors"
     found = adapted(drive, weights, out)
-    assert found.share == 0.5
+    assert found.is_better
+    assert found.after == Skill(0.5, -1.5)
     tensors, provenance = load_tensors(out)
     before, _ = load_tensors(weights)
     assert any(not torch.equal(tensors[name], before[name]) for name in before)
@@ -158,7 +159,7 @@ def test_better_weights_are_written_with_their_origin(drive, weights, tmp_path, 
 def test_no_better_weights_are_not_written(drive, weights, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(adapting, "skill", lambda *args: Skill(0.5, -1.0))
     out = tmp_path / "mine.safetensors"
-    assert adapted(drive, weights, out).share is None
+    assert not adapted(drive, weights, out).is_better
     assert list(tmp_path.iterdir()) == []
     options = ["--steps", "2", "--batch-size", "2", "--workers", "0", "--weights", str(weights), "--out", str(out)]
     assert run(["adapt", str(drive[0]), "--imagery", str(drive[1]), *options]) == 2
@@ -168,10 +169,10 @@ def test_no_better_weights_are_not_written(drive, weights, tmp_path, monkeypatch
 
 
 def test_an_interrupted_adaptation_goes_on(drive, weights, tmp_path, monkeypatch):
-    skills = [Skill(0.0, -9.0), Skill(0.0, -1.0), Skill(0.0, -2.0)] * 3
+    skills = [Skill(0.0, -9.0), Skill(0.0, -1.0)]
     monkeypatch.setattr(adapting, "skill", lambda *args: skills.pop(0))
     adapted(drive, weights, tmp_path / "whole.safetensors")
-    skills[:] = [Skill(0.0, -9.0), Skill(0.0, -9.0), Skill(0.0, -1.0), Skill(0.0, -2.0)]
+    skills[:] = [Skill(0.0, -9.0), Skill(0.0, -9.0)]
 
     monkeypatch.setattr(adapting, "_SAVE_EVERY_S", 0.0)
     update = adapting.Trainer.update
@@ -188,7 +189,7 @@ def test_an_interrupted_adaptation_goes_on(drive, weights, tmp_path, monkeypatch
     monkeypatch.setattr(adapting.Trainer, "update", update)
     with pytest.raises(InputError, match="another training configuration"):
         adapted(drive, weights, tmp_path / "again.safetensors", replace(STEPS, learning_rate=1e-3))
-    skills[:] = [Skill(0.0, -9.0), Skill(0.0, -1.0), Skill(0.0, -2.0)]
+    skills[:] = [Skill(0.0, -9.0), Skill(0.0, -1.0)]
     adapted(drive, weights, tmp_path / "again.safetensors")
     whole, again = (load_tensors(tmp_path / f"{name}.safetensors")[0] for name in ("whole", "again"))
     assert all(torch.allclose(whole[name], again[name], atol=1e-6) for name in whole)

@@ -74,7 +74,7 @@ def adapt(
         progress=sys.stderr.isatty(),
     )
     print("\n".join(lines(found)))
-    if found.share is None:
+    if not found.is_better:
         what = "the adapted weights are no better at the end of the drive than those before; nothing is written"
         raise InputError(what, where=source, remedy="drive more streets, or check positions, camera and imagery")
-    print(f"{out}: {100 * found.share:.0f} % adapted weights")
+    print(f"{out}: the mean of the weights before and the adapted ones")

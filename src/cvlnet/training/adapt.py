@@ -2,8 +2,9 @@
 
 No labels are needed. The offset between positions and imagery is estimated first, with the weights as they are. Then
 every place within some metres of a position counts as right (`cvlnet.training.losses.right_places`), and the
-displacement is not learned. The end of the drive is held out: the weights before, the adapted ones, and the mean of
-both are compared there. Such a mean forgets least (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+displacement is not learned. What is kept is the mean of the weights before and after: it finds the new streets as well
+and forgets the old ones less (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). The end of the drive is
+held out, to judge whether it has become better.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ FEWEST = 40  # clips
 APART_M = 50.0  # between what is learned from and what is judged by
 _OUTLIERS = 0.2  # share of clips that say nothing of the offset
 _SAVE_EVERY_S = 120.0
-SHARES = (1.0, 0.5)  # of the adapted weights in the mean that is tried
+SHARE = 0.5  # of the fine-tuned weights in the mean that is kept
 
 
 def training_of(config: AdaptConfig) -> TrainConfig:
@@ -82,17 +83,21 @@ class Skill:
 
 @dataclass(frozen=True)
 class Adapted:
-    """What came of it. share: of the fine-tuned weights in the mean that is best; None if those before are.
+    """What came of it: how well the held-out part of the drive is found before and after.
 
     offset_m: of the imagery from the positions, east and north. learned, judged: number of clips.
     """
 
     offset_m: tuple[float, float]
     before: Skill
-    after: Mapping[float, Skill]
-    share: float | None
+    after: Skill
     learned: int
     judged: int
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the right places have become more probable."""
+        return self.after.log_probability > self.before.log_probability
 
 
 def adapt(
@@ -108,10 +113,10 @@ def adapt(
     workers: int = 1,
     progress: bool = True,
 ) -> Adapted:
-    """Fine-tune weights on a recording on an image, and write the best mean of them with those before to ``out``.
+    """Fine-tune weights on a recording on an image, and write the mean of them with those before to ``out``.
 
     positions: where frames were taken, by number; clips that end at other frames are not learned from. Nothing is
-    written if the weights before are best. An interrupted call goes on when it is repeated: it keeps its state beside
+    written if the result is no better. An interrupted call goes on when it is repeated: it keeps its state beside
     ``out`` until it is done. Raises InputError if the recording has too few clips on the image.
     """
     model, provenance = load_model(weights)
@@ -132,34 +137,32 @@ def adapt(
     training = DriveSamples(recording, learned, image, clip_spec, model.tile_grid, augmentation, seed=config.seed)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     tuned = _trained(model, training, provenance, weights, out, training_of(config), workers, progress)
-    after = {}
-    for share in SHARES:
-        fill(model, mean_of(start, tuned, share), weights)
-        model.eval()
-        after[share] = skill(model, seen, encode_region(model, image), config.position_error_m)
-    best = max(after, key=lambda share: after[share].log_probability)
-    better = after[best].log_probability > before.log_probability
-    if better:
+    mean = mean_of(start, tuned, SHARE)
+    fill(model, mean, weights)
+    model.eval()
+    after = skill(model, seen, encode_region(model, image), config.position_error_m)
+    found = Adapted(offset_m, before, after, len(learned), len(judged))
+    if found.is_better:
         ancestors, parents = made_from([(1.0, digest_of(weights), provenance)])
-        made = Provenance(
-            provenance.model, training_of(config), ({"name": recording.name, "adapted": best},), config.steps,
+        data = {"name": recording.name, "adapted": SHARE}
+        made = replace(
+            provenance, train=training_of(config), data=(data,), step=config.steps, figures=None, confidence=None,
             ancestors=ancestors, parents=parents,
         )  # fmt: skip
-        save_tensors(out, mean_of(start, tuned, best), made)
+        save_tensors(out, mean, made)
     _state(out).unlink(missing_ok=True)
-    return Adapted(offset_m, before, after, best if better else None, len(learned), len(judged))
+    return found
 
 
 def lines(found: Adapted) -> tuple[str, ...]:
     """What came of it, for the terminal."""
     east_m, north_m = found.offset_m
-    judged = {"before": found.before} | {f"{100 * share:.0f} % adapted": after for share, after in found.after.items()}
     return (
         f"{found.learned} clips to learn from, {found.judged} to judge by",
         f"the imagery shows the places {east_m:+.1f} m to the east and {north_m:+.1f} m to the north of the positions",
         *(
             f"{name}: {100 * of.found:.0f} % found, mean log probability of the right places {of.log_probability:.2f}"
-            for name, of in judged.items()
+            for name, of in (("before", found.before), ("after", found.after))
         ),
     )
 
