@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import cos, hypot, pi, radians, sin
@@ -14,6 +14,7 @@ import torch
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
 from cvlnet.geo import MetricRaster
 from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.localize import turned as turning
 from cvlnet.localize.turned import Heading
 from cvlnet.map.region import Region, encode_region
 from cvlnet.track.likelihood import Likelihood
@@ -526,3 +527,37 @@ def test_headings_count_from_true_east() -> None:
     assert there.yaw_rad == pytest.approx(here.yaw_rad - turn, abs=1e-3)
     assert there.smooth_yaw_rad == pytest.approx((here.smooth_yaw_rad or 0.0) - turn, abs=1e-3)
     assert there.hypotheses[0].yaw_rad == pytest.approx(here.hypotheses[0].yaw_rad - turn, abs=1e-3)
+
+
+def test_a_clip_that_fits_nowhere_leaves_the_vehicle_elsewhere() -> None:
+    drive = circle(40.0)
+    nowhere = tracker(likelihood=Likelihood(level=50.0, floor=1e-12))
+    fixes = followed(nowhere, drive, odometry(drive))
+    assert {fix.state for fix in fixes} == {"searching"}
+    assert nowhere.belief.turns_rad == ()
+    assert fixes[-1].confidence == 0.0
+    assert fixes[-1].position is None
+
+
+def test_the_clip_that_is_kept_is_that_of_the_likeliest_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Sequence[float], ClipFeatures]] = []
+
+    def nearly_turned(features: Callable[..., ClipFeatures], turns_rad: Sequence[float]) -> ClipFeatures:
+        asked.append((turns_rad, turning.nearly_turned(features, turns_rad)))
+        return asked[-1][1]
+
+    monkeypatch.setattr("cvlnet.track.tracker.nearly_turned", nearly_turned)
+    drive = circle(40.0)
+    of = tracker(heading=Heading(None, pi), likelihood=Likelihood(level=1.0, floor=1e-12))
+    for picture, pose in zip(map(frame, drive), odometry(drive), strict=True):
+        before = len(asked)
+        of.update(picture, pose)
+        if len(asked) > before and len(of.belief.turns_rad) < len(asked[-1][0]):
+            break
+    turns, clips = asked[-1]
+    assert 0 < len(of.belief.turns_rad) < len(turns)  # the clip has made some of them impossible
+    assert of.compared is not None
+    assert of.likeliest is not None
+    nearest = int(np.argmin([abs(wrapped_rad(turn - of.likeliest[2])) for turn in turns]))
+    assert of.compared.against == "map"
+    assert torch.equal(of.compared.features.descriptor[0], clips.descriptor[nearest])

@@ -316,9 +316,10 @@ class Tracker:
         assert self._now is not None
         share = self.likelihood.share(self._way_since(self._coarse_at))
         self._move_belief(self._now)
-        if not self._belief.turns_rad:  # it is elsewhere for sure
+        turns = self._belief.turns_rad  # before the clip, which leaves only those that are still possible
+        if not turns:  # it is elsewhere for sure
             return
-        clips = nearly_turned(self._clips, self._belief.turns_rad)
+        clips = nearly_turned(self._clips, turns)
         self._belief.weigh(
             ratio
             for first in range(0, len(clips.weight), _TURNS_AT_ONCE)
@@ -326,7 +327,7 @@ class Tracker:
         )
         self._coarse_at = self._now
         self._judge()
-        self._keep("map", clips, self._belief.turns_rad)
+        self._keep("map", clips, turns)
 
     def _move_belief(self, now: OdometryPose, gap_m: float = 0.0) -> None:
         """gap_m: how far the vehicle may have gone besides, unseen."""
