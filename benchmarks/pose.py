@@ -26,6 +26,7 @@ from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.odometry import wrapped_rad
 from cvlnet.data.samples import ClipTileSamples
 from cvlnet.evaluation.metrics import longitudinal_lateral_m
+from cvlnet.io.files import written_whole
 from cvlnet.localize import Localizer
 from cvlnet.localize.search import scores_around
 from cvlnet.localize.turned import TurnedClip
@@ -117,9 +118,14 @@ def computed(way: str, localizer: Localizer, root: Path, most: int, out: Path) -
             off_m.append(errors[0])
             off_rad.append(wrapped_rad(errors[1]))
             yaw_rad.append(asked.yaw_rad)
-        np.savez_compressed(
-            path, drive=np.array(drives), off_m=np.array(off_m), off_rad=np.array(off_rad), yaw_rad=np.array(yaw_rad)
-        )
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                drive=np.array(drives),
+                off_m=np.array(off_m),
+                off_rad=np.array(off_rad),
+                yaw_rad=np.array(yaw_rad),
+            )
     with np.load(path) as kept:
         return {name: kept[name] for name in kept.files}
 

@@ -22,7 +22,7 @@ from cvlnet.town.drive.rig import Rig, write_calibration
 from cvlnet.training.adapt import Skill, adapt, divided, mean_of, registration_m, skill, training_of
 from small_data import DATE, FRAME, write_drive
 
-STEPS = AdaptConfig(steps=3, batch_size=2, hold_out=0.3)
+STEPS = AdaptConfig(steps=3, batch_size=2, hold_out=0.45)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,10 @@ def test_better_weights_are_written_with_their_origin(drive, weights, tmp_path, 
     assert any(not torch.equal(tensors[name], before[name]) for name in before)
     assert provenance.train == training_of(STEPS)
     assert provenance.confidence is None
-    assert provenance.data[0]["adapted"] == 0.5
+    assert provenance.step == STEPS.steps
+    assert provenance.data[0]["name"].endswith("drive_0001_sync")
+    assert len(provenance.data[0]["sha256"]) == 64
+    assert len(provenance.ancestors) == 1
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -161,7 +164,20 @@ def test_no_better_weights_are_not_written(drive, weights, tmp_path, monkeypatch
     out = tmp_path / "mine.safetensors"
     assert not adapted(drive, weights, out).is_better
     assert list(tmp_path.iterdir()) == []
-    options = ["--steps", "2", "--batch-size", "2", "--workers", "0", "--weights", str(weights), "--out", str(out)]
+    options = [
+        "--steps",
+        "2",
+        "--hold-out",
+        "0.45",
+        "--batch-size",
+        "2",
+        "--workers",
+        "0",
+        "--weights",
+        str(weights),
+        "--out",
+        str(out),
+    ]
     assert run(["adapt", str(drive[0]), "--imagery", str(drive[1]), *options]) == 2
     said = capsys.readouterr()
     assert "no better at the end of the drive" in said.err
@@ -189,6 +205,11 @@ def test_an_interrupted_adaptation_goes_on(drive, weights, tmp_path, monkeypatch
     monkeypatch.setattr(adapting.Trainer, "update", update)
     with pytest.raises(InputError, match="another training configuration"):
         adapted(drive, weights, tmp_path / "again.safetensors", replace(STEPS, learning_rate=1e-3))
+    skills[:] = [Skill(0.0, -9.0)]
+    recording, positions, image = read(drive)
+    moved = positions | {0: LatLon(0.0, 0.0)}
+    with pytest.raises(InputError, match="another data"):
+        adapt(recording, moved, image, weights, tmp_path / "again.safetensors", STEPS, workers=0, progress=False)
     skills[:] = [Skill(0.0, -9.0), Skill(0.0, -1.0)]
     adapted(drive, weights, tmp_path / "again.safetensors")
     whole, again = (load_tensors(tmp_path / f"{name}.safetensors")[0] for name in ("whole", "again"))
@@ -200,6 +221,11 @@ def test_a_short_drive_is_refused(drive, weights, tmp_path):
     few = {number: place for number, place in positions.items() if number < 100}
     with pytest.raises(InputError, match="40 are needed"):
         adapt(recording, few, image, weights, tmp_path / "out", STEPS, workers=0, progress=False)
+
+
+def test_a_drive_whose_end_is_too_short_to_judge_by_is_refused(drive, weights, tmp_path):
+    with pytest.raises(InputError, match="to judge by, 50 m behind the others, and 5 are needed"):
+        adapted(drive, weights, tmp_path / "out", replace(STEPS, hold_out=0.2))
 
 
 def test_every_place_within_the_positions_error_is_right():

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +46,7 @@ from cvlnet.types import ClipFeatures
 
 SPACING_M = 4.0  # between the clips of a drive
 TRIED_M = 15.0  # offset of the imagery, to each side
-FEWEST = 40  # clips
+FEWEST, FEWEST_JUDGED = 40, 5  # clips in all, and of these at the end of the drive
 APART_M = 50.0  # between what is learned from and what is judged by
 _OUTLIERS = 0.2  # share of clips that say nothing of the offset
 _SAVE_EVERY_S = 120.0
@@ -126,6 +128,11 @@ def adapt(
     if len(taken) < FEWEST:
         what = f"has {len(taken)} clips on the image, {SPACING_M:g} m apart, and {FEWEST} are needed"
         raise InputError(what, where=recording.name, remedy="drive farther, or take imagery of the whole way")
+    if (held := len(divided(taken, config.hold_out)[1])) < FEWEST_JUDGED:
+        what = (
+            f"has {held} clips at its end to judge by, {APART_M:g} m behind the others, and {FEWEST_JUDGED} are needed"
+        )
+        raise InputError(what, where=recording.name, remedy="drive farther, or hold out more of it")
     region = encode_region(model, image, progress=progress)
     samples = DriveSamples(recording, taken, image, clip_spec, model.tile_grid)
     offset_m = registration_m(model, samples, region, progress=progress)
@@ -136,20 +143,19 @@ def adapt(
     augmentation = Augmentation(model.window_cells * model.map_grid.cell_m, True, True, ClipErrors())
     training = DriveSamples(recording, learned, image, clip_spec, model.tile_grid, augmentation, seed=config.seed)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    tuned = _trained(model, training, provenance, weights, out, training_of(config), workers, progress)
+    ancestors, parents = made_from([(1.0, digest_of(weights), provenance)])
+    made = Provenance(
+        provenance.model, training_of(config), (_fingerprint(recording, positions, image),),
+        ancestors=ancestors, parents=parents,
+    )  # fmt: skip
+    tuned = _trained(model, training, made, out, workers, progress)
     mean = mean_of(start, tuned, SHARE)
     fill(model, mean, weights)
     model.eval()
     after = skill(model, seen, encode_region(model, image), config.position_error_m)
     found = Adapted(offset_m, before, after, len(learned), len(judged))
     if found.is_better:
-        ancestors, parents = made_from([(1.0, digest_of(weights), provenance)])
-        data = {"name": recording.name, "adapted": SHARE}
-        made = replace(
-            provenance, train=training_of(config), data=(data,), step=config.steps, figures=None, confidence=None,
-            ancestors=ancestors, parents=parents,
-        )  # fmt: skip
-        save_tensors(out, mean, made)
+        save_tensors(out, mean, replace(made, step=config.steps))
     _state(out).unlink(missing_ok=True)
     return found
 
@@ -221,26 +227,17 @@ def mean_of(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], share: flo
 
 
 def _trained(
-    model: CVLNet,
-    samples: DriveSamples,
-    provenance: Provenance,
-    weights: Path,
-    out: Path,
-    config: TrainConfig,
-    workers: int,
-    progress: bool,
+    model: CVLNet, samples: DriveSamples, made: Provenance, out: Path, workers: int, progress: bool
 ) -> dict[str, Tensor]:
     """The running average of the weights after all steps; from the state that an interrupted call left."""
-    ancestors, parents = made_from([(1.0, digest_of(weights), provenance)])
-    now = Provenance(
-        provenance.model, config, ({"name": samples.recording.name},), ancestors=ancestors, parents=parents
-    )
+    config = made.train
+    assert config is not None
     state = _state(out)
     torch.manual_seed(config.seed)
     trainer = Trainer(model, config)
     if state.exists():
         tensors, saved = load_tensors(state)
-        require_same(now, saved, state)
+        require_same(made, saved, state)
         trainer.restore(tensors, saved.step, state)
     saved_at_s = perf_counter()
     bar = tqdm(total=config.steps, initial=trainer.step, desc="adapting", unit="step", disable=not progress)
@@ -253,10 +250,17 @@ def _trained(
         bar.update()
         bar.set_postfix({name: f"{value:.3f}" for name, value in terms.items()}, refresh=False)
         if perf_counter() - saved_at_s > _SAVE_EVERY_S:
-            save_tensors(state, trainer.tensors(), replace(now, step=trainer.step))
+            save_tensors(state, trainer.tensors(), replace(made, step=trainer.step))
             saved_at_s = perf_counter()
     bar.close()
     return {name: tensor.clone() for name, tensor in trainer.averaged_model.state_dict().items()}
+
+
+def _fingerprint(recording: Recording, positions: Mapping[int, LatLon], image: Imagery) -> dict[str, Any]:
+    """Identity of what is learned from, as `cvlnet.data.fingerprint` has it of data sets."""
+    places = repr([(number, place.degrees) for number, place in sorted(positions.items())])
+    digest = sha256(image.fingerprint() + places.encode()).hexdigest()
+    return {"name": recording.name, "sha256": digest, "labels": False}
 
 
 def _state(out: Path) -> Path:
