@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from cvlnet.errors import InputError
-from cvlnet.io.files import folder_written_whole, link, remove_unfinished, written_whole
+from cvlnet.io.files import folder_written_whole, link, remove_unfinished, require_writable, written_whole
 
 
 def test_a_file_is_there_whole_or_not_at_all(tmp_path):
@@ -39,6 +39,17 @@ def test_a_file_where_a_folder_is(tmp_path):
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+
+
+def test_a_place_is_tried_before_long_work(tmp_path):
+    require_writable(tmp_path / "new" / "a.txt")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").write_text("kept")
+    for path in (tmp_path / "file" / "a.txt", tmp_path / "new"):
+        with pytest.raises(InputError, match="cannot be written"):
+            require_writable(path)
+    require_writable(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_a_full_disk_is_an_input_error_and_other_faults_of_the_block_are_not(tmp_path):

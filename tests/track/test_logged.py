@@ -11,10 +11,11 @@ import pytest
 
 from cvlnet.data.journey import Journey, Moment
 from cvlnet.data.recording import MountedCamera
+from cvlnet.errors import InputError
 from cvlnet.geometry import Pose
 from cvlnet.localize.turned import Heading
 from cvlnet.track.formats import TrackLog, read_trajectory
-from cvlnet.track.logged import begun, logged
+from cvlnet.track.logged import begun, logged, sure_positions
 from cvlnet.track.types import TrackFix
 from driving import CAMERA, ROAD_FROM_CAM, circle, latlon, model, odometry, region
 
@@ -83,3 +84,25 @@ def test_new_fixes_are_logged_and_old_ones_are_not(tmp_path: Path) -> None:
         passed = list(logged(log, [fix(1), fix(1), fix(2), fix(1), fix(3)]))
     assert [(each.index, is_new) for each, is_new in passed] == [(1, False), (2, True), (3, True)]
     assert [each.index for each in read_trajectory(tmp_path / "track.jsonl").fixes] == [0, 1, 2, 3]
+
+
+def test_positions_of_a_track_that_it_is_sure_of(tmp_path: Path) -> None:
+    path, place = tmp_path / "track.jsonl", latlon((3.0, 4.0))
+    fix = TrackFix(0, 0.0, "tracking", place, 0.5, np.eye(3), 0.995)
+    unsure, lost = replace(fix, index=1, time_s=1.0, confidence=0.98), replace(fix, index=2, time_s=2.0, state="lost")
+    with TrackLog(path, "raw/ring") as log:
+        for one in (fix, unsure, lost):
+            log.write(one)
+    found = sure_positions(path, "elsewhere/ring")
+    assert list(found) == [0]
+    assert found[0].degrees == pytest.approx(place.degrees, abs=1e-8)
+    with pytest.raises(InputError, match="is the track of raw/ring, not of raw/other"):
+        sure_positions(path, "raw/other")
+
+
+def test_a_track_that_is_never_sure_gives_no_positions(tmp_path: Path) -> None:
+    path = tmp_path / "track.jsonl"
+    with TrackLog(path, "ring") as log:
+        log.write(TrackFix(0, 0.0, "searching", None, None, None, 0.0))
+    with pytest.raises(InputError, match=r"no place is tracked with a confidence of 0\.99"):
+        sure_positions(path, "ring")

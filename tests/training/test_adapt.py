@@ -223,6 +223,19 @@ def test_a_short_drive_is_refused(drive, weights, tmp_path):
         adapt(recording, few, image, weights, tmp_path / "out", STEPS, workers=0, progress=False)
 
 
+def test_what_cannot_work_is_refused_before_the_work(drive, weights, tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    options = ["--imagery", str(drive[1]), "--weights", str(weights)]
+    for asked, said in (
+        ([str(drive[0]), "--out", str(tmp_path / "file" / "mine")], "cannot be written"),
+        ([str(drive[0]), "--out", str(tmp_path / "mine"), "--camera", "7"], "has no camera 7"),
+        ([str(drive[1]), "--out", str(tmp_path / "mine")], "is a file, not the folder of a drive"),
+    ):
+        assert run(["adapt", *asked, *options]) == 2
+        assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_drive_whose_end_is_too_short_to_judge_by_is_refused(drive, weights, tmp_path):
     with pytest.raises(InputError, match="to judge by, 50 m behind the others, and 5 are needed"):
         adapted(drive, weights, tmp_path / "out", replace(STEPS, hold_out=0.2))

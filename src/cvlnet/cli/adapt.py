@@ -55,7 +55,7 @@ def adapt(
 
     recording = recording_of(files_of(source))
     if track is not None:
-        positions = sure_positions(track)
+        positions = sure_positions(track, recording.name)
     elif recording.geographic:
         positions = {frame.index: frame.position for frame in recording.frames}
     else:

@@ -35,6 +35,8 @@ def read_folder(folder: Path) -> Recording:
     warning; see `cvlnet.data.screening`. Raises InputError if frames, camera.json or poses are missing or malformed, or
     if the headings contradict the way that the vehicle drives and another reading of the poses explains it.
     """
+    if folder.is_file():
+        raise InputError("is a file, not the folder of a drive", where=folder, remedy="name the folder")
     if not folder.is_dir():
         raise InputError("the folder does not exist", where=folder, remedy="correct its name")
     pictures = _pictures(folder / "frames")

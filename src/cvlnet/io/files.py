@@ -115,6 +115,18 @@ def _refusal(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot be written ({error.strerror})", where=path, remedy=remedy)
 
 
+def require_writable(path: Path) -> None:
+    """Raise InputError if no file can be written at a path: before long work rather than after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
 def require_at_most(path: Path, most_bytes: int) -> None:
     """Raise InputError if a file is larger than that, before it is read; a file that is not there passes."""
     if path.is_file() and path.stat().st_size > most_bytes:

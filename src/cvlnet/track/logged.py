@@ -51,15 +51,17 @@ def begun(
     return Tracker(area, model, heading=resumed, start=(fix.position, sigma_m), spec=spec), rest
 
 
-def sure_positions(path: Path) -> dict[int, LatLon]:
-    """Where the frames of a drive were taken that a track is sure of, by number.
+def sure_positions(path: Path, drive: str) -> dict[int, LatLon]:
+    """Where the frames of a drive were taken that a track is sure of, by number. drive: its name.
 
-    Raises InputError if the file is no log of a track, or the track is nowhere sure.
+    Raises InputError if the file is no log of a track, or is that of another drive, or the track is nowhere sure.
     """
-    sure = TrackSpec().sure
+    sure, log = TrackSpec().sure, read_log(path)
+    if Path(log.name).name != Path(drive).name:  # the same folder may be named from elsewhere
+        raise InputError(f"is the track of {log.name}, not of {drive}", where=path, remedy="choose that of this drive")
     found = {
         fix.index: fix.position
-        for fix in read_log(path).fixes
+        for fix in log.fixes
         if fix.state == "tracking" and fix.position is not None and fix.confidence >= sure
     }
     if not found:

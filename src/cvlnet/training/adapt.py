@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from cvlnet.checkpoint import digest_of, fill, load_model, load_tensors, save_tensors
 from cvlnet.config import AdaptConfig, TrainConfig
-from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip
+from cvlnet.data.clips import ClipErrors, ClipSpec, assemble_clip, require_cameras
 from cvlnet.data.drive_samples import DriveSamples, Taken, taken_along
 from cvlnet.data.loading import Batches
 from cvlnet.data.recording import Recording
@@ -33,6 +33,7 @@ from cvlnet.data.samples import Augmentation, collate
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.imagery.overhead import Imagery
+from cvlnet.io.files import require_writable
 from cvlnet.localize.search import scores_around
 from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.region import Region, encode_region
@@ -119,8 +120,11 @@ def adapt(
 
     positions: where frames were taken, by number; clips that end at other frames are not learned from. Nothing is
     written if the result is no better. An interrupted call goes on when it is repeated: it keeps its state beside
-    ``out`` until it is done. Raises InputError if the recording has too few clips on the image.
+    ``out`` until it is done. Raises InputError if ``out`` cannot be written, or the recording lacks the camera, or has
+    too few clips on the image.
     """
+    require_writable(out)
+    require_cameras(recording, (camera,))
     model, provenance = load_model(weights)
     model.to(named_device(device))
     clip_spec = ClipSpec(model.image_spec, camera_ids=(camera,))
