@@ -160,6 +160,10 @@ class TrainConfig:
         rotate_world: Rotates clip and tile together by a random angle.
         mirror_world: Mirrors clip and tile in every other batch, on average.
         photometric: Strength of the photometric augmentation.
+        style_noise: Largest relative noise of the early features' means and contrasts, against the style of synthetic
+            pictures; 0 adds none.
+        fewest_frames: Trains every batch on a random number of the newest frames of its clips, at least this many; by
+            default on all.
         amp: Computes in bfloat16 where that is safe and the device supports it, otherwise in float32.
         encode_at_once: Number of samples that are encoded at a time, and again for their gradients, so that memory does
             not grow with the batch; 0 encodes all at once.
@@ -199,6 +203,8 @@ class TrainConfig:
     rotate_world: bool = True
     mirror_world: bool = True
     photometric: float = 1.0
+    style_noise: float = 0.0
+    fewest_frames: int | None = None
     amp: bool = False
     encode_at_once: int = 0
     average_decay: float = 0.999
@@ -211,6 +217,8 @@ class TrainConfig:
         for name in ("steps", "batch_size", "frames", "validate_every", "validate_queries"):
             _check(getattr(self, name) >= 1, name, "at least 1", self)
         _check(self.frames <= 16, "frames", "at most 16", self)
+        fewest = self.frames if self.fewest_frames is None else self.fewest_frames
+        _check(1 <= fewest <= self.frames, "fewest_frames", "from 1 to frames", self)
         _check(self.clip_step is None or self.clip_step >= 1, "clip_step", "at least 1", self)
         _check_cameras(self)
         rates = ("learning_rate", "backbone_learning_rate")
@@ -219,7 +227,7 @@ class TrainConfig:
             _check(0 < getattr(self, name) < inf, name, "positive and finite", self)
         weights = ("weight_decay", "displacement_weight", "label_weight")
         errors = ("heading_error_deg", "pitch_error_deg", "height_error_m", "focal_error_percent")
-        for name in (*weights, *errors, "warmup_steps", "photometric", "encode_at_once"):
+        for name in (*weights, *errors, "warmup_steps", "photometric", "style_noise", "encode_at_once"):
             _check(0 <= getattr(self, name) < inf, name, "finite and not negative", self)
         _check(self.focal_error_percent < 100, "focal_error_percent", "below 100", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+Index = int | slice | tuple[slice, ...]
+
 
 @dataclass(frozen=True)
 class Pose:
@@ -28,8 +30,8 @@ class Pose:
         rotation = self.rotation @ other.rotation
         return Pose(rotation, _rotate(self.rotation, other.translation_m) + self.translation_m)
 
-    def __getitem__(self, index: int | slice) -> Pose:
-        """The poses at ``index`` of the first leading dimension."""
+    def __getitem__(self, index: Index) -> Pose:
+        """The poses at ``index`` of the first leading dimensions."""
         return Pose(self.rotation[index], self.translation_m[index])
 
     def inverse(self) -> Pose:
@@ -116,8 +118,8 @@ class Camera:
         xy = (xy_px - self.principal_point_px.unsqueeze(-2)) / self.focal_px.unsqueeze(-2)
         return torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1) * depth_m.unsqueeze(-1)
 
-    def __getitem__(self, index: int | slice) -> Camera:
-        """The cameras at ``index`` of the first leading dimension."""
+    def __getitem__(self, index: Index) -> Camera:
+        """The cameras at ``index`` of the first leading dimensions."""
         return replace(self, focal_px=self.focal_px[index], principal_point_px=self.principal_point_px[index])
 
     def resize(self, width_px: int, height_px: int) -> Camera:

@@ -46,9 +46,9 @@ class Clip:
             Pose.stack([clip.ground_from_cam for clip in clips]),
         )
 
-    def __getitem__(self, clips: slice) -> Clip:
-        """Some of the clips of a batch."""
-        return Clip(self.images[clips], self.camera[clips], self.ground_from_cam[clips])
+    def __getitem__(self, chosen: slice | tuple[slice, ...]) -> Clip:
+        """Some of the clips of a batch, or some frames of each."""
+        return Clip(self.images[chosen], self.camera[chosen], self.ground_from_cam[chosen])
 
 
 @dataclass(frozen=True)

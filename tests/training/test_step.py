@@ -9,7 +9,7 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.crop import turn_of_world
 from cvlnet.model.build import build_model
-from cvlnet.training.step import Trainer, learning_rate_factor, step_seed, turned_xy_m
+from cvlnet.training.step import Trainer, frames_of_step, learning_rate_factor, step_seed, turned_xy_m
 
 MODEL = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=2, channels=4)
 
@@ -43,6 +43,14 @@ def test_every_step_of_every_process_draws_its_own_numbers_and_repeats_them():
     assert seeds == [step_seed(*name) for name in named]
     drawn = [torch.rand(8, generator=torch.Generator().manual_seed(seed)).tolist() for seed in seeds]
     assert len({tuple(numbers) for numbers in drawn}) == len(named)
+
+
+def test_every_number_of_frames_has_its_share_of_the_steps():
+    config = TrainConfig(frames=4, fewest_frames=2)
+    numbers = [frames_of_step(step, config) for step in range(300)]
+    assert {number: 80 < numbers.count(number) < 120 for number in numbers} == {2: True, 3: True, 4: True}
+    assert numbers == [frames_of_step(step, config) for step in range(300)]
+    assert {frames_of_step(step, TrainConfig(frames=4)) for step in range(100)} == {4}
 
 
 @pytest.mark.parametrize("step", [0, 3, 10, 50, 98])

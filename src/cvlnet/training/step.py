@@ -29,6 +29,7 @@ from cvlnet.model.ssm import match
 from cvlnet.training import losses
 from cvlnet.training.color_augmentation import vary
 from cvlnet.training.distributed import World
+from cvlnet.training.style_augmentation import random_styles
 from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
@@ -117,9 +118,12 @@ class Trainer:
         for layer in self._as_they_are:
             layer.eval()  # keeps the statistics of batch normalisation
         torch.manual_seed(step_seed(self.config.seed, self.step, self.world.rank))
-        terms = self._losses(_varied(batch.to(self.model.device), self.step, self.config, self.world))
+        batch = _newest(batch.to(self.model.device), frames_of_step(self.step, self.config) * len(self.config.cameras))
+        pictures = batch.clip.images.shape[1]
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        with random_styles(self.model, self.config.style_noise, pictures):  # also where features are computed anew
+            terms = self._losses(_varied(batch, self.step, self.config, self.world))
+            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
         self.optimizer.step()
         self.schedule.step()
@@ -262,6 +266,18 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     validation or data loading: a resumed training repeats them without a saved state.
     """
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
+
+
+def frames_of_step(step: int, config: TrainConfig) -> int:
+    """The number of newest frames of its clips that a step is trained on, the same for all processes."""
+    fewest = config.frames if config.fewest_frames is None else config.fewest_frames
+    return int(np.random.default_rng((config.seed, step, 2)).integers(fewest, config.frames + 1))
+
+
+def _newest(batch: Batch, pictures: int) -> Batch:
+    """The batch with that many of the newest pictures of every clip."""
+    newest = slice(None), slice(pictures)
+    return replace(batch, clip=batch.clip[newest])
 
 
 def _varied(batch: Batch, step: int, config: TrainConfig, world: World) -> Batch:
