@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import radians
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from cvlnet.checkpoint import load_network, shipped_weights
-from cvlnet.config import TestSplit
+from cvlnet.config import PITCH_ERROR_DEG, TestSplit
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.kitti_cvl import read_split
 from cvlnet.data.samples import Sample, TileCrops
 from cvlnet.evaluation.metrics import Interval
-from cvlnet.evaluation.predict import Encoded, encode, encode_clips, encode_tiles
+from cvlnet.evaluation.predict import Encoded, encode, encode_pitched, encode_tiles
 from cvlnet.evaluation.report.tables import percent
 from cvlnet.evaluation.summary import figures_of
 from cvlnet.model.confidence import Confidence
@@ -37,6 +38,7 @@ from measure import kept, print_results, run, slug
 
 SPLIT: TestSplit = "test2"
 FOUND_M = 10
+PITCH_RAD = radians(PITCH_ERROR_DEG)
 Change = Callable[[Tensor], Tensor]  # of pictures [..., 3, rows, cols], bytes
 
 
@@ -149,7 +151,9 @@ class Trial:
         if of_map is not as_it_is:
             encoded = replace(encoded, tiles=encode_tiles(self.model, ChangedTiles(self.crops, of_map)))
         if of_frames is not as_it_is:
-            encoded = replace(encoded, clips=encode_clips(self.model, ChangedClips(encoded.samples, of_frames)))
+            encoded = replace(
+                encoded, clips=encode_pitched(self.model, ChangedClips(encoded.samples, of_frames), PITCH_RAD)
+            )
         predictions = replace(encoded.predictions(self.model), confidence=self.confidence)
         split = figures_of(predictions).splits[SPLIT]
         trusted = None if split.trusted is None else asdict(split.trusted)
@@ -161,7 +165,9 @@ def main() -> None:
     model, provenance = load_network(options.weights or shipped_weights())
     tiles = tuple(read_split(options.data, SPLIT).tiles.values())
     spec = ClipSpec(model.image_spec, options.frames)
-    encoded = encode(model, options.data, spec, splits=(SPLIT,), most_queries=options.queries, progress=True)
+    encoded = encode(
+        model, options.data, spec, splits=(SPLIT,), most_queries=options.queries, pitch_error_rad=PITCH_RAD
+    )
     trial = Trial(model, provenance.confidence, TileCrops(tiles, model.tile_grid), encoded)
     found = {
         name: kept(options.out / f"{slug(name)}.json", partial(trial.figures, *changes))

@@ -13,6 +13,8 @@ TileScheme = Literal["xyz", "tms"]  # rows of tiles are counted from the north, 
 SplitName = Literal["train"] | TestSplit
 
 SHARE_MAPPED = 0.5  # of queries whose place is on the map, where nothing else is known
+PITCH_ERROR_DEG = 3.0  # two standard deviations of a camera's pitch: calibration, slopes and braking together
+MOST_PITCH_ERROR_DEG = 15.0
 WAY_M = 36.0  # length of way that a clip's frames are spread over: best on the validation towns
 
 Fusion = Literal[
@@ -444,6 +446,8 @@ class EvaluationConfig:
         way_m: Length of the path over which the frames of a clip are spread.
         step: Takes every n-th frame of the video instead (3: every third), however far the vehicle moved.
         cameras: Cameras whose frames form a clip: 2 is KITTI's left one, 3 the right one.
+        pitch_error_deg: How much farther down, or up, cameras may look than is stated, two standard deviations, for
+            which pitches 2 degrees apart are tried, as cvlnet localize does; 0 takes the stated pitch as it is.
         splits: Test splits to evaluate: test1 without distractor tiles, test2 with them.
         most_queries: Largest number of queries of each split, evenly spaced; all by default.
         share_mapped: Share of queries whose place is on the map, the prior of the confidence; by default that of the
@@ -463,6 +467,7 @@ class EvaluationConfig:
     way_m: float = WAY_M
     step: int | None = None
     cameras: tuple[int, ...] = (2,)
+    pitch_error_deg: float = PITCH_ERROR_DEG
     splits: tuple[TestSplit, ...] = ("test1", "test2")
     most_queries: int | None = None
     share_mapped: float | None = None
@@ -477,6 +482,8 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         _check_frames(self)
         _check_cameras(self)
+        allowed = 0 <= self.pitch_error_deg <= MOST_PITCH_ERROR_DEG
+        _check(allowed, "pitch_error_deg", f"from 0 to {MOST_PITCH_ERROR_DEG:g}", self)
         _check(len(self.splits) > 0, "splits", "one or more test splits", self)
         for name, least in (("most_queries", 1), ("cases", 0), ("workers", 0)):
             value = getattr(self, name)

@@ -149,7 +149,8 @@ class Fix:
     confidence: probability that the fix is right to 10 m; None if the network's has not been calibrated.
     known_share: how much of what the clip sees is on the map there, 0 to 1; None if that was not asked.
     turn_rad: by how much the clip was turned from its recorded heading, counter-clockwise. heading_sigma_rad: standard
-    deviation of the heading; None if it was not sought.
+    deviation of the heading; None if it was not sought. pitch_rad: how much farther down the cameras look than is
+    described.
     """
 
     position: LatLon
@@ -162,3 +163,4 @@ class Fix:
     known_share: float | None = None
     turn_rad: float = 0.0
     heading_sigma_rad: float | None = None
+    pitch_rad: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import radians
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,13 +13,14 @@ from cvlnet.cli.options import (
     AtLeastOne,
     FramesOfClip,
     ModelOptions,
+    PitchError,
     ResourceOptions,
     Resources,
     Share,
     TrainOptions,
     panel,
 )
-from cvlnet.config import SHARE_MAPPED, EvaluationConfig, ModelConfig, TrainConfig
+from cvlnet.config import PITCH_ERROR_DEG, SHARE_MAPPED, EvaluationConfig, ModelConfig, TrainConfig
 
 # parts are compared with a single plane and a single convolution, so that no other part can do their work
 ABLATED = ModelConfig(clip_cells=48, heights_m=(0.0,), ground_trunk="convolution")
@@ -61,6 +63,7 @@ def calibrate(
     weights: Path,
     out: File,
     frames: Annotated[int, FramesOfClip] = 4,
+    pitch_error_deg: Annotated[float, PitchError] = PITCH_ERROR_DEG,
     share_mapped: Annotated[float, Share] = SHARE_MAPPED,
     most_queries: Annotated[int | None, AtLeastOne] = None,
     resources: ResourceOptions = Resources(),
@@ -78,6 +81,7 @@ def calibrate(
         weights: File of weights.
         out: File to write; it may be the same one.
         frames: Number of frames of a clip, 1 to 16.
+        pitch_error_deg: How much farther down, or up, cameras may look than is stated, as for cvlnet localize.
         share_mapped: Share of queries whose place is on the map where the weights will be used.
         most_queries: Largest number of queries, evenly spaced; all by default.
 
@@ -90,6 +94,7 @@ def calibrate(
         data,
         out,
         frames=frames,
+        pitch_error_rad=radians(pitch_error_deg),
         share_mapped=share_mapped,
         most_queries=most_queries,
         cache=resources.cache,

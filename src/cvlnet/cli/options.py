@@ -11,7 +11,7 @@ from cyclopts import UNSET, App, ArgumentCollection, CycloptsError, Group, Param
 from cyclopts.config import Toml
 from cyclopts.validators import Number
 
-from cvlnet.config import ModelConfig, TrainConfig
+from cvlnet.config import MOST_PITCH_ERROR_DEG, ModelConfig, TrainConfig
 from cvlnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 AtLeastOne = Parameter(validator=Number(gte=1))
 NotNegative = Parameter(validator=Number(gte=0))
+PitchError = Parameter(validator=Number(gte=0, lte=MOST_PITCH_ERROR_DEG))
 Share = Parameter(validator=Number(gt=0, lt=1))
 FramesOfClip = Parameter(validator=Number(gte=1, lte=16))
 

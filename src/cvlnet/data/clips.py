@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import dist, inf
+from math import ceil, dist, inf, radians
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from cvlnet.io.text import ranges
 from cvlnet.types import Clip
 
 MOST_FRAMES = 16
+PITCH_STEP_RAD = radians(2.0)  # between the pitches that are tried: half of it costs no recall
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,37 @@ def misdescribed(clip: Clip, errors: ClipErrors) -> Clip:
     lower = Pose(looks_up.rotation, looks_up.translation_m - zero.new_tensor([0.0, 0.0, errors.height_m]))
     shorter = replace(clip.camera, focal_px=clip.camera.focal_px / (1 + errors.focal_share))
     return turned(Clip(clip.images, shorter, lower), errors.heading_rad)
+
+
+class Pitch(NamedTuple):
+    """How much farther down cameras are taken to look than is described, and what that takes from all scores.
+
+    The penalty is the logarithm of how much less likely it is than the described pitch, in units of a score.
+    """
+
+    angle_rad: float
+    penalty: float
+
+
+AS_DESCRIBED = Pitch(0.0, 0.0)
+
+
+def pitches(error_rad: float, sharpness: float) -> tuple[Pitch, ...]:
+    """Pitches to try where two standard deviations of the described one's error are ``error_rad``.
+
+    They are `PITCH_STEP_RAD` apart, and one is at most half of it away from any pitch within ``error_rad``. sharpness:
+    by which the network's scores are multiplied to be logarithms of probabilities.
+    """
+    count = max(1, ceil(2 * error_rad / PITCH_STEP_RAD - 1e-9))
+    if count == 1:
+        return (AS_DESCRIBED,)
+    angles_rad = [PITCH_STEP_RAD * (i - (count - 1) / 2) for i in range(count)]
+    return tuple(Pitch(angle, 2 * (angle / error_rad) ** 2 / sharpness) for angle in angles_rad)
+
+
+def pitched(clip: Clip, pitch: Pitch) -> Clip:
+    """The clip, described as of cameras that look farther down by a pitch."""
+    return misdescribed(clip, ClipErrors(pitch_rad=-pitch.angle_rad))
 
 
 def mirrored(clip: Clip) -> Clip:

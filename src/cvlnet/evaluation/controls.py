@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from cvlnet.arrays import F64, I64
 from cvlnet.data.label_maps import label_shares, read_label_map
 from cvlnet.data.samples import Sample
-from cvlnet.evaluation.predict import RANKS, Encoded, Predictions, Ranking, encode_clips
+from cvlnet.evaluation.predict import RANKS, Encoded, Predictions, Ranking, encode_pitched
 from cvlnet.geo import LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.labels import Label
@@ -64,20 +64,23 @@ def controlled(
     encoded: Encoded,
     confidence: Confidence | None,
     *,
+    pitch_error_rad: float = 0.0,
     workers: int = 0,
     progress: bool = False,
 ) -> Mapping[str, Predictions]:
     """What is predicted without seeing, by the name of each control; those that the data set has not are left out.
 
     root: of the data set. confidence: of the network; only pictures that show nothing have one, because all other
-    pictures may show another place of the map.
+    pictures may show another place of the map. pitch_error_rad: as it was encoded with.
     """
-    blank = encode_clips(model, Replaced(encoded.samples, None), workers=workers, progress=progress)
+    blank = encode_pitched(model, Replaced(encoded.samples, None), pitch_error_rad, workers=workers, progress=progress)
     answered = encoded.answered(replace(encoded, clips=blank).rankings(model))
     found = {"pictures that show nothing": replace(answered, confidence=confidence)}
     other = of_another_drive([query.recording for query in encoded.queries])
     if other is not None:
-        clips = encode_clips(model, Replaced(encoded.samples, other), workers=workers, progress=progress)
+        clips = encode_pitched(
+            model, Replaced(encoded.samples, other), pitch_error_rad, workers=workers, progress=progress
+        )
         found["pictures of another drive"] = encoded.answered(replace(encoded, clips=clips).rankings(model))
     found["tiles of the map in another order"] = encoded.answered(shuffled(encoded).rankings(model))
     reach_m = model.window_cells * model.map_grid.cell_m

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import radians
 from pathlib import Path
 
 import numpy as np
 
 from cvlnet.checkpoint import load_network, load_tensors, save_tensors
-from cvlnet.config import SHARE_MAPPED
+from cvlnet.config import PITCH_ERROR_DEG, SHARE_MAPPED
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
@@ -27,6 +28,7 @@ def calibrate(
     out: Path,
     *,
     frames: int = 4,
+    pitch_error_rad: float = radians(PITCH_ERROR_DEG),
     share_mapped: float = SHARE_MAPPED,
     most_queries: int | None = None,
     cache: Path | None = None,
@@ -36,7 +38,8 @@ def calibrate(
 ) -> Confidence:
     """Locate the queries of some data sets, with their places on the map and without, and fit the confidence to them.
 
-    ``out`` gets the weights with the confidence; it may be the same file. share_mapped: the prior that it is for.
+    ``out`` gets the weights with the confidence; it may be the same file. pitch_error_rad: as for `predict`.
+    share_mapped: the prior that it is for.
     Warns of data that the weights were trained on. Raises InputError for data that is for tests, as the readers do, or
     if the network finds all of the queries or none.
     """
@@ -59,6 +62,7 @@ def calibrate(
             most_queries=most_queries,
             cache=pictures,
             workers=workers,
+            pitch_error_rad=pitch_error_rad,
             progress=progress,
         )
         for root in data

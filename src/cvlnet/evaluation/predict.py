@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from cvlnet.arrays import F64, I64
 from cvlnet.config import TestSplit
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import AS_DESCRIBED, ClipSpec, Pitch, pitched, pitches
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import Query, Split, Tile, read_recordings, read_split
 from cvlnet.data.loading import Batches
@@ -26,10 +26,11 @@ from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.io.files import written_whole
 from cvlnet.model.confidence import Confidence
+from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.network import MatchingNetwork
 from cvlnet.model.published.network import decode_as_published
 from cvlnet.model.ssm import match
-from cvlnet.types import ClipFeatures, Decoded, MapFeatures, ScoreVolume
+from cvlnet.types import Clip, ClipFeatures, Decoded, MapFeatures, ScoreVolume
 
 RANKS = 100
 SPLITS: tuple[TestSplit, ...] = ("test1", "test2")
@@ -124,12 +125,15 @@ def predict(
     cache: ImageCache | None = None,
     workers: int = 0,
     published_decoding: bool = False,
+    pitch_error_rad: float = 0.0,
     progress: bool = False,
 ) -> Predictions:
     """Locate the queries of a data set's splits in their galleries.
 
     most_queries: at most this number of each split, evenly spaced. Clips and tiles that occur in several splits are
-    encoded once. published_decoding: adds a ranking ``SPLIT_published`` with the offsets of the published decoding.
+    encoded once. pitch_error_rad: of the described pitch, two standard deviations, which `cvlnet.localize` allows for,
+    too; networks other than CVLNet take the pitch as it is. published_decoding: adds a ranking ``SPLIT_published`` with
+    the offsets of the published decoding.
     Raises InputError as the readers do, or if the clips have too few frames for the network.
     """
     encoded = encode(
@@ -140,24 +144,33 @@ def predict(
         most_queries=most_queries,
         cache=cache,
         workers=workers,
+        pitch_error_rad=pitch_error_rad,
         progress=progress,
     )
     return encoded.predictions(model, published_decoding=published_decoding, progress=progress)
 
 
 @dataclass(frozen=True)
+class PitchedClips:
+    """The features of clips whose cameras are taken to look farther down than is described, by a pitch."""
+
+    pitch: Pitch
+    features: ClipFeatures
+
+
+@dataclass(frozen=True)
 class Encoded:
     """The queries and the tiles of a data set's splits, with their features.
 
-    samples: of the queries, in their order. rows, galleries: of each split, into the queries and the tiles. Positions
-    in metres (east, north) around ``anchor``.
+    samples: of the queries, in their order. clips: under every pitch that is tried. rows, galleries: of each split,
+    into the queries and the tiles. Positions in metres (east, north) around ``anchor``.
     """
 
     samples: Dataset[Sample]
     queries: tuple[Query, ...]
     true_xy_m: Float64[np.ndarray, "queries 2"]
     yaw_rad: Float64[np.ndarray, " queries"]
-    clips: ClipFeatures
+    clips: tuple[PitchedClips, ...]
     tile_ids: tuple[str, ...]
     tile_xy_m: Float64[np.ndarray, "tiles 2"]
     tiles: MapFeatures
@@ -174,15 +187,23 @@ class Encoded:
     ) -> dict[str, Ranking]:
         """The best tiles for each query, by split."""
         return {
-            name: rank(
-                model,
-                self.clips,
-                rows,
-                self.tiles,
-                self.galleries[name],
-                self.tile_xy_m,
-                decode=decode,
-                progress=progress,
+            name: best_of(
+                [
+                    penalized(
+                        rank(
+                            model,
+                            clips.features,
+                            rows,
+                            self.tiles,
+                            self.galleries[name],
+                            self.tile_xy_m,
+                            decode=decode,
+                            progress=progress,
+                        ),
+                        clips.pitch.penalty,
+                    )
+                    for clips in self.clips
+                ]
             )
             for name, rows in self.rows.items()
         }
@@ -212,6 +233,7 @@ def encode(
     most_queries: int | None = None,
     cache: ImageCache | None = None,
     workers: int = 0,
+    pitch_error_rad: float = 0.0,
     progress: bool = False,
 ) -> Encoded:
     """Encode the queries and the galleries of a data set's splits; as `predict`, which raises the same errors."""
@@ -235,7 +257,7 @@ def encode(
         queries=tuple(part.queries[i] for part, i in queries.values()),
         true_xy_m=true_xy_m,
         yaw_rad=yaw_rad,
-        clips=encode_clips(model, samples, workers=workers, progress=progress),
+        clips=encode_pitched(model, samples, pitch_error_rad, workers=workers, progress=progress),
         tile_ids=tuple(tiles),
         tile_xy_m=LocalFrame(anchor).xy_world_m(np.array([_degrees(tile) for tile in tiles.values()])),
         tiles=map_features,
@@ -304,15 +326,66 @@ def encode_tiles(
 def encode_clips(
     model: MatchingNetwork, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
 ) -> ClipFeatures:
-    """Features of samples' clips, on the CPU, in half precision."""
+    """Features of samples' clips as they are described, on the CPU, in half precision."""
+    (clips,) = encode_pitched(model, samples, workers=workers, batch_size=batch_size, progress=progress)
+    return clips.features
+
+
+def encode_pitched(
+    model: MatchingNetwork,
+    samples: Dataset[Any],
+    pitch_error_rad: float = 0.0,
+    *,
+    workers: int = 0,
+    batch_size: int = 4,
+    progress: bool = False,
+) -> tuple[PitchedClips, ...]:
+    """`encode_clips` under every pitch to try; pitch_error_rad: as for `predict`."""
+    to_try = pitches(pitch_error_rad, model.sharpness.item()) if isinstance(model, CVLNet) else (AS_DESCRIBED,)
     loader = Batches(samples, batch_size, collate, workers=workers)
-    descriptors, weights = [], []
+    parts: list[list[ClipFeatures]] = [[] for _ in to_try]
     with torch.inference_mode():
         for batch in tqdm(loader, "encoding clips", unit="batch", disable=not progress):
-            features = model.encode_clip(batch.clip.to(model.device))
-            descriptors.append(features.descriptor.half().cpu())
-            weights.append(features.weight.half().cpu())
-    return ClipFeatures(torch.cat(descriptors), torch.cat(weights), model.clip_grid)
+            clip = batch.clip.to(model.device)
+            for part, features in zip(parts, _under_pitches(model, clip, to_try), strict=True):
+                part.append(
+                    replace(features, descriptor=features.descriptor.half().cpu(), weight=features.weight.half().cpu())
+                )
+    return tuple(PitchedClips(pitch, ClipFeatures.joined(part)) for pitch, part in zip(to_try, parts, strict=True))
+
+
+def _under_pitches(model: MatchingNetwork, clip: Clip, to_try: Sequence[Pitch]) -> Iterator[ClipFeatures]:
+    """The features of a batch of clips under every pitch; their frames are encoded once."""
+    if not isinstance(model, CVLNet) or len(to_try) == 1:
+        yield model.encode_clip(clip)
+        return
+    encoded = model.encode_frames(clip.images)
+    for pitch in to_try:
+        own = pitched(clip, pitch)
+        yield model.describe_clips(*model.fuse_frames(encoded, own.camera, own.ground_from_cam))
+
+
+def penalized(ranking: Ranking, penalty: float) -> Ranking:
+    """A ranking whose scores are lower by a penalty."""
+    return replace(ranking, score=ranking.score - penalty)
+
+
+def best_of(rankings: Sequence[Ranking]) -> Ranking:
+    """The best of several rankings of the same queries and gallery: each tile by its highest score."""
+    if len(rankings) == 1:
+        return rankings[0]
+    arrays = {name: np.concatenate([getattr(one, name) for one in rankings], axis=1) for name in _RANKING_ARRAYS[1:]}
+    order = np.argsort(-arrays["score"], axis=1, kind="stable")
+    tile = np.take_along_axis(arrays["tile"], order, axis=1)
+    ranks = rankings[0].tile.shape[1]
+    chosen = np.stack(
+        [
+            row[np.sort(np.unique(of_query, return_index=True)[1])[:ranks]]
+            for row, of_query in zip(order, tile, strict=True)
+        ]
+    )
+    best = {name: values[np.arange(len(chosen))[:, None], chosen] for name, values in arrays.items()}
+    return replace(rankings[0], **best)
 
 
 def rank(

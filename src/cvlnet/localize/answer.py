@@ -76,7 +76,7 @@ def heading_rad(clip: Clip) -> float:
 
 
 def to_table(answer: Answer) -> str:
-    """The fixes as a Markdown table, a line each."""
+    """The fixes as a Markdown table, a line each. pitch: how much farther down the cameras look than is described."""
     lines = ["| rank | latitude | longitude | sigma m |      score | margin | confidence |"]
     lines += ["|-----:|---------:|----------:|--------:|-----------:|-------:|-----------:|"]
     for rank, fix in enumerate(answer.fixes, 1):
@@ -87,6 +87,10 @@ def to_table(answer: Answer) -> str:
     if answer.best.heading_sigma_rad is not None:
         lines = [lines[0] + " heading |", lines[1] + "--------:|"] + [
             f"{line} {degrees(heading):7.1f} |" for line, heading in zip(lines[2:], answer.headings_rad, strict=True)
+        ]
+    if any(fix.pitch_rad for fix in answer.fixes):
+        lines = [lines[0] + " pitch |", lines[1] + "------:|"] + [
+            f"{line} {degrees(fix.pitch_rad):+5.1f} |" for line, fix in zip(lines[2:], answer.fixes, strict=True)
         ]
     if answer.errors_m is not None:
         lines = [lines[0] + " error m |", lines[1] + "--------:|"] + [
@@ -164,6 +168,7 @@ def _properties(answer: Answer, index: int) -> dict[str, Any]:
         "covariance_m2": [list(row) for row in fix.covariance_m2],
         "score": fix.score,
         "margin": fix.margin,
+        "pitch_deg": degrees(fix.pitch_rad),
     }
     if fix.confidence is not None:
         properties["confidence"] = fix.confidence

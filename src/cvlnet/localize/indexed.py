@@ -161,12 +161,27 @@ class IndexedPlaces:
         """The fixes of one clip at different places, best first; none where no place is searched.
 
         turns_rad: of the recorded clip that are tried, from true north, in rising order; with several of them the best
-        is refined for every fix. candidates: number of squares that are matched, where a square counts for each group
-        of headings that leads to it; by default `CANDIDATE_SHARE` of the index for each group, or `LEAST_CANDIDATES`
-        where that is less. within: a part of the map in which the candidates' middles lie, in metres around the map's
-        anchor. confidence: the model's.
+        is refined for every fix. Each pitch of the clip has candidates of its own. candidates: number of squares that
+        are matched, where a square counts for each group of headings that leads to it; by default `CANDIDATE_SHARE` of
+        the index for each group, or `LEAST_CANDIDATES` where that is less. within: a part of the map in which the
+        candidates' middles lie, in metres around the map's anchor. confidence: the model's.
         Raises InputError where the map is damaged.
         """
+        if len(clip.pitched) > 1:
+            found = [self._find(pitched, turns_rad, candidates, max(most, 2), within, None) for pitched in clip.pitched]
+            return ranked((fix for fixes in found for fix in fixes), confidence=confidence)[:most]
+        return self._find(clip, turns_rad, candidates, most, within, confidence)
+
+    def _find(
+        self,
+        clip: TurnedClip,
+        turns_rad: tuple[float, ...],
+        candidates: int | None,
+        most: int,
+        within: Area | None,
+        confidence: Confidence | None,
+    ) -> tuple[Fix, ...]:
+        """`find` under one pitch."""
         asked = _Asked(clip, turns_rad)
         candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index) * len(asked.groups)))
         firsts, groups = self._candidates(asked, candidates, within)
@@ -183,7 +198,8 @@ class IndexedPlaces:
             rival = lowest if len(peaks) == 1 else peaks[0 if number else 1].height
             fix = fix_at(block.region, peak.place - block.origin, decoded, rival, confidence)
             share = block.region.known_share(peak.place - block.origin, features.weight[0])
-            fixes.append(replace(fix, known_share=share, turn_rad=turns_rad[0]))
+            fix = replace(fix, known_share=share, turn_rad=turns_rad[0], pitch_rad=clip.pitch.angle_rad)
+            fixes.append(replace(fix, score=fix.score - clip.pitch.penalty))
         return tuple(fixes)
 
     def _candidates(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import radians
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.config import WAY_M, Precision
+from cvlnet.config import PITCH_ERROR_DEG, WAY_M, Precision
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.imagery.overhead import Imagery
@@ -98,17 +99,20 @@ class Localizer:
         near: LatLon | None = None,
         radius_m: float = NEAR_M,
         heading: Heading = Heading(),
+        pitch_error_rad: float = radians(PITCH_ERROR_DEG),
         most: int = MOST_FIXES,
         truth: LatLon | None = None,
     ) -> Answer:
         """The places on an image where a clip, batch shape [frames], may have been taken, best first.
 
         region: the result of `encode`; by default the image is encoded, within ``radius_m`` of ``near`` if that is
-        given. heading: what is known of the clip's heading; by default the recorded one is used. truth: the true
-        position, if it is known, for the errors. Raises InputError as `encode` does.
+        given. heading: what is known of the clip's heading; by default the recorded one is used. pitch_error_rad: how
+        much farther down, or up, its cameras may look than is described, because of slopes or braking as well. truth:
+        the true position, if it is known, for the errors. Raises InputError as `encode` does.
         """
         region = region or self.encode(image, near=near, radius_m=radius_m)
-        turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
+        turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
+        turns_rad = heading.turns_rad(heading_rad(clip))
         scores, fixes = fixes_in(self.model, turned, region, turns_rad=turns_rad, most=most, confidence=self.confidence)
         return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
 
@@ -118,15 +122,17 @@ class Localizer:
         area: MapArea,
         *,
         heading: Heading = Heading(),
+        pitch_error_rad: float = radians(PITCH_ERROR_DEG),
         most: int = MOST_FIXES,
         truth: LatLon | None = None,
     ) -> Answer:
         """The places on a map where a clip, batch shape [frames], may have been taken, best first.
 
-        The answer's region and image are the panel of the map that contains the best place. heading, truth: as for
-        `locate`. Raises InputError if the map is damaged, or shows nothing.
+        The answer's region and image are the panel of the map that contains the best place. heading,
+        pitch_error_rad, truth: as for `locate`. Raises InputError if the map is damaged, or shows nothing.
         """
-        turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
+        turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
+        turns_rad = heading.turns_rad(heading_rad(clip))
         region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
         image = area.map.preview(region.cells)
         return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
@@ -139,6 +145,7 @@ class Localizer:
         *,
         within: Area | None = None,
         heading: Heading = Heading(),
+        pitch_error_rad: float = radians(PITCH_ERROR_DEG),
         most: int = MOST_FIXES,
         truth: LatLon | None = None,
     ) -> Answer:
@@ -146,9 +153,11 @@ class Localizer:
 
         The answer's region and scores are those around the best place. within: a part of the map, in metres around its
         anchor. places: the result of `cvlnet.localize.indexed.open_indexed`, which verifies that the network made the
-        map. heading, truth: as for `locate`. Raises InputError if map or index are damaged, or nothing is searched.
+        map. heading, pitch_error_rad, truth: as for `locate`.
+        Raises InputError if map or index are damaged, or nothing is searched.
         """
-        turned, turns_rad = TurnedClip(self.model, clip), heading.turns_rad(heading_rad(clip))
+        turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
+        turns_rad = heading.turns_rad(heading_rad(clip))
         fixes = places.find(turned, turns_rad=turns_rad, most=most, within=within, confidence=self.confidence)
         if not fixes:
             remedy = "search a larger part of the map"

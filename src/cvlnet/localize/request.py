@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import radians
 from pathlib import Path
 
 import numpy as np
 
-from cvlnet.config import ClipFiles, RasterHints
+from cvlnet.config import PITCH_ERROR_DEG, ClipFiles, RasterHints
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.georef import open_overhead
@@ -47,6 +48,7 @@ def answer(
     map_files: MapFiles,
     *,
     heading: Heading = Heading(),
+    pitch_error_rad: float = radians(PITCH_ERROR_DEG),
     most: int = MOST_FIXES,
     progress: bool = False,
 ) -> Answer:
@@ -58,17 +60,19 @@ def answer(
         if map_files.indexed:
             source = Map.open(map_files.path)
             _warn_if_far(recorded_at, source.center, map_files.path)
-            return _indexed(localizer, clip, source, map_files, heading, most, truth)
+            return _indexed(localizer, clip, source, map_files, heading, pitch_error_rad, most, truth)
         area = area_of(localizer, map_files)
         _warn_if_far(recorded_at, area.map.center, map_files.path)
-        return localizer.locate_on(clip, area, heading=heading, most=most, truth=truth)
+        return localizer.locate_on(clip, area, heading=heading, pitch_error_rad=pitch_error_rad, most=most, truth=truth)
     if map_files.indexed:
         remedy = "make one by cvlnet map build and cvlnet map index"
         raise InputError("is no map with an index", where=map_files.path, remedy=remedy)
     image = open_overhead(map_files.path, map_files.hints)
     _warn_if_far(recorded_at, image.center, image.source)
     region = localizer.encode(image, near=near, radius_m=radius_m, progress=progress)
-    return localizer.locate(clip, image, region=region, heading=heading, most=most, truth=truth)
+    return localizer.locate(
+        clip, image, region=region, heading=heading, pitch_error_rad=pitch_error_rad, most=most, truth=truth
+    )
 
 
 def area_of(localizer: Localizer, files: MapFiles) -> MapArea:
@@ -89,6 +93,7 @@ def _indexed(
     source: Map,
     files: MapFiles,
     heading: Heading,
+    pitch_error_rad: float,
     most: int,
     truth: LatLon | None,
 ) -> Answer:
@@ -107,6 +112,7 @@ def _indexed(
         source,
         within=within,
         heading=heading,
+        pitch_error_rad=pitch_error_rad,
         most=most,
         truth=truth,
     )

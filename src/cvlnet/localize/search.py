@@ -30,13 +30,22 @@ _FINE_RAD = radians(0.5)  # between the headings that are tried around a place
 
 @dataclass(frozen=True)
 class Scores:
-    """The score of every place of a region under its best heading; minus infinity where none is sought.
+    """The score of every place of a region under its best heading and pitch; minus infinity where none is sought.
 
     turn: the index of that heading among those that were tried.
     """
 
     values: Float[Tensor, "rows cols"]
     turn: Int[Tensor, "rows cols"]
+
+    @staticmethod
+    def best_of(several: Sequence[Scores]) -> Scores:
+        """The best score of every place."""
+        best = several[0]
+        for other in several[1:]:
+            better = other.values > best.values
+            best = Scores(torch.maximum(other.values, best.values), torch.where(better, other.turn, best.turn))
+        return best
 
 
 def localize(
@@ -71,15 +80,33 @@ def fixes_in(
 ) -> tuple[Scores, tuple[Fix, ...]]:
     """The scores of a clip at all places of a region, and the fixes of different places, best first.
 
-    turns_rad: turns of the recorded clip that are tried; with several of them the best is refined for every fix.
+    turns_rad: turns of the recorded clip that are tried, under every pitch of the clip; with several of them the best
+    is refined for every fix.
     """
+    if len(clip.pitched) == 1:
+        return _fixes_under(model, clip, region, turns_rad, most, confidence)
+    found = [_fixes_under(model, pitched, region, turns_rad, max(most, 2), None) for pitched in clip.pitched]
+    every = (fix for _, fixes in found for fix in fixes)
+    return Scores.best_of([scores for scores, _ in found]), ranked(every, confidence=confidence)[:most]
+
+
+def _fixes_under(
+    model: CVLNet,
+    clip: TurnedClip,
+    region: Region,
+    turns_rad: Sequence[float],
+    most: int,
+    confidence: Confidence | None,
+) -> tuple[Scores, tuple[Fix, ...]]:
+    """`fixes_in` under one pitch, for which the scores pay its penalty."""
+    pitch = clip.pitch
     if len(turns_rad) == 1:
         features = clip.features(turns_rad)
-        values, weight = search_encoded(model, features, region), features.weight[0].cpu()
+        values, weight = search_encoded(model, features, region) - pitch.penalty, features.weight[0].cpu()
         fixes = distinct(region, values, model.sharpness.item(), most=most, confidence=confidence, weight=weight)
-        turned = tuple(replace(fix, turn_rad=turns_rad[0]) for fix in fixes)
+        turned = tuple(replace(fix, turn_rad=turns_rad[0], pitch_rad=pitch.angle_rad) for fix in fixes)
         return Scores(values, torch.zeros(values.shape, dtype=torch.long)), turned
-    scores = search_turned(model, clip, region, turns_rad)
+    scores = _scores_under(model, clip, region, turns_rad)
     peaks, _ = local_maxima(scores.values)
     peaks = peaks[apart(region.places.xy_m(peaks.double()), max(most, 2))]
     step_rad = min(abs(b - a) for a, b in pairwise(turns_rad))
@@ -101,7 +128,12 @@ def search_encoded(model: CVLNet, asked: ClipFeatures, region: Region) -> Float[
 
 
 def search_turned(model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float]) -> Scores:
-    """The best score of every place over the headings."""
+    """The best score of every place over the headings and the pitches."""
+    return Scores.best_of([_scores_under(model, pitched, region, turns_rad) for pitched in clip.pitched])
+
+
+def _scores_under(model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float]) -> Scores:
+    """The best score of every place over the headings, under one pitch."""
     best, turn = None, torch.zeros(region.searched.shape, dtype=torch.long)
     features = clip.nearly(turns_rad)
     for first in range(0, len(turns_rad), _TURNS_AT_ONCE):
@@ -113,7 +145,8 @@ def search_turned(model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Se
             turn = torch.where(values > best, index + first, turn)
             best = torch.maximum(values, best)
     assert best is not None
-    return Scores((best / region.uncertainty).masked_fill(~region.searched, -torch.inf), turn)
+    scores = best / region.uncertainty - clip.pitch.penalty
+    return Scores(scores.masked_fill(~region.searched, -torch.inf), turn)
 
 
 def distinct(
@@ -197,6 +230,8 @@ def refined(clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, ste
     fix = fix_at(region, peak, decoded, rival, None)
     return replace(
         fix,
+        score=fix.score - clip.pitch.penalty,
+        pitch_rad=clip.pitch.angle_rad,
         known_share=region.known_share(peak, features.weight[best].cpu()),
         turn_rad=float(turns_rad[best]),
         heading_sigma_rad=deviation_rad,

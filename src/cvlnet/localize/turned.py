@@ -1,4 +1,7 @@
-"""A clip under other headings than the recorded one: its frames are encoded once and projected anew for every turn."""
+"""A clip under other headings than the recorded one, and other pitches of its cameras than the described one.
+
+Its frames are encoded once and projected anew for every turn and every pitch.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from cvlnet.data.clips import AS_DESCRIBED, Pitch, pitched, pitches
 from cvlnet.data.odometry import wrapped_rad
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
@@ -76,10 +80,19 @@ def turned(clip: Clip, turn_rad: float) -> Clip:
 
 
 class TurnedClip:
-    """A clip, batch shape [frames], whose features around the vehicle are wanted for several headings."""
+    """A clip, batch shape [frames], whose features around the vehicle are wanted for several headings.
 
-    def __init__(self, model: CVLNet, clip: Clip) -> None:
+    pitch_error_rad: how much farther down, or up, its cameras may look than is described, for `pitched`; two standard
+    deviations.
+    """
+
+    pitch: Pitch = AS_DESCRIBED
+    _pitches: tuple[Pitch, ...] = (AS_DESCRIBED,)
+    _encoded: Float[Tensor, "frames channels height width"] | None = None
+
+    def __init__(self, model: CVLNet, clip: Clip, *, pitch_error_rad: float = 0.0) -> None:
         self.model, self.clip = model, clip
+        self._pitches = pitches(pitch_error_rad, model.sharpness.item())
         self._known: dict[tuple[float, ...], ClipFeatures] = {}
         self._nearly: dict[tuple[float, ...], ClipFeatures] = {}
 
@@ -102,9 +115,21 @@ class TurnedClip:
         return self._nearly[turns]
 
     @cached_property
+    def pitched(self) -> tuple[TurnedClip, ...]:
+        """The clip under every pitch to try; itself alone where only the described one is."""
+        return (self,) if self._pitches == (AS_DESCRIBED,) else tuple(map(self._under, self._pitches))
+
+    def _under(self, pitch: Pitch) -> TurnedClip:
+        found = TurnedClip(self.model, pitched(self.clip, pitch))
+        found.pitch, found._encoded = pitch, self._frames
+        return found
+
+    @property
     def _frames(self) -> Float[Tensor, "frames channels height width"]:
-        with torch.inference_mode():
-            return self.model.encode_frames(self.clip.images.to(self.model.device))
+        if self._encoded is None:
+            with torch.inference_mode():
+                self._encoded = self.model.encode_frames(self.clip.images.to(self.model.device))
+        return self._encoded
 
 
 @torch.inference_mode()
