@@ -1,14 +1,23 @@
 """The weights in the package: what they say of a scene that is drawn here, and what they find in a small town."""
 
+from math import radians
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import ClipErrors, ClipSpec, misdescribed
 from cvlnet.evaluation.metrics import position_errors_m
 from cvlnet.evaluation.predict import predict
+from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.geometry import Camera, Pose
+from cvlnet.grid import Grid
+from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.localize.search import fixes_in
+from cvlnet.localize.turned import TurnedClip
+from cvlnet.map.region import encode_region
 from cvlnet.model.ssm import match
 from cvlnet.town.dataset.synthesize import write_dataset
 from cvlnet.town.presets import TownConfig
@@ -16,6 +25,7 @@ from cvlnet.types import Clip
 
 VEHICLE_M = np.array([3.0, -2.0])  # from the tile's centre, east and north
 YAW_RAD, STEP_M = 0.4, 9.0
+HERE = LatLon(49.01, 8.43)
 GRASS, ASPHALT, PAVING, PAINT, SKY = (90, 110, 60), (105, 105, 110), (165, 160, 150), (235, 235, 235), (200, 215, 235)
 
 
@@ -110,6 +120,26 @@ def test_in_bfloat16_the_drawn_scene_has_nearly_the_same_answer(network, monkeyp
     torch.testing.assert_close(rounded.scores, exact.scores, atol=0.03, rtol=0)
     offsets_m = [volume.decode(model.sharpness.item()).offset_m[0, 0] for volume in (exact, rounded)]
     assert (offsets_m[0] - offsets_m[1]).norm() < 0.2
+
+
+@pytest.mark.parametrize("error_deg", [-3.0, 0.0, 3.0])
+def test_a_drawn_scene_is_found_though_the_camera_looks_farther_down_than_is_described(network, error_deg):
+    """Of the pitches from -2 to 2 degrees the nearest is the best; the degree that is left moves the fix by 4 m."""
+    model, _ = network
+    pixels = Grid(600, 600, 0.4)
+    image = OverheadImage(drawn_tile(pixels).permute(1, 2, 0).numpy(), MetricRaster(HERE, 600, 600, 0.4), Path("map"))
+    asked = misdescribed(drawn_clip(model.image_spec)[0], ClipErrors(pitch_rad=radians(error_deg)))
+    region = encode_region(model, image)
+    errors_m, scores = {}, {}
+    for allowed_deg in (0.0, 3.0):
+        turned = TurnedClip(model, asked, pitch_error_rad=radians(allowed_deg))
+        _, (best, *_) = fixes_in(model, turned, region)
+        errors_m[allowed_deg] = np.linalg.norm(LocalFrame(HERE).xy_world_m(best.position.degrees) - VEHICLE_M)
+        scores[allowed_deg] = best.score
+    assert errors_m[3.0] < 5.0
+    assert error_deg == 0 or errors_m[0.0] > errors_m[3.0] + 2.0
+    assert np.degrees(best.pitch_rad) == pytest.approx(np.sign(error_deg) * 2)
+    assert (scores[3.0] > scores[0.0] + 0.05) == (error_deg != 0)
 
 
 @pytest.fixture(scope="module")

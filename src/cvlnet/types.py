@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from cvlnet.geo import LatLon
-from cvlnet.geometry import Camera, Pose
+from cvlnet.geometry import Camera, Index, Pose
 from cvlnet.grid import Grid
 
 
@@ -46,8 +46,8 @@ class Clip:
             Pose.stack([clip.ground_from_cam for clip in clips]),
         )
 
-    def __getitem__(self, chosen: slice | tuple[slice, ...]) -> Clip:
-        """Some of the clips of a batch, or some frames of each."""
+    def __getitem__(self, chosen: Index) -> Clip:
+        """One or some of the clips of a batch, or some frames of each."""
         return Clip(self.images[chosen], self.camera[chosen], self.ground_from_cam[chosen])
 
 

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from math import atan2, hypot, inf, nan, pi
+from math import atan2, hypot, inf, nan, pi, radians
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 from kitti_tree import DATE, DRIVE, NAME, write_drive
 
 from cvlnet.data.clips import (
+    AS_DESCRIBED,
     ClipErrors,
     ClipSpec,
+    Pitch,
     assemble_clip,
     clip_frames,
     mirrored,
     misdescribed,
+    pitched,
+    pitches,
     spread,
     turned,
     warn_if_short,
@@ -94,6 +98,32 @@ def down_rad(clip: Clip) -> float:
     xyz_m = clip.camera.unproject(pixel.unsqueeze(-2), torch.ones(len(pixel), 1))
     x, y, z = (clip.ground_from_cam.rotation[0] @ xyz_m[0, 0]).tolist()
     return atan2(-z, hypot(x, y))
+
+
+def test_pitches_leave_no_error_of_more_than_a_degree() -> None:
+    for error_deg in (1.2, 2.0, 3.0, 4.5):
+        tried_deg = np.degrees([pitch.angle_rad for pitch in pitches(radians(error_deg), 20.0)])
+        assert np.diff(tried_deg) == pytest.approx(2.0)
+        assert tried_deg == pytest.approx(-tried_deg[::-1])
+        assert error_deg <= tried_deg[-1] + 1 + 1e-6
+        assert error_deg > tried_deg[-1] - 1 + 1e-6  # none is tried in vain
+    assert pitches(0.0, 20.0) == pitches(radians(1.0), 20.0) == (AS_DESCRIBED,)
+
+
+def test_pitches_pay_for_being_unlikely() -> None:
+    """The error is two standard deviations of a normal distribution; scores times sharpness are logarithms."""
+    low, middle, high = pitches(radians(3.0), 20.0)
+    assert middle == AS_DESCRIBED
+    assert low.penalty == high.penalty == pytest.approx((2.0 / 1.5) ** 2 / 2 / 20.0)
+    assert pitches(radians(3.0), 40.0)[0].penalty == pytest.approx(low.penalty / 2)
+
+
+def test_a_pitched_clip_makes_good_what_a_description_lacks(recording: Recording) -> None:
+    clip = assemble_clip(recording, 9, SPEC)
+    lacks = misdescribed(clip, ClipErrors(pitch_rad=radians(2.0)))
+    made_good = pitched(lacks, Pitch(radians(2.0), 0.0))
+    torch.testing.assert_close(made_good.ground_from_cam.rotation, clip.ground_from_cam.rotation, atol=1e-6, rtol=0)
+    assert torch.equal(made_good.ground_from_cam.translation_m, clip.ground_from_cam.translation_m)
 
 
 def test_a_misdescribed_clip_looks_where_its_cameras_do_not(recording: Recording) -> None:

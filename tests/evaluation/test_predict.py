@@ -1,19 +1,34 @@
 import copy
 import json
 from dataclasses import replace
+from math import radians
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Subset
 
 from cvlnet.config import ModelConfig
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import ClipSpec, pitched, pitches
+from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.data.samples import ClipTileSamples
 from cvlnet.errors import InputError
 from cvlnet.evaluation.metrics import position_errors_m
-from cvlnet.evaluation.predict import Predictions, _take_clips, _take_tiles, predict, rank
+from cvlnet.evaluation.predict import (
+    Predictions,
+    Ranking,
+    _take_clips,
+    _take_tiles,
+    best_of,
+    encode_clips,
+    encode_pitched,
+    penalized,
+    predict,
+    rank,
+)
 from cvlnet.model.build import build_model
 from cvlnet.model.confidence import Confidence
-from cvlnet.types import ClipFeatures, MapFeatures
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
 from predictions import driven
 
 MODEL = ModelConfig(image_width_px=128, image_height_px=32, clip_cells=16, window_cells=2, channels=8)
@@ -42,6 +57,39 @@ def test_clips_cut_from_tiles_are_found_in_them(model):
     for row, (t, r, c) in enumerate([cuts[1], cuts[0]]):
         expected = tile_xy_m[t] + np.array([c - 2, 2 - r]) * cell_m
         assert np.linalg.norm(ranking.xy_m[row, 0] - expected) < cell_m
+
+
+def test_of_several_rankings_every_tile_has_its_best_score():
+    def ranking(tile, score):
+        xy_m = np.stack([np.array(tile), np.array(score)], axis=-1)
+        covariance_m2 = np.broadcast_to(np.eye(2), (*xy_m.shape, 2)).copy()
+        return Ranking(np.array([0, 1]), np.array(tile), np.array(score), xy_m, covariance_m2, 9)
+
+    first = ranking([[4, 2, 7], [1, 2, 3]], [[0.9, 0.5, 0.1], [0.9, 0.8, 0.7]])
+    other = ranking([[2, 4, 5], [8, 6, 5]], [[0.8, 0.7, 0.6], [0.3, 0.2, 0.1]])
+    best = best_of([first, penalized(other, 0.05)])
+    assert best.tile.tolist() == [[4, 2, 5], [1, 2, 3]]
+    assert best.score == pytest.approx(np.array([[0.9, 0.75, 0.55], [0.9, 0.8, 0.7]]))
+    assert best.xy_m[0] == pytest.approx(np.array([[4, 0.9], [2, 0.8], [5, 0.6]]))
+    assert best.queries.tolist() == [0, 1]
+    assert best.gallery_size == 9
+    assert best_of([first]) is first
+
+
+def test_clips_are_encoded_under_every_pitch(model, tiny_town):
+    split = read_split(tiny_town, "test1")
+    samples = Subset(
+        ClipTileSamples(split, read_recordings(split), ClipSpec(model.image_spec, 2), model.tile_grid), [0, 1]
+    )
+    under = encode_pitched(model, samples, radians(3.0))
+    assert [clips.pitch for clips in under] == list(pitches(radians(3.0), model.sharpness.item()))
+    assert torch.equal(under[1].features.weight, encode_clips(model, samples).weight)
+    for clips in under:
+        own = [pitched(sample.clip, clips.pitch) for sample in (samples[0], samples[1])]
+        with torch.inference_mode():
+            expected = model.encode_clip(Clip.stack(own))
+        torch.testing.assert_close(clips.features.descriptor.float(), expected.descriptor, atol=2e-3, rtol=0)
+        torch.testing.assert_close(clips.features.weight.float(), expected.weight, atol=2e-3, rtol=0)
 
 
 def test_prediction_of_a_town(model, tiny_town, tmp_path):

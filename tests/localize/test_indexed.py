@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from cvlnet.data.clips import Pitch
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
@@ -46,6 +47,15 @@ class Asked(TurnedClip):
     def features(self, turns_rad):
         self.asked_rad.update(turns_rad)
         return ClipFeatures.joined([rotated(self.seen, self.gain * (turn + self.error_rad)) for turn in turns_rad])
+
+
+def pitched_clip(*under):
+    """A clip whose features are given for every pitch: a pitch with what is seen then."""
+    clip = Asked(under[0][1])
+    clip.__dict__["pitched"] = tuple(Asked(seen) for _, seen in under)
+    for part, (pitch, _) in zip(clip.pitched, under, strict=True):
+        part.pitch = pitch
+    return clip
 
 
 @pytest.fixture
@@ -147,6 +157,27 @@ def test_with_all_squares_as_candidates_a_rough_heading_is_found_as_by_a_search_
         assert len(fixes) >= 2
         for fix, other in zip(fixes, expected, strict=True):
             assert_same(fix, other, region)
+
+
+@pytest.mark.parametrize("width_deg", [0, 10])
+def test_of_the_pitches_the_best_is_found_as_by_a_search_of_all_places(region, projection, tmp_path, width_deg):
+    """Under one pitch the clip sees what the map shows, under the others it sees what is nowhere."""
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    turns_rad = Heading(None, radians(width_deg)).turns_rad(0.0)
+    right = clip_at(region, 54, 29)
+    wrong = replace(right, descriptor=torch.randn(right.descriptor.shape, generator=torch.Generator().manual_seed(1)))
+    clip = pitched_clip((Pitch(-0.03, 0.01), wrong), (Pitch(0.0, 0.0), wrong), (Pitch(0.03, 0.01), right))
+    fixes = found.find(clip, turns_rad=turns_rad, candidates=10**6, most=3)
+    expected = exhaustive(region, clip, turns_rad=turns_rad, most=3)
+    for fix, other in zip(fixes, expected, strict=True):
+        assert_same(fix, other, region)
+        assert fix.pitch_rad == other.pitch_rad
+    alone = exhaustive(region, Asked(right), turns_rad=turns_rad, most=2)
+    assert fixes[0].pitch_rad == 0.03
+    assert fixes[0].score == pytest.approx(alone[0].score - 0.01, abs=1e-5)
+    assert fixes[0].margin <= alone[0].margin + 1e-5  # rivals of all pitches count
+    assert fixes[0].position.degrees == pytest.approx(alone[0].position.degrees, abs=1e-8)
 
 
 @pytest.mark.parametrize(("error_deg", "width_deg", "candidates"), [(13.0, 20, 60), (140.0, 180, 600)])

@@ -9,7 +9,7 @@ from cvlnet.grid import Grid
 from cvlnet.imagery.crop import crop
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import encode_region, localize
-from cvlnet.localize.search import distinct, local_maxima, search
+from cvlnet.localize.search import Scores, distinct, local_maxima, search
 from cvlnet.map.region import Region
 
 CELL_M = 2.0
@@ -43,6 +43,14 @@ def scores_with(*peaks):
 def at_m(row, col):
     """(east, north) of a place of the field."""
     return (col - 7) * CELL_M, (7 - row) * CELL_M
+
+
+def test_the_best_of_several_scores_has_the_heading_of_the_higher():
+    first = Scores(torch.tensor([[1.0, 5.0], [2.0, -torch.inf]]), torch.tensor([[0, 1], [2, 0]]))
+    other = Scores(torch.tensor([[3.0, 4.0], [2.0, -torch.inf]]), torch.tensor([[7, 8], [9, 0]]))
+    best = Scores.best_of([first, other])
+    assert best.values.tolist() == [[3.0, 5.0], [2.0, -torch.inf]]
+    assert best.turn.tolist() == [[7, 1], [2, 0]]
 
 
 def test_clip_is_found_where_it_was_taken(seeing_model, image, clip, place_m, middle):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cvlnet.data.clips import AS_DESCRIBED, pitched
 from cvlnet.grid import Grid
 from cvlnet.localize.turned import Heading, TurnedClip, nearly_turned, rotated, turned
 from cvlnet.model.build import build_model
@@ -75,6 +76,25 @@ def test_turned_features_are_those_of_a_vehicle_that_was_turned(model, clip):
         alone = TurnedClip(model, turned(clip, angle)).features([0.0])
         torch.testing.assert_close(found.descriptor[i : i + 1], alone.descriptor, atol=1e-4, rtol=0)
         torch.testing.assert_close(found.weight[i : i + 1], alone.weight, atol=1e-4, rtol=0)
+
+
+def test_a_clip_is_encoded_once_for_all_pitches(model, clip, monkeypatch):
+    encoded = []
+    encode = model.encode_frames
+    monkeypatch.setattr(model, "encode_frames", lambda images: encoded.append(images) or encode(images))
+    asked = TurnedClip(model, clip, pitch_error_rad=radians(3))
+    assert np.degrees([under.pitch.angle_rad for under in asked.pitched]) == pytest.approx([-2, 0, 2])
+    for under in asked.pitched:
+        alone = TurnedClip(model, pitched(clip, under.pitch)).features([0.4])
+        torch.testing.assert_close(under.features([0.4]).descriptor, alone.descriptor, atol=1e-5, rtol=0)
+    assert len(encoded) == 1 + 3
+    assert not torch.equal(*(asked.pitched[i].features([0.0]).weight for i in (0, 2)))
+
+
+def test_by_default_a_clip_has_the_described_pitch_alone(model, clip):
+    asked = TurnedClip(model, clip)
+    assert asked.pitched == (asked,)
+    assert asked.pitch == AS_DESCRIBED
 
 
 def test_a_turned_clip_sees_the_ground_where_it_then_looks(model, clip):
