@@ -19,12 +19,13 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import log
+from math import log, radians
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cvlnet.config import PITCH_ERROR_DEG
 from cvlnet.errors import InputError
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.io.text import read_json
@@ -79,7 +80,8 @@ def main() -> None:
     options = parse_options()
     queries = kitti_queries(options.shared) if options.queries is None else read_queries(options.queries)
     if queries:
-        report(asked(Localizer(options.weights), queries, options.pictures), options.json)
+        pitch_error_rad = radians(options.pitch_error_deg)
+        report(asked(Localizer(options.weights), queries, options.pictures, pitch_error_rad), options.json)
     else:
         print(f"skipped: no real frames in {options.shared}")
 
@@ -117,8 +119,13 @@ def _query(path: Path, number: int, entry: Any) -> Query:
     return Query(drive.name, drive, path.parent / given["overhead"], given["frame"], given["frames"])
 
 
-def asked(localizer: Localizer, queries: Sequence[Query], pictures: Path | None = None) -> list[Case]:
-    """How every clip fares. pictures: a folder to draw the answers into."""
+def asked(
+    localizer: Localizer,
+    queries: Sequence[Query],
+    pictures: Path | None = None,
+    pitch_error_rad: float = radians(PITCH_ERROR_DEG),
+) -> list[Case]:
+    """How every clip fares. pictures: a folder to draw the answers into. pitch_error_rad: as of `Localizer.locate`."""
     regions = dict[Path, Region]()
     cases = []
     for query in queries:
@@ -132,7 +139,9 @@ def asked(localizer: Localizer, queries: Sequence[Query], pictures: Path | None 
         if not region.searches(truth):
             what = f"frame {query.frame} was not taken on {query.overhead.name}"
             raise InputError(what, where=query.drive, remedy="choose the image of its place")
-        answer = localizer.locate(clip, image, region=region, most=MOST_CANDIDATES, truth=truth)
+        answer = localizer.locate(
+            clip, image, region=region, pitch_error_rad=pitch_error_rad, most=MOST_CANDIDATES, truth=truth
+        )
         cases.append(judge(answer, query))
         if pictures:
             path = pictures / f"{query.name}_{query.frame}.png"
@@ -199,6 +208,9 @@ def report(cases: list[Case], path: Path | None) -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
+    parser.add_argument(
+        "--pitch-error-deg", type=float, default=PITCH_ERROR_DEG, help="as of cvlnet localize; 0 tries no other pitch"
+    )
     parser.add_argument("--queries", type=Path, help="list of clips to find; by default those of KITTI")
     parser.add_argument("--shared", type=Path, default=SHARED, help="folder of KITTI's frames and images")
     parser.add_argument("--pictures", type=Path, help="draw every answer into this folder")

@@ -21,20 +21,30 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from cvlnet.arrays import F64
 from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.data.clips import ClipErrors, ClipSpec, misdescribed
+from cvlnet.config import PITCH_ERROR_DEG
+from cvlnet.data.clips import ClipErrors, ClipSpec, misdescribed, turned
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops
 from cvlnet.evaluation.bootstrap import Redraws
 from cvlnet.evaluation.metrics import Interval, found, position_errors_m
-from cvlnet.evaluation.predict import encode_clips, encode_tiles, rank
+from cvlnet.evaluation.predict import (
+    Ranking,
+    best_of,
+    encode_clips,
+    encode_pitched,
+    encode_tiles,
+    penalized,
+    rank,
+)
 from cvlnet.evaluation.report.tables import percent
 from cvlnet.evaluation.report.theme import DAY, save_png
 from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.types import Clip, MapFeatures
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
 from measure import kept, print_results, run, slug
 
 RADII_M = (5.0, 10.0)
@@ -77,6 +87,11 @@ CLIP_CHANGES: dict[str, tuple[ClipChange, tuple[float, ...]]] = {
     ),
     "odometry scale error, percent": (odometry_percent, (0, 5, 10, 25, 50)),
 }
+SEARCHED = {  # the same errors where localization allows for them
+    "pitch error, pitches to 3 degrees tried": ("camera pitch error, degrees", (0, 2, 3)),
+    "heading error, headings to 10 degrees tried": ("heading error, degrees", (0, 5, 7.5, 10)),
+}
+TURNS_RAD = tuple(radians(turn) for turn in (-10, -5, 0, 5, 10))
 LOST = {"none": (0, 1, 2, 3), "one": (0, 1, 3), "two": (0, 2), "three": (0,)}
 SHIFTS_M = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)
 RESOLUTIONS_M = (0.2, 0.4, 0.6, 0.8, 1.2, 1.6)
@@ -158,10 +173,31 @@ class Trial:
         """
         tiles = self.plain if m_per_px is None else self.coarser(m_per_px)
         clips = encode_clips(self.model, Changed(self.samples, self.rows, change))
-        everything = np.arange(len(self.rows)), np.arange(len(self.tile_xy_m))
-        ranking = rank(self.model, clips, everything[0], tiles, everything[1], self.tile_xy_m)
+        ranking = self._ranked(clips, tiles)
         angle_rad = np.random.default_rng(0).uniform(0, 2 * np.pi, len(self.rows))
         off_m = shift_m * np.stack([np.cos(angle_rad), np.sin(angle_rad)], axis=-1)
+        return self._recall(ranking, off_m)
+
+    def recall_over_pitches(self, change: Callable[[Clip, float], Clip]) -> list[dict[str, float]]:
+        """Recall@1 where every clip is sought under several pitches."""
+        under = encode_pitched(self.model, Changed(self.samples, self.rows, change), radians(PITCH_ERROR_DEG))
+        rankings = [penalized(self._ranked(clips.features, self.plain), clips.pitch.penalty) for clips in under]
+        return self._recall(best_of(rankings))
+
+    def recall_over_headings(self, change: Callable[[Clip, float], Clip]) -> list[dict[str, float]]:
+        """Recall@1 where every clip is sought under several headings."""
+        rankings = []
+        for turn_rad in TURNS_RAD:
+            samples = Changed(self.samples, self.rows, partial(_turned, change, turn_rad))
+            rankings.append(self._ranked(encode_clips(self.model, samples), self.plain))
+        return self._recall(best_of(rankings))
+
+    def _ranked(self, clips: ClipFeatures, tiles: MapFeatures) -> Ranking:
+        queries, gallery = np.arange(len(self.rows)), np.arange(len(self.tile_xy_m))
+        return rank(self.model, clips, queries, tiles, gallery, self.tile_xy_m)
+
+    def _recall(self, ranking: Ranking, off_m: F64 | None = None) -> list[dict[str, float]]:
+        off_m = np.zeros((len(self.rows), 2)) if off_m is None else off_m
         errors_m = position_errors_m(ranking.xy_m[:, :1] + off_m[:, None], self.true_xy_m)
         return [asdict(self.redraws.mean(found(errors_m, 1, radius_m))) for radius_m in RADII_M]
 
@@ -185,6 +221,10 @@ def measure(trial: Trial, out: Path) -> list[Result]:
     for name, (change, levels) in CLIP_CHANGES.items():
         for level in levels:
             jobs.append((name, f"{level:g}", partial(trial.recall, partial(_signed, change, level))))
+    for name, (of, levels) in SEARCHED.items():
+        recall = trial.recall_over_pitches if "pitch" in of else trial.recall_over_headings
+        for level in levels:
+            jobs.append((name, f"{level:g}", partial(recall, partial(_signed, CLIP_CHANGES[of][0], level))))
     for level_name, left in LOST.items():
         jobs.append(("frames lost of four", level_name, partial(trial.recall, partial(_only, left))))
     for shift_m in SHIFTS_M:
@@ -201,6 +241,10 @@ def measure(trial: Trial, out: Path) -> list[Result]:
 
 def _signed(change: ClipChange, level: float, clip: Clip, sign: float) -> Clip:
     return change(clip, sign * level)
+
+
+def _turned(change: Callable[[Clip, float], Clip], turn_rad: float, clip: Clip, sign: float) -> Clip:
+    return turned(change(clip, sign), turn_rad)
 
 
 def _only(kept: Sequence[int], clip: Clip, _sign: float) -> Clip:
