@@ -1,6 +1,7 @@
 """Real frames over real imagery: clips, each sought on a whole overhead image.
 
     python benchmarks/real_kitti.py
+    python benchmarks/real_kitti.py --symmetries
     python benchmarks/real_kitti.py --queries QUERIES.json
 
 Without QUERIES five clips of KITTI on images of 250 m, which lie outside the repository (``--shared``, in the layout of
@@ -10,7 +11,8 @@ docs/results/real-streets.md); where they are absent there is nothing to measure
 
 Paths start at the list's folder. drive: of KITTI, or a video folder with latitudes and longitudes, which are the truth.
 overhead: a GeoTIFF, or a picture with georef.json. frame: the newest one. frames: of the clip, 4 if it is not given.
-Candidates are all peaks of the score that stand 10 m apart.
+Candidates are all peaks of the score that stand 10 m apart. With ``--symmetries`` every clip is sought in eight worlds,
+turned by quarter turns and mirrored, which says more than one answer: to the network they are eight places.
 """
 
 from __future__ import annotations
@@ -19,22 +21,26 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import log, radians
+from math import log, pi, radians
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from cvlnet.config import PITCH_ERROR_DEG
+from cvlnet.data.clips import mirrored, turned
 from cvlnet.errors import InputError
+from cvlnet.geo import LatLon
 from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import Imagery, OverheadImage
 from cvlnet.io.text import read_json
 from cvlnet.localize import Localizer
 from cvlnet.localize.answer import Answer
 from cvlnet.localize.clip_files import files_of, read_clip
 from cvlnet.localize.picture import draw
 from cvlnet.localize.search import MOST_FIXES
-from cvlnet.map.region import Region
+from cvlnet.types import Clip
 from measure import print_results, run
 
 DATE = "2011_09_26"
@@ -55,6 +61,38 @@ class Query:
     overhead: Path
     frame: int
     frames: int
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A world that is mirrored, north for south, and then turned counter-clockwise by quarter turns."""
+
+    quarter_turns: int = 0
+    is_mirrored: bool = False
+
+    def image(self, image: OverheadImage) -> OverheadImage:
+        """The image of that world. Raises InputError unless it is square."""
+        rows, cols = image.shape
+        if rows != cols:
+            raise InputError("is not square", where=image.source, remedy="leave --symmetries out")
+        pixels = image.pixels[::-1] if self.is_mirrored else image.pixels
+        return replace(image, pixels=np.ascontiguousarray(np.rot90(pixels, self.quarter_turns)), valid=None)
+
+    def place(self, image: OverheadImage, place: LatLon) -> LatLon:
+        """Where a place of the image is then."""
+        half_px = image.shape[0] / 2
+        x_px, y_px = (image.raster.xy_px(place.degrees) - half_px).tolist()
+        y_px = -y_px if self.is_mirrored else y_px
+        for _ in range(self.quarter_turns):
+            x_px, y_px = y_px, -x_px
+        return LatLon(*image.raster.latlon_deg(np.array([x_px, y_px]) + half_px).tolist())
+
+    def clip(self, clip: Clip) -> Clip:
+        """The clip of that world."""
+        return turned(mirrored(clip) if self.is_mirrored else clip, self.quarter_turns * pi / 2)
+
+
+SYMMETRIES = tuple(Symmetry(turns, is_mirrored) for is_mirrored in (False, True) for turns in range(4))
 
 
 @dataclass(frozen=True)
@@ -80,8 +118,11 @@ def main() -> None:
     options = parse_options()
     queries = kitti_queries(options.shared) if options.queries is None else read_queries(options.queries)
     if queries:
-        pitch_error_rad = radians(options.pitch_error_deg)
-        report(asked(Localizer(options.weights), queries, options.pictures, pitch_error_rad), options.json)
+        localizer, pitch_error_rad = Localizer(options.weights), radians(options.pitch_error_deg)
+        if options.symmetries:
+            report_symmetries(localizer, queries, pitch_error_rad)
+        else:
+            report(asked(localizer, queries, options.pictures, pitch_error_rad), options.json)
     else:
         print(f"skipped: no real frames in {options.shared}")
 
@@ -124,18 +165,22 @@ def asked(
     queries: Sequence[Query],
     pictures: Path | None = None,
     pitch_error_rad: float = radians(PITCH_ERROR_DEG),
+    symmetry: Symmetry | None = None,
 ) -> list[Case]:
     """How every clip fares. pictures: a folder to draw the answers into. pitch_error_rad: as of `Localizer.locate`."""
-    regions = dict[Path, Region]()
+    images = {query.overhead: open_overhead(query.overhead) for query in queries}
+    shown = images if symmetry is None else {path: symmetry.image(_whole(image)) for path, image in images.items()}
+    regions = {path: localizer.encode(image) for path, image in shown.items()}
     cases = []
     for query in queries:
-        image = open_overhead(query.overhead)
-        region = regions.setdefault(query.overhead, regions.get(query.overhead) or localizer.encode(image))
+        image, region = shown[query.overhead], regions[query.overhead]
         files = replace(files_of(query.drive), frame=query.frame, frames=query.frames)
         clip, truth = read_clip(files, localizer.model.image_spec)
         if truth is None:
             remedy = "give its poses as latitudes and longitudes"
             raise InputError("where it was taken is not known", where=query.drive, remedy=remedy)
+        if symmetry is not None:
+            clip, truth = symmetry.clip(clip), symmetry.place(_whole(images[query.overhead]), truth)
         if not region.searches(truth):
             what = f"frame {query.frame} was not taken on {query.overhead.name}"
             raise InputError(what, where=query.drive, remedy="choose the image of its place")
@@ -147,6 +192,28 @@ def asked(
             path = pictures / f"{query.name}_{query.frame}.png"
             draw(replace(answer, fixes=answer.fixes[:MOST_FIXES]), path)
     return cases
+
+
+def _whole(image: Imagery) -> OverheadImage:
+    """An image that is in memory. Raises InputError if it is too large for that."""
+    if not isinstance(image, OverheadImage):
+        raise InputError("is too large to be turned", where=image.source, remedy="leave --symmetries out")
+    return image
+
+
+def report_symmetries(localizer: Localizer, queries: Sequence[Query], pitch_error_rad: float) -> None:
+    """Print the ranks of every clip in the eight worlds."""
+    worlds = [
+        asked(localizer, queries, None, pitch_error_rad, symmetry)
+        for symmetry in tqdm(SYMMETRIES, "worlds", leave=False)
+    ]
+    rows = []
+    for cases in zip(*worlds, strict=True):
+        ranks = " ".join(f"{case.rank or '-'}" for case in cases)
+        rows.append((f"{cases[0].drive} / {cases[0].frame}", ranks, f"{mean_log_rank(list(cases)):.2f}"))
+    header = ("drive / frame", f"ranks within {FOUND_M:g} m", "mean logarithm")
+    print_results("Real frames over real imagery, turned and mirrored", header, rows)
+    print(f"mean natural logarithm of the rank: {np.mean([mean_log_rank(cases) for cases in worlds]):.2f}")
 
 
 def mean_log_rank(cases: list[Case]) -> float:
@@ -213,6 +280,7 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--queries", type=Path, help="list of clips to find; by default those of KITTI")
     parser.add_argument("--shared", type=Path, default=SHARED, help="folder of KITTI's frames and images")
+    parser.add_argument("--symmetries", action="store_true", help="seek every clip eight times: turned and mirrored")
     parser.add_argument("--pictures", type=Path, help="draw every answer into this folder")
     parser.add_argument("--json", type=Path, help="write all figures into this file")
     return parser.parse_args()
