@@ -206,7 +206,7 @@ def main() -> None:
     options = parse_options()
     model, _ = load_model(options.weights or shipped_weights())
     trial = Trial(model, options.data, options.queries, ImageCache(options.cache) if options.cache else None)
-    results = measure(trial, options.out)
+    results = measure(trial, options.out, options.only)
     print_results(
         f"Robustness on {options.data.name}, {len(trial.rows)} queries among {len(trial.tile_xy_m)} tiles",
         ("disturbance", "level", *(f"within {radius_m:g} m" for radius_m in RADII_M)),
@@ -215,8 +215,8 @@ def main() -> None:
     draw(results, options.out / "robustness.png")
 
 
-def measure(trial: Trial, out: Path) -> list[Result]:
-    """Every disturbance at every level."""
+def measure(trial: Trial, out: Path, only: str = "") -> list[Result]:
+    """Every disturbance with ``only`` in its name, at every level."""
     jobs: list[tuple[str, str, Callable[[], list[dict[str, float]]]]] = []
     for name, (change, levels) in CLIP_CHANGES.items():
         for level in levels:
@@ -233,7 +233,7 @@ def measure(trial: Trial, out: Path) -> list[Result]:
         job = partial(trial.recall, _unchanged, m_per_px=m_per_px)
         jobs.append(("imagery's resolution, m/px", f"{m_per_px:g}", job))
     results = []
-    for name, level_name, job in tqdm(jobs, "robustness", unit="level"):
+    for name, level_name, job in tqdm([job for job in jobs if only in job[0]], "robustness", unit="level"):
         shares = kept(out / slug(name) / f"{level_name}.json", job)
         results.append(Result(name, level_name, tuple(Interval(**share) for share in shares)))
     return results
@@ -283,6 +283,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="folder for the figures and their curves")
     parser.add_argument("--weights", type=Path, help="file of weights; the package's own if not given")
     parser.add_argument("--queries", type=int, default=200, help="so many, spread evenly")
+    parser.add_argument("--only", default="", help="measure the disturbances with this in their names")
     parser.add_argument("--cache", type=Path, help="keep decoded pictures in this folder")
     return parser.parse_args()
 
