@@ -22,8 +22,8 @@ synth routes-9000 9000 routes --config "$recipes/../varied.toml"
 synth validation 100000 streets --towns 1
 synth validation-varied 101000 streets --towns 1 --config "$recipes/../varied.toml"
 
-for seed in 102000 104000 106000; do synth "calibration-$seed" "$seed" streets --towns 1; done
-for seed in 103000 105000 107000; do
+for seed in 102000 104000 106000 108000 110000; do synth "calibration-$seed" "$seed" streets --towns 1; done
+for seed in 103000 105000 107000 109000 111000; do
     synth "calibration-$seed" "$seed" streets --towns 1 --config "$recipes/../varied.toml"
 done
 
