@@ -77,20 +77,17 @@ def heading_rad(clip: Clip) -> float:
 
 def to_table(answer: Answer) -> str:
     """The fixes as a Markdown table, a line each. pitch: how much farther down the cameras look than is described."""
-    lines = ["| rank | latitude | longitude | sigma m |      score | margin | confidence |"]
-    lines += ["|-----:|---------:|----------:|--------:|-----------:|-------:|-----------:|"]
+    lines = ["| rank | latitude | longitude | sigma m |      score | margin | confidence | pitch |"]
+    lines += ["|-----:|---------:|----------:|--------:|-----------:|-------:|-----------:|------:|"]
     for rank, fix in enumerate(answer.fixes, 1):
         place = f"{fix.position.latitude_deg:8.6f} | {fix.position.longitude_deg:9.6f}"
         trust = "-" if fix.confidence is None else f"{fix.confidence:.3f}"
         score = f"{fix.score:10.4f} | {fix.margin:+6.4f} | {trust:>10}"
-        lines.append(f"| {rank:4} | {place} | {float(sigma_m(np.array(fix.covariance_m2))):7.1f} | {score} |")
+        spread = f"{float(sigma_m(np.array(fix.covariance_m2))):7.1f}"
+        lines.append(f"| {rank:4} | {place} | {spread} | {score} | {degrees(fix.pitch_rad):+5.1f} |")
     if answer.best.heading_sigma_rad is not None:
         lines = [lines[0] + " heading |", lines[1] + "--------:|"] + [
             f"{line} {degrees(heading):7.1f} |" for line, heading in zip(lines[2:], answer.headings_rad, strict=True)
-        ]
-    if any(fix.pitch_rad for fix in answer.fixes):
-        lines = [lines[0] + " pitch |", lines[1] + "------:|"] + [
-            f"{line} {degrees(fix.pitch_rad):+5.1f} |" for line, fix in zip(lines[2:], answer.fixes, strict=True)
         ]
     if answer.errors_m is not None:
         lines = [lines[0] + " error m |", lines[1] + "--------:|"] + [
