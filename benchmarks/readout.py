@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from matplotlib.colors import to_rgb
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,7 +28,7 @@ from cvlnet.data.clips import ClipSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples
 from cvlnet.evaluation.report.theme import DAY, save_png
-from cvlnet.imagery.crop import crop_over_edge, holds
+from cvlnet.imagery.crop import crop, holds
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.labels import Label
 from cvlnet.localize.clip_files import files_of, read_clip
@@ -65,14 +66,18 @@ class Readout:
     seen: Bool[Tensor, "cells cells"]
     agreement: Float[Tensor, "cells cells"]
 
+    @property
+    def both(self) -> tuple[Tensor, Tensor]:
+        """Both readings of the cells that are seen, [labels, cells]."""
+        return self.of_clip[:, self.seen], self.of_map[:, self.seen]
+
 
 @torch.inference_mode()
 def readout(
     model: CVLNet, name: str, clip: Clip, tile: Tensor, offset_cells: tuple[int, int], truth: Tensor | None = None
 ) -> Readout:
     """Read a clip, and the part of a tile that lies (east, north) of its middle by whole cells."""
-    own = Clip.stack([clip])
-    ground, seen = model.clip_features(own)
+    ground, seen = model.clip_features(Clip.stack([clip]))
     overhead = model.overhead_features(tile[None])
     clips, maps = model.describe_clips(ground, seen), model.describe_tiles(overhead)
     east, north = offset_cells
@@ -117,22 +122,20 @@ def of_queries(model: CVLNet, queries: Sequence[Query]) -> Iterator[Readout]:
         if place is None or not holds(image, place, model.tile_grid):
             print(f"left out: around {name} the image shows less than {model.tile_grid.size_m[0]:.0f} m")
             continue
-        yield readout(model, name, clip, crop_over_edge(image, place, model.tile_grid), (0, 0))
+        yield readout(model, name, clip, crop(image, place, model.tile_grid), (0, 0))
 
 
-def correlations(found: Sequence[Readout], *, with_truth: bool = False) -> list[float]:
-    """For each label the correlation of what the clips show with the map, or with the ground truth."""
-    pairs = [(one.of_clip[:, one.seen], (one.truth if with_truth else one.of_map)) for one in found]
-    clip = torch.cat([own for own, _ in pairs], dim=1)
-    other = torch.cat([of[:, one.seen] for one, (_, of) in zip(found, pairs, strict=True) if of is not None], dim=1)
-    return [float(torch.corrcoef(torch.stack([clip[label], other[label]]))[0, 1]) for label in Label]
+def correlations(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[float]:
+    """For each label the correlation of two readings, [labels, cells] each, over the cells of all pairs."""
+    one, other = (torch.cat(readings, dim=1) for readings in zip(*pairs, strict=True))
+    return [float(torch.corrcoef(torch.stack([one[label], other[label]]))[0, 1]) for label in Label]
 
 
 def painted(shares: Float[Tensor, "labels rows cols"]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """A picture of the labels."""
     picture = torch.zeros((*shares.shape[1:], 3))
     for label, colour in COLOURS.items():
-        rgb = torch.tensor([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        rgb = torch.tensor(to_rgb(colour))
         share = shares[label].unsqueeze(-1)
         picture = picture * (1 - share) + rgb * share
     return picture.numpy()
@@ -164,12 +167,14 @@ def main() -> None:
     for root in options.data:
         towns += tqdm(of_town(model, root, options.count), root.name, options.count)
     real = list(of_queries(model, queries))
-    if towns:
-        columns["towns, with the map"] = correlations(towns)
-        if all(one.truth is not None for one in towns):
-            columns["towns, with the truth"] = correlations(towns, with_truth=True)
-    if real:
-        columns["real clips, with the map"] = correlations(real)
+    of_truth = [(one.of_clip[:, one.seen], one.truth[:, one.seen]) for one in towns if one.truth is not None]
+    for name, pairs in (
+        ("towns, with the map", [one.both for one in towns]),
+        ("towns, with the truth", of_truth),
+        ("real clips, with the map", [one.both for one in real]),
+    ):
+        if pairs:
+            columns[name] = correlations(pairs)
     rows = [(label.name.lower(), *(f"{column[label]:.2f}" for column in columns.values())) for label in Label]
     print_results("Correlation of the labels read in clips", ("label", *columns), rows)
     if options.pictures is not None:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cvlnet.config import PITCH_ERROR_DEG
@@ -67,16 +68,16 @@ class Query:
 class Symmetry:
     """A world that is mirrored, north for south, and then turned counter-clockwise by quarter turns."""
 
-    quarter_turns: int = 0
-    is_mirrored: bool = False
+    quarter_turns: int
+    is_mirrored: bool
 
     def image(self, image: OverheadImage) -> OverheadImage:
         """The image of that world. Raises InputError unless it is square."""
         rows, cols = image.shape
         if rows != cols:
             raise InputError("is not square", where=image.source, remedy="leave --symmetries out")
-        pixels = image.pixels[::-1] if self.is_mirrored else image.pixels
-        return replace(image, pixels=np.ascontiguousarray(np.rot90(pixels, self.quarter_turns)), valid=None)
+        valid = None if image.valid is None else self._moved(image.valid)
+        return replace(image, pixels=self._moved(image.pixels), valid=valid)
 
     def place(self, image: OverheadImage, place: LatLon) -> LatLon:
         """Where a place of the image is then."""
@@ -86,6 +87,9 @@ class Symmetry:
         for _ in range(self.quarter_turns):
             x_px, y_px = y_px, -x_px
         return LatLon(*image.raster.latlon_deg(np.array([x_px, y_px]) + half_px).tolist())
+
+    def _moved(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(np.rot90(pixels[::-1] if self.is_mirrored else pixels, self.quarter_turns))
 
     def clip(self, clip: Clip) -> Clip:
         """The clip of that world."""

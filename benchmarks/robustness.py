@@ -24,27 +24,27 @@ from tqdm import tqdm
 from cvlnet.arrays import F64
 from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.config import PITCH_ERROR_DEG
-from cvlnet.data.clips import ClipErrors, ClipSpec, misdescribed, turned
+from cvlnet.data.clips import AS_DESCRIBED, ClipErrors, ClipSpec, misdescribed, turned
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops
 from cvlnet.evaluation.bootstrap import Redraws
 from cvlnet.evaluation.metrics import Interval, found, position_errors_m
 from cvlnet.evaluation.predict import (
+    PitchedClips,
     Ranking,
     best_of,
-    encode_clips,
     encode_pitched,
     encode_tiles,
-    penalized,
-    rank,
+    pitches_of,
+    rank_pitched,
 )
 from cvlnet.evaluation.report.tables import percent
 from cvlnet.evaluation.report.theme import DAY, save_png
 from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.types import Clip, ClipFeatures, MapFeatures
+from cvlnet.types import Clip, MapFeatures
 from measure import kept, print_results, run, slug
 
 RADII_M = (5.0, 10.0)
@@ -172,7 +172,7 @@ class Trial:
         shift_m: the imagery lies so far off, in a direction of each query's own. m_per_px: it is so coarse.
         """
         tiles = self.plain if m_per_px is None else self.coarser(m_per_px)
-        clips = encode_clips(self.model, Changed(self.samples, self.rows, change))
+        clips = encode_pitched(self.model, Changed(self.samples, self.rows, change), (AS_DESCRIBED,))
         ranking = self._ranked(clips, tiles)
         angle_rad = np.random.default_rng(0).uniform(0, 2 * np.pi, len(self.rows))
         off_m = shift_m * np.stack([np.cos(angle_rad), np.sin(angle_rad)], axis=-1)
@@ -180,21 +180,21 @@ class Trial:
 
     def recall_over_pitches(self, change: Callable[[Clip, float], Clip]) -> list[dict[str, float]]:
         """Recall@1 where every clip is sought under several pitches."""
-        under = encode_pitched(self.model, Changed(self.samples, self.rows, change), radians(PITCH_ERROR_DEG))
-        rankings = [penalized(self._ranked(clips.features, self.plain), clips.pitch.penalty) for clips in under]
-        return self._recall(best_of(rankings))
+        to_try = pitches_of(self.model, radians(PITCH_ERROR_DEG))
+        clips = encode_pitched(self.model, Changed(self.samples, self.rows, change), to_try)
+        return self._recall(self._ranked(clips, self.plain))
 
     def recall_over_headings(self, change: Callable[[Clip, float], Clip]) -> list[dict[str, float]]:
         """Recall@1 where every clip is sought under several headings."""
         rankings = []
         for turn_rad in TURNS_RAD:
             samples = Changed(self.samples, self.rows, partial(_turned, change, turn_rad))
-            rankings.append(self._ranked(encode_clips(self.model, samples), self.plain))
+            rankings.append(self._ranked(encode_pitched(self.model, samples, (AS_DESCRIBED,)), self.plain))
         return self._recall(best_of(rankings))
 
-    def _ranked(self, clips: ClipFeatures, tiles: MapFeatures) -> Ranking:
+    def _ranked(self, clips: Sequence[PitchedClips], tiles: MapFeatures) -> Ranking:
         queries, gallery = np.arange(len(self.rows)), np.arange(len(self.tile_xy_m))
-        return rank(self.model, clips, queries, tiles, gallery, self.tile_xy_m)
+        return rank_pitched(self.model, clips, queries, tiles, gallery, self.tile_xy_m)
 
     def _recall(self, ranking: Ranking, off_m: F64 | None = None) -> list[dict[str, float]]:
         off_m = np.zeros((len(self.rows), 2)) if off_m is None else off_m

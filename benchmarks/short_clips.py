@@ -1,7 +1,9 @@
 """Clips at the beginning of a drive, and of vehicles that wait: their frames are spread over less way.
 
-cvlnet evaluate DATA --out REPORT
-python benchmarks/short_clips.py DATA REPORT/predictions.npz
+    cvlnet evaluate DATA --out REPORT
+    python benchmarks/short_clips.py DATA REPORT/predictions.npz
+
+DATA is a data set in the layout of KITTI-CVL, evaluated with clips of four frames.
 """
 
 from __future__ import annotations
@@ -15,24 +17,24 @@ import numpy as np
 
 from cvlnet.arrays import F64
 from cvlnet.checkpoint import load_network, shipped_weights
+from cvlnet.config import TestSplit
 from cvlnet.data.clips import ClipSpec, clip_frames
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.evaluation.best_fixes import best_fixes
 from cvlnet.evaluation.predict import SPLITS, Predictions
 from cvlnet.geo import LocalFrame
-from cvlnet.image_spec import ImageSpec
 from cvlnet.model.confidence import FOUND_M
 from measure import print_results, run
 
 WAYS_M = (0.0, 5.0, 15.0, 25.0, 33.0, inf)
 
 
-def ways_m(data: Path, split: str, spec: ClipSpec) -> dict[str, float]:
+def ways_m(data: Path, split: TestSplit, spec: ClipSpec) -> dict[str, float]:
     """How far the frames of every query's clip are spread, by the query's id."""
-    read = read_split(data, "test1" if split == "test1" else "test2")
-    recordings = read_recordings(read)
+    listed = read_split(data, split)
+    recordings = read_recordings(listed)
     found = {}
-    for query in read.queries:
+    for query in listed.queries:
         frames = clip_frames(recordings[query.recording], query.frame, spec)
         if frames:
             xy_m = LocalFrame(frames[0].position).xy_world_m(np.array([frame.position.degrees for frame in frames]))
@@ -64,12 +66,11 @@ def main() -> None:
     options = parser.parse_args()
     predictions = Predictions.load(options.predictions)
     model, _ = load_network(options.weights or shipped_weights())
-    image: ImageSpec = model.image_spec
     rows = []
     for split in SPLITS:
         if split in predictions.rankings:
             ids = [predictions.query_ids[row] for row in predictions.rankings[split].queries]
-            ways = ways_m(options.data, split, ClipSpec(image))
+            ways = ways_m(options.data, split, ClipSpec(model.image_spec))
             rows += rows_of(predictions, split, np.array([ways[name] for name in ids]))
     header = ("gallery", "way", "clips", "found, %", "not found", "answered", "of these wrong")
     print_results("Clips by the way that their frames are spread over", header[: len(rows[0])], rows)

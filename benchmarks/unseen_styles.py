@@ -38,7 +38,6 @@ from measure import kept, print_results, run, slug
 
 SPLIT: TestSplit = "test2"
 FOUND_M = 10
-PITCH_RAD = radians(PITCH_ERROR_DEG)
 Change = Callable[[Tensor], Tensor]  # of pictures [..., 3, rows, cols], bytes
 
 
@@ -151,9 +150,8 @@ class Trial:
         if of_map is not as_it_is:
             encoded = replace(encoded, tiles=encode_tiles(self.model, ChangedTiles(self.crops, of_map)))
         if of_frames is not as_it_is:
-            encoded = replace(
-                encoded, clips=encode_pitched(self.model, ChangedClips(encoded.samples, of_frames), PITCH_RAD)
-            )
+            changed = ChangedClips(encoded.samples, of_frames)
+            encoded = replace(encoded, clips=encode_pitched(self.model, changed, encoded.pitches))
         predictions = replace(encoded.predictions(self.model), confidence=self.confidence)
         split = figures_of(predictions).splits[SPLIT]
         trusted = None if split.trusted is None else asdict(split.trusted)
@@ -165,8 +163,9 @@ def main() -> None:
     model, provenance = load_network(options.weights or shipped_weights())
     tiles = tuple(read_split(options.data, SPLIT).tiles.values())
     spec = ClipSpec(model.image_spec, options.frames)
+    error_rad = radians(PITCH_ERROR_DEG)
     encoded = encode(
-        model, options.data, spec, splits=(SPLIT,), most_queries=options.queries, pitch_error_rad=PITCH_RAD
+        model, options.data, spec, splits=(SPLIT,), most_queries=options.queries, pitch_error_rad=error_rad
     )
     trial = Trial(model, provenance.confidence, TileCrops(tiles, model.tile_grid), encoded)
     found = {

@@ -22,7 +22,7 @@ from cvlnet.evaluation.predict import (
     best_of,
     encode_clips,
     encode_pitched,
-    penalized,
+    pitches_of,
     predict,
     rank,
 )
@@ -67,7 +67,7 @@ def test_of_several_rankings_every_tile_has_its_best_score():
 
     first = ranking([[4, 2, 7], [1, 2, 3]], [[0.9, 0.5, 0.1], [0.9, 0.8, 0.7]])
     other = ranking([[2, 4, 5], [8, 6, 5]], [[0.8, 0.7, 0.6], [0.3, 0.2, 0.1]])
-    best = best_of([first, penalized(other, 0.05)])
+    best = best_of([first, replace(other, score=other.score - 0.05)])
     assert best.tile.tolist() == [[4, 2, 5], [1, 2, 3]]
     assert best.score == pytest.approx(np.array([[0.9, 0.75, 0.55], [0.9, 0.8, 0.7]]))
     assert best.xy_m[0] == pytest.approx(np.array([[4, 0.9], [2, 0.8], [5, 0.6]]))
@@ -81,7 +81,7 @@ def test_clips_are_encoded_under_every_pitch(model, tiny_town):
     samples = Subset(
         ClipTileSamples(split, read_recordings(split), ClipSpec(model.image_spec, 2), model.tile_grid), [0, 1]
     )
-    under = encode_pitched(model, samples, radians(3.0))
+    under = encode_pitched(model, samples, pitches_of(model, radians(3.0)))
     assert [clips.pitch for clips in under] == list(pitches(radians(3.0), model.sharpness.item()))
     assert torch.equal(under[1].features.weight, encode_clips(model, samples).weight)
     for clips in under:

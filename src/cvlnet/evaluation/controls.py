@@ -64,22 +64,21 @@ def controlled(
     encoded: Encoded,
     confidence: Confidence | None,
     *,
-    pitch_error_rad: float = 0.0,
     workers: int = 0,
     progress: bool = False,
 ) -> Mapping[str, Predictions]:
     """What is predicted without seeing, by the name of each control; those that the data set has not are left out.
 
     root: of the data set. confidence: of the network; only pictures that show nothing have one, because all other
-    pictures may show another place of the map. pitch_error_rad: as it was encoded with.
+    pictures may show another place of the map.
     """
-    blank = encode_pitched(model, Replaced(encoded.samples, None), pitch_error_rad, workers=workers, progress=progress)
+    blank = encode_pitched(model, Replaced(encoded.samples, None), encoded.pitches, workers=workers, progress=progress)
     answered = encoded.answered(replace(encoded, clips=blank).rankings(model))
     found = {"pictures that show nothing": replace(answered, confidence=confidence)}
     other = of_another_drive([query.recording for query in encoded.queries])
     if other is not None:
         clips = encode_pitched(
-            model, Replaced(encoded.samples, other), pitch_error_rad, workers=workers, progress=progress
+            model, Replaced(encoded.samples, other), encoded.pitches, workers=workers, progress=progress
         )
         found["pictures of another drive"] = encoded.answered(replace(encoded, clips=clips).rankings(model))
     found["tiles of the map in another order"] = encoded.answered(shuffled(encoded).rankings(model))

@@ -187,26 +187,23 @@ class Encoded:
     ) -> dict[str, Ranking]:
         """The best tiles for each query, by split."""
         return {
-            name: best_of(
-                [
-                    penalized(
-                        rank(
-                            model,
-                            clips.features,
-                            rows,
-                            self.tiles,
-                            self.galleries[name],
-                            self.tile_xy_m,
-                            decode=decode,
-                            progress=progress,
-                        ),
-                        clips.pitch.penalty,
-                    )
-                    for clips in self.clips
-                ]
+            name: rank_pitched(
+                model,
+                self.clips,
+                rows,
+                self.tiles,
+                self.galleries[name],
+                self.tile_xy_m,
+                decode=decode,
+                progress=progress,
             )
             for name, rows in self.rows.items()
         }
+
+    @property
+    def pitches(self) -> tuple[Pitch, ...]:
+        """The pitches that are tried."""
+        return tuple(clips.pitch for clips in self.clips)
 
     def predictions(
         self, model: MatchingNetwork, *, published_decoding: bool = False, progress: bool = False
@@ -257,7 +254,7 @@ def encode(
         queries=tuple(part.queries[i] for part, i in queries.values()),
         true_xy_m=true_xy_m,
         yaw_rad=yaw_rad,
-        clips=encode_pitched(model, samples, pitch_error_rad, workers=workers, progress=progress),
+        clips=encode_pitched(model, samples, pitches_of(model, pitch_error_rad), workers=workers, progress=progress),
         tile_ids=tuple(tiles),
         tile_xy_m=LocalFrame(anchor).xy_world_m(np.array([_degrees(tile) for tile in tiles.values()])),
         tiles=map_features,
@@ -327,21 +324,27 @@ def encode_clips(
     model: MatchingNetwork, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
 ) -> ClipFeatures:
     """Features of samples' clips as they are described, on the CPU, in half precision."""
-    (clips,) = encode_pitched(model, samples, workers=workers, batch_size=batch_size, progress=progress)
+    (clips,) = encode_pitched(
+        model, samples, (AS_DESCRIBED,), workers=workers, batch_size=batch_size, progress=progress
+    )
     return clips.features
+
+
+def pitches_of(model: MatchingNetwork, pitch_error_rad: float) -> tuple[Pitch, ...]:
+    """The pitches to try for an error of the described one; networks other than CVLNet take it as it is."""
+    return pitches(pitch_error_rad, model.sharpness.item()) if isinstance(model, CVLNet) else (AS_DESCRIBED,)
 
 
 def encode_pitched(
     model: MatchingNetwork,
     samples: Dataset[Any],
-    pitch_error_rad: float = 0.0,
+    to_try: Sequence[Pitch],
     *,
     workers: int = 0,
     batch_size: int = 4,
     progress: bool = False,
 ) -> tuple[PitchedClips, ...]:
-    """`encode_clips` under every pitch to try; pitch_error_rad: as for `predict`."""
-    to_try = pitches(pitch_error_rad, model.sharpness.item()) if isinstance(model, CVLNet) else (AS_DESCRIBED,)
+    """`encode_clips` under every pitch to try."""
     loader = Batches(samples, batch_size, collate, workers=workers)
     parts: list[list[ClipFeatures]] = [[] for _ in to_try]
     with torch.inference_mode():
@@ -365,9 +368,23 @@ def _under_pitches(model: MatchingNetwork, clip: Clip, to_try: Sequence[Pitch]) 
         yield model.describe_clips(*model.fuse_frames(encoded, own.camera, own.ground_from_cam))
 
 
-def penalized(ranking: Ranking, penalty: float) -> Ranking:
-    """A ranking whose scores are lower by a penalty."""
-    return replace(ranking, score=ranking.score - penalty)
+def rank_pitched(
+    model: MatchingNetwork,
+    clips: Sequence[PitchedClips],
+    queries: I64,
+    tiles: MapFeatures,
+    gallery: I64,
+    tile_xy_m: F64,
+    *,
+    decode: Callable[[ScoreVolume, float], Decoded] = ScoreVolume.decode,
+    progress: bool = False,
+) -> Ranking:
+    """`rank` under every pitch of the clips, each for its penalty; every tile counts by its best."""
+    rankings = []
+    for under in clips:
+        own = rank(model, under.features, queries, tiles, gallery, tile_xy_m, decode=decode, progress=progress)
+        rankings.append(replace(own, score=own.score - under.pitch.penalty))
+    return best_of(rankings)
 
 
 def best_of(rankings: Sequence[Ranking]) -> Ranking:

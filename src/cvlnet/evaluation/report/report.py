@@ -88,19 +88,16 @@ def evaluate_and_report(
     model.to(named_device(config.device))
     cache = ImageCache(config.cache) if config.cache else None
     clip_spec = ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.step)
-    pitch_error_rad = radians(config.pitch_error_deg)
     encoded = encode(
         model, root, clip_spec, splits=config.splits, most_queries=config.most_queries, cache=cache,
-        workers=config.workers, pitch_error_rad=pitch_error_rad, progress=progress,
+        workers=config.workers, pitch_error_rad=radians(config.pitch_error_deg), progress=progress,
     )  # fmt: skip
     predictions = encoded.predictions(model, published_decoding=config.published_decoding, progress=progress)
     predictions = replace(predictions, confidence=confidence)
     predictions.save(out / "predictions.npz")
     controls: Mapping[str, Predictions] = {}
     if config.controls:
-        controls = controlled(
-            model, root, encoded, confidence, pitch_error_rad=pitch_error_rad, workers=config.workers, progress=progress
-        )
+        controls = controlled(model, root, encoded, confidence, workers=config.workers, progress=progress)
     evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, cache, controls)
     return write_report(out, evaluated, wording or _evaluation(root, weights), cases=config.cases, progress=progress)
 
