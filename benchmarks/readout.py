@@ -27,6 +27,7 @@ from cvlnet.checkpoint import load_model, shipped_weights
 from cvlnet.data.clips import ClipSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples
+from cvlnet.errors import InputError
 from cvlnet.evaluation.report.theme import DAY, save_png
 from cvlnet.imagery.crop import crop, holds
 from cvlnet.imagery.georef import open_overhead
@@ -167,6 +168,9 @@ def main() -> None:
     for root in options.data:
         towns += tqdm(of_town(model, root, options.count), root.name, options.count)
     real = list(of_queries(model, queries))
+    if not towns and not real:
+        remedy = "give a synthetic town, or --queries or --shared with real clips"
+        raise InputError("there is nothing to read", where="DATA", remedy=remedy)
     of_truth = [(one.of_clip[:, one.seen], one.truth[:, one.seen]) for one in towns if one.truth is not None]
     for name, pairs in (
         ("towns, with the map", [one.both for one in towns]),

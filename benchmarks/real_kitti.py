@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from cvlnet.config import PITCH_ERROR_DEG
+from cvlnet.config import MOST_PITCH_ERROR_DEG, PITCH_ERROR_DEG
 from cvlnet.data.clips import mirrored, turned
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
@@ -287,7 +287,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--symmetries", action="store_true", help="seek every clip eight times: turned and mirrored")
     parser.add_argument("--pictures", type=Path, help="draw every answer into this folder")
     parser.add_argument("--json", type=Path, help="write all figures into this file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not 0 <= options.pitch_error_deg <= MOST_PITCH_ERROR_DEG:
+        parser.error(f"--pitch-error-deg is from 0 to {MOST_PITCH_ERROR_DEG:g}")
+    return options
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from cvlnet.data.clips import AS_DESCRIBED, ClipErrors, ClipSpec, misdescribed, 
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops
+from cvlnet.errors import InputError
 from cvlnet.evaluation.bootstrap import Redraws
 from cvlnet.evaluation.metrics import Interval, found, position_errors_m
 from cvlnet.evaluation.predict import (
@@ -232,8 +233,12 @@ def measure(trial: Trial, out: Path, only: str = "") -> list[Result]:
     for m_per_px in RESOLUTIONS_M:
         job = partial(trial.recall, _unchanged, m_per_px=m_per_px)
         jobs.append(("imagery's resolution, m/px", f"{m_per_px:g}", job))
+    chosen = [job for job in jobs if only in job[0]]
+    if not chosen:
+        known = "; ".join(dict.fromkeys(name for name, *_ in jobs))
+        raise InputError(f"no disturbance has {only!r} in its name", where="--only", remedy=f"choose among: {known}")
     results = []
-    for name, level_name, job in tqdm([job for job in jobs if only in job[0]], "robustness", unit="level"):
+    for name, level_name, job in tqdm(chosen, "robustness", unit="level"):
         shares = kept(out / slug(name) / f"{level_name}.json", job)
         results.append(Result(name, level_name, tuple(Interval(**share) for share in shares)))
     return results

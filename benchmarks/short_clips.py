@@ -20,6 +20,7 @@ from cvlnet.checkpoint import load_network, shipped_weights
 from cvlnet.config import TestSplit
 from cvlnet.data.clips import ClipSpec, clip_frames
 from cvlnet.data.kitti_cvl import read_recordings, read_split
+from cvlnet.errors import InputError
 from cvlnet.evaluation.best_fixes import best_fixes
 from cvlnet.evaluation.predict import SPLITS, Predictions
 from cvlnet.geo import LocalFrame
@@ -71,6 +72,9 @@ def main() -> None:
         if split in predictions.rankings:
             ids = [predictions.query_ids[row] for row in predictions.rankings[split].queries]
             ways = ways_m(options.data, split, ClipSpec(model.image_spec))
+            if not ways.keys() >= set(ids):
+                remedy = "give the data that they are of, evaluated with clips of four frames"
+                raise InputError(f"has queries that {options.data} has not", where=options.predictions, remedy=remedy)
             rows += rows_of(predictions, split, np.array([ways[name] for name in ids]))
     header = ("gallery", "way", "clips", "found, %", "not found", "answered", "of these wrong")
     print_results("Clips by the way that their frames are spread over", header[: len(rows[0])], rows)

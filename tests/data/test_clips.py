@@ -110,6 +110,12 @@ def test_pitches_leave_no_error_of_more_than_a_degree() -> None:
     assert pitches(0.0, 20.0) == pitches(radians(1.0), 20.0) == (AS_DESCRIBED,)
 
 
+@pytest.mark.parametrize("error_rad", [-0.01, nan, inf, 3.0])
+def test_an_error_of_the_pitch_that_is_none_or_in_degrees_is_refused(error_rad: float) -> None:
+    with pytest.raises(ValueError, match=r"from 0 to 0.26 rad \(15 degrees\), not"):
+        pitches(error_rad, 20.0)
+
+
 def test_pitches_pay_for_being_unlikely() -> None:
     """The error is two standard deviations of a normal distribution; scores times sharpness are logarithms."""
     low, middle, high = pitches(radians(3.0), 20.0)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import UInt8
 
 from cvlnet.arrays import Series
-from cvlnet.config import WAY_M
+from cvlnet.config import MOST_PITCH_ERROR_DEG, WAY_M
 from cvlnet.data.images import ImageCache, read_frame
 from cvlnet.data.journey import Journey
 from cvlnet.data.recording import MountedCamera, RecordedFrame, Recording
@@ -179,7 +179,11 @@ def pitches(error_rad: float, sharpness: float) -> tuple[Pitch, ...]:
 
     They are `PITCH_STEP_RAD` apart, and one is at most half of it away from any pitch within ``error_rad``. sharpness:
     by which the network's scores are multiplied to be logarithms of probabilities.
+    Raises ValueError unless the error is from 0 to 15 degrees.
     """
+    if not 0 <= error_rad <= radians(MOST_PITCH_ERROR_DEG):
+        limit = f"{radians(MOST_PITCH_ERROR_DEG):.2f} rad ({MOST_PITCH_ERROR_DEG:g} degrees)"
+        raise ValueError(f"the error of a pitch is from 0 to {limit}, not {error_rad} rad")
     count = max(1, ceil(2 * error_rad / PITCH_STEP_RAD - 1e-9))
     if count == 1:
         return (AS_DESCRIBED,)
