@@ -1,3 +1,5 @@
+from math import radians
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from cvlnet.checkpoint import load_model
 from cvlnet.data.clips import ClipSpec
 from cvlnet.evaluation.best_fixes import best_fixes
-from cvlnet.evaluation.predict import predict
+from cvlnet.evaluation.predict import pitches_of, predict
 from cvlnet.evaluation.report.cases import best_and_worst, examine, feature_colors
 from cvlnet.evaluation.report.sheets import case_sheet, ellipse_of
 from cvlnet.evaluation.report.theme import DAY, save_png
@@ -57,12 +59,14 @@ def test_ellipse_by_hand():
     assert turn_deg % 180 == pytest.approx(90.0)
 
 
-def test_a_query_run_again_gives_the_fix_of_the_predictions(small_data, weights, tmp_path):
+@pytest.mark.parametrize("pitch_error_deg", [0.0, 3.0])
+def test_a_query_run_again_gives_the_fix_of_the_predictions(small_data, weights, tmp_path, pitch_error_deg):
     model, _ = load_model(weights)
     spec = ClipSpec(model.image_spec, frames=2, way_m=3.0)
-    predictions = predict(model, small_data, spec)
+    predictions = predict(model, small_data, spec, pitch_error_rad=radians(pitch_error_deg))
     fixes = best_fixes(predictions, "test2")
-    (case,) = examine(model, small_data, spec, predictions, "test2", [5], labels=True)
+    to_try = pitches_of(model, radians(pitch_error_deg))
+    (case,) = examine(model, small_data, spec, predictions, "test2", [5], labels=True, to_try=to_try)
     assert case.query_id == predictions.query_ids[fixes.query[5]]
     assert case.best.id == predictions.tile_ids[fixes.tile[5]]
     center_m = predictions.tile_xy_m[fixes.tile[5]]

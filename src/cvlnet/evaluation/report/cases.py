@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float32, Float64, UInt8
+from torch import Tensor
 
 from cvlnet.arrays import F64, U8
 from cvlnet.config import SplitName
-from cvlnet.data.clips import ClipSpec, clip_frames
+from cvlnet.data.clips import AS_DESCRIBED, ClipSpec, Pitch, clip_frames, pitched
 from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops, collate
@@ -25,7 +26,7 @@ from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.network import MatchingNetwork
 from cvlnet.model.ssm import match
-from cvlnet.types import ClipFeatures, MapFeatures
+from cvlnet.types import Clip, ClipFeatures, MapFeatures
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,13 @@ def examine(
     rows: Sequence[int],
     *,
     labels: bool,
+    to_try: Sequence[Pitch] = (AS_DESCRIBED,),
     cache: ImageCache | None = None,
 ) -> tuple[Case, ...]:
-    """Run the queries in these rows of a split again. labels: show them. Raises InputError as the readers do."""
+    """Run the queries in these rows of a split again. labels: show them. to_try: the pitches that were tried.
+
+    Raises InputError as the readers do.
+    """
     listed = read_split(root, split)
     samples = ClipTileSamples(listed, read_recordings(listed), clip_spec, model.tile_grid, cache=cache)
     sample_of = {query.id: i for i, query in enumerate(samples.queries)}
@@ -101,7 +106,7 @@ def examine(
         best_id = predictions.tile_ids[fixes.tile[row]]
         tiles = TileCrops([listed.tiles[name] for name in (sample.tile_id, best_id)], model.tile_grid, cache)
         centers_m = predictions.tile_xy_m[[predictions.tile_ids.index(tile.id) for tile in tiles.tiles]]
-        seen = _look(model, sample, tiles, fixes.true_xy_m[row] - centers_m, labels)
+        seen = _look(model, sample, tiles, fixes.true_xy_m[row] - centers_m, labels, to_try)
         cases.append(
             Case(
                 query_id=sample.query_id,
@@ -127,11 +132,17 @@ class _Seen:
     tiles: tuple[TileView, ...]
 
 
-def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64, labels: bool) -> _Seen:
-    """Match one clip with some tiles. true_m: of the vehicle, relative to each tile's centre, [tiles, 2]."""
+def _look(
+    model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64, labels: bool, to_try: Sequence[Pitch]
+) -> _Seen:
+    """Match one clip with some tiles, under the pitch that is best on the last of them.
+
+    true_m: of the vehicle, relative to each tile's centre, [tiles, 2].
+    """
     images = torch.stack([crops[i] for i in range(len(crops))])
     asked, pictures = collate([sample]).clip.to(model.device), images.to(model.device)
     with torch.inference_mode():
+        asked = _under_best_pitch(model, asked, pictures[-1:], to_try)
         if labels and isinstance(model, CVLNet):
             (ground, seen), overhead = model.clip_features(asked), model.overhead_features(pictures)
             clip, tiles = model.describe_clips(ground, seen), model.describe_tiles(overhead)
@@ -163,6 +174,16 @@ def _look(model: MatchingNetwork, sample: Sample, crops: TileCrops, true_m: F64,
     alpha = (clip.weight[0] > 0).cpu().numpy()[..., np.newaxis].astype(np.uint8) * np.uint8(255)
     recognised = None if clip_labels is None else label_colors(clip_labels[0].cpu().numpy())
     return _Seen(clip_rgba, None if recognised is None else np.concatenate([recognised, alpha], axis=-1), views)
+
+
+def _under_best_pitch(model: MatchingNetwork, clip: Clip, picture: Tensor, to_try: Sequence[Pitch]) -> Clip:
+    """The clip under the pitch with which it scores best on a tile, [1, 3, rows, cols]."""
+    if len(to_try) == 1:
+        return clip
+    tile, under = model.encode_map(picture), [pitched(clip, pitch) for pitch in to_try]
+    sharpness = float(model.sharpness)
+    scores = [float(match(model.encode_clip(one), tile).decode(sharpness).score[0, 0]) for one in under]
+    return under[int(np.argmax([score - pitch.penalty for score, pitch in zip(scores, to_try, strict=True)]))]
 
 
 def _ages_s(samples: ClipTileSamples, index: int) -> tuple[float, ...]:

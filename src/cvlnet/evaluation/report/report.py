@@ -14,7 +14,7 @@ from tqdm import tqdm
 import cvlnet
 from cvlnet.checkpoint import load_network
 from cvlnet.config import EvaluationConfig, TestSplit
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import AS_DESCRIBED, ClipSpec, Pitch
 from cvlnet.data.images import ImageCache, read_image
 from cvlnet.data.kitti_cvl import credits_of, read_recordings, read_split
 from cvlnet.evaluation.best_fixes import best_fixes
@@ -49,7 +49,10 @@ class Report:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A model, the data set that it was asked about, what it answered, and what it answered as a control."""
+    """A model, the data set that it was asked about, what it answered, and what it answered as a control.
+
+    pitches: those that every clip was sought under.
+    """
 
     model: MatchingNetwork
     provenance: Provenance
@@ -59,6 +62,7 @@ class Evaluated:
     predictions: Predictions
     cache: ImageCache | None = None
     controls: Mapping[str, Predictions] = field(default_factory=dict)
+    pitches: tuple[Pitch, ...] = (AS_DESCRIBED,)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def evaluate_and_report(
     controls: Mapping[str, Predictions] = {}
     if config.controls:
         controls = controlled(model, root, encoded, confidence, workers=config.workers, progress=progress)
-    evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, cache, controls)
+    evaluated = Evaluated(model, provenance, weights, root, clip_spec, predictions, cache, controls, encoded.pitches)
     return write_report(out, evaluated, wording or _evaluation(root, weights), cases=config.cases, progress=progress)
 
 
@@ -213,7 +217,7 @@ def _sections(out: Path, evaluated: Evaluated, shown: TestSplit, count: int, pro
     best, worst = best_and_worst(best_fixes(evaluated.predictions, shown), count)
     cases = examine(
         evaluated.model, evaluated.root, evaluated.clip_spec, evaluated.predictions, shown, [*best, *worst],
-        labels=evaluated.provenance.recognises, cache=evaluated.cache,
+        labels=evaluated.provenance.recognises, to_try=evaluated.pitches, cache=evaluated.cache,
     )  # fmt: skip
     sheets = []
     for number, case in enumerate(tqdm(cases, "drawing cases", unit="case", disable=not progress)):
