@@ -83,10 +83,10 @@ def test_a_query_is_run_again_under_the_pitch_that_it_was_found_with(small_data,
     model, _ = load_model(weights)
     spec = ClipSpec(model.image_spec, frames=2, way_m=3.0)
     described = best_fixes(predict(model, small_data, spec), "test2")
-    predictions = predict(model, small_data, spec, pitch_error_rad=radians(3.0))
+    predictions = predict(model, small_data, spec, pitch_error_rad=radians(15.0))
     fixes = best_fixes(predictions, "test2")
     (row, *_) = np.flatnonzero(np.linalg.norm(fixes.xy_m - described.xy_m, axis=1) > 1.0).tolist()
-    to_try = pitches_of(model, radians(3.0))
+    to_try = pitches_of(model, radians(15.0))
     (case,) = examine(model, small_data, spec, predictions, "test2", [row], labels=True, to_try=to_try)
     center_m = predictions.tile_xy_m[fixes.tile[row]]
     np.testing.assert_allclose(center_m + case.best.found_m, fixes.xy_m[row], atol=0.05)
