@@ -14,7 +14,7 @@ Preset = Literal["tiny", "demo", "bench", "streets", "routes", "drives"]
 class Nuisances:
     """Strengths of everything that makes the two views differ: 1 is usual, 0 switches an effect off, 2 doubles it.
 
-    The last eight are off by default.
+    The last nine are off by default.
 
     Attributes:
         parked_changes: Share of the parked cars that differ between the two times.
@@ -43,6 +43,8 @@ class Nuisances:
         coarse: Overhead images of about half the resolution; at 1 40 % of the images.
         seams: Strips of the overhead image that differ in light and colour.
         overhead_text: Watermarks across the overhead image; at 1 on 20 % of the images.
+        autumn: Dry grass, bare soil, fallen leaves and trees that have turned; at 1 in 60 % of the drives and 25 % of
+            the overhead images.
 
     """
 
@@ -72,6 +74,7 @@ class Nuisances:
     coarse: float = 0.0
     seams: float = 0.0
     overhead_text: float = 0.0
+    autumn: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -6,7 +6,7 @@ import torch
 
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
-from cvlnet.town.render.light import Light
+from cvlnet.town.render.light import Autumn, Light
 from cvlnet.town.scene import Ground, Material, Mesh
 
 Corner = tuple[float, float, float]
@@ -87,5 +87,6 @@ def even_light(toward_sun: F64, shadow_strength: float = 1.0) -> Light:
         leaf_tint=(1.0, 1.0, 1.0),
         grass_tint=(1.0, 1.0, 1.0),
         leafless=0.0,
+        autumn=Autumn(),
         seed=3,
     )

@@ -38,7 +38,7 @@ def test_the_overhead_picture_through_the_camera_is_the_frame() -> None:
     none, grid = Nuisances.none(), Grid(500, 500, 0.06, (-5.0, 5.0))
     world_from_cam = standing(-12.0, 3.0, 0.3, pitch_rad=0.05)
     picture = render_overhead(scene, grid, none, np.random.default_rng(1))
-    stage = prepare([], scene.ground, drive_light(np.random.default_rng(1), 0.0, 0.0, 0.0))
+    stage = prepare([], scene.ground, drive_light(np.random.default_rng(1), 0.0, 0.0, 0.0, 0.0))
     radiance, _ = render_camera(stage, camera(), world_from_cam)
     frame = tone_curve(0.0)[(np.sqrt(np.minimum(radiance, 1)) * (TONES - 1)).astype(int)]
     homography = homography_px(world_from_cam, grid)

@@ -5,7 +5,7 @@ import pytest
 from handmade import F64, box, even_light, ground
 
 from cvlnet.grid import Grid
-from cvlnet.town.render.light import drive_light, flight_light, sky_map, sun_direction
+from cvlnet.town.render.light import Autumn, Light, drive_light, flight_light, sky_map, sun_direction
 from cvlnet.town.render.raster import empty_picture, rasterise
 from cvlnet.town.render.shade import shade
 from cvlnet.town.render.stage import prepare
@@ -57,8 +57,8 @@ def test_a_yard_sees_less_sky_than_a_field_and_a_roof_sees_all() -> None:
 def test_any_strength_gives_a_sun_above_the_horizon_and_positive_light(strength: float) -> None:
     for seed in range(20):
         for light in (
-            drive_light(np.random.default_rng(seed), strength, strength, strength),
-            flight_light(np.random.default_rng(seed), strength, strength, strength, strength),
+            drive_light(np.random.default_rng(seed), strength, strength, strength, strength),
+            flight_light(np.random.default_rng(seed), strength, strength, strength, strength, strength),
         ):
             assert np.linalg.norm(light.toward_sun) == pytest.approx(1)
             assert light.toward_sun[2] > 0.2
@@ -69,15 +69,33 @@ def test_any_strength_gives_a_sun_above_the_horizon_and_positive_light(strength:
 
 
 def test_strength_zero_is_the_same_weather_for_every_seed() -> None:
-    lights = [drive_light(np.random.default_rng(seed), 0.0, 0.0, 0.0) for seed in (1, 2)]
+    lights = [drive_light(np.random.default_rng(seed), 0.0, 0.0, 0.0, 0.0) for seed in (1, 2)]
     assert lights[0].sun == lights[1].sun
     np.testing.assert_array_equal(lights[0].toward_sun, lights[1].toward_sun)
 
 
 def test_trees_are_bare_only_where_it_is_asked_for() -> None:
     def shares(strength: float) -> list[float]:
-        return [flight_light(np.random.default_rng(seed), 1.0, 1.0, 1.0, strength).leafless for seed in range(200)]
+        return [flight_light(np.random.default_rng(seed), 1.0, 1.0, 1.0, strength, 0.0).leafless for seed in range(200)]
 
     assert set(shares(0.0)) == {0.0}
     assert 0.2 < np.mean(np.array(shares(1.0)) > 0) < 0.4
     assert min(shares(10.0)) >= 0.3
+
+
+def test_autumn_comes_only_where_it_is_asked_for_and_changes_nothing_else() -> None:
+    def drives(strength: float) -> list[Light]:
+        return [drive_light(np.random.default_rng(seed), 1.0, 1.0, 1.0, strength) for seed in range(200)]
+
+    def flights(strength: float) -> list[Light]:
+        return [flight_light(np.random.default_rng(seed), 1.0, 1.0, 1.0, 1.0, strength) for seed in range(200)]
+
+    for lights, share in ((drives, 0.6), (flights, 0.25)):
+        assert {light.autumn for light in lights(0.0)} == {Autumn()}
+        autumns = [light.autumn for light in lights(1.0)]
+        assert abs(np.mean([autumn != Autumn() for autumn in autumns]) - share) < 0.1
+        assert max(max(autumn.dry, autumn.litter, autumn.turned) for autumn in autumns) <= 1
+        for green, late in zip(lights(0.0), lights(10.0), strict=True):
+            assert min(late.autumn.dry, late.autumn.litter, late.autumn.turned) > 0
+            assert green.seed == late.seed
+            assert (green.sun, green.wetness, green.leafless) == (late.sun, late.wetness, late.leafless)

@@ -36,6 +36,8 @@ def compile_kernels() -> None:
     camera, time_s = Camera(focal_px, center_px, 16, 8), np.arange(2.0)
     level, back_m = torch.tensor(-pi / 2).double(), torch.tensor([0.0, -3.0, 1.0]).double()
     pose = Pose.from_euler(level, torch.zeros(()).double(), torch.zeros(()).double(), back_m)
-    radiance, depth_m = render_camera(prepare([thing], ground, drive_light(rng, 1.0, 1.0, 0.0)), camera, pose, [thing])
+    radiance, depth_m = render_camera(
+        prepare([thing], ground, drive_light(rng, 1.0, 1.0, 0.0, 1.0)), camera, pose, [thing]
+    )
     photograph(radiance, depth_m, camera, drive_photo(rng, nuisances, camera, time_s), 1.0, 0, 10.0, 0.1)
     render_overhead(Scene(ground, thing, nothing, nothing, nothing), Grid(4, 4, 1.0), nuisances, rng)

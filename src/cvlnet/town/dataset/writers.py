@@ -115,6 +115,7 @@ class _DriveArtist:
             nuisances.camera_light,
             nuisances.camera_shadows,
             nuisances.leafless,
+            nuisances.autumn,
         )
         return _DriveArtist(
             town,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi, sin
 
 import numpy as np
@@ -16,6 +16,18 @@ from cvlnet.town.scene import Mesh
 LinearRgb = tuple[float, float, float]
 
 BARE_FLIGHTS_SHARE, BARE_DRIVES_SHARE = 0.3, 0.12  # of the flights and drives have bare trees, at strength 1
+AUTUMN_FLIGHTS_SHARE, AUTUMN_DRIVES_SHARE = 0.25, 0.6  # and are of a dry summer or of autumn
+
+
+@dataclass(frozen=True)
+class Autumn:
+    """What dryness and autumn have done, 0 to 1: shares of the green ground that are straw or bare soil, of the ground
+    that lies under fallen leaves, and of the trees whose leaves have turned.
+    """
+
+    dry: float = 0.0
+    litter: float = 0.0
+    turned: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,7 @@ class Light:
     leaf_tint: LinearRgb
     grass_tint: LinearRgb
     leafless: float
+    autumn: Autumn
     seed: int
 
 
@@ -52,7 +65,9 @@ def sun_direction(azimuth_rad: float, elevation_rad: float) -> Float64[np.ndarra
     return np.array([flat * cos(azimuth_rad), flat * sin(azimuth_rad), sin(elevation_rad)])
 
 
-def drive_light(rng: np.random.Generator, strength: float, shadow_strength: float, leafless: float) -> Light:
+def drive_light(
+    rng: np.random.Generator, strength: float, shadow_strength: float, leafless: float, autumn: float
+) -> Light:
     """Draw the light of a drive: clear noon at strength 0, otherwise also low sun, clouds or wet roads."""
     overcast = min(1.0, strength * float(rng.choice([0.0, 0.0, 0.25, 0.6, 1.0])))
     azimuth = -pi / 2 + strength * rng.uniform(-1.3, 1.3)
@@ -64,7 +79,7 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
     blue, grey = np.array([0.28, 0.52, 0.95]), np.array([0.85, 0.9, 0.98])
     zenith = (blue + (grey - blue) * overcast) * np.exp(0.3 * strength * rng.uniform(-1, 1))
     horizon = np.array([1.05, 1.12, 1.2]) * np.exp(0.35 * strength * rng.uniform(-1, 1))
-    return Light(
+    light = Light(
         toward_sun=sun_direction(azimuth, float(elevation)),
         sun=_rgb(sun),
         sky=_rgb(sky),
@@ -77,18 +92,20 @@ def drive_light(rng: np.random.Generator, strength: float, shadow_strength: floa
         leaf_tint=NEUTRAL_TINT,
         grass_tint=NEUTRAL_TINT,
         leafless=_leafless(rng, leafless, BARE_DRIVES_SHARE),
+        autumn=Autumn(),
         seed=int(rng.integers(2**31)),
     )
+    return replace(light, autumn=_autumn(light.seed, autumn, AUTUMN_DRIVES_SHARE))
 
 
 def flight_light(
-    rng: np.random.Generator, strength: float, shadow_strength: float, season: float, leafless: float
+    rng: np.random.Generator, strength: float, shadow_strength: float, season: float, leafless: float, autumn: float
 ) -> Light:
     """Draw the light of an overhead flight: always clear, with its own sun and season."""
     azimuth = -pi / 2 + strength * rng.uniform(-0.9, 0.9)
     elevation = float(np.clip(0.85 + strength * rng.uniform(-0.3, 0.25), 0.4, 1.2))
     dry, spring = season * rng.uniform(0.0, 1.0), season * rng.uniform(-1.0, 1.0)
-    return Light(
+    light = Light(
         toward_sun=sun_direction(azimuth, elevation),
         sun=(0.93, 0.92, 0.89),
         sky=(0.115, 0.145, 0.19),
@@ -101,14 +118,23 @@ def flight_light(
         leaf_tint=_rgb(np.exp(spring * np.array([0.22, 0.11, -0.1]))),
         grass_tint=_rgb(np.exp(dry * np.array([0.15, 0.05, 0.0]))),
         leafless=_leafless(rng, leafless, BARE_FLIGHTS_SHARE),
+        autumn=Autumn(),
         seed=int(rng.integers(2**31)),
     )
+    return replace(light, autumn=_autumn(light.seed, autumn, AUTUMN_FLIGHTS_SHARE))
 
 
 def _leafless(rng: np.random.Generator, strength: float, often: float) -> float:
     """Draw the share of trees without leaves: mostly none, sometimes many."""
     cold, share = rng.uniform(0.0, 1.0), rng.uniform(0.3, 1.0)
     return float(share) if cold < often * strength else 0.0
+
+
+def _autumn(seed: int, strength: float, often: float) -> Autumn:
+    """Draw an autumn from a seed, which leaves everything else as it is without one."""
+    rng = np.random.default_rng((seed, 9))
+    late, dry, litter, turned = rng.uniform(0.0, 1.0, 4)
+    return Autumn(float(dry), float(litter**2), float(turned**2)) if late < often * strength else Autumn()
 
 
 def _rgb(values: Float64[np.ndarray, " 3"]) -> LinearRgb:

@@ -98,7 +98,12 @@ def render_overhead(
     wanted: pixels that are as in the whole image, whatever the others become; it is drawn faster.
     """
     light = flight_light(
-        rng, nuisances.overhead_light, nuisances.overhead_shadows, nuisances.season, nuisances.leafless
+        rng,
+        nuisances.overhead_light,
+        nuisances.overhead_shadows,
+        nuisances.season,
+        nuisances.leafless,
+        nuisances.autumn,
     )
     flight = plan_flight(rng, nuisances, grid.cols, grid.cell_m)
     stage = prepare([scene.static, scene.parked_at_flight, scene.traffic_at_flight], scene.ground, light)

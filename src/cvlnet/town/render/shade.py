@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from cvlnet.arrays import F32, F64
-from cvlnet.town.compiled import I32, allocating_kernel, kernel, noise2, ramp
+from cvlnet.town.compiled import I32, allocating_kernel, hash01, kernel, noise2, ramp
 from cvlnet.town.render.ground_texture import Texels, sample_ground
 from cvlnet.town.render.light import Light, SkyMap, SunMap
 from cvlnet.town.render.materials import GROUND, paint_material
@@ -31,6 +31,8 @@ from cvlnet.town.scene import Material, Mesh
 
 HEDGE = int(Material.HEDGE)
 TWIG_TINT = (1.06, 0.98, 0.9)
+STRAW, SOIL, LITTER, TURNED = (0.56, 0.5, 0.36), (0.42, 0.37, 0.31), (0.42, 0.33, 0.23), (0.45, 0.33, 0.16)  # sRGB
+SWEPT = 0.2  # share of the fallen leaves that stay on paved ground
 BOUNCE = 0.05  # share of the open ground's radiance that is reflected onto surfaces
 BRIGHTEST_MIRROR = 2.0
 
@@ -177,6 +179,8 @@ def _colour(
         for c in range(3):
             colour[c] = grey * TWIG_TINT[c]
     elif is_green(mesh.material[t]):
+        if now.turned > 0.0 and hash01(mesh.seed[t], 1, 37) < now.turned:
+            _cover(colour, TURNED, 0.8, 0.33)
         for c in range(3):
             colour[c] *= now.leaf_tint[c]
     return mirror * (0.2 + 0.8 * (1.0 - facing) ** 4)  # reflectivity grows at grazing angles
@@ -200,7 +204,41 @@ def _ground_colour(hit: _Hit, facing: float, soft: float, now: Weather, texels: 
         wet *= ramp(noise2(place[0] * 0.4, place[1] * 0.4, 23), 0.15, 0.7)
     for c in range(3):
         colour[c] *= (1.0 + (now.grass_tint[c] - 1.0) * green) * (1.0 - 0.3 * wet)
+    if now.dry > 0.0:
+        _dry(place, green, now.dry, colour)
+    if now.litter > 0.0:
+        _litter(place, green, soft, now.litter, colour)
     return (0.10 + 0.6 * wet) * (1.0 - green) * (1.0 - facing) ** 5
+
+
+@kernel
+def _dry(place: F64, green: float, strength: float, colour: F64) -> None:
+    """Patches of straw and bare soil. green: 1 on grass, 0 on paved ground."""
+    x, y = place[0], place[1]
+    patches = 0.65 * noise2(x / 3.1, y / 3.1, 41) + 0.35 * noise2(x / 0.6, y / 0.6, 43)
+    worn = green * ramp(patches, 0.8 - 0.65 * strength, 1.0 - 0.65 * strength)
+    soil = ramp(noise2(x / 7.0, y / 7.0, 45), 0.5, 0.7)
+    _cover(colour, STRAW, worn * (1.0 - soil), 0.34)
+    _cover(colour, SOIL, worn * soil, 0.34)
+
+
+@kernel
+def _litter(place: F64, green: float, soft: float, strength: float, colour: F64) -> None:
+    """Fallen leaves in drifts, most of which are swept from paved ground. green: 1 on grass, 0 on paved ground."""
+    x, y = place[0], place[1]
+    drifts = 0.6 * noise2(x / 4.7, y / 4.7, 47) + 0.4 * noise2(x / 0.9, y / 0.9, 49)
+    share = 0.9 * ramp(drifts, 0.8 - 0.6 * strength, 1.0 - 0.6 * strength) * (SWEPT + (1.0 - SWEPT) * green)
+    leaf = ramp(noise2(x / 0.1, y / 0.1, 51), 0.75 - share, 0.85 - share)
+    visible = min(1.0, 0.1 / max(soft, 1e-6))  # finer than a pixel, leaves are a mean
+    _cover(colour, LITTER, share + (leaf - share) * visible, 0.38)
+
+
+@kernel
+def _cover(colour: F64, by: tuple[float, float, float], share: float, usual: float) -> None:
+    """Blend a colour over another one, whose pattern it keeps. usual: mean brightness of what is covered."""
+    pattern = min(max((colour[0] + colour[1] + colour[2]) / (3.0 * usual), 0.6), 1.4)
+    for c in range(3):
+        colour[c] += (by[c] * pattern - colour[c]) * share
 
 
 @kernel

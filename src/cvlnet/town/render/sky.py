@@ -33,6 +33,9 @@ class Weather(NamedTuple):
     leaf_tint: Triple
     grass_tint: Triple
     leafless: float
+    dry: float
+    litter: float
+    turned: float
     cloud: float
     shadow_strength: float
     wetness: float
@@ -54,6 +57,9 @@ def weather(light: Light) -> Weather:
         leaf_tint=light.leaf_tint,
         grass_tint=light.grass_tint,
         leafless=light.leafless,
+        dry=light.autumn.dry,
+        litter=light.autumn.litter,
+        turned=light.autumn.turned,
         cloud=light.cloud,
         shadow_strength=light.shadow_strength,
         wetness=light.wetness,
