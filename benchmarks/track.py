@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import pairwise
-from math import ceil, sqrt
+from math import ceil, radians, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ import torch
 from scipy.stats import binomtest
 
 from cvlnet.arrays import Rgb
+from cvlnet.config import PITCH_ERROR_DEG
+from cvlnet.data.clips import AS_DESCRIBED, looking_up
 from cvlnet.data.journey import Journey, Moment, Picture, journey_of
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.label_maps import label_shares, read_label_map
@@ -42,13 +44,14 @@ from cvlnet.track.follow import follow
 from cvlnet.track.odometry import OdometryErrors, with_errors
 from cvlnet.track.searched import SearchedMap
 from cvlnet.track.summary import CONFIDENCES, confidence_shares, figures_of
-from cvlnet.track.tracker import Tracker, carried
+from cvlnet.track.tracker import Tracker, TrackSpec, carried
 from cvlnet.track.types import TrackFix, Trajectory
 from cvlnet.types import ClipFeatures
 from measure import print_results, run
 
 KNOWN, UNKNOWN = Heading.parse("±5"), Heading.parse("unknown")
 LAST_CLIPS = 20
+WRONG_PITCH_RAD = radians(3.0)
 FIELDS = ("time_s", "way_m", "tracked", "error_m", "along_m", "across_m", "yaw_rad", "nees", "confidence")
 
 
@@ -127,7 +130,7 @@ class BestOfClips(Tracker):
     def _search(self) -> None:
         """Find the newest clip by itself."""
         turns = self._belief.turns_rad
-        scores = self.map.scores(self._clips(turns))
+        scores = self.map.scores(self._clips(AS_DESCRIBED, turns))
         best = int(scores.argmax())
         turn, place = divmod(best, scores[0].numel())
         row, col = divmod(place, scores.shape[2])
@@ -193,6 +196,15 @@ def blank(journey: Journey) -> Journey:
     return replace(journey, moments=moments)
 
 
+def tilted(journey: Journey, angle_rad: float) -> Journey:
+    """A drive whose cameras are said to look farther up than they do."""
+    cameras = {
+        at: replace(mounted, body_from_cam=looking_up(mounted.body_from_cam, angle_rad))
+        for at, mounted in journey.cameras.items()
+    }
+    return replace(journey, cameras=cameras)
+
+
 def kidnapped(journey: Journey, other: Journey) -> Journey:
     """The first half of a drive and the second half of another; the odometry goes on as if nothing had happened."""
 
@@ -247,6 +259,8 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
         journey = begun_later(journey, 0.5)
     if condition == "pictures of noise":
         journey = blank(journey)
+    if condition.startswith("pitch wrong"):
+        journey = tilted(journey, WRONG_PITCH_RAD if number % 2 else -WRONG_PITCH_RAD)
     driven = with_errors(journey, errors)
     if condition == "odometry alone":
         found = by_odometry(name, journey, errors)
@@ -254,7 +268,9 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
         clips = 1 if condition == "single clips" else LAST_CLIPS
         found = trajectory(BestOfClips(area, localizer.model, heading=heading, clips=clips), name, driven)
     else:
-        tracker = Tracker(area, localizer.model, heading=heading)
+        pitch_error_rad = radians(PITCH_ERROR_DEG) if condition.endswith("pitches tried") else 0.0
+        spec = TrackSpec(pitch_error_rad=pitch_error_rad)
+        tracker = Tracker(area, localizer.model, heading=heading, spec=spec)
         if condition == "roads alone":
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
         if condition in ("all towns at once", "beside other towns"):
@@ -318,6 +334,9 @@ CONDITIONS = {
     "all towns at once": 150.0,
     "beside other towns": 150.0,
     "kidnapped half-way": 150.0,
+    "pitches tried": 150.0,
+    "pitch wrong by 3 degrees": 150.0,
+    "pitch wrong by 3 degrees, pitches tried": 150.0,
     "single clips": 150.0,
     "best of 20 clips": 150.0,
     "odometry alone": 150.0,

@@ -29,6 +29,17 @@ def test_a_share_of_the_evidence_is_a_power_of_the_ratio() -> None:
     assert scores[0, 0] == 0.5  # the scores are left as they are
 
 
+def test_of_several_descriptions_the_mean_of_the_ratios_counts() -> None:
+    scores = torch.tensor([[0.5, 0.8, 1.0], [1.2, 0.8, -float("inf")]], dtype=torch.float64)
+    weights = [0.25, 0.75]
+    expected = 0.25 * PLAIN.ratio(scores[0]) + 0.75 * PLAIN.ratio(scores[1])
+    torch.testing.assert_close(PLAIN.mean_ratio(scores, weights), expected)
+    torch.testing.assert_close(PLAIN.mean_ratio(iter(scores), iter(weights), 0.5), expected.sqrt())
+    assert scores[0, 0] == 0.5
+    with pytest.raises(ValueError, match="shorter"):
+        PLAIN.mean_ratio(scores, [1.0])
+
+
 @pytest.mark.parametrize(("way_m", "share"), [(0.0, 0.0), (5.0, 0.25), (20.0, 1.0), (300.0, 1.0)])
 def test_the_share_of_a_clip_grows_with_the_way_since_the_last(way_m: float, share: float) -> None:
     assert PLAIN.share(way_m) == share

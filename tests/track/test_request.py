@@ -25,6 +25,7 @@ from cvlnet.track.evaluate import errors_of
 from cvlnet.track.formats import read_trajectory
 from cvlnet.track.report import evaluate_tracks
 from cvlnet.track.request import Tracked, TrackRequest, track
+from cvlnet.track.tracker import Tracker, TrackSpec
 from driving import FRAME, MIDDLE, PIXEL_M, Seeing, circle, ground, latlon, model, write_video
 
 DRIVE = circle(130.0, step_m=1.6)
@@ -166,7 +167,6 @@ def test_a_log_that_was_cut_is_continued(town: Path, video: Path, tmp_path: Path
 def test_only_the_end_of_the_drive_is_followed_again(
     town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cvlnet.track.tracker import Tracker
 
     lines = (whole[0] / "track.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "track.jsonl").write_bytes(b"".join(lines[:76]))
@@ -323,19 +323,22 @@ def test_the_command_line(
 
 
 def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[TrackRequest, bool]] = []
+    asked: list[tuple[TrackRequest, bool, TrackSpec]] = []
 
-    def noted(_: Localizer, request: TrackRequest, out: Path, *, resume: bool, progress: bool) -> Tracked:
+    def noted(
+        _: Localizer, request: TrackRequest, out: Path, *, resume: bool, spec: TrackSpec, progress: bool
+    ) -> Tracked:
         assert not progress
-        asked.append((request, resume))
+        asked.append((request, resume, spec))
         raise InputError("enough", where=out, remedy="go")
 
     monkeypatch.setattr("cvlnet.track.request.track", noted)
     start = ["--start", "49.0", "8.5", "--start-sigma-m", "7"]
     near = ["--near", "49.1", "8.6", "--radius-m", "300"]
     assert command("--heading", "90±20", *start, *near, "--use-gps", "--gps-sigma-m", "3", "--smooth", "--resume") == 2
-    request, resume = asked[0]
+    request, resume, spec = asked[0]
     assert resume
+    assert spec == TrackSpec()
     assert (request.map.near, request.map.radius_m) == (LatLon(49.1, 8.6), 300.0)
     assert request.start is not None
     assert (request.start.position, request.start.sigma_m) == (LatLon(49.0, 8.5), 7.0)
@@ -343,7 +346,8 @@ def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatc
     assert (request.use_places, request.places_sigma_m, request.smooth) == (True, 3.0, True)
     assert request.cameras is None
     assert request.formats == ("geojson", "csv")
-    assert command("--cameras", "2", "--cameras", "3") == 2
+    assert command("--cameras", "2", "--cameras", "3", "--pitch-error-deg", "4.5") == 2
+    assert asked[1][2] == TrackSpec(pitch_error_rad=np.radians(4.5))
     assert asked[1][0].cameras == (2, 3)
     assert asked[1][0].heading.width_rad == pytest.approx(np.radians(5))
     assert asked[1][1] is False
@@ -357,6 +361,7 @@ def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatc
         (("--start", "91", "8"), "--start"),
         (("--near", "0", "0", "--radius-m", "50"), "nothing within 50 m"),
         (("--gps-sigma-m", "0"), "gps-sigma-m"),
+        (("--pitch-error-deg", "16"), "pitch-error-deg"),
         (("--video", "a.mp4"), "exactly one drive is needed"),
         (("--cameras", "9"), "has no camera 9"),
         (("--rerun", "drive.rec"), "drive.rec: is no name of a recording; give a name that ends in .rrd"),

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from cvlnet.data.clips import looking_up
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
 from cvlnet.geo import MetricRaster
+from cvlnet.geometry import Camera, Pose
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import turned as turning
 from cvlnet.localize.turned import Heading
@@ -561,3 +563,42 @@ def test_the_clip_that_is_kept_is_that_of_the_likeliest_turn(monkeypatch: pytest
     nearest = int(np.argmin([abs(wrapped_rad(turn - of.likeliest[2])) for turn in turns]))
     assert of.compared.against == "map"
     assert torch.equal(of.compared.features.descriptor[0], clips.descriptor[nearest])
+
+
+@pytest.fixture
+def pitch_sensitive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network to which a clip shows changing places where the pitch is stated wrong by more than a degree."""
+    network = model()
+    fuse = network.fuse_frames
+
+    def fuse_frames(frames: torch.Tensor, camera: Camera, ground_from_cam: Pose) -> tuple[torch.Tensor, torch.Tensor]:
+        fused, seen = fuse(frames, camera, ground_from_cam)
+        is_wrong = ground_from_cam.rotation[:, 0, 2, 2].abs() > sin(radians(1.0))
+        elsewhere_m = 60.0 * torch.sin(1.7 * fused[:, 0]) * is_wrong[:, None, None]
+        return torch.cat([fused[:, :1] + elsewhere_m[:, None], fused[:, 1:]], dim=1), seen
+
+    monkeypatch.setattr(network, "fuse_frames", fuse_frames)
+
+
+@pytest.mark.usefixtures("pitch_sensitive")
+@pytest.mark.parametrize("up_deg", [-2.0, 0.0, 2.0])
+def test_a_drive_whose_pitch_is_stated_wrong_is_found_where_pitches_are_tried(up_deg: float) -> None:
+    drive = circle(120.0)
+    mounting = looking_up(ROAD_FROM_CAM, radians(up_deg))
+    frames = [replace(frame(at), road_from_cam=mounting) for at in drive]
+    as_stated = followed(tracker(), drive, odometry(drive), frames)
+    assert ("tracking" in states(as_stated)) == (up_deg == 0.0)
+    tried = tracker(spec=TrackSpec(pitch_error_rad=radians(3.0)))
+    fixes = followed(tried, drive, odometry(drive), frames)
+    assert fixes[-1].state == "tracking"
+    assert all(error_m(fix, at) < 2.0 for fix, at in zip(fixes, drive, strict=True) if fix.state == "tracking")
+    assert tried.compared is None or tried.compared.features.descriptor.isfinite().all()
+
+
+def test_a_pitch_that_is_less_likely_counts_less() -> None:
+    """The evidence of a single clip with three pitches that see the same is that of the clip; only one may be wrong."""
+    drive = circle(120.0)
+    plain, tried = tracker(), tracker(spec=TrackSpec(pitch_error_rad=radians(3.0)))
+    for of in (plain, tried):
+        followed(of, drive[:20], odometry(drive)[:20])
+    torch.testing.assert_close(plain.belief.modes()[0].probability, tried.belief.modes()[0].probability)

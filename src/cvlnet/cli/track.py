@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from math import inf
+from math import inf, radians
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from cvlnet.cli.locate import place_of
-from cvlnet.cli.options import heading_of, panel
+from cvlnet.cli.options import PitchError, heading_of, panel
 from cvlnet.config import JourneyFiles, Precision, RasterHints
 
 Metres = Parameter(validator=Number(gt=0, lt=inf))
@@ -24,6 +24,7 @@ def track(
     out: Path,
     drive: Annotated[JourneyFiles, panel("Drive", JourneyFiles)] = JourneyFiles(),
     heading: str = "±5",
+    pitch_error_deg: Annotated[float, PitchError] = 0.0,
     start: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     start_sigma_m: Annotated[float, Metres] = 20.0,
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
@@ -54,6 +55,7 @@ def track(
         cvlnet track city.map --out track \
             --drive raw_data/2011_09_26/2011_09_26_drive_0009_sync
         cvlnet track city.map --out track --folder my_video --heading unknown
+        cvlnet track city.map --out track --folder my_video --pitch-error-deg 3
         cvlnet track city.map --out track --video drive.mp4 \
             --camera-file camera.json --odometry wheels.csv --formats gpx kml
         cvlnet track city.map --out track --bag drive.mcap --smooth
@@ -64,6 +66,9 @@ def track(
         out: Folder to write.
         heading: What is known of the heading of the first frame, in degrees counter-clockwise from east: "±5" around
             that of the odometry, "90±20", or "unknown".
+        pitch_error_deg: How much farther down, or up, the cameras may look than is stated, because of their
+            calibration, of slopes and of braking: two standard deviations. Pitches 2 degrees apart are tried, which
+            takes longer: three times with 3 degrees. By default the stated pitch is used as it is.
         start: Latitude and longitude near which the drive begins; by default it may begin anywhere on the map.
         start_sigma_m: Standard deviation of that place, in metres.
         near: Latitude and longitude of a place; only the map around it is searched.
@@ -86,6 +91,7 @@ def track(
     from cvlnet.localize.request import MapFiles
     from cvlnet.track.request import TrackRequest
     from cvlnet.track.request import track as follow
+    from cvlnet.track.tracker import TrackSpec
 
     around, begin = place_of(near, "--near"), place_of(start, "--start")
     request = TrackRequest(
@@ -101,7 +107,8 @@ def track(
         rerun,
     )
     localizer = Localizer(weights, device=device, precision=precision)
-    found = follow(localizer, request, out, resume=resume, progress=sys.stderr.isatty())
+    spec = TrackSpec(pitch_error_rad=radians(pitch_error_deg))
+    found = follow(localizer, request, out, resume=resume, spec=spec, progress=sys.stderr.isatty())
     for line in found.lines():
         print(line)
 

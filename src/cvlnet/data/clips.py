@@ -154,11 +154,16 @@ def turned(clip: Clip, angle_rad: float) -> Clip:
 def misdescribed(clip: Clip, errors: ClipErrors) -> Clip:
     """The clip as if its description had these errors; its pictures stay as they are."""
     zero = clip.ground_from_cam.translation_m.new_zeros(())
-    up = Pose.from_euler(zero + errors.pitch_rad, zero, zero, zero.new_zeros(3))
-    looks_up = clip.ground_from_cam @ up
+    looks_up = looking_up(clip.ground_from_cam, errors.pitch_rad)
     lower = Pose(looks_up.rotation, looks_up.translation_m - zero.new_tensor([0.0, 0.0, errors.height_m]))
     shorter = replace(clip.camera, focal_px=clip.camera.focal_px / (1 + errors.focal_share))
     return turned(Clip(clip.images, shorter, lower), errors.heading_rad)
+
+
+def looking_up(ground_from_cam: Pose, angle_rad: float) -> Pose:
+    """The poses of cameras that look farther up by an angle, where they stand."""
+    zero = ground_from_cam.translation_m.new_zeros(())
+    return ground_from_cam @ Pose.from_euler(zero + angle_rad, zero, zero, zero.new_zeros(3))
 
 
 class Pitch(NamedTuple):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 from jaxtyping import Float
 from torch import Tensor
@@ -38,4 +40,15 @@ class Likelihood:
 
     def ratio(self, scores: Float[Tensor, "*places"], share: float = 1.0) -> Float[Tensor, "*places"]:
         """The likelihood ratio of each place; that of the floor where no place is searched."""
-        return (self.sharpness * (scores - self.level)).exp_().add_(self.floor).pow_(share)
+        return self.mean_ratio([scores], [1.0], share)
+
+    def mean_ratio(
+        self, scores: Iterable[Float[Tensor, "*places"]], weights: Iterable[float], share: float = 1.0
+    ) -> Float[Tensor, "*places"]:
+        """The likelihood ratio of each place where one of several descriptions of a clip is right.
+
+        scores: of the clip as it is described each time. weights: prior probabilities of the descriptions, which add up
+        to 1.
+        """
+        terms = ((self.sharpness * (some - self.level)).exp_().mul_(w) for some, w in zip(scores, weights, strict=True))
+        return reduce(Tensor.add_, terms).add_(self.floor).pow_(share)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import exp, hypot, radians
 from typing import Literal
 
@@ -20,6 +21,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from cvlnet.arrays import F64
+from cvlnet.data.clips import Pitch, pitches
 from cvlnet.data.journey import Picture
 from cvlnet.data.odometry import OdometryPose, wrapped_rad
 from cvlnet.geo import LatLon
@@ -32,7 +34,7 @@ from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.belief import Belief, Mode
 from cvlnet.track.likelihood import Likelihood
-from cvlnet.track.measure import measured_around, updated
+from cvlnet.track.measure import Measurement, measured_around, updated
 from cvlnet.track.odometry import OdometryNoise
 from cvlnet.track.pose_filter import DRIFT, LOG_SCALE, PoseBelief
 from cvlnet.track.searched import SearchedMap
@@ -97,7 +99,8 @@ class TrackSpec:
     first clip. kidnapped_per_m: probability per metre that the vehicle was moved without the odometry noticing. fall:
     drop of the score that raises the odds of this by a factor of e. entered_per_m: probability per metre that a vehicle
     which is not on the map enters it. heading_per_m: probability per metre that the odometry's yaw drifts by one step
-    of the headings. turn_rad: step between the headings of fine clips.
+    of the headings. turn_rad: step between the headings of fine clips. pitch_error_rad: how much farther down, or up,
+    the cameras may look than is described, two standard deviations; 0 takes the described pitch as it is.
     """
 
     sure: float = 0.99
@@ -114,6 +117,7 @@ class TrackSpec:
     entered_per_m: float = 5e-3
     heading_per_m: float = 1e-3
     turn_rad: float = radians(3.0)
+    pitch_error_rad: float = 0.0
 
 
 class Tracker:
@@ -143,6 +147,11 @@ class Tracker:
         self.map, self.model = SearchedMap(model, area), model
         self.noise, self.likelihood, self.spec = noise, likelihood, spec
         self._heading, self._start = heading, start
+        sharpness = model.sharpness.item()
+        self._pitches = pitches(spec.pitch_error_rad, sharpness)
+        likely = np.exp([-sharpness * pitch.penalty for pitch in self._pitches])
+        self._pitch_shares: list[float] = (likely / likely.sum()).tolist()
+        self._pitch = min(self._pitches, key=lambda pitch: pitch.penalty)  # of the newest clip, as far as it is known
         self._stream = ClipStream(model, frames=spec.frames)
         self._now: OdometryPose | None = None
         self._last: TrackFix | None = None
@@ -302,8 +311,8 @@ class Tracker:
     def _way_since(self, at: OdometryPose | None) -> float:
         return self._stream.way_m if at is None or self._now is None else at.way_m(self._now)
 
-    def _clips(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad)
+    def _clips(self, pitch: Pitch, turns_rad: Sequence[float]) -> ClipFeatures:
+        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad, pitch=pitch)
 
     @property
     def _vehicle_m(self) -> Tensor:
@@ -312,22 +321,26 @@ class Tracker:
         return torch.tensor([self._now.x_m, self._now.y_m], dtype=torch.float64)
 
     def _search(self) -> None:
-        """Compare the newest clip with every place of the map, under all turns that are possible."""
+        """Compare the newest clip with every place of the map, under all turns and pitches that are possible."""
         assert self._now is not None
         share = self.likelihood.share(self._way_since(self._coarse_at))
         self._move_belief(self._now)
         turns = self._belief.turns_rad  # before the clip, which leaves only those that are still possible
         if not turns:  # it is elsewhere for sure
             return
-        clips = nearly_turned(self._clips, turns)
+        clips = [nearly_turned(partial(self._clips, pitch), turns) for pitch in self._pitches]
         self._belief.weigh(
             ratio
-            for first in range(0, len(clips.weight), _TURNS_AT_ONCE)
-            for ratio in self.likelihood.ratio(self.map.scores(clips[first : first + _TURNS_AT_ONCE]), share)
+            for first in range(0, len(turns), _TURNS_AT_ONCE)
+            for ratio in self.likelihood.mean_ratio(
+                (self.map.scores(pitched[first : first + _TURNS_AT_ONCE]) for pitched in clips),
+                self._pitch_shares,
+                share,
+            )
         )
         self._coarse_at = self._now
         self._judge()
-        self._keep("map", clips, turns)
+        self._keep("map", clips[self._pitches.index(self._pitch)], turns)
 
     def _move_belief(self, now: OdometryPose, gap_m: float = 0.0) -> None:
         """gap_m: how far the vehicle may have gone besides, unseen."""
@@ -355,21 +368,29 @@ class Tracker:
         return self._modes
 
     def _refine(self, pose: PoseBelief) -> float | None:
-        """Compare the newest clip with the places around the vehicle, under its turn and one to each side."""
+        """Compare the newest clip with the places around the vehicle, under its turn and one to each side.
+
+        Of the pitches counts the one that explains the clip best.
+        """
         way_m, step = self._way_since(self._fine_at), self.spec.turn_rad
         share, self._fine_at = self.likelihood.share(way_m), self._now
         turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
         region = self.map.around(pose.xy_m)
         if region is None:
             return None
-        clips = self._clips(turns)
-        found = measured_around(clips, turns, region, pose, self.likelihood, share)
-        if found is None:
+        best: tuple[float, Pitch, ClipFeatures, Measurement] | None = None
+        for pitch in self._pitches:
+            clips = self._clips(pitch, turns)
+            found = measured_around(clips, turns, region, pose, self.likelihood, share)
+            if found is not None and (best is None or found.score - pitch.penalty > best[0]):
+                best = found.score - pitch.penalty, pitch, clips, found
+        if best is None:
             return None
+        score, self._pitch, clips, found = best
         self._pose = updated(pose, found)
         self._keep("place" if self._compared is None else self._compared.against, clips, turns)
-        self._doubt(found.score, way_m)
-        return found.score
+        self._doubt(score, way_m)
+        return score
 
     def _doubt(self, score: float, way_m: float) -> None:
         """Let probability leave a tracked place whose score falls; once the place is lost, its frames are forgotten.
