@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from contextlib import redirect_stderr
+from dataclasses import replace
 from io import StringIO
 from multiprocessing import active_children
 from pathlib import Path
@@ -124,6 +125,18 @@ def test_a_whole_data_set_is_left_alone(copy: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
     write_dataset(copy, (TOWN,), name="tiny", workers=1)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_a_data_set_from_before_a_nuisance_is_whole(copy: Path) -> None:
+    about = json.loads((copy / "dataset.json").read_text())
+    for town in about["towns"]:
+        del town["nuisances"]["autumn"]
+    (copy / "dataset.json").write_text(json.dumps(about))
+    write_dataset(copy, (TOWN,), name="tiny", workers=1)
+    assert json.loads((copy / "dataset.json").read_text()) == about
+    late = replace(TOWN, nuisances=replace(TOWN.nuisances, autumn=1.0))
+    with pytest.raises(InputError, match="another seed"):
+        write_dataset(copy, (late,), name="tiny", workers=1)
 
 
 def test_a_folder_of_another_town_is_refused(tiny_town: Path) -> None:

@@ -144,13 +144,25 @@ def _is_complete(out: Path, about: dict[str, Any]) -> bool:
     except ValueError:
         found = None
     wanted = json.loads(json.dumps(about))
-    if not isinstance(found, dict) or {k: found.get(k) for k in wanted} != wanted:
+    if not isinstance(found, dict) or {k: _of_today(found).get(k) for k in wanted} != wanted:
         raise InputError(
             "holds a data set of another seed, preset or configuration",
             where=out,
             remedy="choose another folder, or delete this one",
         )
     return marks[0].name == DESCRIPTION and found.get("files") == _count_files(out)
+
+
+def _of_today(about: dict[str, Any]) -> dict[str, Any]:
+    """The description of a data set of an earlier version, whose towns lack the nuisances that came later: 0."""
+    none, towns = asdict(Nuisances.none()), about.get("towns")
+    if not isinstance(towns, list) or not all(isinstance(town, dict) for town in towns):
+        return about
+    filled = [
+        {**town, "nuisances": none | given} if isinstance(given := town.get("nuisances"), dict) else town
+        for town in towns
+    ]
+    return {**about, "towns": filled}
 
 
 def _count_files(out: Path) -> int:
