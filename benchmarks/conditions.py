@@ -25,7 +25,7 @@ from cvlnet.evaluation.report.tables import percent
 from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.town.dataset.synthesize import synthesize
 from cvlnet.town.presets import Nuisances
-from cvlnet.town.render.light import AUTUMN_FLIGHTS_SHARE, BARE_FLIGHTS_SHARE
+from cvlnet.town.render.light import BARE_FLIGHTS_SHARE
 from cvlnet.town.render.overhead import COARSE_SHARE, OBLIQUE_SHARE, TEXT_SHARE
 from measure import kept, print_results, run, slug
 
@@ -40,7 +40,6 @@ IN_EVERY_FLIGHT = {
     "coarse": 1 / COARSE_SHARE,
     "seams": 1.0,
     "overhead_text": 1 / TEXT_SHARE,
-    "autumn": 1 / AUTUMN_FLIGHTS_SHARE,
 }
 OFF_BY_DEFAULT = {
     "another car and camera": "rig",
@@ -51,7 +50,6 @@ OFF_BY_DEFAULT = {
     "images of half the resolution": "coarse",
     "strips that differ in light": "seams",
     "the owner's name across the images": "overhead_text",
-    "autumn and drought, in both views": "autumn",
 }
 CONDITIONS: dict[str, Nuisances] = {
     "as usual": USUAL,
@@ -63,7 +61,7 @@ CONDITIONS: dict[str, Nuisances] = {
     "no shadows in either": replace(USUAL, camera_shadows=0.0, overhead_shadows=0.0),
     "parked cars and alterations, twice": replace(USUAL, parked_changes=2.0, alterations=2.0),
     **{name: replace(USUAL, **{option: IN_EVERY_FLIGHT[option]}) for name, option in OFF_BY_DEFAULT.items()},
-    "these nine together": replace(USUAL, **IN_EVERY_FLIGHT),
+    "these eight together": replace(USUAL, **IN_EVERY_FLIGHT),
 }
 
 
