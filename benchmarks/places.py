@@ -26,11 +26,11 @@ from torch.utils.data import Subset
 from tqdm import tqdm
 
 from cvlnet.checkpoint import load_model, shipped_weights
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import AS_DESCRIBED, ClipSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples
 from cvlnet.errors import InputError
-from cvlnet.evaluation.predict import encode_clips
+from cvlnet.evaluation.predict import encode_pitched
 from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
 from cvlnet.imagery.georef import open_overhead
@@ -109,7 +109,8 @@ def _encode(root: Path, date: str, path: Path, model: CVLNet) -> None:
     samples = ClipTileSamples(split, read_recordings(split), ClipSpec(model.image_spec), model.tile_grid)
     own = [i for i, query in enumerate(samples.queries) if query.date == date]
     chosen = [own[i] for i in np.linspace(0, len(own) - 1, min(MOST_CLIPS, len(own))).round().astype(int)]
-    clips = encode_clips(model, Subset(samples, chosen), progress=True)
+    (described,) = encode_pitched(model, Subset(samples, chosen), (AS_DESCRIBED,), progress=True)
+    clips = described.features
     tensors = {name: getattr(region, name) for name in _REGION}
     tensors |= {"clips": clips.descriptor, "weights": clips.weight}
     header = {

@@ -38,7 +38,7 @@ from cvlnet.evaluation.predict import (
     encode_pitched,
     encode_tiles,
     pitches_of,
-    rank_pitched,
+    rank,
 )
 from cvlnet.evaluation.report.tables import percent
 from cvlnet.evaluation.report.theme import DAY, save_png
@@ -195,7 +195,7 @@ class Trial:
 
     def _ranked(self, clips: Sequence[PitchedClips], tiles: MapFeatures) -> Ranking:
         queries, gallery = np.arange(len(self.rows)), np.arange(len(self.tile_xy_m))
-        return rank_pitched(self.model, clips, queries, tiles, gallery, self.tile_xy_m)
+        return rank(self.model, clips, queries, tiles, gallery, self.tile_xy_m)
 
     def _recall(self, ranking: Ranking, off_m: F64 | None = None) -> list[dict[str, float]]:
         off_m = np.zeros((len(self.rows), 2)) if off_m is None else off_m

@@ -9,18 +9,18 @@ import torch
 from torch.utils.data import Subset
 
 from cvlnet.config import ModelConfig
-from cvlnet.data.clips import ClipSpec, pitched, pitches
+from cvlnet.data.clips import AS_DESCRIBED, ClipSpec, pitched, pitches
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples
 from cvlnet.errors import InputError
 from cvlnet.evaluation.metrics import position_errors_m
 from cvlnet.evaluation.predict import (
+    PitchedClips,
     Predictions,
     Ranking,
     _take_clips,
     _take_tiles,
     best_of,
-    encode_clips,
     encode_pitched,
     pitches_of,
     predict,
@@ -40,6 +40,10 @@ def model():
     return build_model(MODEL).eval()
 
 
+def described(clips):
+    return (PitchedClips(AS_DESCRIBED, clips),)
+
+
 def test_clips_cut_from_tiles_are_found_in_them(model):
     generator = torch.Generator().manual_seed(0)
     descriptor = torch.rand((5, 4, 20, 20), generator=generator) - 0.5
@@ -48,7 +52,7 @@ def test_clips_cut_from_tiles_are_found_in_them(model):
     cut = torch.stack([descriptor[t, :, r : r + 16, c : c + 16] for t, r, c in cuts])
     clips = ClipFeatures(cut.half(), torch.ones(2, 16, 16).half(), model.clip_grid)
     tile_xy_m = np.arange(10.0).reshape(5, 2) * 100
-    ranking = rank(model, clips, np.array([1, 0]), tiles, np.array([0, 1, 3, 4]), tile_xy_m)
+    ranking = rank(model, described(clips), np.array([1, 0]), tiles, np.array([0, 1, 3, 4]), tile_xy_m)
     assert ranking.queries.tolist() == [1, 0]
     assert ranking.tile[:, 0].tolist() == [1, 3]
     assert ranking.tile.shape == (2, 4)
@@ -83,7 +87,7 @@ def test_clips_are_encoded_under_every_pitch(model, tiny_town):
     )
     under = encode_pitched(model, samples, pitches_of(model, radians(3.0)))
     assert [clips.pitch for clips in under] == list(pitches(radians(3.0), model.sharpness.item()))
-    assert torch.equal(under[1].features.weight, encode_clips(model, samples).weight)
+    assert torch.equal(under[1].features.weight, encode_pitched(model, samples, (AS_DESCRIBED,))[0].features.weight)
     for clips in under:
         own = [pitched(sample.clip, clips.pitch) for sample in (samples[0], samples[1])]
         with torch.inference_mode():
@@ -158,7 +162,9 @@ def test_order_of_queries_does_not_matter(model):
     tiles = MapFeatures(torch.rand((4, 4, 20, 20), generator=generator), torch.ones(4, 5, 5), model.map_grid)
     clips = ClipFeatures(torch.rand((3, 4, 16, 16), generator=generator), torch.ones(3, 16, 16), model.clip_grid)
     xy = np.zeros((4, 2))
-    forth, back = (rank(model, clips, np.array(order), tiles, np.arange(4), xy) for order in ([0, 1, 2], [2, 1, 0]))
+    forth, back = (
+        rank(model, described(clips), np.array(order), tiles, np.arange(4), xy) for order in ([0, 1, 2], [2, 1, 0])
+    )
     np.testing.assert_allclose(back.score[::-1], forth.score, atol=1e-6)
     assert replace(forth, queries=back.queries).queries.tolist() == [2, 1, 0]
 
@@ -167,8 +173,8 @@ def test_ranks_are_the_same_on_every_device(model, device):
     generator = torch.Generator().manual_seed(1)
     tiles = MapFeatures(torch.rand((4, 4, 20, 20), generator=generator), torch.ones(4, 5, 5), model.map_grid)
     clips = ClipFeatures(torch.rand((3, 4, 16, 16), generator=generator), torch.ones(3, 16, 16), model.clip_grid)
-    here = rank(model, clips, np.arange(3), tiles, np.arange(4), np.zeros((4, 2)))
-    there = rank(copy.deepcopy(model).to(device), clips, np.arange(3), tiles, np.arange(4), np.zeros((4, 2)))
+    here = rank(model, described(clips), np.arange(3), tiles, np.arange(4), np.zeros((4, 2)))
+    there = rank(copy.deepcopy(model).to(device), described(clips), np.arange(3), tiles, np.arange(4), np.zeros((4, 2)))
     np.testing.assert_array_equal(there.tile, here.tile)
     np.testing.assert_allclose(there.score, here.score, atol=1e-4)
     np.testing.assert_allclose(there.xy_m, here.xy_m, atol=1e-2)

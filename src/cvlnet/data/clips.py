@@ -198,7 +198,7 @@ def pitches(error_rad: float, sharpness: float) -> tuple[Pitch, ...]:
 
 def pitched(clip: Clip, pitch: Pitch) -> Clip:
     """The clip, described as of cameras that look farther down by a pitch."""
-    return misdescribed(clip, ClipErrors(pitch_rad=-pitch.angle_rad))
+    return replace(clip, ground_from_cam=looking_up(clip.ground_from_cam, -pitch.angle_rad))
 
 
 def mirrored(clip: Clip) -> Clip:

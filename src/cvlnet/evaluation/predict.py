@@ -187,7 +187,7 @@ class Encoded:
     ) -> dict[str, Ranking]:
         """The best tiles for each query, by split."""
         return {
-            name: rank_pitched(
+            name: rank(
                 model,
                 self.clips,
                 rows,
@@ -320,16 +320,6 @@ def encode_tiles(
     return MapFeatures(descriptor, torch.cat([part.uncertainty.cpu() for part in parts]), model.map_grid)
 
 
-def encode_clips(
-    model: MatchingNetwork, samples: Dataset[Any], *, workers: int = 0, batch_size: int = 4, progress: bool = False
-) -> ClipFeatures:
-    """Features of samples' clips as they are described, on the CPU, in half precision."""
-    (clips,) = encode_pitched(
-        model, samples, (AS_DESCRIBED,), workers=workers, batch_size=batch_size, progress=progress
-    )
-    return clips.features
-
-
 def pitches_of(model: MatchingNetwork, pitch_error_rad: float) -> tuple[Pitch, ...]:
     """The pitches to try for an error of the described one; networks other than CVLNet take it as it is."""
     return pitches(pitch_error_rad, model.sharpness.item()) if isinstance(model, CVLNet) else (AS_DESCRIBED,)
@@ -344,20 +334,20 @@ def encode_pitched(
     batch_size: int = 4,
     progress: bool = False,
 ) -> tuple[PitchedClips, ...]:
-    """`encode_clips` under every pitch to try."""
+    """Features of samples' clips under every pitch to try, on the CPU, in half precision."""
     loader = Batches(samples, batch_size, collate, workers=workers)
     parts: list[list[ClipFeatures]] = [[] for _ in to_try]
     with torch.inference_mode():
         for batch in tqdm(loader, "encoding clips", unit="batch", disable=not progress):
             clip = batch.clip.to(model.device)
-            for part, features in zip(parts, _under_pitches(model, clip, to_try), strict=True):
+            for part, features in zip(parts, under_pitches(model, clip, to_try), strict=True):
                 part.append(
                     replace(features, descriptor=features.descriptor.half().cpu(), weight=features.weight.half().cpu())
                 )
     return tuple(PitchedClips(pitch, ClipFeatures.joined(part)) for pitch, part in zip(to_try, parts, strict=True))
 
 
-def _under_pitches(model: MatchingNetwork, clip: Clip, to_try: Sequence[Pitch]) -> Iterator[ClipFeatures]:
+def under_pitches(model: MatchingNetwork, clip: Clip, to_try: Sequence[Pitch]) -> Iterator[ClipFeatures]:
     """The features of a batch of clips under every pitch; their frames are encoded once."""
     if not isinstance(model, CVLNet) or len(to_try) == 1:
         yield model.encode_clip(clip)
@@ -366,25 +356,6 @@ def _under_pitches(model: MatchingNetwork, clip: Clip, to_try: Sequence[Pitch]) 
     for pitch in to_try:
         own = pitched(clip, pitch)
         yield model.describe_clips(*model.fuse_frames(encoded, own.camera, own.ground_from_cam))
-
-
-def rank_pitched(
-    model: MatchingNetwork,
-    clips: Sequence[PitchedClips],
-    queries: I64,
-    tiles: MapFeatures,
-    gallery: I64,
-    tile_xy_m: F64,
-    *,
-    decode: Callable[[ScoreVolume, float], Decoded] = ScoreVolume.decode,
-    progress: bool = False,
-) -> Ranking:
-    """`rank` under every pitch of the clips, each for its penalty; every tile counts by its best."""
-    rankings = []
-    for under in clips:
-        own = rank(model, under.features, queries, tiles, gallery, tile_xy_m, decode=decode, progress=progress)
-        rankings.append(replace(own, score=own.score - under.pitch.penalty))
-    return best_of(rankings)
 
 
 def best_of(rankings: Sequence[Ranking]) -> Ranking:
@@ -407,7 +378,7 @@ def best_of(rankings: Sequence[Ranking]) -> Ranking:
 
 def rank(
     model: MatchingNetwork,
-    clips: ClipFeatures,
+    clips: Sequence[PitchedClips],
     queries: I64,
     tiles: MapFeatures,
     gallery: I64,
@@ -418,17 +389,23 @@ def rank(
 ) -> Ranking:
     """Match the chosen clips with the chosen tiles, block by block on the model's device, and keep the best of each.
 
-    queries and gallery: indices into the clips and the tiles. tile_xy_m: centres of all tiles, [tiles, 2]. decode:
-    reads a score volume, given the model's sharpness.
+    Every tile counts by its best pitch, less the penalty of that. queries and gallery: indices into the clips and the
+    tiles. tile_xy_m: centres of all tiles, [tiles, 2]. decode: reads a score volume, given the model's sharpness.
     """
     ranks = min(RANKS, len(gallery))
-    blocks = tqdm(list(_blocks(queries)), "matching", unit="block", disable=not progress)
-    with torch.inference_mode():
-        parts = [_best(model, _take_clips(clips, rows, model.device), tiles, gallery, ranks, decode) for rows in blocks]
-    place, score, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
-    tile = gallery[place]
-    xy_m = tile_xy_m[tile] + offset_m
-    return Ranking(queries, tile, score.astype(float), xy_m, covariance_m2.astype(float), len(gallery))
+    rankings = []
+    for under in clips:
+        blocks = tqdm(list(_blocks(queries)), "matching", unit="block", disable=not progress)
+        with torch.inference_mode():
+            parts = [
+                _best(model, _take_clips(under.features, rows, model.device), tiles, gallery, ranks, decode)
+                for rows in blocks
+            ]
+        place, score, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
+        tile = gallery[place]
+        xy_m, penalized = tile_xy_m[tile] + offset_m, score.astype(float) - under.pitch.penalty
+        rankings.append(Ranking(queries, tile, penalized, xy_m, covariance_m2.astype(float), len(gallery)))
+    return best_of(rankings)
 
 
 def _best(

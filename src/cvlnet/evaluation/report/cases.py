@@ -19,7 +19,7 @@ from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples, Sample, TileCrops, collate
 from cvlnet.evaluation.best_fixes import BestFixes, best_fixes
-from cvlnet.evaluation.predict import Predictions
+from cvlnet.evaluation.predict import Predictions, under_pitches
 from cvlnet.evaluation.report.label_colors import label_colors
 from cvlnet.evaluation.summary import STRETCH_M
 from cvlnet.grid import Grid
@@ -180,10 +180,12 @@ def _under_best_pitch(model: MatchingNetwork, clip: Clip, picture: Tensor, to_tr
     """The clip under the pitch with which it scores best on a tile, [1, 3, rows, cols]."""
     if len(to_try) == 1:
         return clip
-    tile, under = model.encode_map(picture), [pitched(clip, pitch) for pitch in to_try]
-    sharpness = float(model.sharpness)
-    scores = [float(match(model.encode_clip(one), tile).decode(sharpness).score[0, 0]) for one in under]
-    return under[int(np.argmax([score - pitch.penalty for score, pitch in zip(scores, to_try, strict=True)]))]
+    tile, sharpness = model.encode_map(picture), float(model.sharpness)
+    scores = [
+        float(match(features, tile).decode(sharpness).score[0, 0]) - pitch.penalty
+        for pitch, features in zip(to_try, under_pitches(model, clip, to_try), strict=True)
+    ]
+    return pitched(clip, to_try[int(np.argmax(scores))])
 
 
 def _ages_s(samples: ClipTileSamples, index: int) -> tuple[float, ...]:
