@@ -143,14 +143,15 @@ def _is_complete(out: Path, about: dict[str, Any]) -> bool:
         found = json.loads(marks[0].read_text(encoding="utf-8"))
     except ValueError:
         found = None
+    known = _of_today(found) if isinstance(found, dict) else {}
     wanted = json.loads(json.dumps(about))
-    if not isinstance(found, dict) or {k: _of_today(found).get(k) for k in wanted} != wanted:
+    if {k: known.get(k) for k in wanted} != wanted:
         raise InputError(
             "holds a data set of another seed, preset or configuration",
             where=out,
             remedy="choose another folder, or delete this one",
         )
-    return marks[0].name == DESCRIPTION and found.get("files") == _count_files(out)
+    return marks[0].name == DESCRIPTION and known.get("files") == _count_files(out)
 
 
 def _of_today(about: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import cos, pi, sin
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -19,8 +20,7 @@ BARE_FLIGHTS_SHARE, BARE_DRIVES_SHARE = 0.3, 0.12  # of the flights and drives h
 AUTUMN_FLIGHTS_SHARE, AUTUMN_DRIVES_SHARE = 0.25, 0.6  # and are of a dry summer or of autumn
 
 
-@dataclass(frozen=True)
-class Autumn:
+class Autumn(NamedTuple):
     """What dryness and autumn have done, 0 to 1: shares of the green ground that are straw or bare soil, of the ground
     that lies under fallen leaves, and of the trees whose leaves have turned.
     """
@@ -79,7 +79,7 @@ def drive_light(
     blue, grey = np.array([0.28, 0.52, 0.95]), np.array([0.85, 0.9, 0.98])
     zenith = (blue + (grey - blue) * overcast) * np.exp(0.3 * strength * rng.uniform(-1, 1))
     horizon = np.array([1.05, 1.12, 1.2]) * np.exp(0.35 * strength * rng.uniform(-1, 1))
-    light = Light(
+    return Light(
         toward_sun=sun_direction(azimuth, float(elevation)),
         sun=_rgb(sun),
         sky=_rgb(sky),
@@ -92,10 +92,9 @@ def drive_light(
         leaf_tint=NEUTRAL_TINT,
         grass_tint=NEUTRAL_TINT,
         leafless=_leafless(rng, leafless, BARE_DRIVES_SHARE),
-        autumn=Autumn(),
-        seed=int(rng.integers(2**31)),
+        seed=(seed := int(rng.integers(2**31))),
+        autumn=_autumn(seed, autumn, AUTUMN_DRIVES_SHARE),
     )
-    return replace(light, autumn=_autumn(light.seed, autumn, AUTUMN_DRIVES_SHARE))
 
 
 def flight_light(
@@ -105,7 +104,7 @@ def flight_light(
     azimuth = -pi / 2 + strength * rng.uniform(-0.9, 0.9)
     elevation = float(np.clip(0.85 + strength * rng.uniform(-0.3, 0.25), 0.4, 1.2))
     dry, spring = season * rng.uniform(0.0, 1.0), season * rng.uniform(-1.0, 1.0)
-    light = Light(
+    return Light(
         toward_sun=sun_direction(azimuth, elevation),
         sun=(0.93, 0.92, 0.89),
         sky=(0.115, 0.145, 0.19),
@@ -118,10 +117,9 @@ def flight_light(
         leaf_tint=_rgb(np.exp(spring * np.array([0.22, 0.11, -0.1]))),
         grass_tint=_rgb(np.exp(dry * np.array([0.15, 0.05, 0.0]))),
         leafless=_leafless(rng, leafless, BARE_FLIGHTS_SHARE),
-        autumn=Autumn(),
-        seed=int(rng.integers(2**31)),
+        seed=(seed := int(rng.integers(2**31))),
+        autumn=_autumn(seed, autumn, AUTUMN_FLIGHTS_SHARE),
     )
-    return replace(light, autumn=_autumn(light.seed, autumn, AUTUMN_FLIGHTS_SHARE))
 
 
 def _leafless(rng: np.random.Generator, strength: float, often: float) -> float:

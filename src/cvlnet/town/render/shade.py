@@ -179,7 +179,7 @@ def _colour(
         for c in range(3):
             colour[c] = grey * TWIG_TINT[c]
     elif is_green(mesh.material[t]):
-        if now.turned > 0.0 and hash01(mesh.seed[t], 1, 37) < now.turned:
+        if now.autumn.turned > 0.0 and hash01(mesh.seed[t], 1, 37) < now.autumn.turned:
             _cover(colour, TURNED, 0.8, 0.33)
         for c in range(3):
             colour[c] *= now.leaf_tint[c]
@@ -204,10 +204,10 @@ def _ground_colour(hit: _Hit, facing: float, soft: float, now: Weather, texels: 
         wet *= ramp(noise2(place[0] * 0.4, place[1] * 0.4, 23), 0.15, 0.7)
     for c in range(3):
         colour[c] *= (1.0 + (now.grass_tint[c] - 1.0) * green) * (1.0 - 0.3 * wet)
-    if now.dry > 0.0:
-        _dry(place, green, now.dry, colour)
-    if now.litter > 0.0:
-        _litter(place, green, soft, now.litter, colour)
+    if now.autumn.dry > 0.0:
+        _dry(place, green, now.autumn.dry, colour)
+    if now.autumn.litter > 0.0:
+        _litter(place, green, soft, now.autumn.litter, colour)
     return (0.10 + 0.6 * wet) * (1.0 - green) * (1.0 - facing) ** 5
 
 

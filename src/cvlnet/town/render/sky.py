@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cvlnet.arrays import F64
 from cvlnet.town.compiled import hash01, kernel, noise2, ramp
 from cvlnet.town.render.ground_texture import sample_land
-from cvlnet.town.render.light import Light
+from cvlnet.town.render.light import Autumn, Light
 
 Triple = tuple[float, float, float]
 
@@ -33,9 +33,7 @@ class Weather(NamedTuple):
     leaf_tint: Triple
     grass_tint: Triple
     leafless: float
-    dry: float
-    litter: float
-    turned: float
+    autumn: Autumn
     cloud: float
     shadow_strength: float
     wetness: float
@@ -57,9 +55,7 @@ def weather(light: Light) -> Weather:
         leaf_tint=light.leaf_tint,
         grass_tint=light.grass_tint,
         leafless=light.leafless,
-        dry=light.autumn.dry,
-        litter=light.autumn.litter,
-        turned=light.autumn.turned,
+        autumn=light.autumn,
         cloud=light.cloud,
         shadow_strength=light.shadow_strength,
         wetness=light.wetness,
