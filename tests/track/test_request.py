@@ -167,7 +167,6 @@ def test_a_log_that_was_cut_is_continued(town: Path, video: Path, tmp_path: Path
 def test_only_the_end_of_the_drive_is_followed_again(
     town: Path, video: Path, tmp_path: Path, whole: tuple[Path, Tracked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     lines = (whole[0] / "track.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "track.jsonl").write_bytes(b"".join(lines[:76]))
     indices, plain = [], Tracker.update

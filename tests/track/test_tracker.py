@@ -595,8 +595,7 @@ def test_a_drive_whose_pitch_is_stated_wrong_is_found_where_pitches_are_tried(up
     assert tried.compared is None or tried.compared.features.descriptor.isfinite().all()
 
 
-def test_a_pitch_that_is_less_likely_counts_less() -> None:
-    """The evidence of a single clip with three pitches that see the same is that of the clip; only one may be wrong."""
+def test_pitches_under_which_a_clip_shows_the_same_are_no_further_evidence() -> None:
     drive = circle(120.0)
     plain, tried = tracker(), tracker(spec=TrackSpec(pitch_error_rad=radians(3.0)))
     for of in (plain, tried):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from math import log
 
 from jaxtyping import Float
 from torch import Tensor
@@ -50,5 +51,6 @@ class Likelihood:
         scores: of the clip as it is described each time. weights: prior probabilities of the descriptions, which add up
         to 1.
         """
-        terms = ((self.sharpness * (some - self.level)).exp_().mul_(w) for some, w in zip(scores, weights, strict=True))
+        levels = (self.level - log(weight) / self.sharpness for weight in weights)  # that weigh the exponentials
+        terms = ((self.sharpness * (some - level)).exp_() for some, level in zip(scores, levels, strict=True))
         return reduce(Tensor.add_, terms).add_(self.floor).pow_(share)
