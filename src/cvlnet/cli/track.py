@@ -67,8 +67,8 @@ def track(
         heading: What is known of the heading of the first frame, in degrees counter-clockwise from east: "±5" around
             that of the odometry, "90±20", or "unknown".
         pitch_error_deg: How much farther down, or up, the cameras may look than is stated, because of their
-            calibration, of slopes and of braking: two standard deviations. Pitches 2 degrees apart are tried, which
-            takes longer: three times with 3 degrees. By default the stated pitch is used as it is.
+            calibration, of slopes and of braking: two standard deviations. Pitches 2 degrees apart are compared with
+            the map, three of them for 3 degrees; by default only the stated one is.
         start: Latitude and longitude near which the drive begins; by default it may begin anywhere on the map.
         start_sigma_m: Standard deviation of that place, in metres.
         near: Latitude and longitude of a place; only the map around it is searched.
