@@ -1,11 +1,12 @@
 """Weights adapted to streets that look unlike those of their training: recall on other streets, before and after.
 
-    python benchmarks/adapt.py DATA --out FOLDER [--bands 2 3 1]
+    python benchmarks/adapt.py DATA --out FOLDER [--bands 2 3 1] [--track track.jsonl]
 
 DATA is a data set of one town with an overhead map, as `cvlnet synth --preset drives --towns 1` makes it. The overhead
 image is shown with its bands in another order, as no training has seen it. The weights are adapted to the first drive,
 whose positions are off by a constant 3 m to the east and 2 m to the south and by errors of 2 m that change slowly, and
-judged on the other drives, on the same image and on that with its bands as they are.
+judged on the other drives, on the same image and on that with its bands as they are. With --track, a file that `cvlnet
+track` wrote of the first drive, they are adapted to the places that it was sure of instead.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cvlnet.data.recording import Recording
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.map.region import encode_region
+from cvlnet.track.logged import sure_positions
 from cvlnet.training.adapt import SHARE, adapt, lines, mean_of, skill
 from measure import print_results, run
 
@@ -69,6 +71,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data set of one town with an overhead map")
     parser.add_argument("--out", type=Path, required=True, help="folder of the adapted weights, kept between calls")
     parser.add_argument("--bands", type=int, nargs=3, default=(2, 3, 1), help="order of the image's bands")
+    parser.add_argument("--track", type=Path, help="track.jsonl of the first drive to learn from, for its positions")
     parser.add_argument("--steps", type=int, default=AdaptConfig().steps, help="of the adaptation")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -80,7 +83,8 @@ def main() -> None:
         first = recordings[0]
         image = open_overhead(overhead, strange)
         config = AdaptConfig(steps=asked.steps)
-        print("\n".join(lines(adapt(first, disturbed(first), image, before, after, config, workers=0))))
+        positions = disturbed(first) if asked.track is None else sure_positions(asked.track, first.name)
+        print("\n".join(lines(adapt(first, positions, image, before, after, config, workers=0))))
     (start, _), (mean, provenance) = load_tensors(before), load_tensors(after)
     rows = []
     for share in SHARES:
