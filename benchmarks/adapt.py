@@ -23,6 +23,7 @@ from cvlnet.data.clips import ClipSpec
 from cvlnet.data.drive_samples import DriveSamples, taken_along
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.recording import Recording
+from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.map.region import encode_region
@@ -74,11 +75,15 @@ def main() -> None:
     parser.add_argument("--track", type=Path, help="track.jsonl of the first drive to learn from, for its positions")
     parser.add_argument("--steps", type=int, default=AdaptConfig().steps, help="of the adaptation")
     asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
     recordings = list(read_recordings(read_split(asked.data, "test1")).values())
-    (overhead,) = (asked.data / "overhead").glob("*.tif")
+    overheads = list((asked.data / "overhead").glob("*.tif"))
+    if len(overheads) != 1:
+        what = f"has {len(overheads)} overhead maps instead of one"
+        raise InputError(what, where=asked.data, remedy="make it by cvlnet synth --preset drives --towns 1")
+    (overhead,) = overheads
+    asked.out.mkdir(parents=True, exist_ok=True)
     strange, usual, before = RasterHints(bands=tuple(asked.bands)), RasterHints(), shipped_weights()
-    after = asked.out / "adapted.safetensors"
+    after = asked.out / ("adapted.safetensors" if asked.track is None else "adapted-to-track.safetensors")
     if not after.exists():
         first = recordings[0]
         image = open_overhead(overhead, strange)
