@@ -39,7 +39,7 @@ def test_a_town_s_clips_are_found_on_its_map(localizer, tiny_town, town_map):
     trial = try_map(localizer, tiny_town, {"": localizer.area(town_map)}, clip_spec=spec)
     assert len(trial.errors_m) == 3
     assert trial.off_map == 0
-    assert np.median(trial.errors_m) < 10
+    assert np.median(trial.errors_m) < 20  # three clips of ten metres; by chance about 90 m
     assert (trial.heading_errors_rad == 0).all()
     assert (trial.question_s > 0).all()
     lines = trial.lines(Heading())

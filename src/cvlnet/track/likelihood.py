@@ -23,8 +23,8 @@ class Likelihood:
     defaults were chosen on validation towns (docs/results/tracking.md).
     """
 
-    sharpness: float = 37.0
-    level: float = 0.94
+    sharpness: float = 46.0
+    level: float = 1.08
     floor: float = 0.01
     independent_m: float = 30.0
     sigma_m: float = 0.8

@@ -114,7 +114,7 @@ class TrackSpec:
     least_way_m: float = 15.0
     kidnapped_per_m: float = 2e-5
     fall: float = 0.035
-    entered_per_m: float = 5e-3
+    entered_per_m: float = 5e-4
     heading_per_m: float = 1e-3
     turn_rad: float = radians(3.0)
     pitch_error_rad: float = 0.0
