@@ -24,7 +24,6 @@ from cvlnet.localize.localizer import Localizer
 from cvlnet.map.region import Region, encode_region
 from cvlnet.model.build import build_model
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.track.likelihood import Likelihood
 from cvlnet.track.tracker import Frame
 from cvlnet.types import ClipFeatures
 
@@ -41,7 +40,7 @@ _CONFIG = ModelConfig(
     descriptor_channels=3,
 )
 _CELL_PX = 4
-_UNCERTAINTY = 0.63 / Likelihood().level  # so that scores above 0.63 speak for a place
+_UNCERTAINTY = 0.7  # by which similarities are divided, so that those above 0.76 speak for a place
 _UNIT_M, _UNIT_RAD = 1 / 64, 1e-4  # of the numbers in a picture
 CAMERA = Camera(torch.tensor([60.0, 60.0]), torch.tensor([64.0, 10.0]), 128, 32)
 CAMERA_JSON: dict[str, Any] = {

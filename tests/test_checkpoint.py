@@ -108,7 +108,8 @@ def test_the_shipped_weights_load_and_are_small():
     assert provenance.recognises
     assert provenance.published is None
     names = ["streets", "streets2", "streets3", "streets4", "streets-7000", "streets-8000", "routes-9000"]
+    names += ["towns from seed 22000 on", "towns from seed 23000 on"]
     assert [data["name"] for data in provenance.data] == [data["name"] for data in provenance.all_data] == names
     assert [part.share for part in provenance.parents] == [0.5, 0.5]
-    assert sum(ancestor.is_mean for ancestor in provenance.ancestors) == 1
+    assert sum(ancestor.is_mean for ancestor in provenance.ancestors) == 3
     assert path.stat().st_size < 12 * 10**6

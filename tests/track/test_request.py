@@ -28,7 +28,7 @@ from cvlnet.track.request import Tracked, TrackRequest, track
 from cvlnet.track.tracker import Tracker, TrackSpec
 from driving import FRAME, MIDDLE, PIXEL_M, Seeing, circle, ground, latlon, model, write_video
 
-DRIVE = circle(130.0, step_m=1.6)
+DRIVE = circle(150.0, step_m=1.6)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_the_smoothed_track_reaches_back_to_the_first_moment(whole: tuple[Path, 
 
 def test_what_there_is_to_say(whole: tuple[Path, Tracked]) -> None:
     first, second, third = whole[1].lines()
-    assert first.startswith("82 moments: ")
+    assert first.startswith(f"{len(DRIVE)} moments: ")
     assert " % searching, " in first
     assert first.endswith(" 0 % lost")
     assert second.startswith("at the end 49.")

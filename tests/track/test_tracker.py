@@ -427,7 +427,7 @@ def test_a_vehicle_that_is_nowhere_on_the_map_is_not_compared() -> None:
 
 
 def test_a_known_start_counts() -> None:
-    drive = circle(26.0)
+    drive = circle(32.0)
     start = latlon((drive[0].x_m + 5.0, drive[0].y_m - 3.0)), 6.0
     free, told = (followed(tracker(start=begin), drive, odometry(drive))[-1] for begin in (None, start))
     assert told.state == "tracking"
