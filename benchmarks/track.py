@@ -5,7 +5,8 @@
 DRIVES is a data set in KITTI-CVL's layout with overhead maps, as `cvlnet synth --preset drives` makes it. Odometry is
 that of the drives with errors: 1 % of scale, 0.5 degrees of yaw in 100 m, and a yaw at the start that is wrong by up to
 five degrees, or by any angle. Each drive of each condition leaves a file in FOLDER and is not computed again. For
-"beside other towns" the vehicle may be on the maps of further data sets as well.
+"beside other towns" the vehicle may be on the maps of further data sets as well; for "map of another town" the drives
+take turns on those maps, and without --beside each is shown the next town's of its own data set.
 """
 
 from __future__ import annotations
@@ -167,6 +168,15 @@ def map_of(localizer: Localizer, root: Path, date: str, out: Path) -> Path:
     return path
 
 
+def maps_beside(localizer: Localizer, beside: Sequence[Path], out: Path) -> list[Path]:
+    """The maps of further data sets."""
+    return [
+        map_of(localizer, other, overhead.stem, out / "beside" / other.name)
+        for other in beside
+        for overhead in sorted((other / "overhead").glob("*.tif"))
+    ]
+
+
 def trajectory(tracker: Tracker, name: str, journey: Journey) -> Trajectory:
     """All fixes of a journey."""
     return Trajectory(name, tuple(follow(tracker, journey)))
@@ -250,8 +260,13 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
     unknown = condition.startswith("heading unknown")
     errors = OdometryErrors.drawn(number, yaw_deg=180.0 if unknown else 5.0)
     dates = sorted({date for _, date, _ in listed})
-    shown = dates[(dates.index(date) + 1) % len(dates)] if condition == "map of another town" else date
-    area = localizer.area(map_of(localizer, root, shown, out))
+    path_shown = map_of(localizer, root, date, out)
+    if condition == "map of another town":
+        foreign = maps_beside(localizer, beside, out) or [
+            map_of(localizer, root, dates[(dates.index(date) + 1) % len(dates)], out)
+        ]
+        path_shown = foreign[number % len(foreign)]
+    area = localizer.area(path_shown)
     heading = UNKNOWN if unknown else KNOWN
     if condition == "kidnapped half-way":
         journey = kidnapped(journey, next(other for _, at, other in others if at == date))
@@ -275,9 +290,8 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
         if condition in ("all towns at once", "beside other towns"):
             paths = [map_of(localizer, root, at, out) for at in (date, *(at for at in dates if at != date))]
-            for other in beside if condition == "beside other towns" else ():
-                overheads = sorted((other / "overhead").glob("*.tif"))
-                paths += [map_of(localizer, other, path.stem, out / "beside" / other.name) for path in overheads]
+            if condition == "beside other towns":
+                paths += maps_beside(localizer, beside, out)
             tracker.map = JoinedMaps(localizer, paths)
         found = trajectory(tracker, name, driven)
     result = errors_of(found, journey.places)
