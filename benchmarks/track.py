@@ -30,6 +30,7 @@ from cvlnet.data.clips import AS_DESCRIBED, looking_up
 from cvlnet.data.journey import Journey, Moment, Picture, journey_of
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.label_maps import label_shares, read_label_map
+from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.image_spec import Window
@@ -168,13 +169,13 @@ def map_of(localizer: Localizer, root: Path, date: str, out: Path) -> Path:
     return path
 
 
-def maps_beside(localizer: Localizer, beside: Sequence[Path], out: Path) -> list[Path]:
-    """The maps of further data sets."""
-    return [
-        map_of(localizer, other, overhead.stem, out / "beside" / other.name)
-        for other in beside
-        for overhead in sorted((other / "overhead").glob("*.tif"))
-    ]
+def towns_of(beside: Sequence[Path]) -> list[tuple[Path, str]]:
+    """The towns of further data sets: root and date. Raises InputError for a data set without overhead maps."""
+    towns = [(root, path.stem) for root in beside for path in sorted((root / "overhead").glob("*.tif"))]
+    for root in beside:
+        if root not in dict(towns):
+            raise InputError("has no overhead maps", where=root, remedy="make it by cvlnet synth")
+    return towns
 
 
 def trajectory(tracker: Tracker, name: str, journey: Journey) -> Trajectory:
@@ -252,21 +253,22 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
     listed = list(journeys(root))
     name, date, journey = listed[number]
     others = listed[number + 1 :] + listed[:number]
-    path = out / condition.replace(" ", "-") / f"{name}.npz"
+    dates = sorted({date for _, date, _ in listed})
+    towns = [(other, at, out / "beside" / other.name) for other, at in towns_of(beside)]
+    folder, shown = condition.replace(" ", "-"), (root, date, out)
+    if condition == "map of another town":
+        shown = root, dates[(dates.index(date) + 1) % len(dates)], out
+        if towns:
+            shown = towns[number % len(towns)]
+            folder = f"{folder}-{shown[0].name}-{shown[1]}"
+    path = out / folder / f"{name}.npz"
     if path.exists():
         with np.load(path) as kept:
             return TrackErrors(name, 0.0, *(kept[field] for field in FIELDS))
     localizer = Localizer()
     unknown = condition.startswith("heading unknown")
     errors = OdometryErrors.drawn(number, yaw_deg=180.0 if unknown else 5.0)
-    dates = sorted({date for _, date, _ in listed})
-    path_shown = map_of(localizer, root, date, out)
-    if condition == "map of another town":
-        foreign = maps_beside(localizer, beside, out) or [
-            map_of(localizer, root, dates[(dates.index(date) + 1) % len(dates)], out)
-        ]
-        path_shown = foreign[number % len(foreign)]
-    area = localizer.area(path_shown)
+    area = localizer.area(map_of(localizer, *shown))
     heading = UNKNOWN if unknown else KNOWN
     if condition == "kidnapped half-way":
         journey = kidnapped(journey, next(other for _, at, other in others if at == date))
@@ -291,7 +293,7 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
         if condition in ("all towns at once", "beside other towns"):
             paths = [map_of(localizer, root, at, out) for at in (date, *(at for at in dates if at != date))]
             if condition == "beside other towns":
-                paths += maps_beside(localizer, beside, out)
+                paths += [map_of(localizer, *town) for town in towns]
             tracker.map = JoinedMaps(localizer, paths)
         found = trajectory(tracker, name, driven)
     result = errors_of(found, journey.places)
@@ -367,7 +369,7 @@ def main() -> None:
     parser.add_argument(
         "--conditions", nargs="+", choices=CONDITIONS, help="rows of the table; by default all that can be computed"
     )
-    parser.add_argument("--beside", type=Path, nargs="+", default=[], help="data sets of other towns, for their row")
+    parser.add_argument("--beside", type=Path, nargs="+", default=[], help="data sets of other towns, whose maps are shown")
     parser.add_argument("--most-drives", type=int, help="drives of each condition, spread over all; all by default")
     asked = parser.parse_args()
     conditions = asked.conditions or [at for at in CONDITIONS if asked.beside or at != "beside other towns"]
