@@ -369,7 +369,7 @@ def main() -> None:
     parser.add_argument(
         "--conditions", nargs="+", choices=CONDITIONS, help="rows of the table; by default all that can be computed"
     )
-    parser.add_argument("--beside", type=Path, nargs="+", default=[], help="data sets of other towns, whose maps are shown")
+    parser.add_argument("--beside", type=Path, nargs="+", default=[], help="data sets of other towns, for their maps")
     parser.add_argument("--most-drives", type=int, help="drives of each condition, spread over all; all by default")
     asked = parser.parse_args()
     conditions = asked.conditions or [at for at in CONDITIONS if asked.beside or at != "beside other towns"]
