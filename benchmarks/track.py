@@ -68,7 +68,7 @@ class RoadsAlone(SearchedMap):
         road = label_shares(labels, center, self.grid.centered_at((0.0, 0.0)))[Label.ROAD] > 127
         self._scores = torch.where(road, 1.1, 0.0).masked_fill(~self.searched, -torch.inf)
 
-    def scores(self, clips: ClipFeatures) -> torch.Tensor:
+    def scores(self, clips: ClipFeatures, neutral: float | None = None) -> torch.Tensor:  # noqa: ARG002
         """The same for every clip."""
         return self._scores.expand(len(clips.weight), -1, -1)
 
@@ -113,9 +113,9 @@ class JoinedMaps(SearchedMap):
         """Where any of the maps is searched."""
         return self._joined([part.searched for part in self._parts], 0)
 
-    def scores(self, clips: ClipFeatures) -> torch.Tensor:
+    def scores(self, clips: ClipFeatures, neutral: float | None = None) -> torch.Tensor:
         """Those of all maps."""
-        return self._joined([part.scores(clips) for part in self._parts], -torch.inf)
+        return self._joined([part.scores(clips, neutral) for part in self._parts], -torch.inf)
 
     def around(self, xy_m: tuple[float, float]) -> Region | None:
         """What the own map has around a place."""

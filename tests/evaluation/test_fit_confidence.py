@@ -50,10 +50,20 @@ def test_the_weights_keep_their_confidence_and_everything_else(tiny_town, tmp_pa
     monkeypatch.setattr(
         "cvlnet.evaluation.fit_confidence.fit_to", lambda predictions, share_mapped: known.with_prior(share_mapped)
     )
+    areas_m2 = []
+
+    def neutral_score(predictions, split, tile_m2):
+        areas_m2.append(tile_m2)
+        return 0.9
+
+    monkeypatch.setattr("cvlnet.evaluation.fit_confidence.neutral_score", neutral_score)
     asked = {"most_queries": 2, "share_mapped": 0.7, "progress": False}
     calibrate(tmp_path / "w.safetensors", [tiny_town], tmp_path / "out.safetensors", **asked)
     network, provenance = load_network(tmp_path / "out.safetensors")
-    assert provenance == Provenance(MODEL, step=7, confidence=known.with_prior(0.7))
+    expected = replace(known.with_prior(0.7), neutral=0.9)
+    assert provenance == Provenance(MODEL, step=7, confidence=expected)
+    assert areas_m2 == pytest.approx([(network.steps * network.map_grid.cell_m) ** 2])
+    assert network.steps == 5
     before, _ = load_tensors(tmp_path / "w.safetensors")
     assert all(np.array_equal(before[name], tensor) for name, tensor in network.state_dict().items())
 

@@ -116,16 +116,18 @@ def assert_same(fix, expected, region, *, margin=True):
 PLACES = [(0, 0), (84, 114), (83, 3), (2, 110), (40, 20), (47, 88), (54, 29), (24, 24), (25, 25), (66, 101)]
 
 
+@pytest.mark.parametrize("confidence", [None, Confidence(0.0, 1.0, 1.0, 0.0, 0.5, neutral=0.6)])
 @pytest.mark.parametrize("block_tiles", [24, 1])
 def test_with_all_squares_as_candidates_the_fixes_are_those_of_a_search_of_all_places(
-    region, projection, tmp_path, monkeypatch, block_tiles
+    region, projection, tmp_path, monkeypatch, block_tiles, confidence
 ):
     monkeypatch.setattr(indexed_module, "_BLOCK_TILES", block_tiles)
     places = Places.of_region(region, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection, kept_blocks=7)
     for place in PLACES:
         clip = Asked(clip_at(region, *place))
-        fixes, expected = found.find(clip, candidates=10**6, most=4), exhaustive(region, clip, most=4)
+        fixes = found.find(clip, candidates=10**6, most=4, confidence=confidence)
+        expected = exhaustive(region, clip, most=4, confidence=confidence)
         assert len(fixes) == 4
         for fix, other in zip(fixes, expected, strict=True):
             assert_same(fix, other, region)

@@ -9,8 +9,10 @@ from cvlnet.grid import Grid
 from cvlnet.imagery.crop import crop
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import encode_region, localize
-from cvlnet.localize.search import Scores, distinct, local_maxima, search
+from cvlnet.localize.search import Scores, distinct, local_maxima, scores_around, search
+from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.region import Region
+from cvlnet.model.confidence import Confidence
 
 CELL_M = 2.0
 
@@ -67,7 +69,13 @@ def test_clip_is_found_at_the_edge_of_the_map(seeing_model, image, clip, place_m
     part = OverheadImage(image.pixels[:, :cols], MetricRaster(LatLon(*west), cols, 120, 0.5), image.source)
     fixes = localize(seeing_model, clip, part)
     assert np.abs(LocalFrame(middle).xy_world_m(fixes[0].position.degrees) - place_m).max() < 1
-    assert 0.5 < fixes[0].score < 0.97  # what is beyond the edge counts as unlike
+    unlike = fixes[0].score
+    assert 0.5 < unlike < 0.97  # where the neutral score is not known, what is beyond the edge counts as unlike
+    for neutral in (0.0, 0.5, 1.0):
+        confidence = Confidence(0.0, 1.0, 1.0, 0.0, 0.5, neutral=neutral)
+        (fix, *_) = localize(seeing_model, clip, part, confidence=confidence)
+        assert np.abs(LocalFrame(middle).xy_world_m(fix.position.degrees) - place_m).max() < 1
+        assert fix.score == pytest.approx(unlike**2 + (1 - unlike**2) * neutral, abs=0.03)  # what is shown fits
 
 
 def test_scores_are_those_of_each_tile_alone(seeing_model, image, clip):
@@ -159,3 +167,32 @@ def test_slopes_are_no_peaks():
 def batched(clip):
     camera, pose = clip.camera, clip.ground_from_cam
     return type(clip)(clip.images[None], type(camera).stack([camera]), type(pose).stack([pose]))
+
+
+def test_around_a_place_the_scores_are_those_of_the_whole_region(seeing_model, image, clip):
+    """A corner of the image is missing; of the two corners searched around one lies beside it, one at the edge."""
+    holed = replace(image, valid=np.ones(image.shape, dtype=bool))
+    holed.valid[:50, :50] = False
+    region = encode_region(seeing_model, holed)
+    features = TurnedClip(seeing_model, clip).features((0.0, 0.1))
+    for neutral in (None, 0.8):
+        whole = region.scores(features, seeing_model.device, neutral)
+        for place in ((14, 15), (int(region.places.rows) - 6, 20)):
+            found = scores_around(features, region, torch.tensor(place), 5, neutral)
+            expected = whole[:, place[0] - 5 : place[0] + 6, place[1] - 5 : place[1] + 6]
+            torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+def test_where_the_map_shows_nothing_of_a_clip_it_has_the_neutral_score(seeing_model, image, clip):
+    region = encode_region(seeing_model, image)
+    features = TurnedClip(seeing_model, clip).features((0.0,))
+    region.descriptor[:, :, 28:] = 0
+    side = region.cells.rows - region.places.rows + 1
+    shown = region.descriptor.any(dim=0).unfold(0, side, 1).unfold(1, side, 1).flatten(2)
+    beyond, before = region.searched & ~shown.any(dim=2), region.searched & shown.all(dim=2)
+    assert int(beyond.sum()) > 50
+    assert int(before.sum()) > 50
+    plain, neutral = (region.scores(features, seeing_model.device, value)[0] for value in (None, 0.8))
+    torch.testing.assert_close(neutral[beyond], torch.full_like(neutral[beyond], 0.8), atol=1e-3, rtol=0)
+    torch.testing.assert_close(neutral[before], plain[before], atol=1e-3, rtol=0)
+    assert torch.equal(neutral.isfinite(), region.searched)

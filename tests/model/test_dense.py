@@ -4,7 +4,7 @@ import torch
 from cvlnet.grid import Grid
 from cvlnet.model import dense
 from cvlnet.model.dense import DenseMatcher
-from cvlnet.model.ssm import match
+from cvlnet.model.ssm import energy_shares, match
 from cvlnet.types import ClipFeatures, MapFeatures
 from formulas import waves
 
@@ -74,6 +74,30 @@ def test_where_the_map_shows_nothing_the_score_is_zero():
     assert (found[:, 10 : 30 - CLIP + 1, 10 : 30 - CLIP + 1] == 0).all()
     assert (found[:, :9, :9] != 0).all()
     assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("block_cells", [16, 21, 40])
+def test_the_unseen_share_is_that_of_the_energy_where_the_map_shows_nothing(block_cells):
+    descriptor, clip = descriptors(CHANNELS, 33, 41).half(), clips(2)
+    descriptor[:, 10:20, 12:30] = 0
+    descriptor[:, :, 39:] = 0
+    found = torch.zeros(2, 26, 34)
+    for places, share in DenseMatcher(descriptor, CLIP, block_cells=block_cells).unseen(clip):
+        assert (found[:, *places] == 0).all()
+        found[:, *places] = share
+    hidden, energy = (descriptor == 0).all(dim=0), energy_shares(clip)
+    windows = hidden.float().unfold(0, CLIP, 1).unfold(1, CLIP, 1)
+    torch.testing.assert_close(found, torch.einsum("rcij,nij->nrc", windows, energy), atol=1e-5, rtol=0)
+    assert 0.9 < float(found.max()) <= 1
+
+
+def test_blocks_that_are_shown_whole_have_no_unseen_share():
+    descriptor, clip = descriptors(CHANNELS, 33, 41), clips(1)
+    assert list(DenseMatcher(descriptor, CLIP, block_cells=16).unseen(clip)) == []
+    descriptor[:, 32, 40] = 0
+    (((rows, cols), share),) = DenseMatcher(descriptor, CLIP, block_cells=16).unseen(clip)
+    assert (rows.stop, cols.stop) == (26, 34)
+    assert float(share[0, -1, -1]) == pytest.approx(float(energy_shares(clip)[0, -1, -1]), abs=1e-6)
 
 
 def test_a_clip_that_sees_nothing_scores_zero_everywhere():

@@ -21,6 +21,18 @@ def cut(values, places, side):
     return torch.stack([values[..., row : row + side, col : col + side] for row, col in places])
 
 
+def test_unseen_shares_are_those_of_a_search_of_all_places():
+    descriptor = torch.randn(CHANNELS, 40, 50, generator=torch.Generator().manual_seed(0)).half()
+    descriptor[:, 20:, 20:] = 0
+    places = [(0, 0), (7, 18), (15, 37), (27, 20)]
+    every = torch.zeros(33, 43)
+    for of_block, share in DenseMatcher(descriptor, CLIP, block_cells=16).unseen(one_clip()):
+        every[of_block] = share[0]
+    found = SquareMatcher(one_clip(), SIDE).unseen(cut(descriptor, places, CLIP + SIDE - 1))
+    torch.testing.assert_close(found, cut(every, places, SIDE), atol=1e-5, rtol=0)
+    assert [round(float(share), 3) for share in (found.min(), found.max())] == [0.0, 1.0]
+
+
 def test_scores_are_those_of_a_search_of_all_places():
     descriptor = torch.randn(CHANNELS, 40, 50, generator=torch.Generator().manual_seed(0)).half()
     descriptor[:, 20:, 20:] = 0

@@ -5,7 +5,7 @@ import torch
 
 from cvlnet.grid import Grid
 from cvlnet.model.correlate import Correlation
-from cvlnet.model.ssm import ClipSpectra, match
+from cvlnet.model.ssm import ClipSpectra, energy_shares, match, with_unseen
 from cvlnet.types import ClipFeatures, MapFeatures, ScoreVolume
 
 CLIP, TILE = Grid(10, 10, 1.5, (0.3, -0.3)), Grid(16, 16, 1.5, (0.3, -0.3))
@@ -260,3 +260,28 @@ def test_where_nothing_is_seen_nothing_is_learned_and_no_gradient_breaks():
     assert descriptor.grad.isfinite().all()
     assert not descriptor.grad[0].any()
     assert descriptor.grad[1].any()
+
+
+def test_what_the_map_does_not_show_neither_speaks_for_a_place_nor_against_it():
+    """The clip is seen whole, cut to what the map shows, and not at all."""
+    clip, tiles = features(clips=1, tiles=1)
+    even = MapFeatures(tiles.descriptor.clone(), torch.ones(1, 7, 7), TILE)
+    even.descriptor[..., 5:] = 0
+    shown = ClipFeatures(clip.descriptor, clip.weight.clone(), CLIP)
+    shown.weight[..., 5:] = 0
+    unseen = energy_shares(clip)[..., 5:].sum(dim=(1, 2))
+    assert 0.2 < float(unseen) < 0.8
+    found = with_unseen(match(clip, even).scores[0, 0, 3, :1], unseen, 0.7)
+    expected = (1 - unseen) * match(shown, even).scores[0, 0, 3, :1] + unseen * 0.7
+    torch.testing.assert_close(found, expected)
+    assert with_unseen(torch.tensor([0.9, 0.0]), torch.tensor([0.0, 1.0]), 0.7).tolist() == pytest.approx([0.9, 0.7])
+
+
+def test_the_shares_of_a_clip_s_cells_are_those_of_its_energy():
+    clip, _ = features(clips=2)
+    clip.weight[1] = 0
+    shares = energy_shares(clip)
+    ratio = clip.weight[0, 2, 3] * clip.descriptor[0, :, 2, 3].square().sum()
+    ratio = ratio / (clip.weight[0, 7, 1] * clip.descriptor[0, :, 7, 1].square().sum())
+    torch.testing.assert_close(shares[0, 2, 3] / shares[0, 7, 1], ratio)
+    torch.testing.assert_close(shares.sum(dim=(1, 2)), torch.tensor([1.0, 0.0]))

@@ -31,8 +31,8 @@ class Scores:
     def __init__(self, *peaks: tuple[int, int, int, float]) -> None:
         self.peaks, self.reach = peaks, 0
 
-    def __call__(self, _: object, __: object, place: Tensor, reach: int) -> Tensor:
-        self.reach, self.place = reach, place
+    def __call__(self, _: object, __: object, place: Tensor, reach: int, neutral: float) -> Tensor:
+        self.reach, self.place, self.neutral = reach, place, neutral
         scores = torch.full((3, 2 * reach + 1, 2 * reach + 1), 0.1)
         for turn, row, col, score in self.peaks:
             scores[turn, reach + row, reach + col] = score

@@ -249,9 +249,9 @@ def searched_m(of: Tracker, drive: Sequence[At], poses: Sequence[OdometryPose]) 
     """The ways at which the whole map was searched."""
     found, plain = [], of.map.scores
 
-    def scores(asked: ClipFeatures) -> torch.Tensor:
+    def scores(asked: ClipFeatures, neutral: float | None) -> torch.Tensor:
         found.append(of.followed.odometry)
-        return plain(asked)
+        return plain(asked, neutral)
 
     of.map.scores = scores  # type: ignore[method-assign]
     followed(of, drive, poses)

@@ -123,18 +123,18 @@ def test_skill_is_certain_where_only_the_right_places_score(drive, weights, monk
         def __init__(self, shift_m):
             self.shift_m, self.asked = shift_m, 0
 
-        def scores(self, clips):
+        def __call__(self, clips, device, neutral):
             place_m = region.frame.xy_world_m(samples.taken[self.asked].position.degrees)
             true_m = place_m + np.array([0.0, self.shift_m])
             self.asked += 1
             away_m = torch.linalg.vector_norm(centers_m - torch.from_numpy(true_m), dim=-1)
-            return (torch.where(away_m < 3, 100.0, 0.0) * region.uncertainty)[None]
+            return torch.where(away_m < 3, 100.0, 0.0).masked_fill(~region.searched, -torch.inf)[None]
 
-    monkeypatch.setattr(type(region), "matcher", lambda self, device: Knows(0.0))
+    monkeypatch.setattr(type(region), "scores", Knows(0.0))
     right = skill(model, samples, region, 5.0)
     assert right.found == 1.0
     assert right.log_probability == pytest.approx(0.0, abs=1e-6)
-    monkeypatch.setattr(type(region), "matcher", lambda self, device: Knows(25.0))
+    monkeypatch.setattr(type(region), "scores", Knows(25.0))
     wrong = skill(model, samples, region, 5.0)
     assert wrong.found == 0.0
     assert wrong.log_probability < -10

@@ -17,6 +17,7 @@ from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import refuse_test_data
 from cvlnet.errors import InputError, warn
 from cvlnet.evaluation.best_fixes import best_fixes, unmapped_fixes
+from cvlnet.evaluation.fit_neutral import neutral_score
 from cvlnet.evaluation.predict import Predictions, predict
 from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.model.confidence import FOUND_M, Confidence, JudgedFixes, fit
@@ -38,8 +39,8 @@ def calibrate(
 ) -> Confidence:
     """Locate the queries of some data sets, with their places on the map and without, and fit the confidence to them.
 
-    ``out`` gets the weights with the confidence; it may be the same file. pitch_error_rad: as for `predict`.
-    share_mapped: the prior that it is for.
+    The neutral score is fitted to the same queries. ``out`` gets the weights with both; it may be the same file.
+    pitch_error_rad: as for `predict`. share_mapped: the prior that it is for.
     Warns of data that the weights were trained on. Raises InputError for data that is for tests, as the readers do, or
     if the network finds all of the queries or none.
     """
@@ -71,6 +72,8 @@ def calibrate(
         confidence = fit_to(found, share_mapped)
     except ValueError as error:
         raise InputError(str(error), where=weights, remedy="give more data, or train for longer") from error
+    tile_m2 = (network.steps * network.map_grid.cell_m) ** 2
+    confidence = replace(confidence, neutral=neutral_score(found, "test2", tile_m2))
     tensors, _ = load_tensors(weights)
     save_tensors(out, tensors, replace(provenance, confidence=confidence))
     return confidence

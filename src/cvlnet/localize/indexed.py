@@ -51,6 +51,7 @@ from cvlnet.model.confidence import ELSEWHERE_M, Confidence
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.place import STEP, PlaceProjection, shipped_projection
 from cvlnet.model.squares import SquareMatcher
+from cvlnet.model.ssm import with_unseen
 from cvlnet.types import ClipFeatures, Fix
 
 LEAST_CANDIDATES = 300
@@ -167,22 +168,23 @@ class IndexedPlaces:
         candidates' middles lie, in metres around the map's anchor. confidence: the model's.
         Raises InputError where the map is damaged.
         """
-        if len(clip.pitched) > 1:
-            found = [self._find(pitched, turns_rad, candidates, max(most, 2), within, None) for pitched in clip.pitched]
-            return ranked((fix for fixes in found for fix in fixes), confidence=confidence)[:most]
-        return self._find(clip, turns_rad, candidates, most, within, confidence)
+        neutral = None if confidence is None else confidence.neutral
+        asked = [_Asked(pitched, turns_rad, neutral) for pitched in clip.pitched]
+        if len(asked) == 1:
+            return self._find(asked[0], candidates, most, within, confidence)
+        found = [self._find(pitched, candidates, max(most, 2), within, None) for pitched in asked]
+        return ranked((fix for fixes in found for fix in fixes), confidence=confidence)[:most]
 
     def _find(
         self,
-        clip: TurnedClip,
-        turns_rad: tuple[float, ...],
+        asked: _Asked,
         candidates: int | None,
         most: int,
         within: Area | None,
         confidence: Confidence | None,
     ) -> tuple[Fix, ...]:
         """`find` under one pitch."""
-        asked = _Asked(clip, turns_rad)
+        clip, turns_rad = asked.clip, asked.turns_rad
         candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index) * len(asked.groups)))
         firsts, groups = self._candidates(asked, candidates, within)
         places, heights, lowest = self._best_places(asked, firsts, groups)
@@ -193,8 +195,9 @@ class IndexedPlaces:
         fixes = []
         for number, peak in enumerate(peaks[:most]):
             block, features = self._block(peak.place), asked.features(self._block(peak.place).convergence_rad)
-            scores = scores_around(features, block.region, peak.place - block.origin, self.places.steps // 2)[0]
-            decoded = decoded_around(block.region, scores, torch.full((2,), self.places.steps // 2), sharpness)
+            reach = self.places.steps // 2
+            scores = scores_around(features, block.region, peak.place - block.origin, reach, asked.neutral)[0]
+            decoded = decoded_around(block.region, scores, torch.full((2,), reach), sharpness)
             rival = lowest if len(peaks) == 1 else peaks[0 if number else 1].height
             fix = fix_at(block.region, peak.place - block.origin, decoded, rival, confidence)
             share = block.region.known_share(peak.place - block.origin, features.weight[0])
@@ -241,8 +244,8 @@ class IndexedPlaces:
                     torch.stack([cut(values, place, STEP) for place in own])
                     for values in (block.region.uncertainty, block.region.searched)
                 )
-                correlation = torch.stack([matcher.scores(cells) for matcher in matchers]).amax(dim=0)
-                scores = (correlation / uncertainty).masked_fill(~searched, -torch.inf).flatten(1)
+                of_turns = [_scores(matcher, cells, uncertainty, asked.neutral) for matcher in matchers]
+                scores = torch.stack(of_turns).amax(dim=0).masked_fill(~searched, -torch.inf).flatten(1)
                 height, best = scores.max(dim=1)
                 places.append(chosen + torch.stack([best // STEP, best % STEP], dim=1))
                 heights.append(height)
@@ -273,7 +276,7 @@ class IndexedPlaces:
             centers.append(place)
             block = self._block(place)
             features = asked.features(block.convergence_rad)
-            best = scores_around(features, block.region, place - block.origin, reach).max(dim=0)
+            best = scores_around(features, block.region, place - block.origin, reach, asked.neutral).max(dim=0)
             around, values = local_maxima(best.values)
             inner = ((around > 0) & (around < 2 * reach)).all(dim=1)
             for peak, value in zip(around[inner], values[inner].tolist(), strict=True):
@@ -292,7 +295,7 @@ class IndexedPlaces:
         for peak in peaks:
             block = self._block(peak.place)
             turn_rad = asked.turns_rad[peak.turn] + block.convergence_rad
-            fix = refined(asked.clip, block.region, peak.place - block.origin, turn_rad, step_rad)
+            fix = refined(asked.clip, block.region, peak.place - block.origin, turn_rad, step_rad, asked.neutral)
             fixes.append(replace(fix, turn_rad=fix.turn_rad - block.convergence_rad))
         return ranked(fixes, confidence=confidence)[:most]
 
@@ -353,10 +356,13 @@ class _Peak:
 
 
 class _Asked:
-    """A clip under the headings that are tried, turned into the map's grid where that is turned from north."""
+    """A clip under the headings that are tried, turned into the map's grid where that is turned from north.
 
-    def __init__(self, clip: TurnedClip, turns_rad: tuple[float, ...]) -> None:
-        self.clip, self.turns_rad = clip, turns_rad
+    neutral: as for `cvlnet.map.region.Region.scores`.
+    """
+
+    def __init__(self, clip: TurnedClip, turns_rad: tuple[float, ...], neutral: float | None) -> None:
+        self.clip, self.turns_rad, self.neutral = clip, turns_rad, neutral
         self._features = dict[float, ClipFeatures]()
         self._matchers = dict[int, list[SquareMatcher]]()
         self._matched_rad: float | None = None
@@ -383,6 +389,17 @@ class _Asked:
             own = self.features(convergence_rad)[self.groups[group]]
             self._matchers[group] = [SquareMatcher(own[i : i + 1], STEP) for i in range(len(own.weight))]
         return self._matchers[group]
+
+
+def _scores(
+    matcher: SquareMatcher,
+    cells: Float[Tensor, "squares channels height width"],
+    uncertainty: Float[Tensor, "squares side side"],
+    neutral: float | None,
+) -> Float[Tensor, "squares side side"]:
+    """The scores of a clip in squares of places. neutral: as for `cvlnet.map.region.Region.scores`."""
+    scores = matcher.scores(cells) / uncertainty
+    return scores if neutral is None else with_unseen(scores, matcher.unseen(cells), neutral)
 
 
 def projection_of(source: Map) -> PlaceProjection:

@@ -165,7 +165,8 @@ class Localizer:
         region = source.region(near=fixes[0].position, radius_m=NEAR_M)
         convergence_rad = source.frame.convergence_rad(region.places.center_xy_m)
         of_grid = [turn + convergence_rad for turn in turns_rad]
-        scores = search_turned(self.model, turned, region, of_grid).values
+        neutral = None if self.confidence is None else self.confidence.neutral
+        scores = search_turned(self.model, turned, region, of_grid, neutral).values
         return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold)
 
     @property

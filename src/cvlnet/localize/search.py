@@ -20,7 +20,7 @@ from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.model.ssm import match
+from cvlnet.model.ssm import energy_shares, match, with_unseen
 from cvlnet.types import Clip, ClipFeatures, Decoded, Fix, MapFeatures, ScoreVolume
 
 MOST_FIXES = 10
@@ -83,9 +83,10 @@ def fixes_in(
     turns_rad: turns of the recorded clip that are tried, under every pitch of the clip; with several of them the best
     is refined for every fix.
     """
+    neutral = None if confidence is None else confidence.neutral
     if len(clip.pitched) == 1:
-        return _fixes_under(model, clip, region, turns_rad, most, confidence)
-    found = [_fixes_under(model, pitched, region, turns_rad, max(most, 2), None) for pitched in clip.pitched]
+        return _fixes_under(model, clip, region, turns_rad, most, confidence, neutral)
+    found = [_fixes_under(model, pitched, region, turns_rad, max(most, 2), None, neutral) for pitched in clip.pitched]
     every = (fix for _, fixes in found for fix in fixes)
     return Scores.best_of([scores for scores, _ in found]), ranked(every, confidence=confidence)[:most]
 
@@ -97,56 +98,65 @@ def _fixes_under(
     turns_rad: Sequence[float],
     most: int,
     confidence: Confidence | None,
+    neutral: float | None,
 ) -> tuple[Scores, tuple[Fix, ...]]:
-    """`fixes_in` under one pitch, for which the scores pay its penalty."""
+    """`fixes_in` under one pitch, for which the scores pay its penalty. neutral: as for `Region.scores`."""
     pitch = clip.pitch
     if len(turns_rad) == 1:
         features = clip.features(turns_rad)
-        values, weight = search_encoded(model, features, region) - pitch.penalty, features.weight[0].cpu()
+        values, weight = search_encoded(model, features, region, neutral) - pitch.penalty, features.weight[0].cpu()
         fixes = distinct(region, values, model.sharpness.item(), most=most, confidence=confidence, weight=weight)
         turned = tuple(replace(fix, turn_rad=turns_rad[0], pitch_rad=pitch.angle_rad) for fix in fixes)
         return Scores(values, torch.zeros(values.shape, dtype=torch.long)), turned
-    scores = _scores_under(model, clip, region, turns_rad)
+    scores = _scores_under(model, clip, region, turns_rad, neutral)
     peaks, _ = local_maxima(scores.values)
     peaks = peaks[apart(region.places.xy_m(peaks.double()), max(most, 2))]
     step_rad = min(abs(b - a) for a, b in pairwise(turns_rad))
     around_peaks = [
-        refined(clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad) for peak in peaks
+        refined(clip, region, peak, turns_rad[int(scores.turn[tuple(peak.tolist())])], step_rad, neutral)
+        for peak in peaks
     ]
     return scores, ranked(around_peaks, confidence=confidence)[:most]
 
 
-def search(model: CVLNet, clip: Clip, region: Region) -> Float[Tensor, "rows cols"]:
-    """Scores of a clip, batch shape [frames], at all places of a region; minus infinity where none is sought."""
-    return search_turned(model, TurnedClip(model, clip), region, (0.0,)).values
+def search(model: CVLNet, clip: Clip, region: Region, neutral: float | None = None) -> Float[Tensor, "rows cols"]:
+    """Scores of a clip, batch shape [frames], at all places of a region; minus infinity where none is sought.
+
+    neutral: as for `Region.scores`.
+    """
+    return search_turned(model, TurnedClip(model, clip), region, (0.0,), neutral).values
 
 
-def search_encoded(model: CVLNet, asked: ClipFeatures, region: Region) -> Float[Tensor, "rows cols"]:
+def search_encoded(
+    model: CVLNet, asked: ClipFeatures, region: Region, neutral: float | None = None
+) -> Float[Tensor, "rows cols"]:
     """`search` for the features of one clip, as `cvlnet.localize.stream` gives them."""
-    correlation = region.matcher(model.device).scores(asked)[0].cpu()
-    return (correlation / region.uncertainty).masked_fill(~region.searched, -torch.inf)
+    return region.scores(asked, model.device, neutral)[0]
 
 
-def search_turned(model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float]) -> Scores:
-    """The best score of every place over the headings and the pitches."""
-    return Scores.best_of([_scores_under(model, pitched, region, turns_rad) for pitched in clip.pitched])
+def search_turned(
+    model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float], neutral: float | None = None
+) -> Scores:
+    """The best score of every place over the headings and the pitches. neutral: as for `Region.scores`."""
+    return Scores.best_of([_scores_under(model, pitched, region, turns_rad, neutral) for pitched in clip.pitched])
 
 
-def _scores_under(model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float]) -> Scores:
+def _scores_under(
+    model: CVLNet, clip: TurnedClip, region: Region, turns_rad: Sequence[float], neutral: float | None
+) -> Scores:
     """The best score of every place over the headings, under one pitch."""
     best, turn = None, torch.zeros(region.searched.shape, dtype=torch.long)
     features = clip.nearly(turns_rad)
     for first in range(0, len(turns_rad), _TURNS_AT_ONCE):
         some = features[first : first + _TURNS_AT_ONCE]
-        values, index = region.matcher(model.device).scores(some).cpu().max(dim=0)
+        values, index = region.scores(some, model.device, neutral).max(dim=0)
         if best is None:
             best, turn = values, index + first
         else:
             turn = torch.where(values > best, index + first, turn)
             best = torch.maximum(values, best)
     assert best is not None
-    scores = best / region.uncertainty - clip.pitch.penalty
-    return Scores(scores.masked_fill(~region.searched, -torch.inf), turn)
+    return Scores(best - clip.pitch.penalty, turn)
 
 
 def distinct(
@@ -211,15 +221,18 @@ def ranked(fixes: Iterable[Fix], *, confidence: Confidence | None = None) -> tup
     return tuple(found)
 
 
-def refined(clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, step_rad: float) -> Fix:
+def refined(
+    clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, step_rad: float, neutral: float | None
+) -> Fix:
     """The fix around a peak (row, column) under the best of finer headings, with the heading's deviation.
 
-    turn_rad: the best of those that were tried everywhere, which are ``step_rad`` apart.
+    turn_rad: the best of those that were tried everywhere, which are ``step_rad`` apart. neutral: as for
+    `Region.scores`.
     """
     count = 2 * max(1, round(step_rad / _FINE_RAD)) + 1
     turns_rad = turn_rad + step_rad * np.linspace(-1, 1, count)
     features = clip.features(turns_rad.tolist())
-    scores = scores_around(features, region, peak, region.steps // 2)
+    scores = scores_around(features, region, peak, region.steps // 2, neutral)
     heights, sharpness = scores.flatten(1).max(dim=1).values.double(), clip.model.sharpness.item()
     belief = (heights * sharpness).softmax(dim=0).numpy()
     best = int(heights.argmax())
@@ -239,9 +252,12 @@ def refined(clip: TurnedClip, region: Region, peak: Tensor, turn_rad: float, ste
 
 
 def scores_around(
-    clips: ClipFeatures, region: Region, place: Int[Tensor, 2], reach: int
+    clips: ClipFeatures, region: Region, place: Int[Tensor, 2], reach: int, neutral: float | None = None
 ) -> Float[Tensor, "clips side side"]:
-    """Scores of all places as many steps around a place (row, column); minus infinity where none is sought."""
+    """Scores of all places as many steps around a place (row, column); minus infinity where none is sought.
+
+    neutral: as for `Region.scores`.
+    """
     side, more = 2 * reach + 1, clips.grid.rows - 1
     first = (place - reach).tolist()
     descriptor = cut(region.descriptor.float(), first, side + more)
@@ -249,6 +265,10 @@ def scores_around(
     grid = Grid(side + more, side + more, region.cells.cell_m, clips.grid.center_xy_m)
     tile = MapFeatures(descriptor[None], uncertainty.where(searched, torch.ones(()))[None], grid)
     scores = match(clips, tile.to(clips.descriptor.device)).scores[:, 0].cpu()
+    hidden = descriptor.any(dim=0).logical_not()
+    if neutral is not None and bool(hidden.any()):
+        unseen = functional.conv2d(hidden.float()[None, None], energy_shares(clips).cpu()[:, None])[0]
+        scores = with_unseen(scores, unseen.clamp(0, 1), neutral)
     return scores.masked_fill(~searched, -torch.inf)
 
 

@@ -20,6 +20,8 @@ from cvlnet.imagery.overhead import Imagery
 from cvlnet.map.encode import EncodedCells, encoded, window_cells, windows
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.dense import DenseMatcher
+from cvlnet.model.ssm import with_unseen
+from cvlnet.types import ClipFeatures
 
 NEAR_M = 100.0
 _MOST_CELLS = 2**26  # 2 GiB of descriptors
@@ -105,6 +107,21 @@ class Region:
             self._matchers[device] = DenseMatcher(self.descriptor.to(device), clip_cells)
         return self._matchers[device]
 
+    def scores(
+        self, clips: ClipFeatures, device: torch.device, neutral: float | None
+    ) -> Float[Tensor, "clips rows cols"]:
+        """The scores of clips at all places, on the CPU; minus infinity where none is sought.
+
+        neutral: the score that says nothing of a place, which what the map does not show adds in its share
+        (`cvlnet.model.ssm.with_unseen`); None lets it count as unlike.
+        """
+        matcher = self.matcher(device)
+        found = matcher.scores(clips).cpu() / self.uncertainty
+        if neutral is not None:
+            for (rows, cols), unseen in matcher.unseen(clips):
+                found[:, rows, cols] = with_unseen(found[:, rows, cols], unseen.cpu(), neutral)
+        return found.masked_fill_(~self.searched, -torch.inf)
+
     def searches(self, place: LatLon) -> bool:
         """Whether a place is among those that are searched."""
         row, col = self.places.row_col(torch.from_numpy(self.frame.xy_world_m(place.degrees))).round().long().tolist()
@@ -163,8 +180,7 @@ def encode_region(
 ) -> Region:
     """Encode an image; with ``near`` the part that a search of the places within ``radius_m`` of it needs.
 
-    Beyond the image's edge and in its holes the descriptor is zero: what a clip sees there counts as unlike, so that
-    places near an edge are found if enough of their surroundings is shown. Places in holes are not searched.
+    Beyond the image's edge and in its holes the descriptor is zero (`Region.scores`). Places in holes are not searched.
     Raises InputError if no place of the image is near enough, or the image is too large, or damaged.
     """
     require_metric(model, image)

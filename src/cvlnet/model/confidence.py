@@ -63,7 +63,8 @@ class Confidence:
 
     share_mapped: the prior, the share of queries whose place is on the map. share_found: the share of those whose best
     fix is right. threshold: of the answers from this confidence on, 99 % are right; 1, no answer, where there is no
-    evidence for any such threshold. points: the evidence, by rising threshold.
+    evidence for any such threshold. points: the evidence, by rising threshold. neutral: the score that speaks neither
+    for a place nor against it (`cvlnet.evaluation.fit_neutral`); None in weights of earlier versions.
     Raises ValueError for weights that are not finite, a threshold outside [0, 1] or shares outside (0, 1).
     """
 
@@ -75,9 +76,10 @@ class Confidence:
     share_mapped: float = SHARE_MAPPED
     share_found: float = 1.0
     points: tuple[OperatingPoint, ...] = ()
+    neutral: float | None = None
 
     def __post_init__(self) -> None:
-        weights = (self.bias, self.score, self.margin, self.log_sigma)
+        weights = (self.bias, self.score, self.margin, self.log_sigma, self.neutral or 0.0)
         if not (all(map(isfinite, weights)) and 0 <= self.threshold <= 1):
             raise ValueError(f"confidence has finite weights and a threshold from 0 to 1, not {self}")
         if not (0 < self.share_mapped < 1 and 0 < self.share_found <= 1):

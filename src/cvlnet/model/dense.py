@@ -8,6 +8,7 @@ places, to 1e-4.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn import functional
 
+from cvlnet.model.ssm import energy_shares
 from cvlnet.types import ClipFeatures
 
 KEPT_BYTES = 4 * 2**30
@@ -34,6 +36,11 @@ class _Block:
     col: int
     rows: int
     cols: int
+
+    @property
+    def places(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)
 
 
 class DenseMatcher:
@@ -90,9 +97,23 @@ class DenseMatcher:
             correlation = products * (energy * clip_energy).clamp(min=_TINY).rsqrt()
             correlation.masked_fill_((energy <= least) | (clip_energy <= _TINY), 0.0)
             for of_block, block in zip(correlation.unbind(1), self._blocks[first : first + _AT_ONCE], strict=True):
-                rows, cols = slice(block.row, block.row + block.rows), slice(block.col, block.col + block.cols)
-                found[:, rows, cols] = of_block[:, : block.rows, : block.cols]
+                found[:, *block.places] = of_block[:, : block.rows, : block.cols]
         return found
+
+    @torch.inference_mode()
+    def unseen(self, clip: ClipFeatures) -> Iterator[tuple[tuple[slice, slice], Float[Tensor, "clips rows cols"]]]:
+        """How much of the energy of clips lies where the map shows nothing, at the places of one block after another.
+
+        Gives rows and columns, and the shares there, from 0 to 1; not of blocks whose places see no such cell.
+        """
+        kernel = self._spectrum(energy_shares(clip).unsqueeze(1)).conj()
+        for block in self._blocks:
+            hidden = self._cut(block).any(dim=0).logical_not()
+            hidden[block.rows + self.clip_cells - 1 :] = hidden[:, block.cols + self.clip_cells - 1 :] = False
+            if hidden.any():
+                spectrum = torch.fft.rfft2(hidden.float(), norm="ortho")
+                share = self._displacements(spectrum * kernel)[:, 0, : block.rows, : block.cols]
+                yield block.places, share.clamp(0, 1)
 
     @property
     def kept_bytes(self) -> int:

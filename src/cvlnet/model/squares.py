@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cvlnet.model.ssm import energy_shares
 from cvlnet.types import ClipFeatures
 
 _LEAST_ENERGY = 1e-6  # of a window, a cell of the clip's weight: what rounding leaves where nothing is shown
@@ -32,6 +33,7 @@ class SquareMatcher:
         self._energy = float((weighted * descriptor).sum())
         self._least = _LEAST_ENERGY * float(weight.sum())
         self._kernel, self._energy_kernel = _moved(weighted, side), _moved(weight[None], side)
+        self._share_kernel = _moved(energy_shares(clip), side)
 
     @torch.inference_mode()
     def scores(self, cells: Float[Tensor, "squares channels height width"]) -> Float[Tensor, "squares side side"]:
@@ -43,6 +45,12 @@ class SquareMatcher:
         if cells.shape[2:] != (expected, expected):
             raise ValueError(f"cells of {tuple(cells.shape[2:])}, not of {expected} squared")
         return torch.cat([self._scores(part.float()) for part in torch.split(cells, _AT_ONCE)])
+
+    @torch.inference_mode()
+    def unseen(self, cells: Float[Tensor, "squares channels height width"]) -> Float[Tensor, "squares side side"]:
+        """How much of the clip's energy lies on cells that show nothing, from 0 to 1, at every place of squares."""
+        hidden = cells.any(dim=1).logical_not().flatten(1).float()
+        return (hidden @ self._share_kernel).clamp(0, 1).reshape(-1, self.side, self.side)
 
     def _scores(self, cells: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n side side"]:
         products = cells.flatten(1) @ self._kernel

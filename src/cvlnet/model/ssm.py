@@ -42,6 +42,24 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
     return ScoreVolume(scores, clip.grid.cell_m, (tile_east_m - clip_east_m, tile_north_m - clip_north_m))
 
 
+def with_unseen(
+    scores: Float[Tensor, "*places"], unseen: Float[Tensor, "*places"], neutral: float
+) -> Float[Tensor, "*places"]:
+    """Scores for which it does not count, neither for a place nor against it, that the map shows a part of it only.
+
+    scores: of all that the clip sees, where what the map does not show correlates with nothing. unseen: the share of
+    the clip's energy that lies there. neutral: the score that says nothing of a place. The result is the mean of the
+    score of the shown part and the neutral one, weighted by their shares.
+    """
+    return scores * (1 - unseen).sqrt() + unseen * neutral
+
+
+def energy_shares(clip: ClipFeatures) -> Float[Tensor, "clips rows cols"]:
+    """The share of each cell in the energy of its clip's weighted descriptors; zero for a clip that sees nothing."""
+    energy = clip.descriptor.float().square().sum(dim=1) * clip.weight.float()
+    return energy / energy.sum(dim=(1, 2), keepdim=True).clamp(min=_LEAST_ENERGY)
+
+
 @dataclass(frozen=True)
 class ClipSpectra:
     """Clips, prepared for matching: transforms of weighted descriptors and of weights, and the descriptors' energy."""

@@ -16,7 +16,6 @@ from cvlnet.localize.search import scores_around
 from cvlnet.localize.turned import turned
 from cvlnet.model.gvp import project_to_ground
 from cvlnet.serve.wire import Corners
-from cvlnet.track.searched import SearchedMap
 from cvlnet.track.tracker import Tracker
 from cvlnet.types import Clip, ClipFeatures
 
@@ -62,7 +61,7 @@ def pictures_of(tracker: Tracker) -> dict[str, Picture]:
     if place is not None:
         xy_m = (float(place[0]), float(place[1]))
         corners = corners_of(grid.centered_at(xy_m), frame)
-        scores = _scores(tracker.map, compared.features, xy_m)
+        scores = _scores(tracker, compared.features, xy_m)
         if scores is not None:
             values, around = scores
             found["score"] = Picture(_encoded(".png", score_picture(values), _PNG), corners_of(around, frame))
@@ -118,10 +117,10 @@ def belief_picture(probability: Float[Tensor, "rows cols"], even: float) -> Rgba
 
 
 def _scores(
-    searched: SearchedMap, clip: ClipFeatures, xy_m: tuple[float, float]
+    tracker: Tracker, clip: ClipFeatures, xy_m: tuple[float, float]
 ) -> tuple[Float[Tensor, "side side"], Grid] | None:
     """The scores of a clip around a place, and the grid of these places; None off the map."""
-    region = searched.around(xy_m)
+    region = tracker.map.around(xy_m)
     if region is None:
         return None
     places = region.places
@@ -129,7 +128,7 @@ def _scores(
     if not places.holds(at):
         return None
     with torch.inference_mode():
-        scores = scores_around(clip, region, at, _REACH)[0]
+        scores = scores_around(clip, region, at, _REACH, tracker.likelihood.level)[0]
     east_m, north_m = places.xy_m(at.double()).tolist()
     side = 2 * _REACH + 1
     return scores, Grid(side, side, places.cell_m, (east_m, north_m))

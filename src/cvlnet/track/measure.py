@@ -49,7 +49,7 @@ def measured_around(
         return None
     spread = expected.covariance[:2, :2] + np.eye(2) * likelihood.sigma_m**2
     reach = min(max(ceil(3 * float(sigma_m(spread)) / places.cell_m), _LEAST_REACH), _MOST_REACH)
-    scores = scores_around(clips, region, place, reach).double()
+    scores = scores_around(clips, region, place, reach, likelihood.level).double()
     if not bool(scores.isfinite().any()):
         return None
     side = torch.arange(-reach, reach + 1)

@@ -53,12 +53,14 @@ class SearchedMap:
             self._part(found, region)[:] = region.searched
         return found
 
-    def scores(self, clips: ClipFeatures) -> Float[Tensor, "clips rows cols"]:
-        """The score of every place for each clip; minus infinity where none is sought."""
+    def scores(self, clips: ClipFeatures, neutral: float | None = None) -> Float[Tensor, "clips rows cols"]:
+        """The score of every place for each clip; minus infinity where none is sought.
+
+        neutral: as for `Region.scores`.
+        """
         found = torch.full((len(clips.weight), self.grid.rows, self.grid.cols), -torch.inf)
         for region in self._regions():
-            values = region.matcher(self._model.device).scores(clips).cpu() / region.uncertainty
-            self._part(found, region)[:] = values.masked_fill(~region.searched, -torch.inf)
+            self._part(found, region)[:] = region.scores(clips, self._model.device, neutral)
         return found
 
     def around(self, xy_m: tuple[float, float]) -> Region | None:

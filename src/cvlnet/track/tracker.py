@@ -333,7 +333,7 @@ class Tracker:
             ratio
             for first in range(0, len(turns), _TURNS_AT_ONCE)
             for ratio in self.likelihood.mean_ratio(
-                (self.map.scores(pitched[first : first + _TURNS_AT_ONCE]) for pitched in clips),
+                (self.map.scores(pitched[first : first + _TURNS_AT_ONCE], self.likelihood.level) for pitched in clips),
                 self._pitch_shares,
                 share,
             )

@@ -207,12 +207,11 @@ def skill(model: CVLNet, samples: DriveSamples, region: Region, position_error_m
     """How well the clips of a drive are found on the region."""
     found, log_probabilities = list[bool](), list[float]()
     sharpness = float(model.sharpness.detach())
-    places_m, matcher = region.places.cell_centers_xy_m(), region.matcher(model.device)
+    places_m = region.places.cell_centers_xy_m()
     for number in range(len(samples)):
         features = _features(model, samples, number)
         with torch.inference_mode():
-            scores = matcher.scores(features)[0].cpu() / region.uncertainty
-        scores = scores.masked_fill(~region.searched, -torch.inf).double()
+            scores = region.scores(features, model.device, None)[0].double()
         true_m = torch.from_numpy(region.frame.xy_world_m(samples.taken[number].position.degrees))
         away_m = torch.linalg.vector_norm(places_m - true_m, dim=-1)
         found.append(bool(away_m.flatten()[scores.argmax()] <= 10.0 + position_error_m))
