@@ -106,14 +106,12 @@ class DenseMatcher:
 
         Gives rows and columns, and the shares there, from 0 to 1; not of blocks whose places see no such cell.
         """
+        if not self._hidden:
+            return
         kernel = self._spectrum(energy_shares(clip).unsqueeze(1)).conj()
-        for block in self._blocks:
-            hidden = self._cut(block).any(dim=0).logical_not()
-            hidden[block.rows + self.clip_cells - 1 :] = hidden[:, block.cols + self.clip_cells - 1 :] = False
-            if hidden.any():
-                spectrum = torch.fft.rfft2(hidden.float(), norm="ortho")
-                share = self._displacements(spectrum * kernel)[:, 0, : block.rows, : block.cols]
-                yield block.places, share.clamp(0, 1)
+        for block, spectrum in self._hidden:
+            share = self._displacements(spectrum * kernel)[:, 0, : block.rows, : block.cols]
+            yield block.places, share.clamp_(0, 1)
 
     @property
     def kept_bytes(self) -> int:
@@ -128,6 +126,18 @@ class DenseMatcher:
             for row in range(0, self.rows, step)
             for col in range(0, self.cols, step)
         ]
+
+    @cached_property
+    def _hidden(self) -> list[tuple[_Block, Complex[Tensor, "1 y x"]]]:
+        """The blocks whose places see cells that the map does not show, and the transforms of where those are."""
+        shown, found = self.descriptor.any(dim=0), []
+        for block in self._blocks:
+            seen = shown[block.row : block.row + self._side, block.col : block.col + self._side]
+            if not bool(seen.all()):
+                hidden = torch.zeros(1, self._side, self._side, device=shown.device)
+                hidden[0, : seen.shape[0], : seen.shape[1]] = ~seen
+                found.append((block, torch.fft.rfft2(hidden, norm="ortho")))
+        return found
 
     def _transformed(self, first: int) -> tuple[Tensor, Tensor]:
         """Transforms of some blocks: of their descriptors, as `_as_matrices` fits, and of their cells' energy."""
