@@ -6,7 +6,8 @@ DRIVES is a data set in KITTI-CVL's layout with overhead maps, as `cvlnet synth 
 that of the drives with errors: 1 % of scale, 0.5 degrees of yaw in 100 m, and a yaw at the start that is wrong by up to
 five degrees, or by any angle. Each drive of each condition leaves a file in FOLDER and is not computed again. For
 "beside other towns" the vehicle may be on the maps of further data sets as well; for "map of another town" the drives
-take turns on those maps, and without --beside each is shown the next town's of its own data set.
+take turns on those maps, and without --beside each is shown the next town's of its own data set. For "map ends
+half-way" the map has one half of the drive's places only, and the vehicle leaves it or enters it on its way.
 """
 
 from __future__ import annotations
@@ -192,6 +193,21 @@ def begun_later(journey: Journey, share: float) -> Journey:
     return replace(journey, moments=lambda: iter(later), places=places)
 
 
+def half_of(region: Region, journey: Journey, is_east: bool) -> Region:
+    """The part of a map on one side of half of a drive's places; north or south where the drive extends that way more.
+
+    is_east: whether it is the eastern or northern part.
+    """
+    xy_m = region.frame.xy_world_m(np.array([place.position.degrees for place in journey.places]))
+    axis = int(np.ptp(xy_m, axis=0).argmax())
+    border_m = float(np.median(xy_m[:, axis]))
+    known, searched = (
+        values & ((grid.cell_centers_xy_m()[..., axis] >= border_m) == is_east)
+        for values, grid in ((region.known, region.cells), (region.searched, region.places))
+    )
+    return replace(region, descriptor=region.descriptor * known, known=known, searched=searched)
+
+
 def blank(journey: Journey) -> Journey:
     """A drive whose pictures show noise."""
 
@@ -288,6 +304,9 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
         pitch_error_rad = radians(PITCH_ERROR_DEG) if condition.endswith("pitches tried") else 0.0
         spec = TrackSpec(pitch_error_rad=pitch_error_rad)
         tracker = Tracker(area, localizer.model, heading=heading, spec=spec)
+        if condition == "map ends half-way":
+            (region,) = area.regions()
+            tracker.map = SearchedMap(localizer.model, half_of(region, journey, number % 2 == 1))
         if condition == "roads alone":
             tracker.map = RoadsAlone(localizer, map_of(localizer, root, date, out), root, date)
         if condition in ("all towns at once", "beside other towns"):
@@ -356,6 +375,7 @@ CONDITIONS = {
     "single clips": 150.0,
     "best of 20 clips": 150.0,
     "odometry alone": 150.0,
+    "map ends half-way": 400.0,
     "map of another town": 150.0,
     "pictures of noise": 150.0,
     "roads alone": 150.0,
