@@ -5,7 +5,7 @@
 DATA is a data set with overhead maps, as `cvlnet synth` makes it. Every query is searched on images of 250 m, cut out
 of its town's, whose edge lies some metres from the vehicle, on one of its sides; and on images that end before they
 reach the vehicle. Each clip is searched twice: as `cvlnet localize` does, where what the image does not show speaks
-neither for a place nor against it, and with weights without a neutral score, where it counts as unlike. The results of
+neither for a place nor against it, and as without a neutral score, where it counts as unlike. The results of
 each distance are kept in FOLDER.
 """
 
@@ -56,11 +56,12 @@ class Query:
     image: OverheadImage
 
 
-def queries(localizer: Localizer, root: Path, most: int, edge_m: float) -> Iterator[Query]:
+def queries(localizer: Localizer, root: Path, most: int, frames: int, edge_m: float) -> Iterator[Query]:
     """Test queries, evenly spaced; without those that stand too near the edge of their town's image."""
     split = read_split(root, "test2")
     recordings = read_recordings(split)
-    samples = ClipTileSamples(split, recordings, ClipSpec(localizer.model.image_spec), localizer.model.tile_grid)
+    model = localizer.model
+    samples = ClipTileSamples(split, recordings, ClipSpec(model.image_spec, frames), model.tile_grid)
     towns = {path.stem: open_overhead(path) for path in sorted((root / "overhead").glob("*.tif"))}
     if not towns:
         raise InputError("has no overhead maps", where=root, remedy="make it by cvlnet synth")
@@ -92,15 +93,15 @@ def _cut(town: Imagery, place: LatLon, edge_m: float, aside_m: float, first_side
     return None
 
 
-def computed(localizer: Localizer, root: Path, most: int, edge_m: float, out: Path) -> dict[str, F64]:
+def computed(localizer: Localizer, root: Path, most: int, frames: int, edge_m: float, out: Path) -> dict[str, F64]:
     """Errors and confidences of all queries, [queries, (as unlike, as neither)]; from their file if it is there."""
-    path = out / f"{edge_m:g}-m.npz"
+    path = out / f"{edge_m:g}-m-{frames}-frames.npz"
     confidence = localizer.confidence
     assert confidence is not None
     ways = (replace(confidence, neutral=None), confidence)
     if not path.exists():
         error_m, trust, xy_m = [], [], []
-        for query in tqdm(queries(localizer, root, most, edge_m), f"edge at {edge_m:g} m", unit="clip"):
+        for query in tqdm(queries(localizer, root, most, frames, edge_m), f"edge at {edge_m:g} m", unit="clip"):
             region = localizer.encode(query.image)
             clip = TurnedClip(localizer.model, query.clip, pitch_error_rad=radians(PITCH_ERROR_DEG))
             best = [fixes_in(localizer.model, clip, region, most=1, confidence=way)[1][0] for way in ways]
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="data set with overhead maps")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--most-queries", type=int, default=100, help="number of queries (default: 100)")
+    parser.add_argument("--frames", type=int, default=4, help="frames of a clip (default: 4)")
     parser.add_argument("--weights", type=Path, help="weights to evaluate; by default those in the package")
     options = parser.parse_args()
     localizer = Localizer(options.weights)
@@ -149,13 +151,10 @@ def main() -> None:
         remedy = "calibrate the weights with cvlnet calibrate"
         raise InputError("has no neutral score", where=options.weights or "the package's weights", remedy=remedy)
     threshold = localizer.confidence.threshold
-    rows = [
-        row
-        for edge_m in EDGES_M
-        for row in rows_of(
-            edge_m, computed(localizer, options.data, options.most_queries, edge_m, options.out), threshold
-        )
-    ]
+    rows = list[tuple[str, ...]]()
+    for edge_m in EDGES_M:
+        found = computed(localizer, options.data, options.most_queries, options.frames, edge_m, options.out)
+        rows += rows_of(edge_m, found, threshold)
     header = ("edge of the image", "not shown counts as", "clips", "found, %", "answered, %", "of these right, %")
     print_results("Clips near the edge of an image of 250 m", header, rows)
 
