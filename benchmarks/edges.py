@@ -5,8 +5,8 @@
 DATA is a data set with overhead maps, as `cvlnet synth` makes it. Every query is searched on images of 250 m, cut out
 of its town's, whose edge lies some metres from the vehicle, on one of its sides; and on images that end before they
 reach the vehicle. Each clip is searched twice: as `cvlnet localize` does, where what the image does not show speaks
-neither for a place nor against it, and as without a neutral score, where it counts as unlike. The results of
-each distance are kept in FOLDER.
+neither for a place nor against it, and without a neutral score, so that it counts as unlike. The results of each
+distance are kept in FOLDER.
 """
 
 from __future__ import annotations

@@ -112,8 +112,8 @@ class Region:
     ) -> Float[Tensor, "clips rows cols"]:
         """The scores of clips at all places, on the CPU; minus infinity where none is sought.
 
-        neutral: the score that says nothing of a place, which what the map does not show adds in its share
-        (`cvlnet.model.ssm.with_unseen`); None lets it count as unlike.
+        neutral: the score that says nothing about a place. What the map does not show of a clip counts as much
+        (`cvlnet.model.ssm.with_unseen`), or as unlike if it is None.
         """
         matcher = self.matcher(device)
         found = matcher.scores(clips).cpu() / self.uncertainty

@@ -45,11 +45,11 @@ def match(clip: ClipFeatures, tiles: MapFeatures) -> ScoreVolume:
 def with_unseen(
     scores: Float[Tensor, "*places"], unseen: Float[Tensor, "*places"], neutral: float
 ) -> Float[Tensor, "*places"]:
-    """Scores for which it does not count, neither for a place nor against it, that the map shows a part of it only.
+    """Scores in which what the map does not show of a clip counts neither for a place nor against it.
 
-    scores: of all that the clip sees, where what the map does not show correlates with nothing. unseen: the share of
-    the clip's energy that lies there. neutral: the score that says nothing of a place. The result is the mean of the
-    score of the shown part and the neutral one, weighted by their shares.
+    scores: with that part taken as unlike, as `match` does. unseen: its share of the clip's energy. neutral: the score
+    that says nothing about a place. The result is the mean of the score of the shown part alone and the neutral one,
+    weighted by their shares.
     """
     return scores * (1 - unseen).sqrt() + unseen * neutral
 

@@ -15,12 +15,13 @@ from torch import Tensor
 class Likelihood:
     """The likelihood ratio of a clip's score: of the vehicle being at a place to it being elsewhere or off the map.
 
-    ``floor + exp(sharpness * (score - level))``: scores above ``level`` are evidence for a place, lower ones against
-    it, with a lower bound of ``floor``, since a truck may hide the street, or the map may be old. Successive clips
-    share frames: the evidence of a clip is weighted by its new distance, relative to ``independent_m`` metres. sigma_m,
-    heading_rad: standard deviations of the place and the heading with the best scores, for ``independent_m`` of new
-    distance. registration_m: standard deviation of the imagery's own position, which clips do not average out. The
-    defaults were chosen on validation towns (docs/results/tracking.md).
+    ``floor + exp(sharpness * (score - level))``: scores above ``level`` are evidence for a place, lower ones
+    against it, with a lower bound of ``floor``, since a truck may hide the street, or the map may be old. What the
+    map does not show of a clip counts as ``level``. Successive clips share frames: the evidence of a clip is
+    weighted by its new distance, relative to ``independent_m`` metres. sigma_m, heading_rad: standard deviations of
+    the place and the heading with the best scores, for ``independent_m`` of new distance. registration_m: standard
+    deviation of the imagery's own position, which clips do not average out. The defaults were chosen on validation
+    towns (docs/results/tracking.md).
     """
 
     sharpness: float = 46.0
