@@ -105,6 +105,7 @@ def test_it_is_sought_as_far_as_the_doubt_reaches(monkeypatch: pytest.MonkeyPatc
     scores = Scores((1, 0, 0, 0.95))
     found(scores, monkeypatch, expected(6.2, -3.9, sigma_m=sigma_m))
     assert scores.reach == reach
+    assert scores.neutral == EXACT.level
     row_col = region().places.row_col(torch.tensor([6.0, -4.0]))
     assert scores.place.tolist() == row_col.tolist()
 

@@ -41,11 +41,12 @@ def test_a_region_is_searched_as_it_is() -> None:
     assert found.around((1e6, 0.0)) is region()
 
 
-def test_panels_have_the_scores_of_the_whole(panels: SearchedMap, city: Map) -> None:
+@pytest.mark.parametrize("neutral", [None, 0.7])
+def test_panels_have_the_scores_of_the_whole(panels: SearchedMap, city: Map, neutral: float | None) -> None:
     whole = SearchedMap(model(), MapArea(model(), city, near=MIDDLE, radius_m=1000.0))
     asked = clips(At(20.0, -30.0, 0.4), [0.4, 0.5])
     assert panels.grid == city.header.layout.places(city.header.cells)
-    apart, together = panels.scores(asked), whole.scores(asked)
+    apart, together = panels.scores(asked, neutral), whole.scores(asked, neutral)
     assert apart.shape == (2, panels.grid.rows, panels.grid.cols)
     assert int(panels.searched.sum()) > 9000
     places_m = panels.grid.cell_centers_xy_m()

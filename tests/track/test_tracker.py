@@ -251,6 +251,7 @@ def searched_m(of: Tracker, drive: Sequence[At], poses: Sequence[OdometryPose]) 
 
     def scores(asked: ClipFeatures, neutral: float | None) -> torch.Tensor:
         found.append(of.followed.odometry)
+        assert neutral == of.likelihood.level
         return plain(asked, neutral)
 
     of.map.scores = scores  # type: ignore[method-assign]
