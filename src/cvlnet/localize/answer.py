@@ -109,7 +109,7 @@ def verdict(answer: Answer) -> str:
             "The clip may have been taken elsewhere, off this map."
         )
     if best.known_share is not None and best.known_share < _LITTLE_KNOWN:
-        said += f" The map shows only {best.known_share:.0%} of what the clip sees there."
+        said += f" The map shows only {best.known_share:.0%} of what the clip sees there: a larger map tells more."
     if answer.truth_is_searched is False:
         said += " The true place is not among those that were searched."
     return said
