@@ -37,6 +37,11 @@ class Journal:
             for name, value in values.items():
                 self._events.add_scalar(name, value, step)
 
+    def close(self) -> None:
+        """Write what TensorBoard's events still hold back."""
+        if self._events is not None:
+            self._events.close()
+
 
 def _lines_up_to(step: int, path: Path) -> list[str]:
     """The lines of a log up to a step; what came after it is trained, and logged, again.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -107,11 +107,12 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
         trainer.restore(tensors, of_last.step, run.out / LAST)
         best = of_last.figures or {}
     journal = Journal(run.out, trainer.step) if world.is_first else None
+    closed = nullcontext() if journal is None else closing(journal)
     progress = tqdm(
         total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not world.is_first
     )
     saved_at_s = perf_counter()
-    with closing(_batches(run, trainer, samples, plan, progress)) as read:
+    with closed, closing(_batches(run, trainer, samples, plan, progress)) as read:
         for batch in read:
             terms = trainer.update(batch)
             if journal is None:
