@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import radians
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cvlnet.config import PITCH_ERROR_DEG
-from cvlnet.data.clips import ClipSpec
+from cvlnet.data.clips import MOST_FRAMES, ClipSpec
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.samples import ClipTileSamples
 from cvlnet.errors import InputError
@@ -33,13 +34,12 @@ from cvlnet.grid import Grid
 from cvlnet.imagery.crop import crop, holds
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import Imagery, OverheadImage
-from cvlnet.io.files import written_whole
 from cvlnet.localize import Localizer
 from cvlnet.localize.search import fixes_in
 from cvlnet.localize.turned import TurnedClip
 from cvlnet.model.confidence import FOUND_M
 from cvlnet.types import Clip
-from measure import print_results, run
+from measure import kept, print_results, run
 
 EDGES_M = (2.0, 8.0, 20.0, 40.0, -20.0, -60.0)  # from the vehicle; negative where the image ends before it
 CELLS = Grid(1250, 1250, 0.2)  # of an image
@@ -95,25 +95,27 @@ def _cut(town: Imagery, place: LatLon, edge_m: float, aside_m: float, first_side
 
 def computed(localizer: Localizer, root: Path, most: int, frames: int, edge_m: float, out: Path) -> dict[str, F64]:
     """Errors and confidences of all queries, [queries, (as unlike, as neither)]; from their file if it is there."""
-    path = out / f"{edge_m:g}-m-{frames}-frames.npz"
     confidence = localizer.confidence
     assert confidence is not None
     ways = (replace(confidence, neutral=None), confidence)
-    if not path.exists():
-        error_m, trust, xy_m = [], [], []
+
+    def compute() -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {"error_m": [], "confidence": [], "xy_m": []}
         for query in tqdm(queries(localizer, root, most, frames, edge_m), f"edge at {edge_m:g} m", unit="clip"):
             region = localizer.encode(query.image)
             clip = TurnedClip(localizer.model, query.clip, pitch_error_rad=radians(PITCH_ERROR_DEG))
             best = [fixes_in(localizer.model, clip, region, most=1, confidence=way)[1][0] for way in ways]
             away_m = LocalFrame(query.place).xy_world_m(np.array([fix.position.degrees for fix in best]))
-            error_m.append(np.linalg.norm(away_m, axis=-1))
-            trust.append([fix.confidence for fix in best])
-            xy_m.append(query.xy_m)
-        out.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, error_m=np.array(error_m), confidence=np.array(trust), xy_m=np.array(xy_m))
-    with np.load(path) as kept:
-        return {name: kept[name] for name in kept.files}
+            found["error_m"].append(np.linalg.norm(away_m, axis=-1).tolist())
+            found["confidence"].append([fix.confidence for fix in best])
+            found["xy_m"].append(query.xy_m.tolist())
+        if not found["xy_m"]:
+            what = f"its images hold none of {CELLS.size_m[0]:g} m that ends {edge_m:g} m from a query"
+            raise InputError(what, where=root, remedy="give larger towns, or more queries")
+        return found
+
+    found = kept(out / f"{edge_m:g}-m-{frames}-frames-{most}-queries.json", compute)
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def rows_of(edge_m: float, found: dict[str, F64], threshold: float) -> list[tuple[str, ...]]:
@@ -146,6 +148,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=4, help="frames of a clip (default: 4)")
     parser.add_argument("--weights", type=Path, help="weights to evaluate; by default those in the package")
     options = parser.parse_args()
+    if options.frames not in range(1, MOST_FRAMES + 1):
+        parser.error(f"--frames is from 1 to {MOST_FRAMES}")
+    if options.most_queries < 1:
+        parser.error("--most-queries is 1 or more")
     localizer = Localizer(options.weights)
     if localizer.confidence is None or localizer.confidence.neutral is None:
         remedy = "calibrate the weights with cvlnet calibrate"

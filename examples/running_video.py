@@ -11,6 +11,7 @@ from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Pose
 from cvlnet.localize.search import distinct, search_encoded
 from cvlnet.localize.stream import ClipStream
+from cvlnet.model.confidence import neutral_of
 from town import drive_of, map_of, test_split
 
 
@@ -19,7 +20,6 @@ def main() -> None:
     query = split.queries[-1]
     localizer, image = Localizer(), open_overhead(map_of(split, query))
     model, region = localizer.model, localizer.encode(image)
-    neutral = localizer.confidence.neutral if localizer.confidence else None
     recording = read_recording(drive_of(query))
     mounted = recording.cameras[2]
     road_from_cam = recording.road_from_body @ mounted.body_from_cam
@@ -34,7 +34,7 @@ def main() -> None:
         picture = torch.from_numpy(read_frame(frame.images[2], mounted, window)).permute(2, 0, 1)
         stream.push(picture, window.camera(mounted.camera), world_from_road @ road_from_cam)
         if stream.is_ready:
-            scores = search_encoded(model, stream.clip_features(xy_m), region, neutral)
+            scores = search_encoded(model, stream.clip_features(xy_m), region, neutral_of(localizer.confidence))
             best = distinct(region, scores, model.sharpness.item(), most=1, confidence=localizer.confidence)[0]
             print(f"{frame.time_s:.1f} s: {best.position}, confidence {best.confidence:.2f}")
 

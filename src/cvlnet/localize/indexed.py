@@ -47,7 +47,7 @@ from cvlnet.map.encode import Window
 from cvlnet.map.region import Region
 from cvlnet.map.store import Map
 from cvlnet.map.versions import locked
-from cvlnet.model.confidence import ELSEWHERE_M, Confidence
+from cvlnet.model.confidence import ELSEWHERE_M, Confidence, neutral_of
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.place import STEP, PlaceProjection, shipped_projection
 from cvlnet.model.squares import SquareMatcher
@@ -168,23 +168,24 @@ class IndexedPlaces:
         candidates' middles lie, in metres around the map's anchor. confidence: the model's.
         Raises InputError where the map is damaged.
         """
-        neutral = None if confidence is None else confidence.neutral
-        asked = [_Asked(pitched, turns_rad, neutral) for pitched in clip.pitched]
-        if len(asked) == 1:
-            return self._find(asked[0], candidates, most, within, confidence)
-        found = [self._find(pitched, candidates, max(most, 2), within, None) for pitched in asked]
+        if len(clip.pitched) == 1:
+            return self._find(clip, turns_rad, candidates, most, within, confidence)
+        found = [
+            self._find(pitched, turns_rad, candidates, max(most, 2), within, confidence) for pitched in clip.pitched
+        ]
         return ranked((fix for fixes in found for fix in fixes), confidence=confidence)[:most]
 
     def _find(
         self,
-        asked: _Asked,
+        clip: TurnedClip,
+        turns_rad: tuple[float, ...],
         candidates: int | None,
         most: int,
         within: Area | None,
         confidence: Confidence | None,
     ) -> tuple[Fix, ...]:
         """`find` under one pitch."""
-        clip, turns_rad = asked.clip, asked.turns_rad
+        asked = _Asked(clip, turns_rad, neutral_of(confidence))
         candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index) * len(asked.groups)))
         firsts, groups = self._candidates(asked, candidates, within)
         places, heights, lowest = self._best_places(asked, firsts, groups)

@@ -19,7 +19,7 @@ from cvlnet.localize.search import MOST_FIXES, fixes_in, search_turned
 from cvlnet.localize.turned import Heading, TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.map.store import Map
-from cvlnet.model.confidence import for_prior
+from cvlnet.model.confidence import for_prior, neutral_of
 from cvlnet.model.device import named_device
 from cvlnet.types import Clip
 
@@ -165,8 +165,7 @@ class Localizer:
         region = source.region(near=fixes[0].position, radius_m=NEAR_M)
         convergence_rad = source.frame.convergence_rad(region.places.center_xy_m)
         of_grid = [turn + convergence_rad for turn in turns_rad]
-        neutral = None if self.confidence is None else self.confidence.neutral
-        scores = search_turned(self.model, turned, region, of_grid, neutral).values
+        scores = search_turned(self.model, turned, region, of_grid, neutral_of(self.confidence)).values
         return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold)
 
     @property

@@ -18,7 +18,7 @@ from cvlnet.grid import Grid
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.localize.turned import TurnedClip
 from cvlnet.map.region import NEAR_M, Region, encode_region
-from cvlnet.model.confidence import ELSEWHERE_M, Confidence, sigma_m
+from cvlnet.model.confidence import ELSEWHERE_M, Confidence, neutral_of, sigma_m
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.ssm import energy_shares, match, with_unseen
 from cvlnet.types import Clip, ClipFeatures, Decoded, Fix, MapFeatures, ScoreVolume
@@ -83,10 +83,9 @@ def fixes_in(
     turns_rad: turns of the recorded clip that are tried, under every pitch of the clip; with several of them the best
     is refined for every fix.
     """
-    neutral = None if confidence is None else confidence.neutral
     if len(clip.pitched) == 1:
-        return _fixes_under(model, clip, region, turns_rad, most, confidence, neutral)
-    found = [_fixes_under(model, pitched, region, turns_rad, max(most, 2), None, neutral) for pitched in clip.pitched]
+        return _fixes_under(model, clip, region, turns_rad, most, confidence)
+    found = [_fixes_under(model, pitched, region, turns_rad, max(most, 2), confidence) for pitched in clip.pitched]
     every = (fix for _, fixes in found for fix in fixes)
     return Scores.best_of([scores for scores, _ in found]), ranked(every, confidence=confidence)[:most]
 
@@ -98,10 +97,9 @@ def _fixes_under(
     turns_rad: Sequence[float],
     most: int,
     confidence: Confidence | None,
-    neutral: float | None,
 ) -> tuple[Scores, tuple[Fix, ...]]:
-    """`fixes_in` under one pitch, for which the scores pay its penalty. neutral: as for `Region.scores`."""
-    pitch = clip.pitch
+    """`fixes_in` under one pitch, for which the scores pay its penalty."""
+    pitch, neutral = clip.pitch, neutral_of(confidence)
     if len(turns_rad) == 1:
         features = clip.features(turns_rad)
         values, weight = search_encoded(model, features, region, neutral) - pitch.penalty, features.weight[0].cpu()
@@ -265,8 +263,7 @@ def scores_around(
     grid = Grid(side + more, side + more, region.cells.cell_m, clips.grid.center_xy_m)
     tile = MapFeatures(descriptor[None], uncertainty.where(searched, torch.ones(()))[None], grid)
     scores = match(clips, tile.to(clips.descriptor.device)).scores[:, 0].cpu()
-    hidden = descriptor.any(dim=0).logical_not()
-    if neutral is not None and bool(hidden.any()):
+    if neutral is not None and bool((hidden := descriptor.any(dim=0).logical_not()).any()):
         unseen = functional.conv2d(hidden.float()[None, None], energy_shares(clips).cpu()[:, None])[0]
         scores = with_unseen(scores, unseen.clamp(0, 1), neutral)
     return scores.masked_fill(~searched, -torch.inf)

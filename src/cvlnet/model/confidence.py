@@ -150,6 +150,11 @@ class JudgedFixes:
         return JudgedFixes(*(np.concatenate([getattr(part, f.name) for part in apart]) for f in fields(JudgedFixes)))
 
 
+def neutral_of(confidence: Confidence | None) -> float | None:
+    """The neutral score of weights with this confidence; None if it is not known."""
+    return None if confidence is None else confidence.neutral
+
+
 def for_prior(confidence: Confidence | None, share_mapped: float | None, weights: Path) -> Confidence | None:
     """What the file ``weights`` holds, for the prior that the user states, or for its own.
 
