@@ -39,7 +39,7 @@ from cvlnet.localize.search import fixes_in
 from cvlnet.localize.turned import TurnedClip
 from cvlnet.model.confidence import FOUND_M
 from cvlnet.types import Clip
-from measure import kept, print_results, run
+from measure import evenly, kept, print_results, run
 
 EDGES_M = (2.0, 8.0, 20.0, 40.0, -20.0, -60.0)  # from the vehicle; negative where the image ends before it
 CELLS = Grid(1250, 1250, 0.2)  # of an image
@@ -59,23 +59,19 @@ class Query:
 def queries(localizer: Localizer, root: Path, most: int, frames: int, edge_m: float) -> Iterator[Query]:
     """Test queries, evenly spaced; without those that stand too near the edge of their town's image."""
     split = read_split(root, "test2")
-    recordings = read_recordings(split)
     model = localizer.model
-    samples = ClipTileSamples(split, recordings, ClipSpec(model.image_spec, frames), model.tile_grid)
+    samples = ClipTileSamples(split, read_recordings(split), ClipSpec(model.image_spec, frames), model.tile_grid)
     towns = {path.stem: open_overhead(path) for path in sorted((root / "overhead").glob("*.tif"))}
     if not towns:
         raise InputError("has no overhead maps", where=root, remedy="make it by cvlnet synth")
     rng = np.random.default_rng(0)
-    for number in np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int).tolist():
-        query = samples.queries[number]
-        frame = recordings[query.recording].frame(query.frame)
-        assert frame is not None
-        town = towns[query.date]
+    for number in evenly(len(samples), most):
+        town, place = towns[samples.queries[number].date], samples.positions[number]
         aside_m = float(rng.uniform(-0.5, 0.5)) * CELLS.size_m[0]
-        image = _cut(town, frame.position, edge_m, aside_m, int(rng.integers(4)))
+        image = _cut(town, place, edge_m, aside_m, int(rng.integers(4)))
         if image is not None:
-            xy_m = LocalFrame(town.center).xy_world_m(frame.position.degrees)
-            yield Query(samples[number].clip, frame.position, xy_m, image)
+            xy_m = LocalFrame(town.center).xy_world_m(place.degrees)
+            yield Query(samples[number].clip, place, xy_m, image)
 
 
 def _cut(town: Imagery, place: LatLon, edge_m: float, aside_m: float, first_side: int) -> OverheadImage | None:

@@ -19,6 +19,7 @@ from statistics import median
 from time import perf_counter
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from cvlnet.errors import InputError
@@ -78,6 +79,11 @@ def kept(path: Path, compute: Callable[[], Result]) -> Result:
             partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     found: Result = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """``most`` of the numbers below ``count``, evenly spaced; all if there are no more."""
+    return [round(number) for number in np.linspace(0, count - 1, min(most, count)).tolist()]
 
 
 def slug(name: str) -> str:

@@ -45,7 +45,7 @@ from cvlnet.map.region import Region, encode_region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.place import STEP, PlaceProjection, fit_projection, shipped_projection
 from cvlnet.types import ClipFeatures
-from measure import print_results, run
+from measure import evenly, print_results, run
 
 Passes = Literal["4 queries", "1 query", "2 passes"]
 
@@ -108,7 +108,7 @@ def _encode(root: Path, date: str, path: Path, model: CVLNet) -> None:
     split = read_split(root, "test1")
     samples = ClipTileSamples(split, read_recordings(split), ClipSpec(model.image_spec), model.tile_grid)
     own = [i for i, query in enumerate(samples.queries) if query.date == date]
-    chosen = [own[i] for i in np.linspace(0, len(own) - 1, min(MOST_CLIPS, len(own))).round().astype(int)]
+    chosen = [own[i] for i in evenly(len(own), MOST_CLIPS)]
     (described,) = encode_pitched(model, Subset(samples, chosen), (AS_DESCRIBED,), progress=True)
     clips = described.features
     tensors = {name: getattr(region, name) for name in _REGION}

@@ -36,7 +36,7 @@ from cvlnet.track.measure import measured_around
 from cvlnet.track.odometry import OdometryNoise
 from cvlnet.track.pose_filter import PoseBelief
 from cvlnet.types import Clip
-from measure import print_results, run, slug
+from measure import evenly, print_results, run, slug
 from track import map_of
 
 PRIOR_M, PRIOR_DEG = 20.0, 10.0
@@ -88,7 +88,7 @@ def queries(localizer: Localizer, root: Path, most: int, out: Path) -> list[Aske
     samples = ClipTileSamples(split, recordings, ClipSpec(model.image_spec), model.tile_grid)
     rng = np.random.default_rng(0)
     found = []
-    for number in np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int).tolist():
+    for number in evenly(len(samples), most):
         query = samples.queries[number]
         frame = recordings[query.recording].frame(query.frame)
         assert frame is not None

@@ -35,7 +35,7 @@ from cvlnet.labels import Label
 from cvlnet.localize.clip_files import files_of, read_clip
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import Clip
-from measure import print_results, run
+from measure import evenly, print_results, run
 from real_kitti import SHARED, Query, kitti_queries, read_queries
 
 COLOURS = {
@@ -105,7 +105,7 @@ def of_town(model: CVLNet, root: Path, count: int) -> Iterator[Readout]:
     grids = (model.map_grid, model.clip_grid)
     spec = ClipSpec(model.image_spec)
     samples = ClipTileSamples(split, read_recordings(split), spec, model.tile_grid, label_grids=grids)
-    for number in np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int).tolist():
+    for number in evenly(len(samples), count):
         sample = samples[number]
         east, north = (sample.offset_m / model.map_grid.cell_m).round().long().tolist()
         if max(abs(east), abs(north)) <= model.window_cells:

@@ -46,7 +46,7 @@ from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import Clip, MapFeatures
-from measure import kept, print_results, run, slug
+from measure import evenly, kept, print_results, run, slug
 
 RADII_M = (5.0, 10.0)
 ClipChange = Callable[[Clip, float], Clip]
@@ -149,8 +149,7 @@ class Trial:
         self.samples = ClipTileSamples(
             split, read_recordings(split), ClipSpec(model.image_spec), model.tile_grid, cache=cache
         )
-        count = min(queries, len(self.samples))
-        self.rows = np.linspace(0, len(self.samples) - 1, count).round().astype(int).tolist()
+        self.rows = evenly(len(self.samples), queries)
         self.crops = TileCrops(tuple(split.tiles.values()), model.tile_grid, cache)
         self.tile_xy_m = self.samples.frame.xy_world_m(np.array([t.center.degrees for t in split.tiles.values()]))
         self.true_xy_m = np.stack([self.samples.frame.xy_world_m(self.samples.positions[i].degrees) for i in self.rows])

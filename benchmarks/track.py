@@ -50,7 +50,7 @@ from cvlnet.track.summary import CONFIDENCES, confidence_shares, figures_of
 from cvlnet.track.tracker import Tracker, TrackSpec, carried
 from cvlnet.track.types import TrackFix, Trajectory
 from cvlnet.types import ClipFeatures
-from measure import print_results, run
+from measure import evenly, print_results, run
 
 KNOWN, UNKNOWN = Heading.parse("±5"), Heading.parse("unknown")
 LAST_CLIPS = 20
@@ -395,9 +395,10 @@ def main() -> None:
     conditions = asked.conditions or [at for at in CONDITIONS if asked.beside or at != "beside other towns"]
     if "beside other towns" in conditions and not asked.beside:
         parser.error("beside other towns: name their data set with --beside")
+    if asked.most_drives is not None and asked.most_drives < 1:
+        parser.error("--most-drives is 1 or more")
     count = len(list(journeys(asked.drives)))
-    most = count if asked.most_drives is None else min(count, asked.most_drives)
-    numbers = np.linspace(0, count - 1, most).round().astype(int).tolist()
+    numbers = evenly(count, asked.most_drives or count)
     rows, stated = list[tuple[str, ...]](), list[tuple[str, ...]]()
     for condition in conditions:
         drives = [tried(condition, asked.drives, number, asked.out, asked.beside) for number in numbers]
