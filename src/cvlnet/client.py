@@ -95,12 +95,12 @@ class Client:
         self,
         name: str,
         *,
-        heading: str = "±5",
+        heading: str | None = None,
         start: tuple[float, float] | None = None,
         start_sigma_m: float = 20.0,
     ) -> Session:
         """Track one of the server's drives. heading and start: as `begin` has them."""
-        asked = {"drive": name, "heading": heading, **_started(start, start_sigma_m)}
+        asked = {"drive": name, **_known(heading, start, start_sigma_m)}
         return dict(self.ask("POST", "/api/sessions", json=asked).json())
 
     def upload(
@@ -109,7 +109,7 @@ class Client:
         camera: Path,
         odometry: Path,
         *,
-        heading: str = "±5",
+        heading: str | None = None,
         start: tuple[float, float] | None = None,
         start_sigma_m: float = 20.0,
     ) -> Session:
@@ -117,7 +117,8 @@ class Client:
 
         video: a video file, or a ZIP file of pictures. camera: camera.json. odometry: CSV or TUM.
         """
-        asked = {"heading": heading} | {name: json.dumps(at) for name, at in _started(start, start_sigma_m).items()}
+        known = _known(heading, start, start_sigma_m)
+        asked = {name: value if isinstance(value, str) else json.dumps(value) for name, value in known.items()}
         with video.open("rb") as first, camera.open("rb") as second, odometry.open("rb") as third:
             files = {"video": first, "camera": second, "odometry": third}
             return dict(self.ask("POST", "/api/sessions/upload", data=asked, files=files).json())
@@ -126,20 +127,23 @@ class Client:
         self,
         camera: Mapping[str, Any],
         *,
-        heading: str = "±5",
+        heading: str | None = None,
         start: tuple[float, float] | None = None,
         start_sigma_m: float = 20.0,
     ) -> LiveSession:
         """Begin a session to which you send the moments of a drive.
 
         camera: the keys of camera.json. heading: what is known of the first frame's, "±5" around that of the odometry,
-        "90±20" (degrees clockwise from true north) or "unknown". start: latitude and longitude near which the drive
-        begins, with the standard deviation start_sigma_m; anywhere on the map by default.
+        "90±20" (degrees clockwise from true north) or "unknown"; by default "±5", or "unknown" if the odometry begins
+        with a yaw of 0. start: latitude and longitude near which the drive begins, with the standard deviation
+        start_sigma_m; anywhere on the map by default.
         """
-        asked = {"camera": dict(camera), "heading": heading, **_started(start, start_sigma_m)}
+        asked = {"camera": dict(camera), **_known(heading, start, start_sigma_m)}
         return LiveSession(self, dict(self.ask("POST", "/api/sessions", json=asked).json())["id"])
 
-    def track(self, moments: Iterable[Moment], *, camera: Mapping[str, Any], heading: str = "±5") -> Iterator[Fix]:
+    def track(
+        self, moments: Iterable[Moment], *, camera: Mapping[str, Any], heading: str | None = None
+    ) -> Iterator[Fix]:
         """Send moments, and yield the fix of each."""
         with self.begin(camera, heading=heading) as session:
             for moment in moments:
@@ -259,9 +263,10 @@ class LiveSession:
             self.end()
 
 
-def _started(start: tuple[float, float] | None, sigma_m: float) -> dict[str, dict[str, float]]:
-    """The start of a session as the API has it."""
-    return {} if start is None else {"start": _measured(*start, sigma_m)}
+def _known(heading: str | None, start: tuple[float, float] | None, sigma_m: float) -> dict[str, Any]:
+    """What is known at the beginning of a session, as the API has it."""
+    place = None if start is None else _measured(*start, sigma_m)
+    return {name: value for name, value in (("heading", heading), ("start", place)) if value is not None}
 
 
 def _measured(latitude_deg: float, longitude_deg: float, sigma_m: float) -> dict[str, float]:

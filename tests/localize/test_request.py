@@ -1,5 +1,6 @@
 import json
 import re
+from math import cos, pi, radians, sin
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from cvlnet.imagery.georef import open_overhead
 from cvlnet.localize.answer import to_json, verdict
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.request import MapFiles, answer, write_answer
+from cvlnet.localize.turned import Heading
 from cvlnet.map.build import build_map
 from cvlnet.model.build import build_model
 from cvlnet.model.provenance import Provenance
@@ -67,6 +69,26 @@ def test_the_last_frame_that_can_be_used_is_taken(localizer, video, map_files, c
         f"{video}: frame 5 is located, the last one with a usable position; "
         "correct the position of frame 6, if it is meant"
     ]
+
+
+@pytest.mark.parametrize(
+    ("yaw_deg", "heading", "told"),
+    [
+        (0.0, Heading(), True),
+        (0.0, Heading(None, 0.3), True),
+        (0.0, Heading(0.0, 0.3), False),
+        (0.0, Heading(None, pi), False),
+        (5.0, Heading(), False),
+    ],
+)
+def test_headings_that_begin_at_0_are_told_where_they_count(
+    localizer, video, map_files, caplog, yaw_deg, heading, told
+):
+    poses = [f"{i}.png,{i},{i * cos(radians(yaw_deg))},{i * sin(radians(yaw_deg))},{yaw_deg}" for i in range(7)]
+    (video / "poses.csv").write_text("\n".join(["file,time_s,x_m,y_m,yaw_deg", *poses]))
+    answer(localizer, ClipFiles(folder=video, frames=2), map_files, heading=heading)
+    of_headings = [message for message in caplog.messages if "begin at 0" in message]
+    assert [message.split(":")[0] for message in of_headings] == ([str(video)] if told else [])
 
 
 def test_a_clip_shortened_by_a_jump_is_told(localizer, video, map_files, caplog):

@@ -46,9 +46,12 @@ def test_headings_count_clockwise_from_north(yaw_deg: float, expected: float) ->
 def test_what_is_known_of_a_heading_counts_from_north_too() -> None:
     assert heading_of("±5") == Heading(None, radians(5.0))
     assert heading_of("unknown") == Heading(None, pi)
+    assert heading_of(None) is None
     east = heading_of("90±20")
+    assert east is not None
     assert (east.middle_rad, east.width_rad) == (pytest.approx(0.0), pytest.approx(radians(20.0)))
     south_west = heading_of("225±10")
+    assert south_west is not None
     assert south_west.middle_rad == pytest.approx(radians(-135.0))
     with pytest.raises(InputError, match="a heading is unknown"):
         heading_of("north")

@@ -22,7 +22,7 @@ from cvlnet.map.region import Region, encode_region
 from cvlnet.track.likelihood import Likelihood
 from cvlnet.track.odometry import OdometryNoise
 from cvlnet.track.smoother import Followed
-from cvlnet.track.tracker import Frame, Tracker, TrackSpec
+from cvlnet.track.tracker import Frame, Tracker, TrackSpec, presumed_heading
 from cvlnet.track.types import TrackFix
 from cvlnet.types import ClipFeatures
 from driving import (
@@ -85,6 +85,32 @@ def test_a_drive_is_found_from_an_unknown_start(heading: Heading, turn_deg: floa
     assert error_m(fixes[-1], drive[-1]) < 0.5
     assert [fix.index for fix in fixes] == list(range(len(fixes)))
     assert [fix.time_s for fix in fixes] == pytest.approx([0.2 * i for i in range(len(fixes))])
+
+
+def test_odometry_that_begins_with_a_yaw_of_0_says_nothing_of_the_heading(caplog: pytest.LogCaptureFixture) -> None:
+    drive = circle(120.0)
+    relative = odometry(drive, turn_rad=drive[0].yaw_rad)
+    fixes = followed(tracker(), drive, relative)
+    assert relative[0].yaw_rad == 0
+    assert states(fixes)[-1] == "tracking"
+    assert error_m(fixes[-1], drive[-1]) < 0.5
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("odometry: its yaw begins at 0")
+
+
+@pytest.mark.parametrize(
+    ("yaw_rad", "width_rad"), [(0.0, pi), (-1e-7, pi), (1e-5, radians(5.0)), (-3.0, radians(5.0)), (pi, radians(5.0))]
+)
+def test_the_heading_where_none_is_stated(yaw_rad: float, width_rad: float) -> None:
+    assert presumed_heading(OdometryPose(1.0, 2.0, 3.0, yaw_rad)) == Heading(None, width_rad)
+
+
+def test_a_heading_that_is_stated_counts_also_where_the_yaw_begins_at_0(caplog: pytest.LogCaptureFixture) -> None:
+    drive = circle(60.0)
+    of = tracker(heading=Heading(width_rad=radians(5.0)))
+    of.update(None, odometry(drive, turn_rad=drive[0].yaw_rad)[0])
+    assert of.belief.turns_rad == pytest.approx((-radians(5.0), 0.0, radians(5.0)))
+    assert not caplog.messages
 
 
 def test_before_the_first_clip_nothing_is_known() -> None:

@@ -23,7 +23,7 @@ def track(
     *,
     out: Path,
     drive: Annotated[JourneyFiles, panel("Drive", JourneyFiles)] = JourneyFiles(),
-    heading: str = "±5",
+    heading: str | None = None,
     pitch_error_deg: Annotated[float, PitchError] = 0.0,
     start: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     start_sigma_m: Annotated[float, Metres] = 20.0,
@@ -65,7 +65,8 @@ def track(
         map: Folder of a map that `cvlnet map build` has made, or an overhead image.
         out: Folder to write.
         heading: What is known of the heading of the first frame, in degrees counter-clockwise from east: "±5" around
-            that of the odometry, "90±20", or "unknown".
+            that of the odometry, "90±20", or "unknown". By default "±5", or "unknown" if the odometry begins with a
+            yaw of 0, as that of wheels and of visual odometry does.
         pitch_error_deg: How much farther down, or up, the cameras may look than is stated, because of their
             calibration, of slopes and of braking: two standard deviations. Pitches 2 degrees apart are compared with
             the map, three of them for 3 degrees; by default only the stated one is.
@@ -97,7 +98,7 @@ def track(
     request = TrackRequest(
         MapFiles(map, around, radius_m, image),
         drive,
-        heading_of(heading),
+        None if heading is None else heading_of(heading),
         None if begin is None else KnownPlace(0.0, begin, sigma_m=start_sigma_m),
         cameras or None,
         use_gps,

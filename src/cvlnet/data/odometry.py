@@ -11,6 +11,8 @@ from cvlnet.arrays import Xy
 from cvlnet.data.recording import Recording
 from cvlnet.geo import LocalFrame
 
+_ZERO_RAD = 1e-6
+
 
 @dataclass(frozen=True)
 class OdometryPose:
@@ -51,6 +53,11 @@ def odometry_of(recording: Recording) -> tuple[OdometryPose, ...]:
             x_m, y_m = x_m + east_m, y_m + north_m
         poses.append(OdometryPose(frame.time_s, x_m, y_m, frame.yaw_rad))
     return tuple(poses)
+
+
+def begins_at_zero(yaw_rad: float) -> bool:
+    """Whether the first yaw of a drive is 0, with which wheel and visual odometry begin whatever the heading."""
+    return abs(yaw_rad) <= _ZERO_RAD
 
 
 def turned_m(xy_m: tuple[float, float], turn_rad: float) -> Xy:

@@ -22,12 +22,16 @@ def files_of(source: Path) -> ClipFiles:
 
 
 def read_clip(files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | None]:
+    """`clip_of` the recording of the files. Raises InputError as `recording_of` and `clip_of` do."""
+    return clip_of(recording_of(files), files, image_spec)
+
+
+def clip_of(recording: Recording, files: ClipFiles, image_spec: ImageSpec) -> tuple[Clip, LatLon | None]:
     """The clip, with frames as a model with this ``image_spec`` takes them, and where its newest one was taken.
 
-    The position is that of the files, None where a folder's poses are in metres.
-    Raises InputError unless there is one source, and as the readers and `assemble_clip` do.
+    The position is that of the files, None where a folder's poses are in metres. Raises InputError as `assemble_clip`
+    does, or if there is no such clip.
     """
-    recording = recording_of(files)
     if files.frame is None:
         newest = _last_frame(recording, files.camera)
     else:

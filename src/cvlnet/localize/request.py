@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import radians
+from math import pi, radians
 from pathlib import Path
 
 import numpy as np
 
 from cvlnet.config import PITCH_ERROR_DEG, ClipFiles, RasterHints
+from cvlnet.data.odometry import begins_at_zero
+from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.io.outputs import write_json
 from cvlnet.localize.answer import Answer, to_geojson, to_json
 from cvlnet.localize.area import MapArea
-from cvlnet.localize.clip_files import read_clip
+from cvlnet.localize.clip_files import clip_of, recording_of
 from cvlnet.localize.localizer import Localizer
 from cvlnet.localize.picture import draw
 from cvlnet.localize.search import MOST_FIXES
@@ -53,7 +55,9 @@ def answer(
     progress: bool = False,
 ) -> Answer:
     """Localize a clip. Raises InputError as the readers and `Localizer` do."""
-    clip, recorded_at = read_clip(clip_files, localizer.model.image_spec)
+    recording = recording_of(clip_files)
+    _warn_if_relative(recording, heading)
+    clip, recorded_at = clip_of(recording, clip_files, localizer.model.image_spec)
     truth = None if clip_files.drive is None else recorded_at
     near, radius_m = map_files.near, map_files.radius_m
     if is_map(map_files.path):
@@ -123,6 +127,15 @@ def write_answer(found: Answer, out: Path) -> None:
     write_json(to_json(found), out / "answer.json")
     write_json(to_geojson(found), out / "answer.geojson")
     draw(found, out / "answer.png")
+
+
+def _warn_if_relative(recording: Recording, heading: Heading) -> None:
+    """Warn if the recorded headings are taken as they are, and may be counted from that of the first frame."""
+    as_recorded = heading.middle_rad is None and heading.width_rad < pi
+    if as_recorded and not recording.geographic and begins_at_zero(recording.frames[0].yaw_rad):
+        what = "its headings begin at 0, as those of wheel and visual odometry do, and are taken to count from east"
+        remedy = 'give --heading unknown, or "90±20", unless the vehicle faces east at first'
+        warn(what, where=recording.name, remedy=remedy)
 
 
 def _warn_if_far(recorded_at: LatLon | None, middle: LatLon, source: Path) -> None:

@@ -26,8 +26,13 @@ _ANGLE_DECIMALS, _METRE_DECIMALS = 6, 4
 _SHORTEST_S = 1e-3  # over which a speed is taken
 
 
-def heading_of(text: str) -> Heading:
-    """What is known of a heading, with its middle clockwise from true north. Raises InputError for other words."""
+def heading_of(text: str | None) -> Heading | None:
+    """What is known of a heading, with its middle clockwise from true north; None if nothing is said of it.
+
+    Raises InputError for other words.
+    """
+    if text is None:
+        return None
     try:
         heading = Heading.parse(text)
     except ValueError as error:

@@ -133,7 +133,7 @@ def api(service: Service) -> APIRouter:
         video: Annotated[UploadFile, File(description="Video file, or ZIP file of pictures")],
         camera: Annotated[UploadFile, File(description="camera.json")],
         odometry: Annotated[UploadFile, File(description="CSV or TUM; of pictures with a line for each")],
-        heading: Annotated[str, Form(max_length=40, description="As for other sessions")] = "±5",
+        heading: Annotated[str | None, Form(max_length=40, description="As for other sessions")] = None,
         start: Annotated[
             str | None,
             Form(

@@ -53,7 +53,7 @@ class DriveRun:
     """
 
     def __init__(
-        self, session: Session, served: ServedMap, opened: Callable[[], Journey], heading: Heading, start: Start
+        self, session: Session, served: ServedMap, opened: Callable[[], Journey], heading: Heading | None, start: Start
     ) -> None:
         self._session, self._served, self._opened = session, served, opened
         self._heading, self._start = heading, start
@@ -94,7 +94,7 @@ class FedRun:
         session: Session,
         served: ServedMap,
         camera: CameraFile,
-        heading: Heading,
+        heading: Heading | None,
         start: Start,
         limits: Limits,
         wake: Callable[[], None],

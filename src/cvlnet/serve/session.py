@@ -58,7 +58,7 @@ class About(BaseModel):
     source: wire.Source
     map: str
     created_at: str
-    heading: str
+    heading: str | None
     status: wire.Status = "waiting"
     error: Problem | None = None
     fixes: int = 0

@@ -15,7 +15,8 @@ PICTURES = ("frame", "projection", "score", "belief")
 
 _HEADING = (
     'What is known of the heading of the first frame: "±5" around that of the odometry, "90±20" (degrees clockwise '
-    'from true north, so that 90 is east), or "unknown"'
+    'from true north, so that 90 is east), or "unknown"; by default "±5", or "unknown" if the odometry begins with a '
+    "yaw of 0"
 )
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
@@ -73,7 +74,7 @@ class NewSession(Wire):
     """A drive of the server, or, with ``camera`` instead of ``drive``, one whose frames will be sent."""
 
     drive: Annotated[str | None, Field(max_length=200)] = None
-    heading: Annotated[str, Field(max_length=40, description=_HEADING)] = "±5"
+    heading: Annotated[str | None, Field(max_length=40, description=_HEADING)] = None
     start: Annotated[MeasuredPlace | None, Field(description="A place near which the drive begins")] = None
     camera: Annotated[dict[str, Any] | None, Field(max_length=40, description="The keys of camera.json")] = None
 
@@ -89,7 +90,7 @@ class Session(Wire):
     fixes: int
     duration_s: float
     has_truth: bool
-    heading: str
+    heading: str | None
     created_at: str
     moments_total: int | None = None
     warnings: list[str] = []

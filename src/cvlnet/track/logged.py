@@ -30,7 +30,7 @@ def begun(
     journey: Journey,
     known: Sequence[TrackFix] = (),
     *,
-    heading: Heading,
+    heading: Heading | None = None,
     start: tuple[LatLon, float] | None = None,
     spec: TrackSpec = TrackSpec(),
 ) -> tuple[Tracker, Journey]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from math import degrees, isfinite, radians
+from math import degrees, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 class TrackRequest:
     """What is tracked, and what is known of it.
 
-    start: a place near which the vehicle begins, with its standard deviation in metres; without a heading of its own.
+    heading: of the first moment, as for `Tracker`. start: a place near which the vehicle begins, with its standard
+    deviation in metres; without a heading of its own.
     cameras: by number, the first by default. use_places: whether the positions of the drive are measurements, with
     ``places_sigma_m`` where the files do not state their accuracy; else they are ground truth, which the tracker does
     not see. formats: endings of the files that are written beside the log. recording: a file for the Rerun viewer.
@@ -55,7 +56,7 @@ class TrackRequest:
 
     map: MapFiles
     drive: JourneyFiles
-    heading: Heading = Heading(width_rad=radians(5.0))
+    heading: Heading | None = None
     start: KnownPlace | None = None
     cameras: tuple[int, ...] | None = None
     use_places: bool = False

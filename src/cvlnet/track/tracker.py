@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import exp, hypot, radians
+from math import exp, hypot, pi, radians
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,8 @@ from torch import Tensor
 from cvlnet.arrays import F64
 from cvlnet.data.clips import Pitch, pitches
 from cvlnet.data.journey import Picture
-from cvlnet.data.odometry import OdometryPose, wrapped_rad
+from cvlnet.data.odometry import OdometryPose, begins_at_zero, wrapped_rad
+from cvlnet.errors import warn
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.image_spec import ImageSpec
@@ -49,6 +50,7 @@ _USUAL = 10  # clips whose scores a new one is compared with
 _MOST_FALL = 50.0  # which is certainty
 _LEAST_ODDS = 1e-3  # for the odometry having missed something, that are worth a thought
 _OUTLIERS = 0.01  # share of measured positions that mean nothing
+_COMPASS_RAD = radians(5.0)  # error of an odometry's yaw that is a heading
 _GATE = 5.0  # standard deviations from the expected place, beyond which a measured position is an outlier
 
 
@@ -128,8 +130,8 @@ class Tracker:
         fix = tracker.update(frame, odometry)  # at each moment
 
     area: a map, or an image that `cvlnet.localize.Localizer.encode` has encoded. heading: what is known of the heading
-    at the first moment; by default the odometry's yaw is correct to five degrees. start: a place near which the drive
-    begins, with its standard deviation in metres.
+    at the first moment; by default `presumed_heading` of the odometry. start: a place near which the drive begins, with
+    its standard deviation in metres.
     Raises InputError if the map is damaged, shows nothing, or was made with other weights.
     """
 
@@ -138,7 +140,7 @@ class Tracker:
         area: MapArea | Region,
         model: CVLNet,
         *,
-        heading: Heading = Heading(width_rad=radians(5.0)),
+        heading: Heading | None = None,
         start: tuple[LatLon, float] | None = None,
         noise: OdometryNoise = OdometryNoise(),
         likelihood: Likelihood = Likelihood(),
@@ -245,7 +247,8 @@ class Tracker:
         return self._last
 
     def _begin(self, odometry: OdometryPose) -> None:
-        turns = self._heading.turns_rad(odometry.yaw_rad)
+        heading = presumed_heading(odometry) if self._heading is None else self._heading
+        turns = heading.turns_rad(odometry.yaw_rad)
         step = turns[1] - turns[0] if len(turns) > 1 else STEP_RAD
         searched = self.map.searched.float()
         self._belief = Belief(self.map.grid, searched, turns, step, self.spec.share_mapped)
@@ -464,6 +467,18 @@ class Tracker:
         """The heading from true east of a vehicle whose odometry's frame is turned against the map's."""
         north_rad = self.map.frame.convergence_rad(_xy_m(mean))
         return wrapped_rad(now.yaw_rad + float(mean[2]) - north_rad)
+
+
+def presumed_heading(first: OdometryPose) -> Heading:
+    """What is known of the heading where nothing is stated: the odometry's yaw, correct to five degrees.
+
+    Nothing is known if the yaw begins at 0 (`cvlnet.data.odometry.begins_at_zero`), which is logged as a warning.
+    """
+    if not begins_at_zero(first.yaw_rad):
+        return Heading(width_rad=_COMPASS_RAD)
+    what = "its yaw begins at 0, as that of wheel and visual odometry does, so that all headings are searched"
+    warn(what, where="odometry", remedy='state the heading, or "±5" if the vehicle faces east at first')
+    return Heading(width_rad=pi)
 
 
 def carried(mean: F64, start: OdometryPose, end: OdometryPose) -> F64:
