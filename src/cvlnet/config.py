@@ -38,7 +38,7 @@ class ModelConfig:
     Attributes:
         backbone: EfficientNet-Lite0 with a pyramid to stride 4, or the paper's VGG16 at stride 16.
         image_width_px: Width that frames are scaled to.
-        image_height_px: Height of the network's input; see image_fit.
+        image_height_px: Height of the network's input; see --image-fit.
         image_fit: How a frame is fitted to that height: "horizon" keeps the rows around the horizon, "whole" squeezes
             the frame, as in the paper.
         overhead_m_per_px: Resolution to which overhead images are resampled; a cell is as wide as the backbone's
@@ -453,7 +453,7 @@ class EvaluationConfig:
         share_mapped: Share of queries whose place is on the map, the prior of the confidence; by default that of the
             weights.
         published_decoding: Also reports the results of the published decoding of offsets.
-        controls: Also reports what would be found without seeing: with blank pictures, those of another drive, a
+        controls: Also reports what is found without information: with blank pictures, those of another drive, a
             shuffled map, and by guessing a place, a place on a road, or one on a road along the heading.
         cases: Number of the best and of the worst cases to draw.
         precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.

@@ -132,8 +132,8 @@ def test_a_report_with_controls(small_data, weights, tmp_path):
     config = EvaluationConfig(frames=2, cases=0, workers=0, controls=True)
     report = evaluate_and_report(small_data, weights, tmp_path, config, progress=False)
     text = (tmp_path / "figures.md").read_text()
-    assert "### What would be found without seeing?" in text
+    assert "### Controls: what is found without information from pictures or map" in text
     assert "| any place " in text
     assert "| pictures that show nothing " in text
-    assert "without seeing" in report.page.read_text()
+    assert "without information" in report.page.read_text()
     assert (tmp_path / "controls.json").is_file()

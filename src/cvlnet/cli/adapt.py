@@ -31,7 +31,9 @@ def adapt(
     No labels are needed. A constant offset between the positions and the imagery is estimated first. The end of the
     drive is not learned from; the result is judged there, and nothing is written if it is no better than the weights
     before. An interrupted call goes on when it is repeated. The weights that are written state no confidence until
-    cvlnet calibrate has fitted it. For example:
+    cvlnet calibrate has fitted it.
+
+    For example:
 
         cvlnet adapt my-drive --imagery town.tif --out mine.safetensors
         cvlnet track town.tif --folder another-drive \
@@ -39,7 +41,7 @@ def adapt(
 
     Args:
         source: KITTI drive, or a video folder; with latitudes and longitudes unless --track is given.
-        imagery: Overhead image of all of its way.
+        imagery: Overhead image that covers the whole drive.
         out: File of weights to write.
         track: track.jsonl that cvlnet track wrote of this drive: learns from the places that it was sure of instead of
             the drive's own positions.

@@ -71,7 +71,9 @@ def calibrate(
     r"""Fit the confidence of fixes on data that training has not seen, and store it with the weights.
 
     With it every fix has a probability of being correct, and evaluation reports the share of queries that are answered
-    with 99 % precision. Some hundreds of queries are needed to establish a threshold. For example:
+    with 99 % precision. Some hundreds of queries are needed to establish a threshold.
+
+    For example:
 
         cvlnet calibrate data/validation --weights runs/first/best.safetensors \
             --out weights.safetensors
@@ -122,7 +124,9 @@ def ablate(
 ) -> None:
     r"""Train and evaluate the variants in one of the paper's tables with equal budgets, and write the table.
 
-    An interrupted call resumes when it is repeated. For example:
+    An interrupted call resumes when it is repeated.
+
+    For example:
 
         cvlnet ablate data/train --test data/bench --table fusion \
             --steps 500 --seeds 3

@@ -1,4 +1,4 @@
-"""Controls of an evaluation: what would be found without seeing, so that a figure shows what seeing adds.
+"""Controls of an evaluation: what is found without information, so that a figure shows what pictures and map add.
 
 Three controls take a sense away from the network: pictures that show nothing, pictures of another drive, a map whose
 tiles have changed places. Three know no picture at all and guess: any place on the map, any place on a road, any place
@@ -67,7 +67,7 @@ def controlled(
     workers: int = 0,
     progress: bool = False,
 ) -> Mapping[str, Predictions]:
-    """What is predicted without seeing, by the name of each control; those that the data set has not are left out.
+    """What is predicted without information, by the name of each control; those that the data set has not are left out.
 
     root: of the data set. confidence: of the network; only pictures that show nothing have one, because all other
     pictures may show another place of the map.

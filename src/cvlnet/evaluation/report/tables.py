@@ -52,7 +52,7 @@ def tables(figures: Figures) -> tuple[Table, ...]:
 
 
 def controls_table(figures: Figures, controls: Mapping[str, Figures]) -> Table:
-    """What the network finds, beside what is found without seeing; see `cvlnet.evaluation.controls`."""
+    """What the network finds, beside what is found without information; see `cvlnet.evaluation.controls`."""
     names = [name for name in GALLERIES if name in figures.splits]
     header = (
         "",
@@ -70,7 +70,7 @@ def controls_table(figures: Figures, controls: Mapping[str, Figures]) -> Table:
         "Recall@1 and the median error. Answered: share of the queries for which the best fix reaches the confidence "
         "from which answers are given; pictures that show nothing should have none."
     )
-    return Table("What would be found without seeing?", header, tuple(rows), note)
+    return Table("Controls: what is found without information from pictures or map", header, tuple(rows), note)
 
 
 def percent(interval: Interval, digits: int = 1) -> str:
