@@ -58,7 +58,7 @@ def test_damaged_picture(tmp_path: Path) -> None:
         read_image(path)
 
 
-@pytest.mark.parametrize(("content", "what"), [(b"", "is empty"), (b"no picture", "is not a whole picture")])
+@pytest.mark.parametrize(("content", "what"), [(b"", "is empty"), (b"no picture", "is neither PNG nor JPEG")])
 def test_zero_byte_file_and_no_picture(tmp_path: Path, content: bytes, what: str) -> None:
     path = tmp_path / "frame.png"
     path.write_bytes(content)
@@ -305,6 +305,31 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(tmp_path: Path) -> None
     content[16:24] = struct.pack(">II", 20000, 20000)
     path.write_bytes(bytes(content))
     with pytest.raises(InputError, match="the picture has 20000 x 20000 px, its calibration 124 x 38"):
+        read_frame(path, MOUNTED, SPEC.window(camera(), LEVEL))
+
+
+def test_of_a_jpeg_the_size_counts_that_decoders_take(tmp_path: Path) -> None:
+    """A second frame header behind the picture is not theirs."""
+    path = tmp_path / "frame.jpg"
+    write_picture(path)
+    content = path.read_bytes()
+    at = content.index(b"\xff\xc0")
+    (length,) = struct.unpack_from(">H", content, at + 2)
+    small = content[at : at + 2 + length]
+    large = small[:5] + struct.pack(">HH", 30000, 30000) + small[9:]
+    path.write_bytes(content[:at] + large + content[at + len(small) : -2] + small + content[-2:])
+    with pytest.raises(InputError, match="the picture of 30000 x 30000 px is too large"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".bmp", ".tif"])
+def test_other_formats_are_refused_whatever_their_name(tmp_path: Path, suffix: str) -> None:
+    """OpenCV would decode them, of any size."""
+    path = tmp_path / "frame.png"
+    path.write_bytes(cv2.imencode(suffix, np.zeros((38, 124, 3), np.uint8))[1].tobytes())
+    with pytest.raises(InputError, match=r"frame.png: is neither PNG nor JPEG; convert the picture"):
+        read_image(path)
+    with pytest.raises(InputError, match=r"frame.png: is neither PNG nor JPEG; convert the picture"):
         read_frame(path, MOUNTED, SPEC.window(camera(), LEVEL))
 
 

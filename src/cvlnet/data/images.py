@@ -30,7 +30,7 @@ def read_image(path: Path) -> Rgb:
     """Decode a PNG or JPEG file to RGB, as its pixels are stored: EXIF's orientation is ignored.
 
     Grey and palette become RGB, 16 bits 8, and an alpha channel is dropped.
-    Raises InputError if the file is missing, empty, cut short, not a picture, or larger than ``MOST_PIXELS``.
+    Raises InputError if the file is missing, empty, cut short, no PNG or JPEG, or larger than ``MOST_PIXELS``.
     """
     return _decode(path, *_read(path), cv2.IMREAD_COLOR_RGB)
 
@@ -40,7 +40,7 @@ def read_gray(path: Path) -> UInt8[np.ndarray, "rows cols"]:
     return _decode(path, *_read(path), cv2.IMREAD_GRAYSCALE)
 
 
-def _read(path: Path) -> tuple[bytes, PictureHeader | None]:
+def _read(path: Path) -> tuple[bytes, PictureHeader]:
     """A file's bytes and the header of its picture."""
     try:
         encoded = path.read_bytes()
@@ -49,27 +49,27 @@ def _read(path: Path) -> tuple[bytes, PictureHeader | None]:
     return encoded, _header(encoded, path)
 
 
-def _header(encoded: bytes, where: str | Path) -> PictureHeader | None:
-    """The header of a picture; None if it is neither PNG nor JPEG. Raises InputError if it cannot be decoded."""
+def _header(encoded: bytes, where: str | Path) -> PictureHeader:
+    """The header of a picture. Raises InputError if it is neither PNG nor JPEG, or cannot be decoded."""
     try:
         header = read_header(encoded)
     except CutShortError as error:
         raise InputError("the picture file is cut short", where=where, remedy=_AGAIN) from error
     if not encoded:
         raise InputError("the picture file is empty (0 bytes)", where=where, remedy=_AGAIN)
-    if header is not None and header.width_px * header.height_px > MOST_PIXELS:
+    if header is None:
+        raise InputError("is neither PNG nor JPEG", where=where, remedy="convert the picture to one of the two")
+    if header.width_px * header.height_px > MOST_PIXELS:
         what = f"the picture of {header.width_px} x {header.height_px} px is too large"
         raise InputError(what, where=where, remedy=f"give at most {MOST_PIXELS // 1_000_000} million pixels")
     return header
 
 
 def _decode(
-    where: str | Path, encoded: bytes, header: PictureHeader | None, flags: int
+    where: str | Path, encoded: bytes, header: PictureHeader, flags: int
 ) -> UInt8[np.ndarray, "rows cols *channels"]:
-    count = len(encoded) if header is None else header.end
-    deep = header is not None and header.bits == 16
-    flags |= cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if deep else 0)
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8, count), flags)
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION | (cv2.IMREAD_ANYDEPTH if header.bits == 16 else 0)
+    image = cv2.imdecode(np.frombuffer(encoded, np.uint8, header.end), flags)
     if image is None:
         raise InputError("is not a whole picture", where=where, remedy=f"{_AGAIN}, as PNG or JPEG")
     if image.dtype == np.uint16:
@@ -105,13 +105,10 @@ def decoded_frame(encoded: bytes, mounted: MountedCamera, window: Window, where:
     return _frame_of(encoded, _header(encoded, where), mounted, window, where)
 
 
-def _frame_of(
-    encoded: bytes, header: PictureHeader | None, mounted: MountedCamera, window: Window, where: str | Path
-) -> Rgb:
-    orientation = 1
-    if header is not None:  # before the picture is decoded: it may be huge
-        orientation = applied_orientation(header.orientation, (header.width_px, header.height_px), mounted, where)
-        require_size((header.width_px, header.height_px), orientation, mounted, where)
+def _frame_of(encoded: bytes, header: PictureHeader, mounted: MountedCamera, window: Window, where: str | Path) -> Rgb:
+    stored_px = header.width_px, header.height_px
+    orientation = applied_orientation(header.orientation, stored_px, mounted, where)
+    require_size(stored_px, orientation, mounted, where)  # before the picture is decoded: it may be huge
     return seen(_decode(where, encoded, header, cv2.IMREAD_COLOR_RGB), orientation, mounted, window, where)
 
 

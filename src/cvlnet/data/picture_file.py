@@ -75,7 +75,7 @@ def _jpeg(encoded: bytes) -> PictureHeader:
         if kind == 0x01:  # a marker without data
             continue
         (length,) = struct.unpack_from(">H", encoded, at)
-        if kind in _SIZES:
+        if kind in _SIZES and not bits:  # decoders take the first one
             bits, height_px, width_px = struct.unpack_from(">BHH", encoded, at + 2)
         if kind == _EXIF and encoded[at + 2 : at + 8] == b"Exif\0\0":
             orientation = _orientation(encoded[at + 2 : at + length])

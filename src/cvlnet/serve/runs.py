@@ -115,6 +115,8 @@ class FedRun:
         Raises ProblemError if the picture cannot be used, or too many moments wait; the answer raises it if time does
         not rise, or the vehicle would have flown.
         """
+        with self._lock:  # before a picture is decoded
+            self._require_room()
         frame = None if encoded is None else self._frame(encoded)
         return self._asked(lambda: self._updated(frame, odometry))
 
@@ -160,13 +162,16 @@ class FedRun:
     def _asked(self, ask: Callable[[], str]) -> Future[str]:
         answer: Future[str] = Future()
         with self._lock:
-            if self._closed:
-                raise _over()
-            if len(self._waiting) >= self._limits.pending:
-                raise too_many("too many frames of this session wait for their turn", 1.0)
+            self._require_room()
             self._waiting.append((ask, answer))
         self._wake()
         return answer
+
+    def _require_room(self) -> None:
+        if self._closed:
+            raise _over()
+        if len(self._waiting) >= self._limits.pending:
+            raise too_many("too many frames of this session wait for their turn", 1.0)
 
     def _frame(self, encoded: bytes) -> Frame:
         try:
