@@ -3,6 +3,7 @@ import pytest
 from kitti_tree import shared
 from video_tree import bend
 
+from cvlnet.data import plausibility
 from cvlnet.data.plausibility import Plausibility, elapsed_s, plausible, spun, typical_speed_m_s
 from cvlnet.geo import earth_centred_m
 
@@ -133,9 +134,34 @@ def test_missing_and_repeated_times_are_counted_by_frames():
     number, nan = np.array([0, 1, 2, 4, 5]), np.nan
     assert elapsed_s(np.array([7.0, 7.1, 7.2, 7.4, 7.5]), number, 1.0) == pytest.approx([0, 0.1, 0.2, 0.4, 0.5])
     assert elapsed_s(np.array([7.0, nan, 7.2, 7.4, 7.5]), number, 1.0) == pytest.approx([0, 0.1, 0.2, 0.4, 0.5])
-    assert elapsed_s(np.array([7.0, 7.1, 7.1, 7.3, 7.4]), number, 1.0) == pytest.approx([0, 0.1, 0.2, 0.4, 0.5])
+    assert elapsed_s(np.array([7.0, 7.1, 7.1, 7.4, 7.5]), number, 1.0) == pytest.approx([0, 0.1, 0.2, 0.4, 0.5])
+    assert elapsed_s(np.array([7.0, 7.1, 9.0, 7.4, 7.5]), number, 1.0) == pytest.approx([0, 0.1, 0.2, 0.4, 0.5])
+    assert elapsed_s(np.array([nan, 7.1, 7.2, 7.4, 7.0]), number, 1.0) == pytest.approx([0, 0.1, 0.2, 0.4, 0.5])
     assert elapsed_s(np.zeros(5), number, 0.5) == pytest.approx([0, 0.5, 1.0, 2.0, 2.5])
     assert elapsed_s(np.full(5, nan), number, 0.5) == pytest.approx([0, 0.5, 1.0, 2.0, 2.5])
+
+
+def test_times_in_whole_seconds_keep_the_drives_length():
+    number = np.arange(600)
+    exact_s = number * 0.1
+    assert elapsed_s(np.floor(exact_s + 1e-9), number, 1.0) == pytest.approx(exact_s, abs=1e-9)
+    assert elapsed_s(np.floor(exact_s + 0.55), number, 1.0)[[0, -1]] == pytest.approx([0.0, 59.9], abs=1.0)
+
+
+def test_a_clock_that_is_set_back_counts_on_the_longer_side():
+    number = np.arange(10)
+    set_back_s = np.where(number < 4, number, number - 100.0)
+    assert elapsed_s(set_back_s, number, 1.0).tolist() == number.tolist()
+    assert elapsed_s(np.zeros(0), np.zeros(0, np.int64), 1.0).tolist() == []
+
+
+def test_positions_without_order_are_not_compared_with_all_others(monkeypatch):
+    """All times lie within two seconds, so that every position could come back to any other."""
+    compared, goes_on = [], plausibility._Track._goes_on
+    monkeypatch.setattr(plausibility._Track, "_goes_on", lambda *args: compared.append(None) or goes_on(*args))
+    rng = np.random.default_rng(0)
+    plausible(rng.uniform(-1e6, 1e6, (500, 2)), np.linspace(0, 1, 500))
+    assert len(compared) <= 500 * 20
 
 
 def test_typical_speed():

@@ -7,6 +7,7 @@ frame in which straight distances hold (two dimensions for odometry, three for e
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from math import radians
@@ -31,6 +32,7 @@ _SPIN_ROWS = 3  # neighbours on each side
 _WINDOW_S = 0.5  # of motion on each side of a step, ...
 _WINDOW_STEPS = 2  # ... or this number of steps, if that is longer
 _ASTRAY_S = 2.0  # several positions that are away for longer are a part of the drive of their own
+_MOST_PIECES = 20  # astray, among which a way back is looked for
 _PART = 3  # positions make a part of the drive, beside which a single one is a fault
 
 
@@ -55,16 +57,43 @@ class Plausibility:
 
 
 def elapsed_s(time_s: Series, number: Int64[np.ndarray, " n"], frame_s: float) -> Series:
-    """Seconds since the first frame, rising: where times are missing (NaN) or do not rise, frames are counted.
+    """Seconds since the first frame, rising: frames whose times are missing (NaN) or do not rise lie evenly between.
 
-    number: of the frames, rising. A frame then takes as long as the others do (the median), or ``frame_s`` where no
-    time can be used.
+    number: of the frames, rising. The times that count are as many as rise from frame to frame; before the first and
+    after the last of them a frame takes as long as the others do (the median). ``frame_s`` is that of all frames where
+    no two times rise.
     """
-    numbers = np.diff(number).astype(np.float64)
-    steps_s = np.diff(time_s)
-    good = steps_s > 0  # False for NaN
-    each_s = float(np.median(steps_s[good] / numbers[good])) if good.any() else frame_s
-    return np.concatenate([[0.0], np.cumsum(np.where(good, steps_s, numbers * each_s))])
+    rising = _rising(time_s)
+    if len(rising) < 2:
+        return np.asarray((number - number[:1]) * frame_s)
+    known, known_s = number[rising], time_s[rising]
+    each_s = float(np.median(np.diff(known_s) / np.diff(known)))
+    beyond = np.minimum(number - known[0], 0) + np.maximum(number - known[-1], 0)
+    clock_s = np.interp(number, known, known_s) + each_s * beyond
+    return np.asarray(clock_s - clock_s[0])
+
+
+def _rising(values: Series) -> list[int]:
+    """Rows of a longest rising subsequence of the values that are numbers (Schensted 1961)."""
+    lowest: list[float] = []  # last value of a sequence of each length, ...
+    ends: list[int] = []  # and its row
+    before: dict[int, int] = {}
+    for row in np.flatnonzero(np.isfinite(values)).tolist():
+        value = float(values[row])
+        length = bisect_left(lowest, value)
+        if length == len(lowest):
+            lowest.append(value)
+            ends.append(row)
+        elif value < lowest[length]:
+            lowest[length], ends[length] = value, row
+        else:  # the same value again: its first row counts
+            continue
+        if length:
+            before[row] = ends[length - 1]
+    found = ends[-1:]
+    while found and found[-1] in before:
+        found.append(before[found[-1]])
+    return found[::-1]
 
 
 def plausible(xyz_m: Positions, elapsed_s: Series) -> Plausibility:
@@ -157,7 +186,7 @@ class _Track:
 
     def _comes_back(self, part: list[int], pieces: list[list[int]], at: int) -> int | None:
         """The first piece behind the one at ``at`` that goes on where ``part`` ends."""
-        for back in range(at + 1, len(pieces)):
+        for back in range(at + 1, min(at + _MOST_PIECES, len(pieces))):
             first = pieces[back][0]
             if self.time_s[first] - self.time_s[part[-1]] > _ASTRAY_S and first - part[-1] > 2:
                 return None
