@@ -79,6 +79,13 @@ def test_too_many_members(archive: Path, out: Path) -> None:
         unpack(archive, out, (".tif",), MB)
 
 
+def test_a_directory_is_bounded_before_it_is_read(archive: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.write_bytes(zipped({f"{i:0200d}.txt": b"" for i in range(5000)}))
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda _: pytest.fail("the directory was read"))
+    with pytest.raises(InputError, match=r"is no whole ZIP file \(a directory of [0-9]{7} bytes\)"):
+        unpack(archive, out, (".tif",), MB)
+
+
 @pytest.mark.parametrize("names", [("x/a.tif", "y/a.tif"), ("a.tif", "A.TIF")])
 def test_a_member_that_is_there_twice(archive: Path, out: Path, names: tuple[str, str]) -> None:
     archive.write_bytes(zipped(dict.fromkeys(names, b"1")))
