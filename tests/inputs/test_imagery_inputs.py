@@ -382,6 +382,7 @@ REFUSED = (
     Refused("tiles and sheets", joined(two_sheets, lambda f: write_folder(f, pair())), r"holds tiles \(19/\) and georeferenced pictures \(0.tif\); put one"),
     Refused("only a virtual raster", lambda f: (vrt(f, "0.tif"), f)[1], "holds no imagery"),
     Refused("blocks of gigabytes", large_blocks, "is stored in blocks of 16384 x 16384 px, each of which has to be read as a whole; convert it to a tiled"),
+    Refused("blocks of gigabytes in a virtual raster", lambda f: vrt(large_blocks(f).parent, "map.tif", name="all.vrt"), "map.tif: is stored in blocks of 16384 x 16384 px"),
     Refused("overviews elsewhere", overviews_elsewhere, "takes its overviews from /vsicurl/http://localhost/x.ovr, which is no file; delete the .aux.xml"),
     Refused("a service in a virtual raster", lambda f: vrt(f, "&lt;GDAL_WMS&gt;&lt;/GDAL_WMS&gt;"), "refers to <GDAL_WMS></GDAL_WMS>, which is no file"),
     Refused("a service by its prefix", lambda f: vrt(f, "WMS:http://localhost/"), "refers to WMS:http://localhost/, which is no file"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cvlnet.fetch.source import Source
 
 Positive = Parameter(validator=Number(gt=0, lt=inf))
+Gigabytes = Parameter(validator=Number(gt=0, lte=1e6))
 
 
 def imagery_app() -> App:
@@ -35,7 +36,7 @@ def fetch(
     bbox: Annotated[tuple[float, float, float, float] | None, Parameter(negative="")] = None,
     out: Path,
     margin_m: Annotated[float, Positive] = 150.0,
-    max_gb: Annotated[float, Positive] = 20.0,
+    max_gb: Annotated[float, Gigabytes] = 20.0,
     url: str | None = None,
     layer: str | None = None,
     crs: str | None = None,

@@ -36,6 +36,7 @@ from cvlnet.arrays import Mask
 from cvlnet.config import RasterHints
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
+from cvlnet.imagery.blocks import TILE_IT, require_blocks
 from cvlnet.imagery.overhead import Imagery, Patch
 from cvlnet.imagery.virtual_raster import is_remote, is_virtual, require_local
 
@@ -48,7 +49,6 @@ _GDAL: dict[str, Any] = {
     "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # or the missing part of a cut file is grey
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",  # no file, such as a VRT, makes GDAL open a connection
 }
-_MOST_BLOCK_BYTES = 2**28  # of a file are decoded at once, whatever window is read
 _FROM_THE_START = ("PNG", "JPEG", "WEBP", "GIF")  # formats whose rows are decoded one after the other, and
 _LARGE_PX = 2**27  # the size from which on that takes long
 _RANGES = (1.0, 255.0, 1023.0, 2047.0, 4095.0, 10_000.0, 16_383.0, 65_535.0)
@@ -57,7 +57,6 @@ _MASK_SHARE = 0.98  # of an alpha band is 0 or the highest value, if it is a mas
 _COLLAR_SHARE = 0.1  # from which on pure black or white is worth a warning
 _SAMPLED, _SAMPLE_PX = 5, 128  # windows along each side that are looked at, and their size
 _DAMAGED = "copy or download it again"
-_TILE_IT = "convert it to a tiled GeoTIFF (gdal_translate -of COG)"
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def open_dataset(path: Path, warp_crs: str | None = None) -> Any:
             require_local(path, DRIVERS)
         dataset = DatasetReader(path, driver=list(DRIVERS))
         _require_own(dataset, path)
-        _require_blocks(dataset, path)
+        require_blocks(dataset, path)
         return (
             dataset
             if warp_crs is None
@@ -183,7 +182,7 @@ def warn_if_slow(dataset: Any, path: Path) -> None:
     if dataset.width * dataset.height > _LARGE_PX and (dataset.driver in _FROM_THE_START or _is_one_strip(dataset)):
         size = f"{dataset.driver} of {dataset.width} x {dataset.height} px"
         what = f"a {size} without tiles is decoded from its beginning for every window"
-        warn(what, where=path, remedy=f"for speed, {_TILE_IT}")
+        warn(what, where=path, remedy=f"for speed, {TILE_IT}")
 
 
 def _is_one_strip(dataset: Any) -> bool:
@@ -238,15 +237,6 @@ def _require_own(dataset: Any, path: Path) -> None:
     if is_remote(name):
         what = f"takes its overviews from {name}, which is no file"
         raise InputError(what, where=path, remedy="delete the .aux.xml beside it")
-
-
-def _require_blocks(dataset: Any, path: Path) -> None:
-    """A window is read by whole blocks, such as tiles or strips, and one block may be all of the file, as in WebP."""
-    rows, cols = (dataset.height, dataset.width) if dataset.driver == "WEBP" else dataset.block_shapes[0]
-    together = dataset.count if dataset.interleaving is not None and dataset.interleaving.name == "pixel" else 1
-    if rows * cols * together * np.dtype(dataset.dtypes[0]).itemsize > _MOST_BLOCK_BYTES:
-        what = f"is stored in blocks of {cols} x {rows} px, each of which has to be read as a whole"
-        raise InputError(what, where=path, remedy=_TILE_IT)
 
 
 def _bands(dataset: Any, hints: RasterHints, path: Path) -> tuple[int, ...]:

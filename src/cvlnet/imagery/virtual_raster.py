@@ -16,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from cvlnet.errors import InputError
+from cvlnet.imagery.blocks import require_blocks
 
 _LARGEST_BYTES = 2**25
 _DEEPEST = 4  # virtual rasters in virtual rasters
@@ -39,7 +40,10 @@ def is_remote(name: str) -> bool:
 
 
 def require_local(path: Path, drivers: Sequence[str], depth: int = 1) -> None:
-    """Raise InputError unless all that a virtual raster refers to are pictures in files that these drivers read."""
+    """Raise InputError unless all that a virtual raster refers to are pictures in files that these drivers read.
+
+    Each of them must also be stored in blocks of a bounded size (`cvlnet.imagery.blocks`).
+    """
     if path.stat().st_size > _LARGEST_BYTES:
         raise InputError(f"is larger than {_LARGEST_BYTES >> 20} MB", where=path, remedy="make it of fewer files")
     for name, source in dict.fromkeys(_sources(path)):
@@ -59,12 +63,16 @@ def require_local(path: Path, drivers: Sequence[str], depth: int = 1) -> None:
 
 @lru_cache(maxsize=100_000)
 def _is_picture(source: Path, changed_ns: int, drivers: tuple[str, ...]) -> bool:
-    """Whether a file, as it is since a time, is read by one of the drivers other than that of virtual rasters."""
+    """Whether a file, as it is since a time, is read by one of the drivers other than that of virtual rasters.
+
+    Raises InputError if too much of it has to be decoded at once.
+    """
     del changed_ns
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            DatasetReader(source, driver=[driver for driver in drivers if driver != "VRT"]).close()
+            with DatasetReader(source, driver=[driver for driver in drivers if driver != "VRT"]) as dataset:
+                require_blocks(dataset, source)
     except RasterioError:
         return False
     return True

@@ -147,7 +147,7 @@ def _bounds(value: Any, where: Path) -> Bounds | None:
     fields = value.split(",") if isinstance(value, str) else value
     try:
         west, south, east, north = (float(field) for field in fields)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         west = south = east = north = float("nan")
     if not all(map(isfinite, (west, south, east, north))) or not -90 <= south <= north <= 90:
         raise InputError(f"its bounds are {value!r:.80}, no west, south, east, north", where=where, remedy=_SEE)
