@@ -101,6 +101,7 @@ def test_without_a_token_the_address_takes_none(shared: Service) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "http://localhost:9999"},
         {"Origin": "null"},
+        {"Origin": "http://[x"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],
@@ -175,6 +176,7 @@ def test_requests_have_a_size(served: ServedMap, drives: Drives, tmp_path: Path)
     start = b'--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n'
     problem(client.post("/api/sessions/0/frames", content=iter([start, *parts(200_000)]), headers=form), 413)
     problem(client.post("/api/sessions", content=b"", headers={"content-length": "-5"}), 413)
+    problem(client.post("/api/sessions", content=b"", headers={"content-length": "9" * 5000}), 413)
     service.close()
 
 

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from cvlnet.errors import InputError
 from cvlnet.serve import served_map as served_map_module
+from cvlnet.serve import session as session_module
 from cvlnet.serve.drives import Drives
 from cvlnet.serve.limits import Limits
 from cvlnet.serve.served_map import ServedMap
@@ -65,6 +66,28 @@ def test_sessions_are_bounded_on_disk(opened: Callable[..., Service], tmp_path: 
     service.sweep()
     assert [session["id"] for session in client.get("/api/sessions").json()] == [running]
     assert [path.name for path in (tmp_path / "sessions").iterdir()] == [running]
+
+
+def test_pictures_that_are_deleted_do_not_count(
+    opened: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(session_module, "_MOST_PICTURED", 3)
+    service = opened()
+    client = client_of(service)
+    session = service.session(begin(client, drive="ring")["id"])
+    assert session.size_bytes() >= 0  # counted from now on
+    ended(client, session.about.id)
+    pictures = list((tmp_path / "sessions" / session.about.id / "pictures").iterdir())
+    assert len({path.name[:6] for path in pictures}) == 3
+    on_disk = sum(path.stat().st_size for path in pictures)
+    assert 0 < on_disk <= session.size_bytes() <= on_disk + 100_000
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_state_that_cannot_be_kept(served: ServedMap, drives: Drives, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match=r"sessions cannot be kept there .*; choose another folder"):
+        Service(served, drives, tmp_path / place)
 
 
 def test_a_session_without_frames_is_closed(opened: Callable[..., Service]) -> None:

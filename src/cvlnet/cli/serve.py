@@ -86,7 +86,6 @@ def serve(
     drives = Drives.named(drive, folder)
     with ExitStack() as stack:
         kept = Path(stack.enter_context(TemporaryDirectory(prefix="cvlnet-"))) if state is None else state
-        kept.mkdir(parents=True, exist_ok=True)
         localizer = Localizer(weights, device=device, precision=precision)
         served = ServedMap.opened(map, localizer, imagery, kept)
         _ = drives.infos  # so that a drive that cannot be read is reported now

@@ -20,6 +20,7 @@ COOKIE = "cvlnet-token"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD, _FRAMES = "/api/sessions/upload", "/frames"
+_LONGEST_LENGTH = 15  # digits of a content length
 _FORM_BYTES = 100_000  # of a multipart request besides its files
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
@@ -123,7 +124,7 @@ class Guard:
             raise too_many("too many requests", wait_s)
         most_bytes = self._most_bytes(path)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > most_bytes:
+        if not length.isdecimal() or len(length) > _LONGEST_LENGTH or int(length) > most_bytes:
             raise _too_large(most_bytes)
         return most_bytes
 
@@ -150,7 +151,7 @@ def _token(headers: Headers) -> str | None:
 def _require_own_page(headers: Headers) -> None:
     """Raise ProblemError for a request that changes something and comes from the page of another server."""
     origin = headers.get("origin")
-    other = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    other = origin is not None and _netloc(origin) != headers.get("host", "").lower()
     if other or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise ProblemError(403, "the request comes from the page of another server", where="Origin")
 
@@ -173,6 +174,13 @@ def _bounded(receive: Receive, most_bytes: int) -> Receive:
 
 def _too_large(most_bytes: int) -> ProblemError:
     return ProblemError(413, f"the request is too large: {most_bytes / 1e6:.2g} MB are the most", remedy="send less")
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _hostname(host: str) -> str | None:

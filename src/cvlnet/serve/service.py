@@ -39,14 +39,18 @@ class Service:
     """The sessions of one server. All methods may be called from any thread.
 
     state: the folder in which sessions are kept; those of an earlier server are taken over, and drives that it had not
-    finished go on. Raises InputError if another server uses the folder.
+    finished go on. Raises InputError if another server uses the folder, or nothing can be written there.
     """
 
     def __init__(self, served: ServedMap, drives: Drives, state: Path, limits: Limits = Limits()) -> None:
         self.served, self.drives, self.limits = served, drives, limits
         self._folder = state / "sessions"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._claim = _claimed(state / "lock")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._claim = _claimed(state / "lock")
+        except OSError as error:
+            what = f"sessions cannot be kept there ({error.strerror})"
+            raise InputError(what, where=state, remedy="choose another folder") from error
         self._sessions: dict[str, Session] = {}
         self._runs: dict[str, Run] = {}
         self._lock = threading.RLock()

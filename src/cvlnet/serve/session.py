@@ -273,8 +273,10 @@ class Session:
             shown[moment] = pictures
             oldest = next(iter(shown))
             gone = shown.pop(oldest) if len(shown) > _MOST_PICTURED else {}
-        for name in gone:
-            self._picture_path(oldest, name).unlink(missing_ok=True)
+        for path in (self._picture_path(oldest, name) for name in gone):
+            if self._size_bytes is not None and path.is_file():
+                self._size_bytes -= path.stat().st_size
+            path.unlink(missing_ok=True)
 
     def _shown(self) -> dict[int, dict[str, wire.Corners | None]]:
         with self._pictures_lock:
