@@ -102,12 +102,25 @@ def test_a_vehicle_that_never_moved_has_no_direction() -> None:
 
 
 def test_fixes_outside_the_known_places_are_left_out() -> None:
-    """Before the first, after the last, and where two places are further apart than a second."""
+    """Before the first, after the last, and where two places are further apart than two and a half seconds."""
     places = [p for p in truth() if p.time_s not in (4.0, 5.0)]
     found = errors([fix(t, (10.0 * t, 0.0)) for t in (-0.1, 0.0, 1.5, 3.0, 3.5, 5.5, 6.0, 10.0, 10.1)], places)
     assert (found.begin_s + found.time_s).tolist() == pytest.approx([0.0, 1.5, 3.0, 6.0, 10.0])
     with pytest.raises(InputError, match="drive: no fix lies between the known places; check that both count seconds"):
         errors([fix(-0.1, (0.0, 0.0)), fix(4.5, (45.0, 0.0))], places)
+
+
+def test_places_of_a_receiver_with_one_a_second_are_dense_enough() -> None:
+    """Their times are never quite a second apart, and one of them is missing."""
+    places = [KnownPlace(i + 0.01 * (i % 3), latlon(10.0 * i, 0.0), 0.0) for i in range(11) if i != 5]
+    assert len(errors([fix(t, (10.0 * t, 0.0)) for t in np.arange(0.5, 10.0, 0.5)], places).time_s) == 19
+
+
+@pytest.mark.parametrize("covariance", [np.zeros((3, 3)), np.ones((3, 3)), np.diag([-1.0, -1.0, 1.0])])
+def test_a_singular_covariance_has_no_squared_error(covariance: np.ndarray) -> None:
+    found = errors([fix(1.0, (11.0, 0.0), covariance=covariance), fix(2.0, (21.0, 0.0))], truth())
+    assert isnan(found.nees[0])
+    assert found.nees[1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_fix_without_a_place_has_no_error() -> None:

@@ -20,7 +20,7 @@ RIGHT_M = 5.0  # within which a tracked position is right
 LOST_M = 10.0  # beyond which it is that of another place
 ELLIPSE = 0.95
 RELATIVE_M = 100.0  # of way, over which the motion's error is stated
-_LONGEST_GAP_S = 1.0  # between known places that a fix may lie between
+_LONGEST_GAP_S = 2.5  # between known places that a fix may lie between: one of a receiver with 1 Hz may be lacking
 _LEAST_STEP_M = 0.05  # between known places that show a direction
 
 
@@ -31,7 +31,7 @@ class TrackErrors:
     begin_s: of the first of them. time_s, way_m: since then; the way is the true one. tracked: whether the track was
     sure then. error_m: east and north, NaN without a position. along_m, across_m: in the vehicle's direction and to its
     left. yaw_rad: from -pi to pi. nees: squared error of the position (two degrees of freedom) by the stated
-    covariance. confidence: as stated. Where no heading is known, what depends on it is NaN.
+    covariance, NaN where that is singular. confidence: as stated. Where no heading is known, what depends on it is NaN.
     """
 
     name: str
@@ -191,8 +191,10 @@ def errors_beside(trajectory: Trajectory, truth: GroundTruth) -> TrackErrors:
         [np.full((2, 2), np.nan) if fix.covariance is None else fix.covariance[:2, :2] for fix in fixes]
     )
     nees = np.full(len(fixes), np.nan)
-    if known:
-        nees[known] = np.einsum("ni,nij,nj->n", error_m[known], np.linalg.inv(covariances[known]), error_m[known])
+    (east_m2, en_m2), (_, north_m2) = covariances.transpose(1, 2, 0)
+    regular = (east_m2 > 0) & (east_m2 * north_m2 > en_m2**2)  # False for NaN
+    inverse = np.linalg.inv(covariances[regular])
+    nees[regular] = np.einsum("ni,nij,nj->n", error_m[regular], inverse, error_m[regular])
     steps_m = np.linalg.norm(np.diff(true_m, axis=0), axis=1)
     return TrackErrors(
         name=trajectory.name,

@@ -36,6 +36,7 @@ BAD_FIXES = [
     ({"longitude_deg": None}, "has latitude_deg, but no longitude_deg"),
     ({"sigma_yaw_deg": None}, "has sigma_east_m, but no sigma_yaw_deg"),
     ({"sigma_north_m": -1.0}, "a standard deviation is negative"),
+    ({"sigma_east_m": 1e308}, "a standard deviation is too large"),
     ({"confidence": 1.1}, "confidence 1.1 is not between 0 and 1"),
     ({"scale": None}, "has no scale"),
     ({"hypotheses": {}}, "its hypotheses are no list of objects"),

@@ -196,7 +196,10 @@ def _matrix(entry: Mapping[str, Any], where: str) -> F64 | None:
     yaw_rad, ey, ny = radians(yaw_deg), radians(ey_m_deg), radians(ny_m_deg)
     if min(east_m, north_m, yaw_rad) < 0:
         raise InputError("a standard deviation is negative", where=where, remedy=_REMEDY)
-    return np.array([[east_m**2, en_m2, ey], [en_m2, north_m**2, ny], [ey, ny, yaw_rad**2]])
+    matrix = np.array([[east_m * east_m, en_m2, ey], [en_m2, north_m * north_m, ny], [ey, ny, yaw_rad * yaw_rad]])
+    if not np.isfinite(matrix).all():
+        raise InputError("a standard deviation is too large", where=where, remedy=_REMEDY)
+    return matrix
 
 
 def _probability(entry: Mapping[str, Any], name: str, where: str) -> float:
