@@ -81,13 +81,18 @@ def hostile(path, kind):
         header = {"format": 1, "model": {}, "train": None, "data": [], "step": 0, "figures": None}
         header |= {"ancestors": [{"sha256": None, "parents": [{"ancestor": 0, "share": 1.0}]}]}
         save_file({"a": torch.zeros(1)}, path, metadata={"cvlnet": json.dumps(header)})
+    elif kind == "a number of many digits":
+        save_file({"a": torch.zeros(1)}, path, metadata={"cvlnet": '{"format": ' + "1" * 5000 + "}"})
+    elif kind == "a number beyond floats":
+        header = {"format": 1, "model": {"heights_m": [0, 10**400]}, "train": None, "data": [], "step": 0}
+        save_file({"a": torch.zeros(1)}, path, metadata={"cvlnet": json.dumps(header | {"figures": None})})
     elif kind == "later format":
         save_file({"a": torch.zeros(1)}, path, metadata={"cvlnet": json.dumps({"format": 99})})
 
 
 KINDS = [
     *("no header", "text", "huge header", "cut short", "unknown setting", "wrong setting", "later format", "missing"),
-    "ancestors in a circle",
+    *("ancestors in a circle", "a number of many digits", "a number beyond floats"),
 ]
 
 

@@ -140,5 +140,5 @@ def _provenance(header: Any, path: Path) -> Provenance:
         if header["format"] != FORMAT:
             raise InputError(f"format {header['format']}, not {FORMAT}", where=path, remedy="install a newer cvlnet")
         return Provenance.of(header)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"no description of CVLNet weights inside ({error!r})", where=path, remedy=_REMEDY) from error

@@ -102,6 +102,7 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["localize", "x", "--frame", "1.5"], "--frame: 1.5 is not a whole number"),
         (["localize", "x", "--radius-m", "inf"], '"inf" for --radius-m'),
         (["localize", "x", "--radius-m", "nan"], '"nan" for --radius-m'),
+        (["localize", "x", "--radius-m", "0"], '"0.0" for --radius-m'),
         (["localize", "x", "--share-mapped", "nan"], '"nan" for --share-mapped'),
         (["localize", "x", "--near", "nan", "8"], "latitude nan"),
         (["train", "x", "--out", "y", "--workers", "-1"], "(see cvlnet train --help)"),

@@ -371,6 +371,15 @@ def test_an_index_of_another_map_projection_or_type_is_refused(region, projectio
         IndexedPlaces(index, places, projection.first(11))
 
 
+def test_a_part_of_an_index_is_refused_before_anything_is_computed(region, projection, tmp_path, monkeypatch):
+    """As an interrupted copy leaves it: segments without a manifest."""
+    monkeypatch.setattr(indexed_module, "_describe", lambda *_, **__: pytest.fail("computed"))
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "segment").write_bytes(b"x")
+    with pytest.raises(InputError, match="v1: holds a part of an index; repeat the copy"):
+        index_places(tmp_path / "v1", Places.of_region(region, "map"), projection)
+
+
 def test_a_map_on_disk_is_that_in_memory(seeing_model, image, tmp_path, monkeypatch):
     monkeypatch.setattr(encode_module, "WINDOW_PX", 64)
     monkeypatch.setattr(encode_module, "_MARGIN_PX", 16)

@@ -24,7 +24,7 @@ def localize(
     *,
     clip: Annotated[ClipFiles, panel("Clip", ClipFiles)] = ClipFiles(),
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
-    radius_m: Annotated[float, Parameter(validator=Number(gte=0, lt=inf))] = 100.0,
+    radius_m: Annotated[float, Parameter(validator=Number(gt=0, lt=inf))] = 100.0,
     heading: str | None = None,
     pitch_error_deg: Annotated[float, PitchError] = PITCH_ERROR_DEG,
     indexed: Annotated[bool, Parameter(negative="")] = False,

@@ -18,7 +18,7 @@ from cvlnet.errors import InputError
 from cvlnet.io.files import require_at_most
 from cvlnet.io.text import number_of, read_text, to_numbers
 
-_MOST_BYTES = 1_000_000
+_MOST_BYTES = _MOST_NUMBERS = 1_000_000
 _FORMATS = (
     "give ROS's camera_info (YAML), OpenCV's calibration (YAML or XML), COLMAP's cameras.txt or Kalibr's camchain"
 )
@@ -224,7 +224,7 @@ def _matrix(entries: Mapping[str, Any], key: str, path: Path) -> list[float]:
         rows, cols = (value.get(side) for side in ("rows", "cols"))
         if rows is not None and cols is not None:
             size = to_numbers([rows, cols], f"{path}, {key}", _FORMATS)
-            _require_count(data, round(size[0] * size[1]), key, path)
+            _require_count(data, round(min(size[0] * size[1], _MOST_NUMBERS)), key, path)
         return data
     return _numbers(value, key, path)
 
@@ -270,7 +270,7 @@ def _yaml(text: str, path: Path) -> Mapping[str, Any]:
         text = text.partition("\n")[2]
     try:
         entries = yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, IndexError, KeyError, AttributeError) as error:
         raise InputError(f"is no YAML ({' '.join(str(error).split())})", where=path, remedy=_FORMATS) from error
     if not isinstance(entries, dict):
         raise InputError("is no calibration", where=path, remedy=_FORMATS)

@@ -67,7 +67,7 @@ def read_tensors(path: Path, key: str, *, largest_bytes: int, remedy: str) -> tu
             expected = metadata.pop(_CHECKSUM, None)
             header = json.loads(metadata.get(key, "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(f"not a whole safetensors file ({error})", where=path, remedy=remedy) from error
     if expected is not None and expected != _checksum(tensors, metadata):
         raise InputError("damaged: its contents do not have their checksum", where=path, remedy=remedy)

@@ -115,10 +115,14 @@ def index_places(
     """Describe all places of a map that are searched, in an index on disk; one that is there already is returned.
 
     It is made in a hidden folder beside, where a call that was interrupted goes on, and appears as a whole.
-    Raises InputError if the folder holds an index of another map, projection or type, or the map is damaged.
+    Raises InputError if the folder holds an index of another map, projection or type, or a part of one, or the map is
+    damaged.
     """
     about = About(places.fingerprint, projection.fingerprint, places.lattice, Codec(projection.dims, storage, LARGEST))
     if not is_index(folder):
+        if folder.exists() and any(folder.iterdir()):
+            remedy = "repeat the copy of the map if it was interrupted, or delete the folder"
+            raise InputError("holds a part of an index", where=folder, remedy=remedy)
         unfinished = folder.with_name(f".unfinished-{folder.name}")
         _describe(unfinished, about, places, projection, progress=progress)
         unfinished.rename(folder)
