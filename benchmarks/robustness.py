@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from math import radians
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import cv2
@@ -263,7 +264,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
     """A panel for each disturbance: recall over its level, with intervals."""
     names = list(dict.fromkeys(result.disturbance for result in results))
     figure = DAY.figure(15.0, 7.5)
-    panels = np.asarray(figure.subplots(2, (len(names) + 1) // 2)).ravel()
+    panels = np.asarray(figure.subplots(2, (len(names) + 1) // 2, sharey=True)).ravel()
     for axes, name in zip(panels, names, strict=False):
         own = [result for result in results if result.disturbance == name]
         for radius_m, mark, recall in zip(
@@ -274,7 +275,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
             axes.plot([100 * r.value for r in recall], mark, label=f"within {radius_m:g} m")
         axes.set_xticks(range(len(own)), [result.level for result in own], fontsize=7)
         axes.set_ylim(0, 100)
-        DAY.dress(axes, name, "", "recall@1, %")
+        DAY.dress(axes, fill(name, 24), "", "recall@1, %" if axes.get_subplotspec().is_first_col() else "")
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     DAY.legend(panels[0], "lower left")
