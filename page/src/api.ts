@@ -182,8 +182,9 @@ export async function deleteSession(id: string): Promise<void> {
   await request(sessionPath(id), { method: "DELETE" });
 }
 
-export async function startDrive(drive: string, heading: string, start: Start | null): Promise<Session> {
-  const body = JSON.stringify(start ? { drive, heading, start } : { drive, heading });
+/** heading: what is known of it, or null for the odometry's. */
+export async function startDrive(drive: string, heading: string | null, start: Start | null): Promise<Session> {
+  const body = JSON.stringify({ drive, heading, start });
   const headers = { "Content-Type": "application/json" };
   return (await request("/api/sessions", { method: "POST", headers, body })).json() as Promise<Session>;
 }
@@ -192,14 +193,14 @@ export interface Upload {
   video: File;
   camera: File;
   odometry: File;
-  heading: string;
+  heading: string | null;
   start: Start | null;
 }
 
 /** Sends a video; `progress` gets the share that has been sent. By XMLHttpRequest, as fetch does not report progress. */
 export function upload(files: Upload, progress: (share: number) => void, signal: AbortSignal): Promise<Session> {
   const form = new FormData();
-  form.append("heading", files.heading);
+  if (files.heading) form.append("heading", files.heading);
   if (files.start) form.append("start", JSON.stringify(files.start));
   form.append("camera", files.camera);
   form.append("odometry", files.odometry);

@@ -35,7 +35,7 @@ export function StartPanel({ page }: { page: Page }) {
     );
   }, []);
 
-  const begin = async (drive: string, heading: string, start = page.start.value) => {
+  const begin = async (drive: string, heading: string | null, start = page.start.value) => {
     busy.value = true;
     problem.value = null;
     try {
@@ -122,11 +122,11 @@ function DriveForm(props: {
   page: Page;
   drives: Drive[] | null;
   busy: boolean;
-  begin: (drive: string, heading: string) => Promise<void>;
+  begin: (drive: string, heading: string | null) => Promise<void>;
 }) {
   const { page, drives } = props;
   const chosen = useSignal("");
-  const heading = useSignal("±5");
+  const heading = useSignal<string | null>(null);
   const name = chosen.value || drives?.[0]?.name;
   if (drives?.length === 0) {
     return <p class="muted">The server was started without drives. `cvlnet serve MAP --drive FOLDER` adds them.</p>;
@@ -168,10 +168,10 @@ function DriveForm(props: {
   );
 }
 
-/** What is known of the heading of the first frame, as the server reads it: "±5", "90±20" or "unknown". */
-function HeadingField({ value, change }: { value: string; change: (value: string) => void }) {
-  const kind = value === "unknown" ? "unknown" : value.startsWith("±") ? "odometry" : "given";
-  const [middle, width] = kind === "given" ? value.split("±").map(Number) : [0, 20];
+/** What is known of the heading of the first frame, as the server reads it: "90±20", "unknown", or null: the odometry's. */
+function HeadingField({ value, change }: { value: string | null; change: (value: string | null) => void }) {
+  const kind = value === null ? "odometry" : value === "unknown" ? "unknown" : "given";
+  const [middle, width] = value?.includes("±") ? value.split("±").map(Number) : [0, 20];
   return (
     <fieldset class="field">
       <legend>Heading at the first frame</legend>
@@ -180,10 +180,10 @@ function HeadingField({ value, change }: { value: string; change: (value: string
         value={kind}
         onChange={(event) => {
           const next = event.currentTarget.value;
-          change(next === "unknown" ? "unknown" : next === "odometry" ? "±5" : "0±20");
+          change(next === "unknown" ? "unknown" : next === "odometry" ? null : "0±20");
         }}
       >
-        <option value="odometry">That of the odometry, ± 5°</option>
+        <option value="odometry">That of the odometry, ± 5°; unknown if it begins at 0</option>
         <option value="given">Known roughly</option>
         <option value="unknown">Unknown: every heading is tried, which takes longer</option>
       </select>
@@ -305,7 +305,7 @@ const FILES: { field: FileField; title: string; hint: string; accept: string }[]
 
 function UploadForm({ page }: { page: Page }) {
   const files = useSignal<Partial<Record<FileField, File>>>({});
-  const heading = useSignal("±5");
+  const heading = useSignal<string | null>(null);
   const sent = useSignal<number | null>(null);
   const problem = useSignal<Problem | null>(null);
   const cancel = useRef<AbortController | null>(null);
