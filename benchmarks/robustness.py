@@ -40,6 +40,7 @@ from cvlnet.evaluation.predict import (
     encode_tiles,
     pitches_of,
     rank,
+    turns_rad,
 )
 from cvlnet.evaluation.report.tables import percent
 from cvlnet.evaluation.report.theme import DAY, save_png
@@ -153,6 +154,7 @@ class Trial:
         self.rows = evenly(len(self.samples), queries)
         self.crops = TileCrops(tuple(split.tiles.values()), model.tile_grid, cache)
         self.tile_xy_m = self.samples.frame.xy_world_m(np.array([t.center.degrees for t in split.tiles.values()]))
+        self.tile_turn_rad = turns_rad(self.samples.frame, self.tile_xy_m)
         self.true_xy_m = np.stack([self.samples.frame.xy_world_m(self.samples.positions[i].degrees) for i in self.rows])
         self.redraws = Redraws.of(stretch_of_road(self.true_xy_m))
 
@@ -195,7 +197,7 @@ class Trial:
 
     def _ranked(self, clips: Sequence[PitchedClips], tiles: MapFeatures) -> Ranking:
         queries, gallery = np.arange(len(self.rows)), np.arange(len(self.tile_xy_m))
-        return rank(self.model, clips, queries, tiles, gallery, self.tile_xy_m)
+        return rank(self.model, clips, queries, tiles, gallery, self.tile_xy_m, tile_turn_rad=self.tile_turn_rad)
 
     def _recall(self, ranking: Ranking, off_m: F64 | None = None) -> list[dict[str, float]]:
         off_m = np.zeros((len(self.rows), 2)) if off_m is None else off_m

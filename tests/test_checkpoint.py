@@ -1,5 +1,6 @@
 import json
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,7 +46,11 @@ def test_the_mean_of_weights(tmp_path):
         torch.testing.assert_close(own, sum(others) / 3)
     other = ModelConfig(image_width_px=64, image_height_px=32, clip_cells=8, window_cells=2, channels=8)
     save_tensors(paths[0], build_model(other).state_dict(), Provenance(other))
-    with pytest.raises(InputError, match=r"0\.safetensors: the tensors do not fit"):
+    with pytest.raises(InputError, match=r"0\.safetensors: are of another network than .*2\.safetensors"):
+        average(paths, tmp_path / "none.safetensors")
+    finer = replace(MODEL, overhead_m_per_px=0.2)  # the tensors have the same shapes
+    save_tensors(paths[0], build_model(finer).state_dict(), Provenance(finer))
+    with pytest.raises(InputError, match=r"0\.safetensors: are of another network than .*2\.safetensors"):
         average(paths, tmp_path / "none.safetensors")
     assert not (tmp_path / "none.safetensors").exists()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from cvlnet.config import EvaluationConfig, ModelConfig, TrainConfig
+from cvlnet.config import AdaptConfig, EvaluationConfig, ModelConfig, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,13 @@ def test_what_is_none_of_the_choices_is_refused(config, name):
 def test_heights_begin_at_the_road_and_are_numbers(heights_m):
     with pytest.raises(ValueError, match=r"heights_m must be"):
         ModelConfig(heights_m=heights_m)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+@pytest.mark.parametrize("config", [TrainConfig, AdaptConfig])
+def test_seeds_are_those_of_random_generators(config, seed):
+    with pytest.raises(ValueError, match=r"seed must be from 0 to below 2\^32"):
+        config(seed=seed)
 
 
 def test_an_evaluation_needs_a_split_and_different_cameras():

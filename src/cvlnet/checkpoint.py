@@ -94,7 +94,10 @@ def average(paths: Sequence[Path], out: Path) -> None:
     found = [load_tensors(path) for path in paths]
     tensors, provenance = found[-1]
     model = build_model(provenance.model)
-    for path, (own, _) in zip(paths, found, strict=True):
+    for path, (own, made) in zip(paths, found, strict=True):
+        if (made.model, made.published) != (provenance.model, provenance.published):
+            remedy = "give weights of one configuration"
+            raise InputError(f"are of another network than {paths[-1]}", where=path, remedy=remedy)
         fill(model, own, path)
     mean = {
         name: torch.stack([own[name] for own, _ in found]).mean(dim=0) if tensor.is_floating_point() else tensor

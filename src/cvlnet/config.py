@@ -234,6 +234,7 @@ class TrainConfig:
         _check(self.focal_error_percent < 100, "focal_error_percent", "below 100", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
+        _check(0 <= self.seed < 2**32, "seed", "from 0 to below 2^32", self)
 
 
 @dataclass(frozen=True)
@@ -260,6 +261,7 @@ class AdaptConfig:
     def __post_init__(self) -> None:
         _check(self.steps >= 1, "steps", "at least 1", self)
         _check(self.batch_size >= 2, "batch_size", "at least 2", self)
+        _check(0 <= self.seed < 2**32, "seed", "from 0 to below 2^32", self)
         _check(0 < self.learning_rate < inf, "learning_rate", "positive and finite", self)
         _check(1 <= self.position_error_m <= 30, "position_error_m", "1 to 30 m", self)
         _check(0.05 <= self.hold_out <= 0.5, "hold_out", "0.05 to 0.5", self)

@@ -23,9 +23,10 @@ from cvlnet.data.samples import (
     load_tile,
 )
 from cvlnet.errors import InputError
-from cvlnet.geo import LocalFrame
+from cvlnet.geo import LatLon, LocalFrame, MetricRaster
 from cvlnet.grid import Grid
 from cvlnet.image_spec import ImageSpec
+from cvlnet.imagery.overhead import OverheadImage
 
 SPEC = ClipSpec(ImageSpec(62, 16))
 GRID = Grid(64, 64, 0.5)
@@ -145,6 +146,19 @@ def test_a_tile_that_is_hardly_larger_than_the_crop_is_turned_by_quarters(root: 
     assert all(sample.tile.shape == (3, 150, 150) for sample in drawn)
     forward = torch.stack([sample.clip.ground_from_cam.rotation[0, :2, 2] for sample in drawn])
     assert (forward.abs().amin(dim=1) < 0.06).all()  # quarter turns, and the heading error
+
+
+@pytest.mark.parametrize("from_edge_m", [16.5, 20.0, 40.0])
+def test_near_the_edge_of_a_map_the_crop_shows_the_vehicle(from_edge_m: float) -> None:
+    """A crop of 32 m, of which no turned one fits near the edge; the map is much larger than that."""
+    raster = MetricRaster(LatLon(49.0, 8.4), 800, 800, 0.5)
+    image = OverheadImage(np.zeros((800, 800, 3), np.uint8), raster, Path("map.png"))
+    vehicle = LatLon(*LocalFrame(image.center).latlon_deg((200.0 - from_edge_m, 30.0)).tolist())
+    for item in range(20):
+        placed = WINDOW.placed(image, vehicle, GRID, 0, Draw(item, 0, item))
+        assert np.abs(placed.offset_m).max() <= WINDOW.max_shift_m
+        seen_m = LocalFrame(placed.center).xy_world_m(vehicle.degrees) @ placed.crop_from_world.T
+        assert seen_m == pytest.approx(placed.offset_m, abs=0.01)
 
 
 def test_a_tile_smaller_than_the_crop(root: Path) -> None:

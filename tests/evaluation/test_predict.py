@@ -61,6 +61,18 @@ def test_clips_cut_from_tiles_are_found_in_them(model):
     for row, (t, r, c) in enumerate([cuts[1], cuts[0]]):
         expected = tile_xy_m[t] + np.array([c - 2, 2 - r]) * cell_m
         assert np.linalg.norm(ranking.xy_m[row, 0] - expected) < cell_m
+    turn_rad = np.array([0.0, 0.3, 0.0, -0.2, 0.0])  # of true north, along which offsets and covariances are measured
+    turned = rank(
+        model, described(clips), np.array([1, 0]), tiles, np.array([0, 1, 3, 4]), tile_xy_m, tile_turn_rad=turn_rad
+    )
+    for row, tile in enumerate((1, 3)):
+        c, s = np.cos(turn_rad[tile]), np.sin(turn_rad[tile])
+        turn = np.array([[c, -s], [s, c]])
+        offset_m = ranking.xy_m[row, 0] - tile_xy_m[tile]
+        np.testing.assert_allclose(turned.xy_m[row, 0], tile_xy_m[tile] + turn @ offset_m, atol=1e-9)
+        np.testing.assert_allclose(
+            turned.covariance_m2[row, 0], turn @ ranking.covariance_m2[row, 0] @ turn.T, atol=1e-9
+        )
 
 
 def test_of_several_rankings_every_tile_has_its_best_score():

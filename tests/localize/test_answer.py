@@ -70,7 +70,7 @@ def test_the_verdict_follows_from_confidence_and_threshold(answer, confidence, t
 
 def test_the_verdict_points_out_what_is_off_the_map(answer):
     best = replace(answer.best, known_share=0.31)
-    little = replace(answer, fixes=(best,), truth=LatLon(50.0, 8.43))
+    little = replace(answer, fixes=(best,), truth=LatLon(50.0, 8.43), truth_is_searched=False)
     assert "The map shows only 31% of what the clip sees there: a larger map tells more." in verdict(little)
     assert "The true place is not among those that were searched." in verdict(little)
     assert "The map shows" not in verdict(replace(answer, fixes=(replace(best, known_share=0.5),)))

@@ -15,6 +15,7 @@ from cvlnet.grid import Grid
 from cvlnet.index.area import Circle
 from cvlnet.index.place_index import verify_index
 from cvlnet.localize import indexed as indexed_module
+from cvlnet.localize import turned as turned_module
 from cvlnet.localize.indexed import IndexedPlaces, Places, index_places
 from cvlnet.localize.search import fixes_in
 from cvlnet.localize.turned import Heading, TurnedClip, rotated
@@ -224,7 +225,7 @@ def test_far_from_the_map_s_meridian_the_clip_is_turned_into_the_grid(region, pr
 def test_a_map_is_asked_for_every_direction_of_north_in_it(region, projection, tmp_path, monkeypatch):
     """Of segments in a row from the west to the east, each is asked with the clip turned into it."""
     monkeypatch.setattr(indexed_module, "_SEGMENT_SQUARES", 4)
-    monkeypatch.setattr(indexed_module, "_CONVERGENCE_RAD", radians(0.0005))
+    monkeypatch.setattr(turned_module, "_GRID_TURN_RAD", radians(0.0005))
     far = moved(region, LatLon(70.0, 20.0), 1e5)
     places = Places.of_region(far, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
@@ -292,17 +293,23 @@ def test_confidences_are_those_of_scores_and_margins(region, projection, tmp_pat
         assert fix.confidence == pytest.approx(expected.confidence, abs=0.01)
 
 
-def test_in_an_area_only_its_squares_are_candidates(region, projection, tmp_path):
+def test_in_an_area_only_its_places_are_found(region, projection, tmp_path):
     places = Places.of_region(region, "map")
     found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
     clip = Asked(clip_at(region, 40, 20))
     east_m, north_m = region.places.xy_m(torch.tensor([10.0, 100.0], dtype=torch.float64)).tolist()
-    area = Circle((east_m, north_m), 30.0)
-    fixes = found.find(clip, within=area)
-    assert fixes
-    for fix in fixes:
-        away_m = np.hypot(*(region.frame.xy_world_m(fix.position.degrees) - [east_m, north_m]))
-        assert away_m < 30 + 6 * CELL_M + 5  # a square reaches beyond its middle, and a peak may lie beside it
+    for radius_m in (1.5, 30.0):  # the smaller one holds no middle of a square
+        area = Circle((east_m, north_m), radius_m)
+        fixes = found.find(clip, within=area)
+        assert fixes
+        for fix in fixes:
+            away_m = np.hypot(*(region.frame.xy_world_m(fix.position.degrees) - [east_m, north_m]))
+            assert away_m <= radius_m + CELL_M  # a peak is refined between places
+    outside = LatLon(*region.frame.latlon_deg((east_m - 33.0, north_m)).tolist())
+    assert found.searches(outside)
+    assert not found.searches(outside, area)
+    assert found.searches(LatLon(*region.frame.latlon_deg((east_m, north_m)).tolist()), area)
+    assert not found.searches(LatLon(*region.frame.latlon_deg((9000.0, 0.0)).tolist()))
     for turns_rad in ((0.0,), (-0.05, 0.05)):
         assert found.find(clip, turns_rad=turns_rad, within=Circle((9000.0, 0.0), 30.0)) == ()
 

@@ -259,3 +259,10 @@ def test_descriptors_are_in_single_precision_under_autocast(encode, make_clip):
         features = getattr(model, encode)(asked)
     assert features.descriptor.dtype == torch.float32
     assert (features.weight if encode == "encode_clip" else features.uncertainty).dtype == torch.float32
+
+
+def test_the_smallest_clip_has_an_uncertainty_at_every_displacement() -> None:
+    model = build_model(replace(SMALL, clip_cells=2, window_cells=1)).eval()
+    with torch.inference_mode():
+        tiles = model.encode_map(torch.zeros(1, 3, model.tile_grid.rows, model.tile_grid.cols, dtype=torch.uint8))
+    assert tiles.uncertainty.shape == (1, 3, 3)

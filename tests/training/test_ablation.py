@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,22 @@ def test_data_to_test_on_that_is_missing_is_told_before_any_training(setting, tm
     with pytest.raises(InputError, match=r"test2_files_with_sat_GPS\.txt: the file is missing"):
         write_table("matching", variants("matching", MODEL, TRAINING), replace(setting, tests=(tmp_path,)))
     assert not setting.out.exists()
+
+
+def test_variants_are_evaluated_with_clips_like_those_of_their_training(setting, monkeypatch):
+    asked, plain = [], ablation.predict
+    monkeypatch.setattr(ablation, "predict", lambda *a, **k: asked.append(a[2]) or plain(*a, **k))
+    write_table("matching", variants("matching", MODEL, replace(TRAINING, way_m=9.0))[:1], setting)
+    assert {(spec.way_m, spec.step) for spec in asked} == {(9.0, None)}
+
+
+def test_data_sets_are_told_apart_by_their_test_lists(tiny_town, tmp_path):
+    copies = [shutil.copytree(tiny_town, tmp_path / name, symlinks=True) for name in ("a", "b")]
+    digests = [ablation._digest(copy) for copy in copies]
+    assert len({*digests, ablation._digest(tiny_town)}) == 3
+    lines = (copies[0] / "test2_files_with_sat_GPS.txt").read_text().splitlines(keepends=True)
+    (copies[0] / "test2_files_with_sat_GPS.txt").write_text("".join(lines[1:]))
+    assert ablation._digest(copies[0]) not in digests
 
 
 def test_variants_take_what_fits_them_of_given_weights(setting, tmp_path, monkeypatch):

@@ -100,10 +100,26 @@ def test_the_offset_is_that_at_which_most_clips_fit(drive, weights, monkeypatch)
 
 
 def test_what_is_judged_by_shares_nothing_with_what_is_learned():
-    taken = tuple(Taken(i, FRAME.anchor, 4.0 * i) for i in range(101))
+    taken = along([(4.0 * i, 0.0) for i in range(101)])
     learned, judged = divided(taken, 0.25)
     assert learned == taken[:75]
     assert judged == tuple(clip for clip in taken if clip.way_m >= 350.0)
+
+
+def test_nothing_is_learned_from_a_street_to_which_the_drive_comes_back():
+    """400 m to the east, a lane of 4 m to the north, and half of the way back."""
+    taken = along([(4.0 * i, 0.0) for i in range(101)] + [(400.0 - 4.0 * i, 4.0) for i in range(51)])
+    learned, judged = divided(taken, 0.25)
+    east_m, judged_m = (
+        sorted(float(FRAME.xy_world_m(clip.position.degrees)[0]) for clip in part) for part in (learned, judged)
+    )
+    assert (judged_m[0], judged_m[-1]) == pytest.approx((200.0, 300.0), abs=0.1)
+    assert {round(each_m) for each_m in east_m} == {*range(0, 150, 4), *range(352, 401, 4)}
+
+
+def along(places_m):
+    """Clips 4 m apart along the way."""
+    return tuple(Taken(i, LatLon(*FRAME.latlon_deg(xy_m).tolist()), 4.0 * i) for i, xy_m in enumerate(places_m))
 
 
 def test_the_mean_of_weights():

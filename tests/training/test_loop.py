@@ -106,6 +106,22 @@ def test_a_town_for_tests_chooses_nothing(run, tmp_path):
     assert not run.out.exists()
 
 
+def test_data_to_validate_on_that_is_missing_is_told_before_any_training(run, tmp_path):
+    with pytest.raises(InputError, match=r"test2_files_with_sat_GPS\.txt: the file is missing"):
+        train(MODEL, CONFIG, replace(run, validation=(tmp_path / "none",)))
+    assert not run.out.exists()
+
+
+def test_a_batch_learned_by_heart_leaves_weights_although_nothing_validates_them(run):
+    train(MODEL, replace(CONFIG, steps=1), replace(run, overfit_batch=True))
+    assert (run.out / BEST).is_file()
+
+
+def test_clips_of_fewer_pictures_than_a_network_fuses_are_told_before_any_training(run):
+    with pytest.raises(InputError, match="clips of 2: this network fuses 6 pictures or more"):
+        train(replace(MODEL, fusion="fuse_Conv3D", sequence=8, heights_m=(0.0,)), CONFIG, run)
+
+
 def test_checkpoints_tell_where_they_come_from(run):
     figures = train(MODEL, CONFIG, run)
     model, provenance = load_model(run.out / BEST)

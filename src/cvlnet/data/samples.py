@@ -331,8 +331,8 @@ def _random_crop(
 ) -> tuple[LatLon, Xy, float]:
     """Centre of a crop, offset of the vehicle in the turned crop, and the turn.
 
-    Offsets cover evenly the part of the window in which the tile holds the turned crop. If there is none, the crop is
-    the tile's middle, with the nearest quarter turn.
+    Offsets cover evenly the part of the window in which the image holds the turned crop. If there is none, the turn is
+    the nearest quarter turn, and the crop lies around the vehicle, or in the middle of a tile that does not hold that.
     """
     frame, crop_from_world = LocalFrame(vehicle), turn_of_world(turn_rad, mirror)
     for _ in range(_SHIFTS_TRIED):
@@ -341,5 +341,7 @@ def _random_crop(
         if holds(image, center, grid, crop_from_world):
             return center, offset_m, turn_rad
     quarter_rad = round(turn_rad / (pi / 2)) * pi / 2
+    if holds(image, vehicle, grid, turn_of_world(quarter_rad, mirror)):
+        return vehicle, np.zeros(2), quarter_rad
     offset_m = turn_of_world(quarter_rad, mirror) @ LocalFrame(image.center).xy_world_m(vehicle.degrees)
     return image.center, offset_m, quarter_rad

@@ -76,7 +76,7 @@ def build_dataset(
     sheets = Sheets(imagery, hints)
     plan, absent, without_query = _planned(raw, listed, config)
     side_px = tile_px((t.center.latitude_deg for t in plan.tiles), config, _m_per_px(0.0))
-    about = _description(raw, lists, config, side_px, in_place=in_place)
+    about = _description(raw, lists, config, hints, side_px, in_place=in_place)
     _begin(out, about, in_place=in_place)
     if not in_place:
         link(linked, str(raw.resolve()))
@@ -150,7 +150,7 @@ def _read_tracks(raw: Path, recordings: Sequence[str]) -> dict[str, Track]:
 
 
 def _description(
-    raw: Path, lists: Path | None, config: DatasetConfig, side_px: int, *, in_place: bool
+    raw: Path, lists: Path | None, config: DatasetConfig, hints: RasterHints, side_px: int, *, in_place: bool
 ) -> dict[str, Any]:
     """The contents of dataset.json, less the credit: what the reader needs, and what makes the tiles."""
     source = raw.absolute().parent
@@ -164,6 +164,7 @@ def _description(
         "unit_pitch_deg": round(degrees(pitch_rad), 9),
         "tile": {**PUBLISHED_PROJECTION, "size_px": side_px},
         "rules": asdict(config),
+        "image": asdict(hints),
         "lists": None if lists is None else digest.hexdigest(),
     }
 

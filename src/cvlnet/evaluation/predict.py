@@ -27,7 +27,7 @@ from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.io.files import written_whole
 from cvlnet.model.confidence import Confidence
 from cvlnet.model.cvlnet import CVLNet
-from cvlnet.model.network import MatchingNetwork
+from cvlnet.model.network import MatchingNetwork, require_pictures
 from cvlnet.model.published.network import decode_as_published
 from cvlnet.model.ssm import match
 from cvlnet.types import Clip, ClipFeatures, Decoded, MapFeatures, ScoreVolume
@@ -163,7 +163,8 @@ class Encoded:
     """The queries and the tiles of a data set's splits, with their features.
 
     samples: of the queries, in their order. clips: under every pitch that is tried. rows, galleries: of each split,
-    into the queries and the tiles. Positions in metres (east, north) around ``anchor``.
+    into the queries and the tiles. Positions in metres (east, north) around ``anchor``, on the axes of its frame, from
+    whose north true north at the tiles is turned by ``tile_turn_rad``, counter-clockwise.
     """
 
     samples: Dataset[Sample]
@@ -173,6 +174,7 @@ class Encoded:
     clips: tuple[PitchedClips, ...]
     tile_ids: tuple[str, ...]
     tile_xy_m: Float64[np.ndarray, "tiles 2"]
+    tile_turn_rad: Float64[np.ndarray, " tiles"]
     tiles: MapFeatures
     rows: Mapping[str, I64]
     galleries: Mapping[str, I64]
@@ -194,6 +196,7 @@ class Encoded:
                 self.tiles,
                 self.galleries[name],
                 self.tile_xy_m,
+                tile_turn_rad=self.tile_turn_rad,
                 decode=decode,
                 progress=progress,
             )
@@ -234,7 +237,7 @@ def encode(
     progress: bool = False,
 ) -> Encoded:
     """Encode the queries and the galleries of a data set's splits; as `predict`, which raises the same errors."""
-    _require_pictures(model, clip_spec)
+    require_pictures(model, clip_spec.frames * len(clip_spec.camera_ids))
     parts = [_samples(read_split(root, name), clip_spec, model, cache) for name in splits]
     chosen = [_spread(len(part), most_queries) for part in parts]
     queries: dict[str, tuple[ClipTileSamples, int]] = {}
@@ -244,11 +247,12 @@ def encode(
     tiles = {tile.id: tile for part in parts for tile in part.split.tiles.values()}
     query_at, tile_at = ({name: i for i, name in enumerate(names)} for names in (queries, tiles))
 
-    anchor = parts[0].frame.anchor
+    frame = parts[0].frame
     crops = TileCrops(tuple(tiles.values()), model.tile_grid, cache)
     map_features = encode_tiles(model, crops, workers=workers, progress=progress)
     samples = _chosen_samples(parts, queries)
-    true_xy_m, yaw_rad = _truth(queries.values(), anchor)
+    true_xy_m, yaw_rad = _truth(queries.values(), frame)
+    tile_xy_m = frame.xy_world_m(np.array([_degrees(tile) for tile in tiles.values()]))
     return Encoded(
         samples=samples,
         queries=tuple(part.queries[i] for part, i in queries.values()),
@@ -256,14 +260,15 @@ def encode(
         yaw_rad=yaw_rad,
         clips=encode_pitched(model, samples, pitches_of(model, pitch_error_rad), workers=workers, progress=progress),
         tile_ids=tuple(tiles),
-        tile_xy_m=LocalFrame(anchor).xy_world_m(np.array([_degrees(tile) for tile in tiles.values()])),
+        tile_xy_m=tile_xy_m,
+        tile_turn_rad=turns_rad(frame, tile_xy_m),
         tiles=map_features,
         rows={
             part.split.name: np.array([query_at[part.queries[i].id] for i in rows])
             for part, rows in zip(parts, chosen, strict=True)
         },
         galleries={part.split.name: np.array([tile_at[name] for name in part.split.tiles]) for part in parts},
-        anchor=anchor,
+        anchor=frame.anchor,
     )
 
 
@@ -297,13 +302,6 @@ def _require_array(name: str, array: Any, shape: tuple[int, ...], *, below: int 
         raise ValueError(f"{name} is {array.dtype} of {array.shape}, not {np.dtype(kind)} of {shape}")
     if not np.isfinite(array).all() or (below is not None and not ((array >= 0) & (array < below)).all()):
         raise ValueError(f"{name} has values that are not finite, or indices out of range")
-
-
-def _require_pictures(model: MatchingNetwork, clip_spec: ClipSpec) -> None:
-    pictures = clip_spec.frames * len(clip_spec.camera_ids)
-    if pictures < model.least_pictures:
-        needs = f"this network fuses {model.least_pictures} pictures or more"
-        raise InputError(needs, where=f"clips of {pictures}", remedy="choose clips of more frames")
 
 
 def encode_tiles(
@@ -384,13 +382,15 @@ def rank(
     gallery: I64,
     tile_xy_m: F64,
     *,
+    tile_turn_rad: F64 | float = 0.0,
     decode: Callable[[ScoreVolume, float], Decoded] = ScoreVolume.decode,
     progress: bool = False,
 ) -> Ranking:
     """Match the chosen clips with the chosen tiles, block by block on the model's device, and keep the best of each.
 
     Every tile counts by its best pitch, less the penalty of that. queries and gallery: indices into the clips and the
-    tiles. tile_xy_m: centres of all tiles, [tiles, 2]. decode: reads a score volume, given the model's sharpness.
+    tiles. tile_xy_m: centres of all tiles, [tiles, 2]. tile_turn_rad: of true north there, counter-clockwise on the
+    axes of these centres. decode: reads a score volume, given the model's sharpness.
     """
     ranks = min(RANKS, len(gallery))
     rankings = []
@@ -403,8 +403,12 @@ def rank(
             ]
         place, score, offset_m, covariance_m2 = (torch.cat(arrays).numpy() for arrays in zip(*parts, strict=True))
         tile = gallery[place]
-        xy_m, penalized = tile_xy_m[tile] + offset_m, score.astype(float) - under.pitch.penalty
-        rankings.append(Ranking(queries, tile, penalized, xy_m, covariance_m2.astype(float), len(gallery)))
+        turn = _rotations(np.broadcast_to(tile_turn_rad, len(tile_xy_m))[tile])
+        xy_m = tile_xy_m[tile] + (turn @ offset_m[..., None])[..., 0]
+        covariance_m2 = turn @ covariance_m2 @ turn.swapaxes(-1, -2)
+        rankings.append(
+            Ranking(queries, tile, score.astype(float) - under.pitch.penalty, xy_m, covariance_m2, len(gallery))
+        )
     return best_of(rankings)
 
 
@@ -439,16 +443,28 @@ def _chosen_samples(
     return ConcatDataset([subset for subset in subsets if len(subset)])
 
 
-def _truth(queries: Iterable[tuple[ClipTileSamples, int]], anchor: LatLon) -> tuple[F64, F64]:
-    """True positions (east, north) and headings of queries."""
+def _rotations(turn_rad: F64) -> F64:
+    """Matrices that turn counter-clockwise, [*batch, 2, 2]."""
+    cos, sin = np.cos(turn_rad), np.sin(turn_rad)
+    return np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=-2)
+
+
+def turns_rad(frame: LocalFrame, xy_m: F64) -> F64:
+    """How far true north is turned at places, counter-clockwise on the frame's axes."""
+    return np.array([frame.convergence_rad((east_m, north_m)) for east_m, north_m in xy_m.tolist()])
+
+
+def _truth(queries: Iterable[tuple[ClipTileSamples, int]], frame: LocalFrame) -> tuple[F64, F64]:
+    """True positions (east, north) and headings of queries, on the frame's axes."""
     latlon_deg, yaw_rad = [], []
     for part, i in queries:
         query = part.queries[i]
-        frame = part.recordings[query.recording].frame(query.frame)
-        assert frame is not None  # samples have whole clips
-        latlon_deg.append((frame.position.latitude_deg, frame.position.longitude_deg))
-        yaw_rad.append(frame.yaw_rad)
-    return LocalFrame(anchor).xy_world_m(np.array(latlon_deg)), np.array(yaw_rad)
+        taken = part.recordings[query.recording].frame(query.frame)
+        assert taken is not None  # samples have whole clips
+        latlon_deg.append(taken.position.degrees)
+        yaw_rad.append(taken.yaw_rad)
+    xy_m = frame.xy_world_m(np.array(latlon_deg))
+    return xy_m, np.array(yaw_rad) + turns_rad(frame, xy_m)
 
 
 def _spread(count: int, most: int | None) -> list[int]:

@@ -27,6 +27,9 @@ class Area(Protocol):
     ) -> Bool[np.ndarray, "rows cols"]:
         """Which points of a lattice lie in it; points on its edge do."""
 
+    def grown(self, margin_m: float) -> Area:
+        """The part with all that lies within a distance of it."""
+
 
 @dataclass(frozen=True)
 class Circle:
@@ -51,6 +54,10 @@ class Circle:
         squared_m2 = (east_m - center_east_m) ** 2 + ((north_m - center_north_m) ** 2)[:, None]
         inside: Bool[np.ndarray, "rows cols"] = squared_m2 <= self.radius_m**2
         return inside
+
+    def grown(self, margin_m: float) -> Circle:
+        """As `Area` says."""
+        return Circle(self.center_xy_m, self.radius_m + margin_m)
 
 
 @dataclass(frozen=True)
@@ -81,3 +88,7 @@ class Outline:
         shapely.prepare(self.polygon)
         inside: Bool[np.ndarray, "rows cols"] = shapely.intersects_xy(self.polygon, *np.meshgrid(east_m, north_m))
         return inside
+
+    def grown(self, margin_m: float) -> Outline:
+        """As `Area` says."""
+        return Outline(self.polygon.buffer(margin_m))

@@ -26,8 +26,9 @@ _LITTLE_KNOWN = 0.5  # of what the clip sees: a place of which the map shows les
 class Answer:
     """The fixes of one clip, best first, with the data from which they were computed.
 
-    scores: of the region's places, as `search` returns them. truth: the true position, if it is known. threshold: the
-    confidence above which fixes can be relied upon; None if it has not been determined for the weights.
+    scores: of the region's places, as `search` returns them. truth: the true position, if it is known.
+    truth_is_searched: whether it is among all places that were searched, which may be more than the region's.
+    threshold: the confidence above which fixes can be relied upon; None if it has not been determined for the weights.
     """
 
     clip: Clip
@@ -37,6 +38,7 @@ class Answer:
     fixes: tuple[Fix, ...]
     truth: LatLon | None
     threshold: float | None = None
+    truth_is_searched: bool | None = None
 
     @property
     def best(self) -> Fix:
@@ -48,11 +50,6 @@ class Answer:
         """Whether the best place can be relied upon; if not, the clip may have been taken elsewhere, off the map."""
         confidence = self.best.confidence
         return confidence is not None and self.threshold is not None and confidence >= self.threshold
-
-    @property
-    def truth_is_searched(self) -> bool | None:
-        """Whether the true place is among the places that were searched, if it is known."""
-        return None if self.truth is None else self.region.searches(self.truth)
 
     @property
     def errors_m(self) -> tuple[float, ...] | None:

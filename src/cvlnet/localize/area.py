@@ -9,7 +9,7 @@ from math import ceil
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.localize.search import MOST_FIXES, Scores, fixes_in, ranked
-from cvlnet.localize.turned import TurnedClip
+from cvlnet.localize.turned import TurnedClip, grid_turn_rad
 from cvlnet.map.encode import Window
 from cvlnet.map.region import NEAR_M, Region
 from cvlnet.map.store import Map
@@ -71,7 +71,7 @@ class MapArea:
         """
         found: list[tuple[Region, Scores, tuple[Fix, ...]]] = []
         for region in self.regions():
-            turn = region.frame.convergence_rad(region.places.center_xy_m)
+            turn = grid_turn_rad(region.frame, region.places.center_xy_m)
             of_grid = tuple(each + turn for each in turns_rad)
             scores, fixes = fixes_in(
                 self.model, clip, region, turns_rad=of_grid, most=max(most, 2), confidence=confidence

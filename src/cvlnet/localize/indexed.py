@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from math import ceil, radians
+from math import ceil, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from cvlnet.errors import InputError
-from cvlnet.geo import LocalFrame
+from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.grid import Grid
 from cvlnet.index.area import Area
 from cvlnet.index.manifest import About, Lattice
@@ -42,7 +42,7 @@ from cvlnet.localize.search import (
     refined,
     scores_around,
 )
-from cvlnet.localize.turned import TurnedClip
+from cvlnet.localize.turned import TurnedClip, grid_turn_rad
 from cvlnet.map.encode import Window
 from cvlnet.map.region import Region
 from cvlnet.map.store import Map
@@ -58,7 +58,6 @@ LEAST_CANDIDATES = 300
 CANDIDATE_SHARE = 5e-4  # of all squares: with four queries, the best place of 99 % of clips is among so many
 FIRST = 8  # times as many squares are taken by the mean of a clip's queries, before the queries choose among them
 _TOGETHER = 3  # neighbouring headings that are one query's mean
-_CONVERGENCE_RAD = radians(0.25)  # steps of grid north from true north, for each of which a clip is projected
 LARGEST = 8.0  # number of a descriptor, whose root mean square is 1, that int8 holds
 _SEGMENT_SQUARES = 256  # side of a segment
 _BLOCK_TILES = 24  # side of the blocks of the map that are kept while clips are found
@@ -100,8 +99,8 @@ class Places:
         return Lattice((east_m, north_m), STEP * self.grid.cell_m)
 
     def convergence_rad(self, xy_m: tuple[float, float]) -> float:
-        """The direction of true north on the grid's axes around a place, to the next of `_CONVERGENCE_RAD`."""
-        return round(self.frame.convergence_rad(xy_m) / _CONVERGENCE_RAD) * _CONVERGENCE_RAD
+        """The direction of true north on the grid's axes around a place, as `grid_turn_rad` rounds it."""
+        return grid_turn_rad(self.frame, xy_m)
 
 
 def index_places(
@@ -169,7 +168,7 @@ class IndexedPlaces:
         is refined for every fix. Each pitch of the clip has candidates of its own. candidates: number of squares that
         are matched, where a square counts for each group of headings that leads to it; by default `CANDIDATE_SHARE` of
         the index for each group, or `LEAST_CANDIDATES` where that is less. within: a part of the map in which the
-        candidates' middles lie, in metres around the map's anchor. confidence: the model's.
+        places lie, in metres around the map's anchor. confidence: the model's.
         Raises InputError where the map is damaged.
         """
         if len(clip.pitched) == 1:
@@ -189,9 +188,9 @@ class IndexedPlaces:
         confidence: Confidence | None,
     ) -> tuple[Fix, ...]:
         """`find` under one pitch."""
-        asked = _Asked(clip, turns_rad, neutral_of(confidence))
+        asked = _Asked(clip, turns_rad, neutral_of(confidence), within)
         candidates = candidates or max(LEAST_CANDIDATES, ceil(CANDIDATE_SHARE * len(self.index) * len(asked.groups)))
-        firsts, groups = self._candidates(asked, candidates, within)
+        firsts, groups = self._candidates(asked, candidates)
         places, heights, lowest = self._best_places(asked, firsts, groups)
         if len(turns_rad) > 1:
             return self._refined(asked, self._peaks_apart(asked, places, heights, max(most, 2)), most, confidence)
@@ -199,7 +198,8 @@ class IndexedPlaces:
         peaks = self._peaks_apart(asked, places, heights, most + 1)
         fixes = []
         for number, peak in enumerate(peaks[:most]):
-            block, features = self._block(peak.place), asked.features(self._block(peak.place).convergence_rad)
+            block = self._block(peak.place, within)
+            features = asked.features(block.convergence_rad)
             reach = self.places.steps // 2
             scores = scores_around(features, block.region, peak.place - block.origin, reach, asked.neutral)[0]
             decoded = decoded_around(block.region, scores, torch.full((2,), reach), sharpness)
@@ -210,11 +210,11 @@ class IndexedPlaces:
             fixes.append(replace(fix, score=fix.score - clip.pitch.penalty))
         return tuple(fixes)
 
-    def _candidates(
-        self, asked: _Asked, most: int, within: Area | None
-    ) -> tuple[Int[Tensor, "squares 2"], Int[Tensor, " squares"]]:
+    def _candidates(self, asked: _Asked, most: int) -> tuple[Int[Tensor, "squares 2"], Int[Tensor, " squares"]]:
         """The north-western places of the squares to be matched, and for which group of headings."""
         first = FIRST * max(ceil(most / len(asked.groups)), min(most, LEAST_CANDIDATES))
+        half_diagonal_m = self.places.lattice.spacing_m / sqrt(2)
+        within = None if asked.within is None else asked.within.grown(half_diagonal_m)
         row_col, products, groups = [np.empty((0, 2), np.int64)], [np.empty(0, np.float32)], [np.empty(0, np.int64)]
         for convergence_rad, index in self._parts:
             if within is not None and not index.reaches(within):
@@ -238,7 +238,7 @@ class IndexedPlaces:
         """
         places, heights, lowest = [firsts[:0]], [torch.empty(0)], torch.inf
         for of_block in _grouped(firsts, self._block_places):
-            block = self._block(firsts[of_block[0]])
+            block = self._block(firsts[of_block[0]], asked.within)
             for number in sorted(set(groups[of_block].tolist())):
                 chosen = firsts[of_block[groups[of_block] == number]]
                 own = (chosen - block.origin).tolist()
@@ -279,7 +279,7 @@ class IndexedPlaces:
             if any(int((place - center).abs().max()) <= near for center in centers):
                 continue
             centers.append(place)
-            block = self._block(place)
+            block = self._block(place, asked.within)
             features = asked.features(block.convergence_rad)
             best = scores_around(features, block.region, place - block.origin, reach, asked.neutral).max(dim=0)
             around, values = local_maxima(best.values)
@@ -298,7 +298,7 @@ class IndexedPlaces:
         step_rad = min(abs(b - a) for a, b in pairwise(asked.turns_rad))
         fixes = []
         for peak in peaks:
-            block = self._block(peak.place)
+            block = self._block(peak.place, asked.within)
             turn_rad = asked.turns_rad[peak.turn] + block.convergence_rad
             fix = refined(asked.clip, block.region, peak.place - block.origin, turn_rad, step_rad, asked.neutral)
             fixes.append(replace(fix, turn_rad=fix.turn_rad - block.convergence_rad))
@@ -324,8 +324,19 @@ class IndexedPlaces:
     def _block_places(self) -> int:
         return _BLOCK_TILES * self.places.steps
 
-    def _block(self, place: Int[Tensor, 2]) -> _Block:
-        """The block of the map that holds a place, with two tiles around it; whole tiles."""
+    def searches(self, place: LatLon, within: Area | None = None) -> bool:
+        """Whether a place is among those that are searched. within: as for `find`."""
+        grid = self.places.grid
+        row_col = grid.row_col(torch.from_numpy(self.places.frame.xy_world_m(place.degrees))).round().long()
+        row, col = row_col.tolist()
+        inside = 0 <= row < grid.rows and 0 <= col < grid.cols
+        return inside and self._block(row_col, within).region.searches(place)
+
+    def _block(self, place: Int[Tensor, 2], within: Area | None) -> _Block:
+        """The block of the map that holds a place, with two tiles around it; whole tiles.
+
+        within: a part of the map, outside of which nothing is searched.
+        """
         row, col = (place // self._block_places).tolist()
         if (row, col) not in self._kept:
             around, grid = 2 * self.places.steps, self.places.grid
@@ -339,7 +350,7 @@ class IndexedPlaces:
         self._kept.move_to_end((row, col))
         if len(self._kept) > self._most_kept:
             self._kept.popitem(last=False)
-        return self._kept[row, col]
+        return self._kept[row, col].within(within)
 
 
 @dataclass(frozen=True)
@@ -349,6 +360,14 @@ class _Block:
     region: Region
     origin: Int[Tensor, 2]
     convergence_rad: float
+
+    def within(self, area: Area | None) -> _Block:
+        """The block with the places of an area alone."""
+        if area is None:
+            return self
+        east_m, north_m = self.region.places.cell_centers_xy_m().numpy().transpose(2, 0, 1)
+        inside = torch.from_numpy(area.contains(east_m[0], north_m[:, 0]))
+        return replace(self, region=replace(self.region, searched=self.region.searched & inside))
 
 
 @dataclass(frozen=True)
@@ -363,11 +382,13 @@ class _Peak:
 class _Asked:
     """A clip under the headings that are tried, turned into the map's grid where that is turned from north.
 
-    neutral: as for `cvlnet.map.region.Region.scores`.
+    neutral: as for `cvlnet.map.region.Region.scores`. within: as for `IndexedPlaces.find`.
     """
 
-    def __init__(self, clip: TurnedClip, turns_rad: tuple[float, ...], neutral: float | None) -> None:
-        self.clip, self.turns_rad, self.neutral = clip, turns_rad, neutral
+    def __init__(
+        self, clip: TurnedClip, turns_rad: tuple[float, ...], neutral: float | None, within: Area | None
+    ) -> None:
+        self.clip, self.turns_rad, self.neutral, self.within = clip, turns_rad, neutral, within
         self._features = dict[float, ClipFeatures]()
         self._matchers = dict[int, list[SquareMatcher]]()
         self._matched_rad: float | None = None

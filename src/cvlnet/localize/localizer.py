@@ -21,6 +21,7 @@ from cvlnet.map.region import NEAR_M, Region, encode_region
 from cvlnet.map.store import Map
 from cvlnet.model.confidence import for_prior, neutral_of
 from cvlnet.model.device import named_device
+from cvlnet.model.network import require_pictures
 from cvlnet.types import Clip
 
 if TYPE_CHECKING:  # the extra "index" may not be installed
@@ -111,10 +112,12 @@ class Localizer:
         the true position, if it is known, for the errors. Raises InputError as `encode` does.
         """
         region = region or self.encode(image, near=near, radius_m=radius_m)
+        require_pictures(self.model, len(clip.images))
         turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
         turns_rad = heading.turns_rad(heading_rad(clip))
         scores, fixes = fixes_in(self.model, turned, region, turns_rad=turns_rad, most=most, confidence=self.confidence)
-        return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
+        is_searched = None if truth is None else region.searches(truth)
+        return Answer(clip, image, region, scores.values, fixes, truth, self._threshold, is_searched)
 
     def locate_on(
         self,
@@ -131,11 +134,13 @@ class Localizer:
         The answer's region and image are the panel of the map that contains the best place. heading,
         pitch_error_rad, truth: as for `locate`. Raises InputError if the map is damaged, or shows nothing.
         """
+        require_pictures(self.model, len(clip.images))
         turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
         turns_rad = heading.turns_rad(heading_rad(clip))
         region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
         image = area.map.preview(region.cells)
-        return Answer(clip, image, region, scores.values, fixes, truth, self._threshold)
+        is_searched = None if truth is None else any(panel.searches(truth) for panel in area.regions())
+        return Answer(clip, image, region, scores.values, fixes, truth, self._threshold, is_searched)
 
     def locate_indexed(
         self,
@@ -156,6 +161,7 @@ class Localizer:
         map. heading, pitch_error_rad, truth: as for `locate`.
         Raises InputError if map or index are damaged, or nothing is searched.
         """
+        require_pictures(self.model, len(clip.images))
         turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
         turns_rad = heading.turns_rad(heading_rad(clip))
         fixes = places.find(turned, turns_rad=turns_rad, most=most, within=within, confidence=self.confidence)
@@ -166,7 +172,8 @@ class Localizer:
         convergence_rad = source.frame.convergence_rad(region.places.center_xy_m)
         of_grid = [turn + convergence_rad for turn in turns_rad]
         scores = search_turned(self.model, turned, region, of_grid, neutral_of(self.confidence)).values
-        return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold)
+        is_searched = None if truth is None else places.searches(truth, within)
+        return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold, is_searched)
 
     @property
     def _threshold(self) -> float | None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import ceil, cos, pi, radians, sin
+from math import ceil, cos, isfinite, pi, radians, sin
 
 import torch
 from jaxtyping import Float
@@ -18,11 +18,13 @@ from torch.nn import functional
 
 from cvlnet.data.clips import AS_DESCRIBED, Pitch, pitched, pitches
 from cvlnet.data.odometry import wrapped_rad
+from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.types import Clip, ClipFeatures
 
 STEP_RAD = radians(5.0)  # between the headings that are tried everywhere: half of it costs no recall
+_GRID_TURN_RAD = radians(0.25)
 _FEW = 3  # turns, for which nothing is resampled
 _PROJECTED_RAD = radians(45.0)  # between the turns for which a search projects a clip
 _LEAST_WEIGHT = 1e-6  # of a cell, by which it is divided
@@ -44,6 +46,8 @@ class Heading:
     def __post_init__(self) -> None:
         if not 0 <= self.width_rad <= pi:
             raise ValueError("a heading is known to between 0 and 180 degrees")
+        if self.middle_rad is not None and not isfinite(self.middle_rad):
+            raise ValueError("a heading is a finite number")
 
     @staticmethod
     def parse(text: str) -> Heading:
@@ -72,6 +76,14 @@ class Heading:
         return tuple(offset + self.width_rad * (2 * i / steps - 1) for i in range(steps + 1))
 
 
+def grid_turn_rad(frame: LocalFrame, xy_m: tuple[float, float]) -> float:
+    """The direction of true north on a map's axes at a place, to the next of `_GRID_TURN_RAD`.
+
+    Clips are turned into the map by as much; panels and blocks that share it share their features.
+    """
+    return round(frame.convergence_rad(xy_m) / _GRID_TURN_RAD) * _GRID_TURN_RAD
+
+
 def turned(clip: Clip, turn_rad: float) -> Clip:
     """The clip, batch shape [frames], as if the vehicle had been turned counter-clockwise, and all its way with it."""
     zero = torch.zeros(1)
@@ -93,22 +105,18 @@ class TurnedClip:
     def __init__(self, model: CVLNet, clip: Clip, *, pitch_error_rad: float = 0.0) -> None:
         self.model, self.clip = model, clip
         self._pitches = pitches(pitch_error_rad, model.sharpness.item())
-        self._known: dict[tuple[float, ...], ClipFeatures] = {}
         self._nearly: dict[tuple[float, ...], ClipFeatures] = {}
 
     def features(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        """The fused features of the clip, turned counter-clockwise about the vehicle: a clip for each turn.
+        """The fused features of the clip, turned counter-clockwise about the vehicle: a clip for each turn."""
+        clip = self.clip
+        return turned_features(self.model, self._frames, clip.camera, clip.ground_from_cam, turns_rad)
+
+    def nearly(self, turns_rad: Sequence[float]) -> ClipFeatures:
+        """The features for a search over many turns, as `nearly_turned` gives them.
 
         They are kept, for the panels of a map that are searched one after the other.
         """
-        turns = tuple(turns_rad)
-        if turns not in self._known:
-            clip = self.clip
-            self._known[turns] = turned_features(self.model, self._frames, clip.camera, clip.ground_from_cam, turns)
-        return self._known[turns]
-
-    def nearly(self, turns_rad: Sequence[float]) -> ClipFeatures:
-        """The features for a search over many turns, as `nearly_turned` gives them; kept in the same way."""
         turns = tuple(turns_rad)
         if turns not in self._nearly:
             self._nearly[turns] = nearly_turned(self.features, turns)

@@ -113,7 +113,8 @@ class CVLNet(MatchingNetwork):
     def _of_tiles(self, descriptor: Tensor, uncertainty: Tensor) -> MapFeatures:
         """Map features with the uncertainty cropped to the displacements of the window."""
         row, col = self.clip_grid.rows // 2 - 1, self.clip_grid.cols // 2 - 1
-        return MapFeatures(descriptor, uncertainty[:, row:-row, col:-col], self.map_grid)
+        rows, cols = uncertainty.shape[1:]
+        return MapFeatures(descriptor, uncertainty[:, row : rows - row, col : cols - col], self.map_grid)
 
     @in_its_precision
     def encode_frames(self, images: UInt8[Tensor, "*batch 3 height width"]) -> Float[Tensor, "*batch channels h w"]:

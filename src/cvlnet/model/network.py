@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from cvlnet.config import Precision
+from cvlnet.errors import InputError
 from cvlnet.grid import Grid
 from cvlnet.image_spec import ImageSpec
 from cvlnet.model.ssm import match
@@ -100,3 +101,10 @@ class MatchingNetwork(nn.Module, ABC):
     def forward(self, clip: Clip, tiles: UInt8[Tensor, "tiles 3 rows cols"]) -> ScoreVolume:
         """Scores of every clip against every tile."""
         return match(self.encode_clip(clip), self.encode_map(tiles))
+
+
+def require_pictures(network: MatchingNetwork, pictures: int) -> None:
+    """Raise InputError for clips of fewer pictures than a network can fuse."""
+    if pictures < network.least_pictures:
+        needs = f"this network fuses {network.least_pictures} pictures or more"
+        raise InputError(needs, where=f"clips of {pictures}", remedy="choose clips of more frames")

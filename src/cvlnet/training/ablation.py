@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,10 +21,9 @@ from tqdm import tqdm
 from cvlnet.arrays import F64, I64
 from cvlnet.checkpoint import load_network, load_tensors, save_tensors
 from cvlnet.config import Fusion, ModelConfig, TrainConfig
-from cvlnet.data.clips import ClipSpec
 from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
-from cvlnet.data.kitti_cvl import read_split
+from cvlnet.data.kitti_cvl import list_name, read_split
 from cvlnet.evaluation.best_fixes import best_fixes
 from cvlnet.evaluation.bootstrap import Redraws
 from cvlnet.evaluation.metrics import Interval
@@ -33,6 +33,7 @@ from cvlnet.evaluation.report.theme import DAY, save_png
 from cvlnet.evaluation.summary import stretch_of_road
 from cvlnet.io.files import written_whole
 from cvlnet.training.loop import LAST, Run, provenance_of, require_same, train
+from cvlnet.training.samples import clip_spec_of
 
 TableName = Literal["fusion", "projection", "sequence", "matching"]
 TABLES: tuple[TableName, ...] = get_args(TableName)
@@ -158,11 +159,11 @@ def _predictions(variant: Variant, seed: int, frames: int, out: Path, setting: S
     """The predictions for each test data set, read from disk if they exist."""
     folder, found = out / variant.name / str(seed), []
     for root in setting.tests:
-        asked = f"{frames}-frames-{setting.most_queries}-queries-{fingerprint(root)['sha256'][:12]}"
+        asked = f"{frames}-frames-{setting.most_queries}-queries-{_digest(root)[:12]}"
         path = folder / f"predictions-{asked}.npz"
         if not path.exists():
             network, _ = load_network(folder / WEIGHTS)
-            spec = ClipSpec(network.image_spec, frames, camera_ids=variant.training.cameras)
+            spec = replace(clip_spec_of(network, variant.training), frames=frames)
             cache = ImageCache(setting.cache) if setting.cache else None
             predict(
                 network.to(setting.device),
@@ -174,6 +175,15 @@ def _predictions(variant: Variant, seed: int, frames: int, out: Path, setting: S
             ).save(path)
         found.append(Predictions.load(path))
     return tuple(found)
+
+
+def _digest(root: Path) -> str:
+    """Stands for a test data set: its place, and its lists of queries and tiles."""
+    digest = sha256(str(root.resolve()).encode() + fingerprint(root)["sha256"].encode())
+    for name in (list_name("test1"), list_name("test2"), "test.csv"):
+        if (root / name).is_file():
+            digest.update((root / name).read_bytes())
+    return digest.hexdigest()
 
 
 def row_of(name: str, frames: int, found: Sequence[Sequence[Predictions]]) -> Row:

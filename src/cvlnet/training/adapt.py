@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from scipy.spatial import cKDTree
 from torch import Tensor
 from tqdm import tqdm
 
@@ -31,7 +32,8 @@ from cvlnet.data.loading import Batches
 from cvlnet.data.recording import Recording
 from cvlnet.data.samples import Augmentation, collate
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon
+from cvlnet.geo import LatLon, earth_centred_m
+from cvlnet.imagery.crop import holds
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.files import require_writable
 from cvlnet.localize.search import scores_around
@@ -129,18 +131,13 @@ def adapt(
     model.to(named_device(device))
     clip_spec = ClipSpec(model.image_spec, camera_ids=(camera,))
     taken = taken_along(recording, positions, clip_spec, image, model.tile_grid, SPACING_M)
-    if len(taken) < FEWEST:
-        what = f"has {len(taken)} clips on the image, {SPACING_M:g} m apart, and {FEWEST} are needed"
-        raise InputError(what, where=recording.name, remedy="drive farther, or take imagery of the whole way")
-    if (held := len(divided(taken, config.hold_out)[1])) < FEWEST_JUDGED:
-        what = (
-            f"has {held} clips at its end to judge by, {APART_M:g} m behind the others, and {FEWEST_JUDGED} are needed"
-        )
-        raise InputError(what, where=recording.name, remedy="drive farther, or hold out more of it")
+    _require_enough(recording, taken, config.hold_out)
     region = encode_region(model, image, progress=progress)
     samples = DriveSamples(recording, taken, image, clip_spec, model.tile_grid)
     offset_m = registration_m(model, samples, region, progress=progress)
-    taken = tuple(clip.shifted(offset_m) for clip in taken)
+    shifted = (clip.shifted(offset_m) for clip in taken)
+    taken = tuple(clip for clip in shifted if holds(image, clip.position, model.tile_grid))
+    _require_enough(recording, taken, config.hold_out)
     learned, judged = divided(taken, config.hold_out)
     seen = DriveSamples(recording, judged, image, clip_spec, model.tile_grid)
     before = skill(model, seen, region, config.position_error_m)
@@ -162,6 +159,23 @@ def adapt(
         save_tensors(out, mean, replace(made, step=config.steps))
     _state(out).unlink(missing_ok=True)
     return found
+
+
+def _require_enough(recording: Recording, taken: Sequence[Taken], hold_out: float) -> None:
+    """Raise InputError for a drive with too few clips on the image to learn from, or to judge by."""
+    if len(taken) < FEWEST:
+        what = f"has {len(taken)} clips on the image, {SPACING_M:g} m apart, and {FEWEST} are needed"
+        raise InputError(what, where=recording.name, remedy="drive farther, or take imagery of the whole way")
+    learned, judged = divided(taken, hold_out)
+    if len(judged) < FEWEST_JUDGED:
+        what = (
+            f"has {len(judged)} clips at its end to judge by, {APART_M:g} m behind the others, and {FEWEST_JUDGED} are "
+            "needed"
+        )
+        raise InputError(what, where=recording.name, remedy="drive farther, or hold out more of it")
+    if len(learned) < FEWEST // 2:
+        what = f"has {len(learned)} clips to learn from, {APART_M:g} m away from its end, and {FEWEST // 2} are needed"
+        raise InputError(what, where=recording.name, remedy="drive more streets, or hold out less of the drive")
 
 
 def lines(found: Adapted) -> tuple[str, ...]:
@@ -196,11 +210,19 @@ def registration_m(
 
 
 def divided(taken: Sequence[Taken], hold_out: float) -> tuple[tuple[Taken, ...], tuple[Taken, ...]]:
-    """The clips to learn from, and those at the end of the way to judge by, which share nothing with them."""
+    """The clips to learn from, and those at the end of the way to judge by, which share nothing with them.
+
+    Where the drive comes back at its end to a street that it knows, nothing is learned from that street.
+    """
     first_m, last_m = taken[0].way_m, taken[-1].way_m
     border_m = last_m - hold_out * (last_m - first_m)
-    learned = tuple(clip for clip in taken if clip.way_m < border_m)
-    return learned, tuple(clip for clip in taken if clip.way_m >= border_m + APART_M)
+    judged = tuple(clip for clip in taken if clip.way_m >= border_m + APART_M)
+    before = tuple(clip for clip in taken if clip.way_m < border_m)
+    if not before or not judged:
+        return before, judged
+    xyz_m, judged_xyz_m = (earth_centred_m([clip.position.degrees for clip in part]) for part in (before, judged))
+    away_m, _ = cKDTree(judged_xyz_m).query(xyz_m)
+    return tuple(clip for clip, each_m in zip(before, away_m.tolist(), strict=True) if each_m >= APART_M), judged
 
 
 def skill(model: CVLNet, samples: DriveSamples, region: Region, position_error_m: float) -> Skill:

@@ -25,7 +25,7 @@ from cvlnet.config import ModelConfig, TrainConfig
 from cvlnet.data.batches import SpacedBatchSampler
 from cvlnet.data.fingerprint import fingerprint
 from cvlnet.data.images import ImageCache
-from cvlnet.data.kitti_cvl import refuse_test_data
+from cvlnet.data.kitti_cvl import read_split, refuse_test_data
 from cvlnet.data.loading import Batches
 from cvlnet.data.samples import Batch, JoinedSamples, collate
 from cvlnet.errors import InputError
@@ -34,6 +34,7 @@ from cvlnet.evaluation.predict import predict
 from cvlnet.model.build import build_model, load_pretrained_backbone
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import Pyramid
+from cvlnet.model.network import require_pictures
 from cvlnet.model.provenance import Provenance, made_from
 from cvlnet.training.distributed import World, joined_world, own_device
 from cvlnet.training.log import Journal
@@ -76,6 +77,7 @@ def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[s
     """
     for root in run.validation:
         refuse_test_data(root)
+        read_split(root, "test2")  # so that what is missing is noticed before anything is trained
     with joined_world(torch.device(run.device)) as world:
         if config.batch_size % world.size:
             raise InputError(
@@ -94,6 +96,8 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
     torch.manual_seed(config.seed)
     plan = plan_of(config, run)
     model = build_model(model_config).to(own_device(torch.device(run.device)))
+    fewest = config.frames if config.fewest_frames is None else config.fewest_frames
+    require_pictures(model, fewest * len(config.cameras))
     samples = training_samples(run, model, config) if run.data else None
     provenance = provenance_of(model_config, config, run)
     saved = load_tensors(run.out / LAST) if (run.out / LAST).exists() else None
@@ -125,7 +129,7 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
             if validates:
                 figures = {} if run.overfit_batch else validate(trainer, run)
                 journal.write(trainer.step, figures | towns if figures else {})
-                unvalidated = trainer.step == config.steps and not run.validation
+                unvalidated = trainer.step == config.steps and (run.overfit_batch or not run.validation)
                 if unvalidated or (figures and figures["score"] >= best.get("score", -math.inf)):
                     best = figures
                     save_tensors(

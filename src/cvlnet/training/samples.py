@@ -16,6 +16,7 @@ from cvlnet.data.samples import Augmentation, ClipTileSamples, Draw
 from cvlnet.geo import LatLon
 from cvlnet.grid import Grid
 from cvlnet.model.cvlnet import CVLNet
+from cvlnet.model.network import MatchingNetwork
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class SampleSpec:
         )
 
 
-def clip_spec_of(model: CVLNet, config: TrainConfig) -> ClipSpec:
+def clip_spec_of(model: MatchingNetwork, config: TrainConfig) -> ClipSpec:
     """The clips that a training learns from and is validated with."""
     return ClipSpec(model.image_spec, config.frames, config.way_m, config.cameras, config.clip_step)
 
