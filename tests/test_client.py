@@ -155,6 +155,12 @@ def test_a_session_ends_with_its_block_whatever_happens(client: Client, moments:
     assert client.sessions()[0]["status"] in ("running", "ended")
 
 
+def test_a_session_that_was_ended_in_its_block_is_not_ended_again(client: Client, moments: list[Moment]) -> None:
+    with client.begin(CAMERA_JSON) as session:
+        session.update(moments[0])
+        assert session.end()["status"] == "ended"
+
+
 def test_what_the_server_refuses_is_told(client: Client, address: str, tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="a token is needed") as error, Client(address) as stranger:
         stranger.map()
@@ -181,6 +187,11 @@ def test_what_is_put_off_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
     with Client("http://server", transport=never) as client, pytest.raises(ServerError, match="too many"):
         client.drives()
     assert waits == [7.0] + [1.0] * 4
+    date = {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}
+    answers = [httpx.Response(429, headers=date), httpx.Response(200, json=[])]
+    with Client("http://server", transport=httpx.MockTransport(lambda _: answers.pop(0))) as client:
+        assert client.drives() == []
+    assert waits[5:] == [1.0]
 
 
 def test_a_server_of_another_kind_is_told() -> None:

@@ -151,6 +151,7 @@ export class SessionLog {
       this.connection.value = "done";
     });
     if (!this.isLive) void this.complete();
+    else if (this.truth.value.length === 0) void this.loadTruth(); // a drive's is known from its first step on
   }
 
   /** What a session has at its end: the last fixes, and what could not be known before. */

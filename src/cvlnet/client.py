@@ -219,7 +219,8 @@ class Client:
             answer = self._http.request(method, address, **content)
             if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or tried == _TRIES - 1:
                 break
-            time.sleep(min(float(answer.headers.get("Retry-After", "1")), _LONGEST_WAIT_S))
+            wait_s = answer.headers.get("Retry-After", "")  # a proxy may write a date
+            time.sleep(min(float(wait_s) if wait_s.isdecimal() else 1.0, _LONGEST_WAIT_S))
         _require_success(answer)
         return answer
 
@@ -232,7 +233,7 @@ class LiveSession:
     """
 
     def __init__(self, client: Client, key: str) -> None:
-        self._client, self.key = client, key
+        self._client, self.key, self._ended = client, key, False
 
     def update(self, moment: Moment) -> Fix:
         """Send a moment; return its fix."""
@@ -248,6 +249,7 @@ class LiveSession:
 
     def end(self) -> Session:
         """End the session."""
+        self._ended = True
         return dict(self._client.ask("POST", f"/api/sessions/{self.key}/end").json())
 
     def __enter__(self) -> LiveSession:
@@ -256,6 +258,8 @@ class LiveSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._ended:
+            return
         if error is None:
             self.end()
             return

@@ -102,6 +102,8 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["localize", "x", "--frame", "1.5"], "--frame: 1.5 is not a whole number"),
         (["localize", "x", "--radius-m", "inf"], '"inf" for --radius-m'),
         (["localize", "x", "--radius-m", "nan"], '"nan" for --radius-m'),
+        (["map", "info", "x" * 400], "the file name is too long"),
+        (["track", "x", "--out", "y", "--start-sigma-m", "1e308"], "--start-sigma-m"),
         (["localize", "x", "--radius-m", "0"], '"0.0" for --radius-m'),
         (["localize", "x", "--share-mapped", "nan"], '"nan" for --share-mapped'),
         (["localize", "x", "--near", "nan", "8"], "latitude nan"),

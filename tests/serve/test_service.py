@@ -95,6 +95,7 @@ def test_a_session_without_frames_is_closed(opened: Callable[..., Service]) -> N
     client = client_of(service)
     key = begin(client, camera=CAMERA_JSON)["id"]
     send(client, key, None, POSE)
+    assert client.get(f"/api/sessions/{key}").json()["status"] == "running"  # which does not keep it open
     service.sweep()
     assert client.get(f"/api/sessions/{key}").json()["status"] == "closed"
     assert "it is closed" in problem(send(client, key, None, POSE | {"time_s": 1.0}), 409)["detail"]

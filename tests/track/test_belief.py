@@ -278,6 +278,16 @@ def test_what_comes_from_elsewhere_may_have_any_heading_that_is_possible() -> No
     assert shares[5] == pytest.approx(0.3 * 2 / 3 / 2, rel=1e-3)  # elsewhere had two thirds
 
 
+def test_what_comes_little_by_little_adds_up() -> None:
+    """A step that gives a turn next to nothing counts for it later."""
+    found = belief(2, turns=(0.0, STEP_RAD), share=0.0)
+    assert found.layers == ()
+    for _ in range(100):
+        found.leak(0.0, 1e-6)
+    assert len(found.layers) == 2
+    assert 1 - found.elsewhere == pytest.approx(1e-4, rel=0.2)
+
+
 def test_evidence_by_hand() -> None:
     """Nine places of 0.05 each, and elsewhere 0.55; one place is nine times as likely as elsewhere, one half as."""
     found = belief(3, share=0.45)

@@ -123,6 +123,14 @@ def test_a_singular_covariance_has_no_squared_error(covariance: np.ndarray) -> N
     assert found.nees[1] == pytest.approx(1.0, abs=1e-3)
 
 
+def test_what_is_not_known_of_some_fixes_does_not_count_in_the_figures() -> None:
+    fixes = [fix(float(t), (10.0 * t + 1.0, 0.0)) for t in range(10)]
+    known = errors(fixes, truth()).figures()
+    fixes[3] = fix(3.0, (31.0, 0.0), covariance=np.zeros((3, 3)))
+    fixes[5] = fix(5.0, (51.0, 0.0), yaw=None)
+    assert errors(fixes, truth()).figures() == pytest.approx(known, nan_ok=True)
+
+
 def test_a_fix_without_a_place_has_no_error() -> None:
     found = errors([fix(1.0, None, "searching", yaw=None), fix(2.0, (20.0, 0.0))], truth())
     for values in (found.error_m[:, 0], found.nees, found.yaw_rad, found.along_m):

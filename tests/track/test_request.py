@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,6 +57,9 @@ def whole(town: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         return out, track(Seeing(), request(town, video, formats=("geojson", "csv", "gpx"), smooth=True), out)
 
 
+PLAIN_DOUBT = request_module.journey_doubt
+
+
 @pytest.fixture(autouse=True)
 def _quick(whole: tuple[Path, Tracked], monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes most of the time and is tested elsewhere: the camera's mounting, and the picture."""
@@ -101,6 +105,8 @@ def test_the_smoothed_track_reaches_back_to_the_first_moment(whole: tuple[Path, 
     assert found.smoothed is not None
     assert found.trajectory.fixes[0].state == "searching"
     assert {fix.state for fix in found.smoothed.fixes} == {"tracking"}
+    assert min(fix.confidence for fix in found.smoothed.fixes) >= TrackSpec().sure
+    assert found.smoothed.fixes[0].hypotheses == ()
     truth = [KnownPlace(i / 5, latlon(at.xy_m), at.yaw_rad) for i, at in enumerate(DRIVE)]
     errors = errors_of(found.smoothed, truth)
     assert errors.distance_m.max() < 1.5
@@ -250,13 +256,45 @@ def gps(folder: Path, *, every: int = 1, begin_s: float = 0.0) -> Path:
 def test_the_truth_of_other_times_costs_no_track(
     town: Path, video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Positions every two seconds: no fix lies closely enough between two of them but those at their very times."""
-    sparse = gps(tmp_path, every=10, begin_s=0.05)
+    """Positions every three seconds: no fix lies closely enough between two of them but those at their very times."""
+    sparse = gps(tmp_path, every=15, begin_s=0.05)
     asked = replace(request(town, video), drive=JourneyFiles(folder=video, gps=sparse))
     found = track(Seeing(), asked, tmp_path / "out")
     assert found.errors is None
     assert any("no fix lies between the known places" in message for message in caplog.messages)
     assert (tmp_path / "out" / "track.geojson").exists()
+
+
+def test_a_damaged_picture_costs_no_track(
+    town: Path, video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is among those by which the mounting is checked before."""
+    monkeypatch.setattr(request_module, "journey_doubt", PLAIN_DOUBT)
+    damaged = shutil.copytree(video, tmp_path / "damaged")
+    for picture in sorted((damaged / "frames").iterdir())[::7]:
+        picture.write_bytes(picture.read_bytes()[:500])
+    found = track(Seeing(), replace(request(town, video), drive=JourneyFiles(folder=damaged)), tmp_path / "out")
+    assert found.trajectory.fixes[-1].state == "tracking"
+    assert sum("the frame is left out" in message for message in caplog.messages) > 3
+
+
+def test_a_log_of_other_moments_is_not_smoothed(town: Path, video: Path, tmp_path: Path) -> None:
+    changed = shutil.copytree(video, tmp_path / "changed")
+    asked = replace(request(town, video), drive=JourneyFiles(folder=changed), smooth=True)
+    track(Seeing(), asked, tmp_path / "out")
+    lines = (changed / "poses.csv").read_text().splitlines(keepends=True)
+    (changed / "poses.csv").write_text("".join(lines[:-3] + lines[-2:]))
+    with pytest.raises(InputError, match=r"track.jsonl: is of other moments than the drive now has; delete it"):
+        track(Seeing(), asked, tmp_path / "out", resume=True)
+
+
+def test_a_track_that_was_sure_of_a_wrong_place_only_was_never_found(whole: tuple[Path, Tracked]) -> None:
+    found = whole[1]
+    assert found.errors is not None
+    wrong = replace(found.errors, error_m=found.errors.error_m + 100.0, yaw_rad=np.full(len(DRIVE), np.nan))
+    (*_, last) = replace(found, errors=wrong).lines()
+    assert last.startswith("beside the ground truth: never found; while tracking, median error 141")
+    assert "within 5 m, at a wrong place for at most" in last
 
 
 def test_positions_are_measurements_where_that_is_asked_for(town: Path, video: Path, tmp_path: Path) -> None:

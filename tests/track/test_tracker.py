@@ -387,10 +387,39 @@ def test_a_measured_position_finds_the_place_at_once() -> None:
     assert first.index == 3
     assert first.position is not None
     assert error_m(first, drive[0]) < 2.0
-    of.update(frame(drive[1]), poses[1])
-    second = of.locate(latlon(drive[1].xy_m), 3.0)
+    for at, pose in zip(drive[1:20], poses[1:20], strict=True):
+        of.update(None, pose)
+        second = of.locate(latlon(at.xy_m), 3.0)
     assert second.state == "tracking"
-    assert error_m(second, drive[1]) < 2.0
+    assert error_m(second, at) < 2.0
+
+
+def test_positions_of_a_vehicle_that_stands_count_once() -> None:
+    """Their errors are alike: ten a second would make a wrong place sure in no time."""
+    drive, of = circle(90.0), tracker()
+    pose = odometry(drive)[0]
+    of.update(None, pose)
+    first = of.locate(latlon((drive[0].x_m, drive[0].y_m + 12.0)), 8.0)
+    assert first.state == "searching"
+    for i in range(1, 100):
+        of.update(None, replace(pose, time_s=pose.time_s + 0.1 * i))
+        last = of.locate(latlon((drive[0].x_m, drive[0].y_m + 12.0)), 8.0)
+    assert (last.state, last.confidence) == ("searching", pytest.approx(first.confidence, abs=0.01))
+
+
+def test_dense_positions_weigh_as_much_as_sparse_ones() -> None:
+    """Twenty in ten metres and two: a tracked place is drawn aside alike."""
+    drive = circle(130.0, step_m=0.5)
+    drawn_m = []
+    for every in (1, 20):
+        of = tracker()
+        for i, (at, pose) in enumerate(zip(drive, odometry(drive), strict=True)):
+            fix = of.update(frame(at) if i % 3 == 0 and i < 180 else None, pose)
+            if i >= 200 and i % every == 0:
+                fix = of.locate(latlon((at.x_m + 3.0, at.y_m)), 2.0)
+        assert fix.state == "tracking"
+        drawn_m.append(error_m(fix, at))
+    assert drawn_m[0] == pytest.approx(drawn_m[1], abs=0.4)
 
 
 def test_measured_positions_suffice() -> None:
@@ -403,7 +432,7 @@ def test_measured_positions_suffice() -> None:
     assert fix.state == "tracking"
     assert error_m(fix, drive[-1]) < 1.5
     assert of.followed.pose is not None
-    assert of.followed.pose.covariance[0, 0] < 1.0
+    assert of.followed.pose.covariance[0, 0] < 0.8 * 2.0**2
 
 
 def test_a_measured_position_far_away_is_an_outlier() -> None:
@@ -444,12 +473,12 @@ def test_positions_off_the_map_say_that_the_vehicle_is_not_there() -> None:
 
 def test_a_vehicle_that_is_nowhere_on_the_map_is_not_compared() -> None:
     """Nothing can come onto the map, so that no heading is left to compare a clip under."""
-    drive, of = circle(60.0), tracker(spec=TrackSpec(entered_per_m=0.0))
+    drive, of = circle(240.0), tracker(spec=TrackSpec(entered_per_m=0.0))
     poses = odometry(drive)
-    of.update(frame(drive[0]), poses[0])
-    for _ in range(5):
+    for pose in poses[:101:20]:
+        of.update(None, pose)
         of.locate(latlon((5000.0, 0.0)), 5.0)
-    fixes = [of.update(frame(at), pose) for at, pose in zip(drive[1:], poses[1:], strict=True)]
+    fixes = [of.update(frame(at), pose) for at, pose in zip(drive[101:], poses[101:], strict=True)]
     assert set(states(fixes)) == {"searching"}
 
 

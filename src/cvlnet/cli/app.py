@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from errno import ENAMETOOLONG
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -60,6 +61,10 @@ def run_app(app: App, tokens: Sequence[str]) -> int:
         command(*bound.args, **bound.kwargs)
     except InputError as error:
         return _fail(error, USER_ERROR)
+    except OSError as error:
+        if error.errno != ENAMETOOLONG:
+            raise
+        return _fail(f"{str(error.filename)[:80]}...: the file name is too long; check the path", USER_ERROR)
     except KeyboardInterrupt:
         return _fail("interrupted; no file was left incomplete", INTERRUPTED)
     return 0

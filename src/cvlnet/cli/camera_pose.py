@@ -56,9 +56,12 @@ def calibrate_camera(
     from cvlnet.calibration.report import focal_line, to_table, with_focal, write_camera_file
     from cvlnet.calibration.stretches import read_stretches
     from cvlnet.data.open_journey import open_journey
+    from cvlnet.io.files import require_writable
     from cvlnet.road.geometry import Mounting
     from cvlnet.road.tracks import whole
 
+    if out is not None:
+        require_writable(out)
     files, pitch_deg, height_m = _start_of(drive)
     journey = open_journey(files)
     number = sorted(journey.cameras)[0] if camera is None else camera

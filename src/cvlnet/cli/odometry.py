@@ -32,9 +32,11 @@ def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
 
     from cvlnet.data.open_journey import open_video
     from cvlnet.data.visual_odometry import visual_odometry as estimated
+    from cvlnet.io.files import require_writable
     from cvlnet.io.outputs import write_text
     from cvlnet.road.tracks import whole
 
+    require_writable(out)
     pictures, camera = open_video(video, camera_file)
     full = camera.mounted.camera
     window = whole(full)

@@ -15,6 +15,7 @@ from cvlnet.cli.options import PitchError, heading_of, panel
 from cvlnet.config import JourneyFiles, Precision, RasterHints
 
 Metres = Parameter(validator=Number(gt=0, lt=inf))
+Sigma = Parameter(validator=Number(gt=0, lte=100_000))
 
 
 def track(
@@ -26,12 +27,12 @@ def track(
     heading: str | None = None,
     pitch_error_deg: Annotated[float, PitchError] = 0.0,
     start: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
-    start_sigma_m: Annotated[float, Metres] = 20.0,
+    start_sigma_m: Annotated[float, Sigma] = 20.0,
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     radius_m: Annotated[float, Metres] = 500.0,
     cameras: Annotated[tuple[int, ...], Parameter(negative="")] = (),
     use_gps: Annotated[bool, Parameter(negative="")] = False,
-    gps_sigma_m: Annotated[float | None, Metres] = None,
+    gps_sigma_m: Annotated[float | None, Sigma] = None,
     smooth: Annotated[bool, Parameter(negative="")] = False,
     formats: tuple[str, ...] = ("geojson", "csv"),
     rerun: Path | None = None,

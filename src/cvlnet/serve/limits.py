@@ -19,9 +19,8 @@ class Limits:
     sessions in all, the oldest ended ones are deleted for new ones. kept_bytes: of all sessions on disk.
     upload_bytes, unpacked_bytes: of an upload, and of the pictures in a ZIP file. frame_bytes, frame_pixels: of a frame
     that is sent. json_bytes: of any other request. pending: frames of a session that wait for the tracker. streams:
-    event streams at the same time. idle_s: after which a session that gets no frames is closed. unload_s: after which
-    the fixes of an ended session leave the memory. requests_per_s, burst: of one client. new_per_s, new_burst: sessions
-    that one client begins.
+    event streams at the same time. idle_s: after which a session that gets no frames is closed. requests_per_s,
+    burst: of one client. new_per_s, new_burst: sessions that one client begins.
     """
 
     tracked: int = 16
@@ -35,7 +34,6 @@ class Limits:
     pending: int = 8
     streams: int = 64
     idle_s: float = 900.0
-    unload_s: float = 300.0
     requests_per_s: float = 200.0
     burst: int = 1000
     new_per_s: float = 0.5

@@ -333,7 +333,7 @@ async def _events(service: Service, session: Session, after: int) -> AsyncIterat
                     after += 1
                     yield format_sse_event(event="fix", data_str=fix, id=str(after))
             if last is None or status.model_copy(update=_progress(last)) != last:
-                last = session.about.sent() if session.is_open else status
+                last = status
                 yield format_sse_event(event="status", data_str=status.model_dump_json(), id=str(after))
             if not session.is_open:
                 if status.status == session.about.status:

@@ -89,7 +89,6 @@ class Service:
             session = self._sessions.get(key)
         if session is None:
             raise ProblemError(404, "there is no session of this id", where="id", remedy="GET /api/sessions lists them")
-        session.used_s = monotonic()
         return session
 
     def begin(self, asked: wire.NewSession) -> Session:
@@ -148,6 +147,7 @@ class Service:
         if not isinstance(run, FedRun):
             what = f"the session takes no more frames: it is {session.about.status}"
             raise ProblemError(409, what, where="id", remedy="open a new session")
+        session.used_s = monotonic()
         return run
 
     def update(self, key: str, picture: BinaryIO | None, odometry: wire.Odometry) -> Future[str]:

@@ -81,6 +81,7 @@ class Belief:
         self._uniform = searched / searched.sum(dtype=torch.float64).float()
         self._spare = torch.zeros_like(self._uniform)
         self._turns = {self._number(turn): turn for turn in turns_rad}
+        self._coming = dict.fromkeys(self._turns, 0.0)  # what turns without a layer are to get
         self.elsewhere = 1.0
         self._layers: dict[int, _Layer] = {}
         self.spread(share_mapped)
@@ -106,13 +107,15 @@ class Belief:
     def spread(self, probability: float) -> None:
         """Move a probability from elsewhere to the map, evenly over all places and all turns that are thought possible.
 
-        Turns that have no layer, and would get hardly anything, stay without one.
+        Turns that have no layer get one as soon as their share of all that was spread is worth it.
         """
-        each = probability / len(self._turns)
         for number, turn in self._turns.items():
-            if number in self._layers or each >= _LEAST_LAYER:
-                self._layer(number, turn).places.add_(self._uniform, alpha=each)
-                self.elsewhere -= each
+            self._coming[number] += probability / len(self._turns)
+            if number in self._layers or self._coming[number] >= _LEAST_LAYER:
+                come = min(self._coming[number], self.elsewhere)
+                self._layer(number, turn).places.add_(self._uniform, alpha=come)
+                self.elsewhere -= come
+                self._coming[number] = 0.0
 
     def _layer(self, number: int, turn_rad: float) -> _Layer:
         if number not in self._layers:

@@ -70,7 +70,8 @@ class TrackErrors:
     @property
     def offset_m(self) -> F64:
         """The error that all tracked fixes share: where the map lies beside its true place, above all."""
-        return np.asarray(np.median(self.error_m[self.tracked], axis=0)) if self.tracked.any() else np.zeros(2)
+        known_m = self.error_m[self.tracked & np.isfinite(self.error_m).all(axis=1)]
+        return np.asarray(np.median(known_m, axis=0)) if len(known_m) else np.zeros(2)
 
     def relative_m(self, way_m: float) -> F64:
         """By how much the motion over a length of way is wrong, in metres: from each tracked moment to a later one.
@@ -85,12 +86,16 @@ class TrackErrors:
         return np.asarray(change_m[np.isfinite(change_m)])
 
     def figures(self) -> dict[str, float]:
-        """The figures of a drive, by name. Those of tracked fixes are NaN where nothing was tracked."""
+        """The figures of a drive, by name, over what is known; those of tracked fixes are NaN where nothing is."""
         since = self.way_m >= self.converged_m
         kept = self.tracked
         distance_m, relative_m = self.distance_m[kept], np.linalg.norm(self.error_m[kept] - self.offset_m, axis=1)
 
+        def known(values: F64) -> F64:
+            return np.asarray(values[np.isfinite(values)])
+
         def over(values: F64, of: float | None = None) -> float:
+            values = known(values)
             if not len(values):
                 return float("nan")
             return float(np.median(np.abs(values)) if of is None else np.mean(values <= of))
@@ -102,14 +107,14 @@ class TrackErrors:
             "median_m": over(distance_m),
             "median_relative_m": over(relative_m),
             "within_5m": over(distance_m, RIGHT_M),
-            "p95_m": float(np.quantile(distance_m, 0.95)) if len(distance_m) else float("nan"),
+            "p95_m": float(np.quantile(known(distance_m), 0.95)) if len(known(distance_m)) else float("nan"),
             "along_m": over(self.along_m[kept]),
             "across_m": over(self.across_m[kept]),
             "per_100m_m": over(self.relative_m(RELATIVE_M)),
             "yaw_deg": float(np.degrees(over(self.yaw_rad[kept]))),
             "misled_s": self.misled_s,
             "in_ellipse": over(self.nees[kept], float(chi2.ppf(ELLIPSE, 2))),
-            "nees": float(self.nees[kept].mean()) if kept.any() else float("nan"),
+            "nees": float(known(self.nees[kept]).mean()) if len(known(self.nees[kept])) else float("nan"),
         }
 
 

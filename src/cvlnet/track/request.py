@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import degrees, isfinite
@@ -97,10 +97,13 @@ class Tracked:
             figures = self.errors.figures()
             if not self.errors.tracked.any():
                 return lines
+            way_m, yaw_deg = figures["converged_m"], figures["yaw_deg"]
+            found = f"found after {way_m:.0f} m" if isfinite(way_m) else "never found"
+            heading = f", heading {yaw_deg:.2f} degrees" if isfinite(yaw_deg) else ""
             lines.append(
-                f"beside the ground truth: found after {figures['converged_m']:.0f} m; while tracking, median error "
-                f"{figures['median_m']:.2f} m, {100 * figures['within_5m']:.1f} % within 5 m, heading "
-                f"{figures['yaw_deg']:.2f} degrees, at a wrong place for at most {figures['misled_s']:.1f} s"
+                f"beside the ground truth: {found}; while tracking, median error {figures['median_m']:.2f} m, "
+                f"{100 * figures['within_5m']:.1f} % within 5 m{heading}, at a wrong place for at most "
+                f"{figures['misled_s']:.1f} s"
             )
         return lines
 
@@ -153,6 +156,9 @@ def track(
     trajectory = Trajectory(journey.title, tuple(found), credit)
     if not found:
         raise InputError("has no moment that could be tracked", where=journey.name, remedy="give another drive")
+    if request.smooth and [fix.time_s for fix in found] != [moment.odometry.time_s for moment in moments]:
+        remedy = "delete it, or leave --smooth out"
+        raise InputError("is of other moments than the drive now has", where=out / LOG, remedy=remedy)
     later = Trajectory(journey.title, _smoothed(tracker, found, moments), credit) if request.smooth else None
     errors = _errors(trajectory, truth) if truth else None
     for name in names:
@@ -211,7 +217,11 @@ def _recording(path: Path, name: str, image: Imagery, tracker: Tracker, truth: S
 def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:
     """Warn where the road in the pictures contradicts how a camera is said to be mounted: no fix would be right."""
     for camera in cameras or sorted(journey.cameras)[:1]:
-        if camera in journey.cameras and (doubt := journey_doubt(journey, camera)) is not None:
+        doubt = None
+        if camera in journey.cameras:
+            with suppress(InputError):  # of a damaged picture, which tracking leaves out
+                doubt = journey_doubt(journey, camera)
+        if doubt is not None:
             remedy = "correct the mounting: cvlnet calibrate-camera finds it"
             warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=remedy)
 
@@ -239,9 +249,19 @@ def _errors(trajectory: Trajectory, truth: Sequence[KnownPlace]) -> TrackErrors 
 
 
 def _smoothed(tracker: Tracker, fixes: list[TrackFix], moments: list[Followed]) -> tuple[TrackFix, ...]:
-    """The fixes with the poses that all moments together give; a fix without one keeps its own."""
-    poses = smoothed(moments, tracker.noise)
-    return tuple(
-        fix if pose is None else replace(tracker.at(fix, moment.odometry, pose), state="tracking")
-        for fix, moment, pose in zip(fixes, moments, poses, strict=True)
-    )
+    """The fixes with the poses that all moments together give; a fix without one keeps its own.
+
+    A fix before a place was found has the confidence of the place that it is followed back from.
+    """
+    found: list[TrackFix] = []
+    place: TrackFix | None = None
+    for fix, moment, pose in reversed(list(zip(fixes, moments, smoothed(moments, tracker.noise), strict=True))):
+        if pose is None:
+            found.append(fix)
+            continue
+        if fix.state == "tracking" or place is None:
+            place = fix
+        at = tracker.at(fix, moment.odometry, pose)
+        guesses = fix.hypotheses if place is fix else ()
+        found.append(replace(at, state="tracking", confidence=place.confidence, hypotheses=guesses))
+    return tuple(reversed(found))

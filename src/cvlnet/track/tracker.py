@@ -163,6 +163,7 @@ class Tracker:
         self._taken: tuple[OdometryPose, tuple[Frame, ...]] | None = None  # the newest pictures
         self._fine_at: OdometryPose | None = None  # the newest clip that was compared with the surroundings
         self._coarse_at: OdometryPose | None = None  # and with the whole map
+        self._located_at: OdometryPose | None = None  # the newest measured position
         self._compared: ComparedClip | None = None  # at the newest moment
         self._modes: tuple[Mode, ...] | None = None  # of the belief, while it does not change
         self._scores: deque[float] = deque(maxlen=_USUAL)  # of the place that is tracked, at the last clips
@@ -230,17 +231,23 @@ class Tracker:
     def locate(self, position: LatLon, sigma_m: float) -> TrackFix:
         """Take a measured position of the newest moment, such as a GPS fix; return the new fix.
 
-        sigma_m: standard deviation of the position, east and north. Raises ValueError before the first moment.
+        sigma_m: standard deviation of the position, east and north. The errors of successive positions are alike, so
+        that each counts by its new distance, as clips do: while the vehicle stands, only the first one does. Raises
+        ValueError before the first moment.
         """
         if self._now is None or self._last is None:
             raise ValueError("a position is measured at a moment: call update first")
+        share = 1.0 if self._located_at is None else self.likelihood.share(self._located_at.way_m(self._now))
+        if share == 0:
+            return self._last
+        self._located_at, each_m = self._now, sigma_m / share**0.5
         east_m, north_m = self.map.frame.xy_world_m(position.degrees).tolist()
         self._move_belief(self._now)
-        self._belief.weigh_position((east_m, north_m), sigma_m, _OUTLIERS)
+        self._belief.weigh_position((east_m, north_m), each_m, _OUTLIERS)
         if self._pose is not None:
             apart_m = hypot(east_m - self._pose.xy_m[0], north_m - self._pose.xy_m[1])
             if apart_m < _GATE * hypot(sigma_m, float(np.sqrt(np.trace(self._pose.covariance[:2, :2])))):
-                variance_m2 = np.eye(2) * sigma_m**2
+                variance_m2 = np.eye(2) * each_m**2
                 self._pose = self._pose.measured(np.array([east_m, north_m]), variance_m2, (0, 1))
         self._judge()
         self._last = self._fix(self._now, None, self._last.index)

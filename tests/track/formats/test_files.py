@@ -100,13 +100,22 @@ def test_bags_need_their_extra(tmp_path, ending, monkeypatch):
     check_output(tmp_path / "drive.gpx")
 
 
-@pytest.mark.parametrize("ending", DATED)
+@pytest.mark.parametrize("ending", [".nmea", ".mcap", ".bag", ".rosbag2"])
 @pytest.mark.parametrize("shift", [timedelta(seconds=-1), timedelta(seconds=2**31 - 6)])  # the drive lasts six seconds
 def test_dates_that_some_formats_lack_are_refused(tmp_path, ending, shift):
     start = datetime.fromtimestamp(0, NOON.tzinfo) + shift
-    with pytest.raises(InputError, match="is not between 1970 and 2038; give the time at which the drive began"):
+    with pytest.raises(InputError, match="is no date between 1970 and 2038; give the time at which the drive began"):
         write_trajectory(drive(), tmp_path / f"drive{ending}", start=start)
     write_trajectory(drive(), tmp_path / f"drive{ending}", start=start + timedelta(seconds=1 if shift.days < 0 else -1))
+
+
+@pytest.mark.parametrize("ending", [".geojson", ".gpx", ".kml"])
+def test_other_formats_take_any_date(tmp_path, ending):
+    """Such as those of a drive whose clock begins before 1970."""
+    write_trajectory(drive(), tmp_path / f"drive{ending}", start=datetime(1969, 7, 20, 20, 17, tzinfo=NOON.tzinfo))
+    assert b"1969-07-20T" in (tmp_path / f"drive{ending}").read_bytes()
+    with pytest.raises(InputError, match="is no date; give the time at which the drive began"):
+        write_trajectory(drive(), tmp_path / f"drive{ending}", start=datetime.max.replace(tzinfo=NOON.tzinfo))
 
 
 def test_a_start_has_a_time_zone(tmp_path):

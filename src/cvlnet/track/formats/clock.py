@@ -26,6 +26,14 @@ class Clock:
         """Whether a time lies between 1970 and 2038, so that every format has it."""
         return 0 <= (self.start - EPOCH).total_seconds() + time_s < _LAST_S
 
+    def knows(self, time_s: float) -> bool:
+        """Whether a time is that of a date from the year 1 to 9999."""
+        try:
+            self.moment(time_s)
+        except OverflowError:
+            return False
+        return True
+
     def moment(self, time_s: float) -> datetime:
         """The date and time in UTC, to a microsecond."""
         return self.start.astimezone(UTC) + timedelta(seconds=time_s)

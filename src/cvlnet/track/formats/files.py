@@ -24,6 +24,7 @@ from cvlnet.track.types import Trajectory
 _WRITE = {".csv": write_csv, ".json": write_json_file, ".jsonl": write_log, ".tum": write_tum}
 _WRITE_DATED = {".geojson": write_geojson, ".gpx": write_gpx, ".kml": write_kml, ".nmea": write_nmea}
 _ROS = (".mcap", ".bag", ".rosbag2")
+_OF_LIMITED_DATES = (".nmea", *_ROS)  # NMEA has two digits of the year, ROS 31 bits of seconds
 _READ = {".csv": read_csv, ".json": read_json_file, ".jsonl": read_log}
 
 ENDINGS = (*_WRITE, *_WRITE_DATED, *_ROS)
@@ -37,8 +38,9 @@ def write_trajectory(trajectory: Trajectory, path: Path, *, start: datetime | No
     need dates; by default the times count from the beginning of 1970, which is right where the drive's clock does.
     The other formats hold the times as they are. What a fix does not know is left out, never zero.
 
-    Raises InputError for another ending, as `check_output` does, if the file cannot be written, or if a date would
-    not lie between 1970 and 2038. Raises ValueError for numbers that are not finite, and for a start without a zone.
+    Raises InputError for another ending, as `check_output` does, if the file cannot be written, or if there is no such
+    date; those of NMEA and the bags lie between 1970 and 2038. Raises ValueError for numbers that are not finite, and
+    for a start without a zone.
     """
     check_output(path)
     ending = path.suffix.lower()
@@ -47,9 +49,10 @@ def write_trajectory(trajectory: Trajectory, path: Path, *, start: datetime | No
         return
     clock = Clock(start or EPOCH)
     for fix in (trajectory.fixes[0], trajectory.fixes[-1]) if trajectory.fixes else ():
-        if not clock.has(fix.time_s):
-            what = f"{fix.time_s:g} s after {clock.start:%Y-%m-%d %H:%M} is not between 1970 and 2038"
-            raise InputError(what, where=path, remedy="give the time at which the drive began")
+        if not (clock.has(fix.time_s) if ending in _OF_LIMITED_DATES else clock.knows(fix.time_s)):
+            span = " between 1970 and 2038" if ending in _OF_LIMITED_DATES else ""
+            what = f"{fix.time_s:g} s after {clock.start:%Y-%m-%d %H:%M} is no date{span}"
+            raise InputError(what, where=path, remedy="give the time at which the drive began, or another format")
     if ending in _WRITE_DATED:
         _WRITE_DATED[ending](trajectory, path, clock)
     else:
