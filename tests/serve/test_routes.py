@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zipfile
@@ -16,6 +17,7 @@ import pytest
 from asking import DRIVE, Tracked, begin, client_of, ended, events_of, png, problem, send, sent
 from fastapi.testclient import TestClient
 
+from cvlnet.serve import routes as routes_module
 from cvlnet.serve import wire
 from cvlnet.serve.limits import Limits
 from cvlnet.serve.service import Service
@@ -124,6 +126,28 @@ def test_events_of_a_session_that_ends_before_its_first_fix(client: TestClient) 
     client.post(f"/api/sessions/{key}/end")
     assert [event[:2] for event in ended(client, key)] == [("status", "-1")]
     assert client.get(f"/api/sessions/{key}/events", headers={"Last-Event-ID": "-1"}).status_code == 204
+
+
+def test_a_change_during_a_replay_is_sent(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = service.session(begin(client, camera=CAMERA_JSON)["id"])
+    warnings = iter([["one"]])
+
+    def fixes(*_: object) -> list[str]:
+        for changed in warnings:
+            session.change(warnings=changed)
+        return []
+
+    monkeypatch.setattr(session, "fixes", fixes)
+
+    async def two() -> list[bytes]:
+        events = routes_module._events(service, session, -1)
+        return [await asyncio.wait_for(anext(events), 10.0) for _ in range(2)]
+
+    first, second = asyncio.run(two())
+    assert b'"warnings":[]' in first
+    assert b'"warnings":["one"]' in second
 
 
 def test_fixes_by_parts(tracked: Tracked) -> None:
