@@ -107,7 +107,7 @@ def try_map(
     rows = [
         _asked(localizer, index or area, recordings[query.recording], query, clip_spec, heading, turn_rad)
         for (query, area), turn_rad in zip(
-            tqdm(asked, "asking the map", disable=not progress), turns_rad.tolist(), strict=True
+            tqdm(asked, "searching the map", disable=not progress), turns_rad.tolist(), strict=True
         )
     ]
     found = np.array(rows, dtype=np.float64)
