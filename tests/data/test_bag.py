@@ -369,7 +369,7 @@ def test_what_is_refused(
         (lambda bag: bag.image(0.2, 0, height=24), "the picture has 64 x 24 px, its calibration 64 x 48"),
         (lambda bag: bag.compressed(0.2, b"", "/cam/image_raw"), "the picture file is empty"),
         (lambda bag: bag.compressed(0.2, b"\x89PNG\r\n\x1a\n123", "/cam/image_raw"), "the picture file is cut short"),
-        (lambda bag: bag.compressed(0.2, b"depth" * 9, "/cam/image_raw"), "is not a whole picture"),
+        (lambda bag: bag.compressed(0.2, b"depth" * 9, "/cam/image_raw"), "is neither PNG nor JPEG"),
     ],
 )
 def test_pictures_that_are_damaged_are_refused_when_they_are_asked_for(
