@@ -36,11 +36,11 @@ from cvlnet.evaluation.predict import (
     PitchedClips,
     Ranking,
     best_of,
+    convergences_rad,
     encode_pitched,
     encode_tiles,
     pitches_of,
     rank,
-    turns_rad,
 )
 from cvlnet.evaluation.report.tables import percent
 from cvlnet.evaluation.report.theme import DAY, save_png
@@ -154,7 +154,7 @@ class Trial:
         self.rows = evenly(len(self.samples), queries)
         self.crops = TileCrops(tuple(split.tiles.values()), model.tile_grid, cache)
         self.tile_xy_m = self.samples.frame.xy_world_m(np.array([t.center.degrees for t in split.tiles.values()]))
-        self.tile_turn_rad = turns_rad(self.samples.frame, self.tile_xy_m)
+        self.tile_turn_rad = convergences_rad(self.samples.frame, self.tile_xy_m)
         self.true_xy_m = np.stack([self.samples.frame.xy_world_m(self.samples.positions[i].degrees) for i in self.rows])
         self.redraws = Redraws.of(stretch_of_road(self.true_xy_m))
 

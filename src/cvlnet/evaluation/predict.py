@@ -261,7 +261,7 @@ def encode(
         clips=encode_pitched(model, samples, pitches_of(model, pitch_error_rad), workers=workers, progress=progress),
         tile_ids=tuple(tiles),
         tile_xy_m=tile_xy_m,
-        tile_turn_rad=turns_rad(frame, tile_xy_m),
+        tile_turn_rad=convergences_rad(frame, tile_xy_m),
         tiles=map_features,
         rows={
             part.split.name: np.array([query_at[part.queries[i].id] for i in rows])
@@ -449,7 +449,7 @@ def _rotations(turn_rad: F64) -> F64:
     return np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=-2)
 
 
-def turns_rad(frame: LocalFrame, xy_m: F64) -> F64:
+def convergences_rad(frame: LocalFrame, xy_m: F64) -> F64:
     """How far true north is turned at places, counter-clockwise on the frame's axes."""
     return np.array([frame.convergence_rad((east_m, north_m)) for east_m, north_m in xy_m.tolist()])
 
@@ -464,7 +464,7 @@ def _truth(queries: Iterable[tuple[ClipTileSamples, int]], frame: LocalFrame) ->
         latlon_deg.append(taken.position.degrees)
         yaw_rad.append(taken.yaw_rad)
     xy_m = frame.xy_world_m(np.array(latlon_deg))
-    return xy_m, np.array(yaw_rad) + turns_rad(frame, xy_m)
+    return xy_m, np.array(yaw_rad) + convergences_rad(frame, xy_m)
 
 
 def _spread(count: int, most: int | None) -> list[int]:

@@ -328,9 +328,7 @@ class IndexedPlaces:
         """Whether a place is among those that are searched. within: as for `find`."""
         grid = self.places.grid
         row_col = grid.row_col(torch.from_numpy(self.places.frame.xy_world_m(place.degrees))).round().long()
-        row, col = row_col.tolist()
-        inside = 0 <= row < grid.rows and 0 <= col < grid.cols
-        return inside and self._block(row_col, within).region.searches(place)
+        return grid.holds(row_col) and self._block(row_col, within).region.searches(place)
 
     def _block(self, place: Int[Tensor, 2], within: Area | None) -> _Block:
         """The block of the map that holds a place, with two tiles around it; whole tiles.

@@ -112,8 +112,7 @@ class Localizer:
         the true position, if it is known, for the errors. Raises InputError as `encode` does.
         """
         region = region or self.encode(image, near=near, radius_m=radius_m)
-        require_pictures(self.model, len(clip.images))
-        turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
+        turned = self._turned(clip, pitch_error_rad)
         turns_rad = heading.turns_rad(heading_rad(clip))
         scores, fixes = fixes_in(self.model, turned, region, turns_rad=turns_rad, most=most, confidence=self.confidence)
         is_searched = None if truth is None else region.searches(truth)
@@ -134,8 +133,7 @@ class Localizer:
         The answer's region and image are the panel of the map that contains the best place. heading,
         pitch_error_rad, truth: as for `locate`. Raises InputError if the map is damaged, or shows nothing.
         """
-        require_pictures(self.model, len(clip.images))
-        turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
+        turned = self._turned(clip, pitch_error_rad)
         turns_rad = heading.turns_rad(heading_rad(clip))
         region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
         image = area.map.preview(region.cells)
@@ -161,8 +159,7 @@ class Localizer:
         map. heading, pitch_error_rad, truth: as for `locate`.
         Raises InputError if map or index are damaged, or nothing is searched.
         """
-        require_pictures(self.model, len(clip.images))
-        turned = TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
+        turned = self._turned(clip, pitch_error_rad)
         turns_rad = heading.turns_rad(heading_rad(clip))
         fixes = places.find(turned, turns_rad=turns_rad, most=most, within=within, confidence=self.confidence)
         if not fixes:
@@ -174,6 +171,11 @@ class Localizer:
         scores = search_turned(self.model, turned, region, of_grid, neutral_of(self.confidence)).values
         is_searched = None if truth is None else places.searches(truth, within)
         return Answer(clip, source.preview(region.cells), region, scores, fixes, truth, self._threshold, is_searched)
+
+    def _turned(self, clip: Clip, pitch_error_rad: float) -> TurnedClip:
+        """The clip, to be searched. Raises InputError if it has fewer pictures than the network fuses."""
+        require_pictures(self.model, len(clip.images))
+        return TurnedClip(self.model, clip, pitch_error_rad=pitch_error_rad)
 
     @property
     def _threshold(self) -> float | None:

@@ -124,9 +124,8 @@ class Region:
 
     def searches(self, place: LatLon) -> bool:
         """Whether a place is among those that are searched."""
-        row, col = self.places.row_col(torch.from_numpy(self.frame.xy_world_m(place.degrees))).round().long().tolist()
-        inside = 0 <= row < self.places.rows and 0 <= col < self.places.cols
-        return inside and bool(self.searched[row, col])
+        row_col = self.places.row_col(torch.from_numpy(self.frame.xy_world_m(place.degrees))).round().long()
+        return self.places.holds(row_col) and bool(self.searched[tuple(row_col.tolist())])
 
     def near(self, place: LatLon, radius_m: float, source: Path) -> Region:
         """The region with the places alone that lie within a radius of a place on earth.

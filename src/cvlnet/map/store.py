@@ -168,9 +168,10 @@ class Map:
         """Whether the map shows the cell at a place."""
         cells, offset_m = self.header.cells, torch.tensor(self.header.layout.offset_m, dtype=torch.float64)
         xy_m = torch.from_numpy(self.frame.xy_world_m(place.degrees)) + offset_m
-        row, col = cells.row_col(xy_m).round().long().tolist()
-        if not (0 <= row < cells.rows and 0 <= col < cells.cols):
+        row_col = cells.row_col(xy_m).round().long()
+        if not cells.holds(row_col):
             return False
+        row, col = row_col.tolist()
         return bool(self.arrays.known_cells(Window(slice(row, row + 1), slice(col, col + 1))))
 
     def preview(self, cells: Grid | None = None) -> OverheadImage:

@@ -89,16 +89,14 @@ class TrackErrors:
         """The figures of a drive, by name, over what is known; those of tracked fixes are NaN where nothing is."""
         since = self.way_m >= self.converged_m
         kept = self.tracked
-        distance_m, relative_m = self.distance_m[kept], np.linalg.norm(self.error_m[kept] - self.offset_m, axis=1)
-
-        def known(values: F64) -> F64:
-            return np.asarray(values[np.isfinite(values)])
+        relative_m = np.linalg.norm(self.error_m[kept] - self.offset_m, axis=1)
+        distance_m, nees = (values[kept & np.isfinite(values)] for values in (self.distance_m, self.nees))
 
         def over(values: F64, of: float | None = None) -> float:
-            values = known(values)
-            if not len(values):
+            known = values[np.isfinite(values)]
+            if not len(known):
                 return float("nan")
-            return float(np.median(np.abs(values)) if of is None else np.mean(values <= of))
+            return float(np.median(np.abs(known)) if of is None else np.mean(known <= of))
 
         return {
             "way_m": float(self.way_m[-1]),
@@ -107,14 +105,14 @@ class TrackErrors:
             "median_m": over(distance_m),
             "median_relative_m": over(relative_m),
             "within_5m": over(distance_m, RIGHT_M),
-            "p95_m": float(np.quantile(known(distance_m), 0.95)) if len(known(distance_m)) else float("nan"),
+            "p95_m": float(np.quantile(distance_m, 0.95)) if len(distance_m) else float("nan"),
             "along_m": over(self.along_m[kept]),
             "across_m": over(self.across_m[kept]),
             "per_100m_m": over(self.relative_m(RELATIVE_M)),
             "yaw_deg": float(np.degrees(over(self.yaw_rad[kept]))),
             "misled_s": self.misled_s,
-            "in_ellipse": over(self.nees[kept], float(chi2.ppf(ELLIPSE, 2))),
-            "nees": float(known(self.nees[kept]).mean()) if len(known(self.nees[kept])) else float("nan"),
+            "in_ellipse": over(nees, float(chi2.ppf(ELLIPSE, 2))),
+            "nees": float(nees.mean()) if len(nees) else float("nan"),
         }
 
 
