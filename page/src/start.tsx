@@ -183,7 +183,7 @@ function HeadingField({ value, change }: { value: string | null; change: (value:
           change(next === "unknown" ? "unknown" : next === "odometry" ? null : "0±20");
         }}
       >
-        <option value="odometry">That of the odometry, ± 5°; unknown if it begins at 0</option>
+        <option value="odometry">From the odometry, unless it begins at 0</option>
         <option value="given">Known roughly</option>
         <option value="unknown">Unknown: every heading is tried, which takes longer</option>
       </select>
