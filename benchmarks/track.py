@@ -26,8 +26,7 @@ import torch
 from scipy.stats import binomtest
 
 from cvlnet.arrays import Rgb
-from cvlnet.config import PITCH_ERROR_DEG
-from cvlnet.data.clips import AS_DESCRIBED, looking_up
+from cvlnet.data.clips import looking_up
 from cvlnet.data.journey import Journey, Moment, Picture, journey_of
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.label_maps import label_shares, read_label_map
@@ -133,7 +132,7 @@ class BestOfClips(Tracker):
     def _search(self) -> None:
         """Find the newest clip by itself."""
         turns = self._belief.turns_rad
-        scores = self.map.scores(self._clips(AS_DESCRIBED, turns))
+        scores = self.map.scores(self._clips(0.0, turns))
         best = int(scores.argmax())
         turn, place = divmod(best, scores[0].numel())
         row, col = divmod(place, scores.shape[2])
@@ -301,8 +300,7 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
         clips = 1 if condition == "single clips" else LAST_CLIPS
         found = trajectory(BestOfClips(area, localizer.model, heading=heading, clips=clips), name, driven)
     else:
-        pitch_error_rad = radians(PITCH_ERROR_DEG) if condition.endswith("pitches tried") else 0.0
-        spec = TrackSpec(pitch_error_rad=pitch_error_rad)
+        spec = TrackSpec(pitch_error_rad=0.0) if condition.endswith("stated pitch alone") else TrackSpec()
         tracker = Tracker(area, localizer.model, heading=heading, spec=spec)
         if condition == "map ends half-way":
             (region,) = area.regions()
@@ -369,9 +367,9 @@ CONDITIONS = {
     "all towns at once": 150.0,
     "beside other towns": 150.0,
     "kidnapped half-way": 150.0,
-    "pitches tried": 150.0,
+    "stated pitch alone": 150.0,
     "pitch wrong by 3 degrees": 150.0,
-    "pitch wrong by 3 degrees, pitches tried": 150.0,
+    "pitch wrong by 3 degrees, stated pitch alone": 150.0,
     "single clips": 150.0,
     "best of 20 clips": 150.0,
     "odometry alone": 150.0,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cvlnet.config import ModelConfig
-from cvlnet.data.clips import ClipSpec, Pitch, assemble_clip, looking_up
+from cvlnet.data.clips import ClipSpec, assemble_clip, looking_up
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
@@ -173,7 +173,7 @@ def test_a_clip_of_several_cameras_has_the_views_of_all_at_its_moments():
     found = stream.clip_features(vehicle_m, turns_rad=(0.3, -1.0))
     torch.testing.assert_close(found.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found.weight, expected.weight, atol=1e-5, rtol=1e-4)
-    lower = stream.clip_features(vehicle_m, turns_rad=(0.3, -1.0), pitch=Pitch(0.05, 0.0))
+    lower = stream.clip_features(vehicle_m, turns_rad=(0.3, -1.0), pitch_rad=0.05)
     tilted = turned_features(model, encoded, cameras, looking_up(poses, -0.05), (0.3, -1.0))
     torch.testing.assert_close(lower.descriptor, tilted.descriptor, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(lower.weight, found.weight, atol=1e-3)

@@ -642,18 +642,44 @@ def test_a_drive_whose_pitch_is_stated_wrong_is_found_where_pitches_are_tried(up
     drive = circle(120.0)
     mounting = looking_up(ROAD_FROM_CAM, radians(up_deg))
     frames = [replace(frame(at), road_from_cam=mounting) for at in drive]
-    as_stated = followed(tracker(), drive, odometry(drive), frames)
+    as_stated = followed(tracker(spec=TrackSpec(pitch_error_rad=0.0)), drive, odometry(drive), frames)
     assert ("tracking" in states(as_stated)) == (up_deg == 0.0)
-    tried = tracker(spec=TrackSpec(pitch_error_rad=radians(3.0)))
+    tried = tracker()
     fixes = followed(tried, drive, odometry(drive), frames)
     assert fixes[-1].state == "tracking"
     assert all(error_m(fix, at) < 2.0 for fix, at in zip(fixes, drive, strict=True) if fix.state == "tracking")
     assert tried.compared is None or tried.compared.features.descriptor.isfinite().all()
+    offsets_rad = [fix.pitch_offset_rad for fix in fixes if fix.pitch_offset_rad is not None]
+    assert len(offsets_rad) == sum(fix.state == "tracking" for fix in fixes)
+    assert np.degrees(offsets_rad[-1]) == pytest.approx(up_deg, abs=0.7)
+
+
+@pytest.mark.usefixtures("pitch_sensitive")
+def test_a_search_compares_the_pitch_of_the_tracked_place_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[tuple[bool, tuple[float, ...]]]()
+    drive = circle(120.0)
+    of = tracker()
+    mean_ratio = Likelihood.mean_ratio
+
+    def weighed(
+        self: Likelihood, scores: Iterable[torch.Tensor], weights: Sequence[float], share: float
+    ) -> torch.Tensor:
+        asked.append((of.followed.pose is not None, tuple(weights)))
+        return mean_ratio(self, scores, weights, share)
+
+    monkeypatch.setattr(Likelihood, "mean_ratio", weighed)
+    fixes = followed(of, drive, odometry(drive))
+    assert fixes[-1].state == "tracking"
+    assert {is_tracked for is_tracked, _ in asked} == {False, True}
+    for is_tracked, weights in asked:
+        assert len(weights) == (1 if is_tracked else 3)
+        assert sum(weights) == pytest.approx(1.0)
+        assert max(weights) == weights[len(weights) // 2]
 
 
 def test_pitches_under_which_a_clip_shows_the_same_are_no_further_evidence() -> None:
     drive = circle(120.0)
-    plain, tried = tracker(), tracker(spec=TrackSpec(pitch_error_rad=radians(3.0)))
+    plain, tried = tracker(spec=TrackSpec(pitch_error_rad=0.0)), tracker()
     for of in (plain, tried):
         followed(of, drive[:20], odometry(drive)[:20])
     torch.testing.assert_close(plain.belief.modes()[0].probability, tried.belief.modes()[0].probability)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cvlnet.arrays import Series
 from cvlnet.config import WAY_M
-from cvlnet.data.clips import AS_DESCRIBED, ClipSpec, Pitch, looking_up, spread
+from cvlnet.data.clips import ClipSpec, looking_up, spread
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize.turned import turned_features
 from cvlnet.model.cvlnet import CVLNet
@@ -99,17 +99,17 @@ class ClipStream:
         return np.maximum.accumulate(np.linalg.norm(xy_m - xy_m[0], axis=1))
 
     def clip_features(
-        self, vehicle_xy_m: Float[Tensor, 2], *, turns_rad: Sequence[float] = (0.0,), pitch: Pitch = AS_DESCRIBED
+        self, vehicle_xy_m: Float[Tensor, 2], *, turns_rad: Sequence[float] = (0.0,), pitch_rad: float = 0.0
     ) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world, one clip for each turn.
 
-        turns_rad: by how much the world is turned counter-clockwise about the vehicle. pitch: by which all cameras are
-        taken to look farther down.
+        turns_rad: by how much the world is turned counter-clockwise about the vehicle. pitch_rad: by how much farther
+        down all cameras are taken to look.
         Raises ValueError if there are not yet frames enough, or if the vehicle is far from the newest one.
         """
         chosen, cameras, poses = self._newest(vehicle_xy_m)
         encoded = torch.cat([kept.encoded for kept in chosen])
-        return turned_features(self.model, encoded, cameras, looking_up(poses, -pitch.angle_rad), turns_rad)
+        return turned_features(self.model, encoded, cameras, looking_up(poses, -pitch_rad), turns_rad)
 
     def clip(self, vehicle_xy_m: Float[Tensor, 2]) -> Clip:
         """The frames that `clip_features` takes, around the vehicle's place. Raises ValueError as it does.

@@ -13,6 +13,7 @@ from cvlnet.localize.search import scores_around
 from cvlnet.map.region import Region
 from cvlnet.model.confidence import sigma_m
 from cvlnet.track.likelihood import Likelihood
+from cvlnet.track.parabola import vertex
 from cvlnet.track.pose_filter import TURN, PoseBelief
 from cvlnet.types import ClipFeatures
 
@@ -76,15 +77,12 @@ def measured_around(
 
 def _turn(heights: F64, turns_rad: tuple[float, ...], likelihood: Likelihood) -> tuple[float | None, float]:
     """The best turn by a parabola through the scores of three, and its variance."""
-    if len(turns_rad) != 3 or not np.isfinite(heights).all():
+    best = vertex(heights.tolist()) if len(turns_rad) == 3 else None
+    if best is None:
         return None, 0.0
     step = turns_rad[1] - turns_rad[0]
-    below, middle, above = heights.tolist()
-    curvature = 2 * middle - below - above
-    if curvature <= 0:
-        return None, 0.0
-    best = turns_rad[1] + step * float(np.clip((above - below) / (2 * curvature), -1.5, 1.5))
-    return best, likelihood.heading_rad**2 + step**2 / (likelihood.sharpness * curvature)
+    variance = likelihood.heading_rad**2 + step**2 / (likelihood.sharpness * best.curvature)
+    return turns_rad[1] + step * best.steps, variance
 
 
 def updated(expected: PoseBelief, found: Measurement) -> PoseBelief:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from math import degrees, isfinite
+from math import degrees, isfinite, radians
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,8 @@ from cvlnet.track.types import STATES, TrackFix, Trajectory
 
 if TYPE_CHECKING:
     from cvlnet.track.rerun_file import RerunFile
+
+_PITCH_TOLD_RAD = radians(1.0)  # from which on the cameras' pitch is worth a word
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Tracked:
     smoothed: Trajectory | None
     errors: TrackErrors | None
 
+    @property
+    def _pitch_offset_rad(self) -> float | None:
+        """The median over the drive."""
+        offsets_rad = [fix.pitch_offset_rad for fix in self.trajectory.fixes if fix.pitch_offset_rad is not None]
+        return float(np.median(offsets_rad)) if offsets_rad else None
+
     def lines(self) -> list[str]:
         """What there is to say of it, as text."""
         fixes = self.trajectory.fixes
@@ -93,6 +101,9 @@ class Tracked:
             )
         else:
             lines.append(f"at the end the place is not known: {last.state}")
+        if (offset_rad := self._pitch_offset_rad) is not None and abs(offset_rad) > _PITCH_TOLD_RAD:
+            way = "down" if offset_rad > 0 else "up"
+            lines.append(f"the cameras look {degrees(abs(offset_rad)):.1f} degrees farther {way} than stated")
         if self.errors is not None:
             figures = self.errors.figures()
             if not self.errors.tracked.any():

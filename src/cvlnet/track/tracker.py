@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import exp, hypot, pi, radians
+from math import exp, hypot, inf, pi, radians
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from cvlnet.arrays import F64
-from cvlnet.data.clips import Pitch, pitches
+from cvlnet.config import PITCH_ERROR_DEG
+from cvlnet.data.clips import pitches
 from cvlnet.data.journey import Picture
 from cvlnet.data.odometry import OdometryPose, begins_at_zero, wrapped_rad
 from cvlnet.errors import warn
@@ -35,8 +36,9 @@ from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.belief import Belief, Mode
 from cvlnet.track.likelihood import Likelihood
-from cvlnet.track.measure import Measurement, measured_around, updated
+from cvlnet.track.measure import measured_around, updated
 from cvlnet.track.odometry import OdometryNoise
+from cvlnet.track.pitch_belief import PitchBelief
 from cvlnet.track.pose_filter import DRIFT, LOG_SCALE, PoseBelief
 from cvlnet.track.searched import SearchedMap
 from cvlnet.track.smooth import SmoothPose
@@ -102,7 +104,8 @@ class TrackSpec:
     drop of the score that raises the odds of this by a factor of e. entered_per_m: probability per metre that a vehicle
     which is not on the map enters it. heading_per_m: probability per metre that the odometry's yaw drifts by one step
     of the headings. turn_rad: step between the headings of fine clips. pitch_error_rad: how much farther down, or up,
-    the cameras may look than is described, two standard deviations; 0 takes the described pitch as it is.
+    the cameras may look than is described, two standard deviations; 0 takes the described pitch as it is. Pitches
+    `cvlnet.data.clips.PITCH_STEP_RAD` apart are compared until a place is tracked, whose clips then say which it is.
     """
 
     sure: float = 0.99
@@ -119,7 +122,7 @@ class TrackSpec:
     entered_per_m: float = 5e-4
     heading_per_m: float = 1e-3
     turn_rad: float = radians(3.0)
-    pitch_error_rad: float = 0.0
+    pitch_error_rad: float = radians(PITCH_ERROR_DEG)
 
 
 class Tracker:
@@ -149,11 +152,7 @@ class Tracker:
         self.map, self.model = SearchedMap(model, area), model
         self.noise, self.likelihood, self.spec = noise, likelihood, spec
         self._heading, self._start = heading, start
-        sharpness = model.sharpness.item()
-        self._pitches = pitches(spec.pitch_error_rad, sharpness)
-        likely = np.exp([-sharpness * pitch.penalty for pitch in self._pitches])
-        self._pitch_shares: list[float] = (likely / likely.sum()).tolist()
-        self._pitch = min(self._pitches, key=lambda pitch: pitch.penalty)  # of the newest clip, as far as it is known
+        self._pitch = PitchBelief.stated(spec.pitch_error_rad)
         self._stream = ClipStream(model, frames=spec.frames)
         self._now: OdometryPose | None = None
         self._last: TrackFix | None = None
@@ -321,8 +320,8 @@ class Tracker:
     def _way_since(self, at: OdometryPose | None) -> float:
         return self._stream.way_m if at is None or self._now is None else at.way_m(self._now)
 
-    def _clips(self, pitch: Pitch, turns_rad: Sequence[float]) -> ClipFeatures:
-        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad, pitch=pitch)
+    def _clips(self, pitch_rad: float, turns_rad: Sequence[float]) -> ClipFeatures:
+        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad, pitch_rad=pitch_rad)
 
     @property
     def _vehicle_m(self) -> Tensor:
@@ -338,19 +337,30 @@ class Tracker:
         turns = self._belief.turns_rad  # before the clip, which leaves only those that are still possible
         if not turns:  # it is elsewhere for sure
             return
-        clips = [nearly_turned(partial(self._clips, pitch), turns) for pitch in self._pitches]
+        angles_rad, shares = self._pitches
+        clips = [nearly_turned(partial(self._clips, angle_rad), turns) for angle_rad in angles_rad]
         self._belief.weigh(
             ratio
             for first in range(0, len(turns), _TURNS_AT_ONCE)
             for ratio in self.likelihood.mean_ratio(
                 (self.map.scores(pitched[first : first + _TURNS_AT_ONCE], self.likelihood.level) for pitched in clips),
-                self._pitch_shares,
+                shares,
                 share,
             )
         )
         self._coarse_at = self._now
         self._judge()
-        self._keep("map", clips[self._pitches.index(self._pitch)], turns)
+        self._keep("map", clips[int(np.argmax(shares))], turns)
+
+    @property
+    def _pitches(self) -> tuple[Sequence[float], Sequence[float]]:
+        """The pitches that a search compares (radians), and how likely they are; of a tracked place, its own alone."""
+        if self._pose is not None:
+            return (self._pitch.mean_rad,), (1.0,)
+        sharpness = self.model.sharpness.item()
+        tried = pitches(self.spec.pitch_error_rad, sharpness)
+        likely = np.exp([-sharpness * pitch.penalty for pitch in tried])
+        return [pitch.angle_rad for pitch in tried], (likely / likely.sum()).tolist()
 
     def _move_belief(self, now: OdometryPose, gap_m: float = 0.0) -> None:
         """gap_m: how far the vehicle may have gone besides, unseen."""
@@ -368,6 +378,7 @@ class Tracker:
             self._pose = None
         if self._pose is None and (modes := self.modes()) and modes[0].probability >= self.spec.sure:
             self._pose = PoseBelief.at(modes[0].mean, modes[0].covariance, self.noise)
+            self._pitch = PitchBelief.stated(self.spec.pitch_error_rad)
             self._stretch, self._fine_at = self._stretch + 1, None
             self._scores.clear()
 
@@ -380,27 +391,32 @@ class Tracker:
     def _refine(self, pose: PoseBelief) -> float | None:
         """Compare the newest clip with the places around the vehicle, under its turn and one to each side.
 
-        Of the pitches counts the one that explains the clip best.
+        First under its turn alone and several pitches, of which the best counts.
         """
         way_m, step = self._way_since(self._fine_at), self.spec.turn_rad
         share, self._fine_at = self.likelihood.share(way_m), self._now
-        turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
+        self._pitch = self._pitch.moved(way_m)
         region = self.map.around(pose.xy_m)
         if region is None:
             return None
-        best: tuple[float, Pitch, ClipFeatures, Measurement] | None = None
-        for pitch in self._pitches:
-            clips = self._clips(pitch, turns)
-            found = measured_around(clips, turns, region, pose, self.likelihood, share)
-            if found is not None and (best is None or found.score - pitch.penalty > best[0]):
-                best = found.score - pitch.penalty, pitch, clips, found
-        if best is None:
+        turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
+        angles_rad, best = self._pitch.angles_rad, 0
+        if len(angles_rad) > 1:
+            one = [
+                measured_around(self._clips(angle_rad, turns[1:2]), turns[1:2], region, pose, self.likelihood, share)
+                for angle_rad in angles_rad
+            ]
+            scores = [-inf if found is None else found.score for found in one]
+            sharpness = self.likelihood.sharpness * share
+            best, self._pitch = self._pitch.likeliest(scores, sharpness), self._pitch.measured(scores, sharpness)
+        clips = self._clips(angles_rad[best], turns)
+        found = measured_around(clips, turns, region, pose, self.likelihood, share)
+        if found is None:
             return None
-        score, self._pitch, clips, found = best
         self._pose = updated(pose, found)
         self._keep("place" if self._compared is None else self._compared.against, clips, turns)
-        self._doubt(score, way_m)
-        return score
+        self._doubt(found.score, way_m)
+        return found.score
 
     def _doubt(self, score: float, way_m: float) -> None:
         """Let probability leave a tracked place whose score falls; once the place is lost, its frames are forgotten.
@@ -436,7 +452,8 @@ class Tracker:
             if self._smooth is None or not self._smooth.follows:
                 self._smooth = SmoothPose(self._pose.mean[:3])
             near = self._belief.near(_xy_m(carried(self._pose.mean, now, self._belief_at)))
-            fix = self.at(replace(fix, confidence=near, score=score), now, self._pose)
+            known = replace(fix, confidence=near, score=score, pitch_offset_rad=self._pitch.mean_rad)
+            fix = self.at(known, now, self._pose)
         elif modes:
             best, place = modes[0], hypotheses[0]
             fix = replace(

@@ -9,7 +9,7 @@ from pathlib import Path
 from cvlnet.errors import InputError
 from cvlnet.io.outputs import write_text
 from cvlnet.io.text import read_table
-from cvlnet.track.formats.fields import COLUMNS, fields_of, fixes_of, refuse_large
+from cvlnet.track.formats.fields import COLUMNS, LATER_COLUMNS, fields_of, fixes_of, refuse_large
 from cvlnet.track.types import Trajectory
 
 _REMEDY = "give a table that `cvlnet track` has written"
@@ -31,7 +31,7 @@ def read_csv(path: Path) -> Trajectory:
     """
     refuse_large(path)
     table = read_table(path, _REMEDY, finished_lines=True)
-    missing = [name for name in COLUMNS if name not in table.columns]
+    missing = [name for name in COLUMNS if name not in table.columns and name not in LATER_COLUMNS]
     if missing:
         raise InputError(f"has no column {', '.join(missing)}", where=path, remedy=_REMEDY)
     rows = ((table.where(line), {name: cell or None for name, cell in cells.items()}) for line, cells in table.rows)
