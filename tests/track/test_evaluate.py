@@ -265,3 +265,14 @@ def test_the_truth_knows_what_lies_between_its_places() -> None:
     np.testing.assert_allclose(known.xy_at(np.array([0.5, 2.0])), [[5.0, 0.0], [20.0, 0.0]], atol=1e-4)
     with pytest.raises(ValueError, match="the truth is not known"):
         GroundTruth.of([])
+
+
+@pytest.mark.parametrize(("count", "is_told"), [(11, False), (12, True)])
+def test_fixes_without_a_truth_are_told_if_they_are_many(
+    count: int, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten fixes before the last known place, and one or two behind it."""
+    found = errors([fix(float(i), (10.0 * i, 0.0)) for i in range(count)], truth(10))
+    assert len(found.time_s) == 10
+    expected = "drive: the true place is not known at 2 of 12 fixes, which are not counted; give true positions"
+    assert [message.startswith(expected) for message in caplog.messages] == [True] * is_told

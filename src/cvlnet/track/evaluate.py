@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from cvlnet.arrays import F64, Bools, Points, Series
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.odometry import wrapped_rad
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.geo import LocalFrame
 from cvlnet.track.types import Trajectory
 
@@ -21,6 +21,7 @@ LOST_M = 10.0  # beyond which it is that of another place
 ELLIPSE = 0.95
 RELATIVE_M = 100.0  # of way, over which the motion's error is stated
 _LONGEST_GAP_S = 2.5  # between known places that a fix may lie between: one of a receiver with 1 Hz may be lacking
+_FEW_LEFT_OUT = 0.1  # of the fixes, without a true place
 _LEAST_STEP_M = 0.05  # between known places that show a direction
 
 
@@ -171,9 +172,16 @@ class GroundTruth:
 def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErrors:
     """The errors of the fixes between known places, as `errors_beside` gives them.
 
-    Raises InputError if no fix lies between them.
+    If more than a tenth of the fixes do not lie between known places, a warning gives their number. Raises InputError
+    if none does.
     """
-    return errors_beside(trajectory, GroundTruth.of(places))
+    errors = errors_beside(trajectory, GroundTruth.of(places))
+    count = len(trajectory.fixes)
+    if (left_out := count - len(errors.time_s)) > _FEW_LEFT_OUT * count:
+        what = f"the true place is not known at {left_out:,} of {count:,} fixes, which are not counted"
+        remedy = f"give true positions at most {_LONGEST_GAP_S:g} s apart for all of the drive"
+        warn(what, where=trajectory.name, remedy=remedy)
+    return errors
 
 
 def errors_beside(trajectory: Trajectory, truth: GroundTruth) -> TrackErrors:
