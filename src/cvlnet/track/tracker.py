@@ -389,10 +389,7 @@ class Tracker:
         return self._modes
 
     def _refine(self, pose: PoseBelief) -> float | None:
-        """Compare the newest clip with the places around the vehicle, under its turn and one to each side.
-
-        First under its turn alone and several pitches, of which the best counts.
-        """
+        """Compare the newest clip with the places around the vehicle, under its turn and one to each side."""
         way_m, step = self._way_since(self._fine_at), self.spec.turn_rad
         share, self._fine_at = self.likelihood.share(way_m), self._now
         self._pitch = self._pitch.moved(way_m)
@@ -400,16 +397,7 @@ class Tracker:
         if region is None:
             return None
         turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
-        angles_rad, best = self._pitch.angles_rad, 0
-        if len(angles_rad) > 1:
-            one = [
-                measured_around(self._clips(angle_rad, turns[1:2]), turns[1:2], region, pose, self.likelihood, share)
-                for angle_rad in angles_rad
-            ]
-            scores = [-inf if found is None else found.score for found in one]
-            sharpness = self.likelihood.sharpness * share
-            best, self._pitch = self._pitch.likeliest(scores, sharpness), self._pitch.measured(scores, sharpness)
-        clips = self._clips(angles_rad[best], turns)
+        clips = self._clips(self._learned_pitch_rad(pose, region, share), turns)
         found = measured_around(clips, turns, region, pose, self.likelihood, share)
         if found is None:
             return None
@@ -417,6 +405,19 @@ class Tracker:
         self._keep("place" if self._compared is None else self._compared.against, clips, turns)
         self._doubt(found.score, way_m)
         return found.score
+
+    def _learned_pitch_rad(self, pose: PoseBelief, region: Region, share: float) -> float:
+        """Compare the newest clip under several pitches and one turn; the pitch that explains it best."""
+        angles_rad, turn = self._pitch.angles_rad, (pose.turn_rad,)
+        if len(angles_rad) == 1:
+            return angles_rad[0]
+        clips = (self._clips(angle_rad, turn) for angle_rad in angles_rad)
+        found = [measured_around(clip, turn, region, pose, self.likelihood, share) for clip in clips]
+        scores = [-inf if one is None else one.score for one in found]
+        sharpness = self.likelihood.sharpness * share
+        best = self._pitch.likeliest(scores, sharpness)
+        self._pitch = self._pitch.measured(scores, sharpness)
+        return angles_rad[best]
 
     def _doubt(self, score: float, way_m: float) -> None:
         """Let probability leave a tracked place whose score falls; once the place is lost, its frames are forgotten.
