@@ -57,6 +57,7 @@ export interface Fix {
   score: number | null;
   error_m: number | null;
   speed_mps: number | null;
+  pitch_offset_deg: number | null;
 }
 
 export interface Session {

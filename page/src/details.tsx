@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 
 import type { Fix, PictureKind } from "./api";
 import { Icon } from "./icons";
-import { awaiting, clock, coordinates, heading, knowledge, metres, percent } from "./format";
+import { awaiting, clock, coordinates, heading, knowledge, metres, percent, pitchOffset } from "./format";
 import { hasPlace } from "./geo";
 import type { MapView } from "./map-view";
 import type { Page } from "./page";
@@ -73,6 +73,7 @@ export function FixPanel({ page, view }: { page: Page; view: MapView }) {
 
 function Tracked({ page, fix, view }: { page: Page; fix: Fix; view: MapView }) {
   const [latitude_deg, longitude_deg] = [fix.latitude_deg!, fix.longitude_deg!];
+  const camera = pitchOffset(fix.pitch_offset_deg);
   return (
     <>
       <div class="coordinates">
@@ -105,6 +106,7 @@ function Tracked({ page, fix, view }: { page: Page; fix: Fix; view: MapView }) {
         )}
         <Row name="Confidence" value={percent(fix.confidence)} />
         {fix.speed_mps !== null && <Row name="Speed" value={`${(3.6 * fix.speed_mps).toFixed(0)} km/h`} />}
+        {camera !== null && <Row name="Camera" value={camera} doubt="than stated" />}
         {fix.error_m !== null && <Row name="Error" value={metres(fix.error_m)} doubt="from the truth" />}
       </dl>
     </>

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 
 import { type Fix, Problem, problemOf } from "./api";
 import { confidenceClass } from "./colors";
-import { clock, coordinates, heading, knowledge, metres, parseLink, percent, writeLink } from "./format";
+import { clock, coordinates, heading, knowledge, metres, parseLink, percent, pitchOffset, writeLink } from "./format";
 import { apart, distance_m, drawnPose, ellipseOutline, nearestFix, placeAt, trackLines, turn_deg } from "./geo";
 import { Scale, columns, indexAt, logShare, momentWith, ticks } from "./strips";
 
@@ -28,6 +28,7 @@ function fix(moment: number, changes: Partial<Fix> = {}): Fix {
     score: null,
     error_m: null,
     speed_mps: null,
+    pitch_offset_deg: null,
     ...changes,
   };
 }
@@ -63,6 +64,16 @@ describe("words", () => {
     expect(heading(359.7)).toBe("0° N");
     expect(heading(202)).toBe("202° SSW");
     expect(heading(-90)).toBe("270° W");
+  });
+
+  it.each([
+    [null, null],
+    [0.9, null],
+    [-0.9, null],
+    [2.64, "2.6° farther down"],
+    [-1.26, "1.3° farther up"],
+  ])("a pitch of %s beside the stated one", (offset_deg, expected) => {
+    expect(pitchOffset(offset_deg)).toBe(expected);
   });
 
   it("coordinates have latitude first", () => expect(coordinates(49.0123456, 8.5)).toBe("49.012346, 8.500000"));

@@ -83,6 +83,7 @@ def fix_of(
         score=fix.score,
         error_m=error_m(fix, truth),
         speed_mps=_speed(fix, before, now),
+        pitch_offset_deg=None if fix.pitch_offset_rad is None else _rounded_deg(fix.pitch_offset_rad),
     )
 
 

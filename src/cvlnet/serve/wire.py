@@ -137,6 +137,7 @@ class Fix(Wire):
     score: float | None
     error_m: float | None
     speed_mps: float | None
+    pitch_offset_deg: float | None = None
 
 
 class Odometry(Wire):
