@@ -22,11 +22,19 @@ from cvlnet.data.camera_file import CameraFile, camera_file_of, read_camera_file
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.odometry import OdometryPose, turned_m
 from cvlnet.data.poses import is_unit
-from cvlnet.data.ros_camera import calibration_of, frame_name, mounting_of, transforms_of
+from cvlnet.data.ros_camera import (
+    body_from,
+    calibration_of,
+    frame_name,
+    mounting_of,
+    require_upward,
+    transforms_of,
+)
 from cvlnet.data.ros_messages import picture_of, place_of
 from cvlnet.data.synchronize import OdometryTrack
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geometry import Pose
 from cvlnet.localize import Localizer
 from cvlnet.localize.request import MapFiles, area_of
 from cvlnet.localize.turned import Heading
@@ -146,7 +154,9 @@ class TrackingNode:
         self._places: deque[KnownPlace] = deque(maxlen=_MOST_PICTURES)
         self._static: deque[Any] = deque(maxlen=1000)
         self._info: Any | None = None
-        self._camera = mounting.camera
+        self._static_count = 0
+        self._camera: tuple[int, CameraFile] | None = None  # and of how many messages of transforms it is made
+        self._followed: tuple[int, str, Pose | None] | None = None  # the odometry's frame, and its pose in base_link
         self._last_ns: int | None = None
         self._odom_frame = "odom"
         self._map_from_odom: OdometryPose | None = None
@@ -160,8 +170,8 @@ class TrackingNode:
 
     def on_static_transforms(self, message: Any) -> None:
         """Take transforms (TFMessage) that lead to the camera."""
-        if self._camera is None:
-            self._static.append(message)
+        self._static.append(message)
+        self._static_count += 1  # what was made of fewer transforms is made again
 
     def on_odometry(self, message: Any) -> None:
         """Take the odometry (Odometry), and publish where its frame lies on the map, as far as that is known."""
@@ -276,8 +286,7 @@ class TrackingNode:
         if message is None or not self.tracker.wants_frames(pose):
             return None
         try:
-            self._camera = self._camera or self._new_camera(message.header.frame_id)
-            mounted = self._camera.mounted
+            mounted = self._camera_now(message.header.frame_id).mounted
             picture = picture_of(message, mounted, self._topics["image"])
             frame = Frame.seen(picture, mounted.camera, mounted.body_from_cam, self.tracker.model.image_spec)
         except InputError as error:
@@ -285,6 +294,14 @@ class TrackingNode:
             return None
         self.counts["tracked"] += 1
         return frame
+
+    def _camera_now(self, frame_id: str) -> CameraFile:
+        if self._mounting.camera is not None:
+            return self._mounting.camera
+        count = self._static_count
+        if self._camera is None or self._camera[0] != count:
+            self._camera = count, self._new_camera(frame_id)
+        return self._camera[1]
 
     def _new_camera(self, frame_id: str) -> CameraFile:
         """The camera by CameraInfo and the static transforms. Raises InputError as long as they do not say enough."""
@@ -353,8 +370,32 @@ class TrackingNode:
         if time_s == 0:
             self._say(self._topics["odom"], "the headers have no times; publish odometry with the times of its poses")
             return None
-        yaw_rad = float(Rotation.from_quat(xyzw).as_euler("ZYX")[0])
-        return OdometryPose(time_s, float(at.x), float(at.y), yaw_rad)
+        frames = frame_name(message.header.frame_id), frame_name(message.child_frame_id)
+        try:
+            require_upward(frames, self._topics["odom"])
+            body_from_followed = self._body_from(frames[1])
+        except InputError as error:
+            self._tell(str(error))
+            return None
+        turn_of = Rotation.from_quat(xyzw)
+        place_m = np.array([at.x, at.y, at.z])
+        if body_from_followed is None:
+            what = f"no static transforms lead from base_link to {frames[1]}; its motion is taken for the vehicle's"
+            self._say(self._topics["odom"], what)
+        else:
+            followed_from_body = body_from_followed.inverse()
+            place_m = place_m + turn_of.apply(followed_from_body.translation_m.numpy())
+            turn_of = turn_of * Rotation.from_matrix(followed_from_body.rotation.numpy())
+        yaw_rad = float(turn_of.as_euler("ZYX")[0])
+        return OdometryPose(time_s, float(place_m[0]), float(place_m[1]), yaw_rad)
+
+    def _body_from(self, frame_id: str) -> Pose | None:
+        """The pose of the frame that the odometry follows, in base_link; None while no transforms say it."""
+        count = self._static_count
+        if self._followed is None or self._followed[:2] != (count, frame_id):
+            transforms = transforms_of(tuple(self._static), "/tf_static")
+            self._followed = count, frame_id, body_from(transforms, frame_id) if frame_id else Pose.identity()
+        return self._followed[2]
 
     def _say(self, topic: str, what: str) -> None:
         self._tell(f"{topic}: {what}")

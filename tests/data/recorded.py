@@ -142,14 +142,14 @@ class Messages:
 
     def odometry(
         self, time_s: float, x_m: float, *, topic: str = "/odom", received_s: float | None = None, y_m: float = 0.0,
-        xyzw: Sequence[float] = (0, 0, 0, 1),
+        xyzw: Sequence[float] = (0, 0, 0, 1), frame_id: str = "odom", child_frame_id: str = "base_link",
     ) -> None:  # fmt: skip
         point = self.make("geometry_msgs/msg/Point", x=x_m, y=y_m, z=0.0)
         pose = self.make("geometry_msgs/msg/Pose", position=point, orientation=self._quaternion(xyzw))
         zero = self._vector((0, 0, 0))
         twist = self.make("geometry_msgs/msg/Twist", linear=zero, angular=zero)
         message = self.make(
-            "nav_msgs/msg/Odometry", header=self.header(time_s, "odom"), child_frame_id="base_link",
+            "nav_msgs/msg/Odometry", header=self.header(time_s, frame_id), child_frame_id=child_frame_id,
             pose=self.make("geometry_msgs/msg/PoseWithCovariance", pose=pose, covariance=np.zeros(36)),
             twist=self.make("geometry_msgs/msg/TwistWithCovariance", twist=twist, covariance=np.zeros(36)),
         )  # fmt: skip

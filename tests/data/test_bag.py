@@ -233,15 +233,16 @@ def test_positions_with_a_fix_are_known_places(tmp_path: Path) -> None:
         plain(bag)
         bag.fix(0.0, 49.0, 8.4)
         bag.fix(0.5, 49.1, 8.5, status=-1)
+        bag.fix(0.7, 0.0, 0.0)
         bag.fix(0.6, float("nan"), 8.5)
-        bag.fix(1.0, 49.2, 8.6, kind=0)
-        bag.fix(1.5, 49.3, 8.7, variance_m2=0.0)
+        bag.fix(1.0, 49.0001, 8.4, kind=0)
+        bag.fix(1.5, 49.00015, 8.4, variance_m2=0.0)
 
     places = opened(tmp_path, "bag", fill).places
     assert [(p.time_s - START_S, p.position.degrees, p.sigma_m, p.yaw_rad) for p in places] == [
         (pytest.approx(0.0), (49.0, 8.4), 2.0, None),
-        (pytest.approx(1.0), (49.2, 8.6), None, None),
-        (pytest.approx(1.5), (49.3, 8.7), None, None),
+        (pytest.approx(1.0), (49.0001, 8.4), None, None),
+        (pytest.approx(1.5), (49.00015, 8.4), None, None),
     ]
 
 
@@ -459,3 +460,50 @@ def test_a_bag_that_is_not_there(tmp_path: Path) -> None:
         read_bag(tmp_path / "drive.bag")
     with pytest.raises(InputError, match="cannot be read as a bag"):
         read_bag(tmp_path)
+
+
+def turning(bag: Messages, **frames: str) -> None:
+    """A vehicle that turns on the spot, and something 3 m ahead of it that is followed."""
+    bag.info()
+    for number, time_s in enumerate(TIMES_S):
+        bag.image(time_s, number)
+    for number in range(21):
+        yaw_rad = 0.05 * number
+        turn = (0.0, 0.0, sin(yaw_rad / 2), cos(yaw_rad / 2))
+        bag.odometry(0.1 * number, 3 * cos(yaw_rad), y_m=3 * sin(yaw_rad), xyzw=turn, **frames)
+
+
+def test_odometry_of_a_sensor_is_brought_to_the_vehicle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fill(bag: Messages) -> None:
+        turning(bag, child_frame_id="imu")
+        bag.transform("base_link", "imu", (3.0, 0.0, 0.0))
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    odometry = [moment.odometry for moment in opened(tmp_path / "a", "mcap", fill).moments()]
+    assert np.ptp([(pose.x_m, pose.y_m) for pose in odometry], axis=0) == pytest.approx([0, 0], abs=1e-3)
+    assert odometry[-1].yaw_rad - odometry[0].yaw_rad == pytest.approx(0.5, abs=1e-6)
+    assert "lead from base_link to imu" not in caplog.text
+    unknown = opened(tmp_path / "b", "mcap", lambda bag: turning(bag, child_frame_id="imu"))
+    assert np.ptp([moment.odometry.y_m for moment in unknown.moments()]) > 1.0
+    assert (
+        "no static transforms lead from base_link to imu, whose motion is taken for that of the vehicle" in caplog.text
+    )
+
+
+def test_odometry_whose_axes_point_down_or_change_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with pytest.raises(InputError, match="the z axis of odom_ned points down"):
+        opened(tmp_path / "a", "bag", lambda bag: turning(bag, frame_id="odom_ned"))
+
+    def two_sources(bag: Messages) -> None:
+        turning(bag)
+        bag.odometry(2.1, 3.0, frame_id="map")
+
+    with pytest.raises(InputError, match="the frames change: map/base_link, odom/base_link"):
+        opened(tmp_path / "b", "bag", two_sources)
+
+
+def test_the_direction_of_a_bags_odometry_is_no_heading(tmp_path: Path) -> None:
+    assert not opened(tmp_path, "bag", plain).has_headings

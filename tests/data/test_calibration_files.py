@@ -72,6 +72,8 @@ def test_ros(tmp_path: Path) -> None:
     assert read(tmp_path, ROS.replace("-0.3, 0.1, 1e-04, -2e-04, 0.02", "0, 0, 0, 0, 0")).model is None
     fish = ROS.replace("plumb_bob", "equidistant").replace(", 0.02]", "]").replace("cols: 5", "cols: 4")
     assert read(tmp_path, fish) == Calibration(640, 480, (500.5, 501.0), (319.5, 239.0), "fisheye", FIVE[:4])
+    zeros = read(tmp_path, fish.replace("-0.3, 0.1, 1e-04, -2e-04", "0, 0, 0, 0"))
+    assert (zeros.model, zeros.coefficients) == ("fisheye", (0.0,) * 4)  # not a pinhole
 
 
 @pytest.mark.parametrize("name", ["calibration.yml", "calibration.xml", "calibration.json"])
@@ -101,6 +103,7 @@ def test_four_coefficients_of_opencv_are_open(tmp_path: Path) -> None:
     assert read(tmp_path, text, model="opencv").model == "opencv"
     assert read(tmp_path, text + "fisheye_model: 1\n").model == "fisheye"
     assert read(tmp_path, opencv("[0, 0, 0, 0]")).model is None
+    assert read(tmp_path, opencv("[0, 0, 0, 0]") + "fisheye_model: 1\n").model == "fisheye"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +123,7 @@ def test_four_coefficients_of_opencv_are_open(tmp_path: Path) -> None:
             (-0.1, 0.02, 1e-3, 2e-3, 0.3, 0.4, 0.5, 0.6),
         ),
         ("RADIAL 640 480 500 320 240 0 0", (500.0, 500.0), None, ()),
+        ("SIMPLE_RADIAL_FISHEYE 640 480 500 320 240 0", (500.0, 500.0), "fisheye", (0.0,) * 4),
     ],
 )
 def test_colmap_counts_from_the_corner(
@@ -136,6 +140,8 @@ def test_colmap_counts_from_the_corner(
 def test_kalibr(tmp_path: Path) -> None:
     found = read(tmp_path, KALIBR, camera="cam0")
     assert found == Calibration(640, 480, (500.5, 501.0), (319.5, 239.0), "fisheye", (0.1, 0.02, 0.003, 0.0004))
+    zeros = read(tmp_path, KALIBR.replace("0.1, 0.02, 0.003, 0.0004", "0, 0, 0, 0"), camera="cam0")
+    assert (zeros.model, zeros.coefficients) == ("fisheye", (0.0,) * 4)
     radtan = read(tmp_path, KALIBR.replace("omni", "pinhole"), camera="cam1")
     assert (radtan.model, radtan.coefficients) == ("opencv", (-0.3, 0.1, 0.0001, -0.0002))
 

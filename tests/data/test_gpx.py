@@ -27,10 +27,18 @@ def write(folder: Path, *segments: str) -> Path:
 
 
 def test_points_are_known_places_by_time(tmp_path: Path) -> None:
-    places = read_gpx(write(tmp_path, point(10, 49.3) + point(11, 49.4), point(0) + point(1, 49.1)))
+    places = read_gpx(write(tmp_path, point(10, 49.0003) + point(11, 49.0004), point(0) + point(1, 49.0001)))
     assert [place.time_s - T0 for place in places] == [0, 1, 10, 11]
-    assert [place.position.degrees for place in places] == [(49.0, 8.4), (49.1, 8.4), (49.3, 8.4), (49.4, 8.4)]
+    assert [place.position.degrees for place in places] == [(49.0, 8.4), (49.0001, 8.4), (49.0003, 8.4), (49.0004, 8.4)]
     assert {(place.yaw_rad, place.sigma_m) for place in places} == {(None, None)}
+
+
+def test_points_where_no_vehicle_can_have_driven_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    way = [49.0 + 0.0001 * i for i in range(20)]
+    way[5], way[12] = 49.5, 0.0
+    places = read_gpx(write(tmp_path, "".join(point(i, at) for i, at in enumerate(way))))
+    assert [place.time_s - T0 for place in places] == [i for i in range(20) if i not in (5, 12)]
+    assert "2 of 20 points are left out" in caplog.text
 
 
 def test_times_of_other_zones(tmp_path: Path) -> None:

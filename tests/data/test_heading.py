@@ -58,6 +58,16 @@ def test_a_vehicle_that_reverses_slowly_contradicts_nothing():
     assert found(way, way[:, 2] + 180) is None
 
 
+@pytest.mark.parametrize(("reversed_share", "contradicts"), [(0.5, False), (1.0, True)])
+def test_nobody_reverses_all_of_a_long_drive(reversed_share, contradicts):
+    """120 m at 4 m/s."""
+    way = bend(300, step_m=0.4)
+    behind = np.arange(300) < 300 * reversed_share
+    result = found(way, way[:, 2] + 180 * behind)
+    assert (result is not None) == contradicts
+    assert result is None or abs(np.degrees(result.offset_rad)) == pytest.approx(180)
+
+
 def test_a_vehicle_that_stands_or_hardly_moves_contradicts_nothing():
     assert found(np.zeros((40, 3))) is None
     assert found(bend(4), [0, 0, 0, 0]) is None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import pi
+from math import pi, radians
+from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import CAMERA
 
-from cvlnet.data.odometry import OdometryPose, odometry_of, wrapped_rad
+from cvlnet.data.camera_file import camera_file_of
+from cvlnet.data.odometry import OdometryPose, begins_at_zero, odometry_of, wrapped_rad
 from cvlnet.data.recording import RecordedFrame, Recording
 from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.geometry import Pose
@@ -75,3 +78,14 @@ def test_the_way_between_poses_is_straight() -> None:
 )
 def test_an_angle_is_wrapped(angle: float, expected: float) -> None:
     assert wrapped_rad(angle) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("yaw_deg", "expected"),
+    [(0.0, True), (1.5, True), (-1.5, True), (3.0, False), (-30.0, True), (30.0, False), (330.0, True)],
+)
+def test_what_begins_at_zero(yaw_deg: float, expected: bool) -> None:
+    """A camera looks 30 degrees to the left: the vehicle's yaw is -30 degrees where its own is 0."""
+    camera = camera_file_of({**CAMERA, "yaw_deg": 30.0, "pitch_deg": 5.0}, Path("camera.json")).mounted
+    assert begins_at_zero(radians(yaw_deg), [camera]) == expected
+    assert begins_at_zero(radians(yaw_deg)) == (abs(yaw_deg) < 2)

@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from recorded import HEIGHT_PX, WIDTH_PX, Messages
+from scipy.spatial.transform import Rotation
 
 from cvlnet.config import MeasuredMounting
-from cvlnet.data.ros_camera import calibration_of, frame_name, mounting_of, transforms_of
+from cvlnet.data.ros_camera import (
+    body_from,
+    calibration_of,
+    frame_name,
+    mounting_of,
+    require_upward,
+    transforms_of,
+)
 from cvlnet.errors import InputError
 
 OPTICAL = (-0.5, 0.5, -0.5, 0.5)  # of a camera that looks ahead
@@ -74,7 +82,11 @@ def test_what_is_given_replaces_the_transforms() -> None:
 @pytest.mark.parametrize(
     ("steps", "says"),
     [
-        ([], "no static transforms lead from base_link to the camera"),
+        ([], "no static transforms lead from base_link to the camera (optical)"),
+        (
+            [("mast", "optical", (0, 0, 1), OPTICAL)],
+            "no static transforms lead from base_link to the camera (optical), only",
+        ),
         ([("base_link", "optical", (0, 0, 1), OPTICAL)], "does not say how high base_link is above the road"),
         ([("base_link", "optical", (0, 0, 1), (0, 0, 0, 1))], "optical is not mounted like a camera"),
         ([("base_link", "optical", (0, 0, 1), (0, 0, 0, 0))], "the transform from base_link to optical is none"),
@@ -89,3 +101,55 @@ def test_a_mounting_that_is_none(steps: Any, says: str) -> None:
 
 def test_names_of_frames() -> None:
     assert (frame_name("/optical"), frame_name("optical")) == ("optical", "optical")
+
+
+def tilted(pitch_deg: float) -> tuple[float, ...]:
+    return tuple(Rotation.from_euler("y", pitch_deg, degrees=True).as_quat().tolist())
+
+
+@pytest.mark.parametrize("robot", ["", "robot/"])
+def test_the_attitude_is_that_over_the_road(robot: str) -> None:
+    """A vehicle that rests with its front 3 degrees lower, and a camera 2 m ahead and 1 m up."""
+    steps = (
+        (f"{robot}base_footprint", f"{robot}base_link", (0, 0, 0.4), tilted(3.0)),
+        (f"{robot}base_link", "optical", (2.0, 0.0, 1.0), OPTICAL),
+    )
+    found = mounting_of(transforms_of(transforms(*steps), "/tf_static"), "optical", None, None, "/tf_static")
+    assert (found.pitch_deg, found.yaw_deg) == pytest.approx((3.0, 0.0), abs=1e-9)
+    turned_m = Rotation.from_euler("y", 3.0, degrees=True).apply([2.0, 0.0, 1.0])
+    assert (found.forward_m, found.height_m) == pytest.approx((turned_m[0], 0.4 + turned_m[2]))
+
+
+def test_without_transforms_a_camera_looks_straight_ahead(caplog: pytest.LogCaptureFixture) -> None:
+    none = transforms_of([], "/tf_static")
+    assert mounting_of(none, "optical", 1.7, None, "/tf_static") == MeasuredMounting(1.7, 0.0)
+    assert "it is taken to look straight ahead and level from above the vehicle's origin" in caplog.messages[0]
+    elsewhere = transforms_of(transforms(("mast", "optical", (0, 0, 1), OPTICAL)), "/tf_static")
+    with pytest.raises(InputError, match="only from mast"):
+        mounting_of(elsewhere, "optical", 1.7, None, "/tf_static")
+    assert mounting_of(elsewhere, "optical", 1.7, 2.0, "/tf_static") == MeasuredMounting(1.7, 2.0)
+
+
+def test_frames_of_the_vehicle() -> None:
+    """An IMU 3 m ahead that looks to the left, and a frame below which base_link is mounted."""
+    left = (0.0, 0.0, 0.5**0.5, 0.5**0.5)
+    steps = ("base_link", "imu", (3, 0, 0), left), ("chassis", "base_link", (0, 1, 0), (0, 0, 0, 1))
+    known = transforms_of(transforms(*steps), "/tf_static")
+    for name in ("base_link", "robot/base_link", "base_footprint"):
+        pose = body_from(known, name)
+        assert pose is not None
+        assert pose.translation_m.tolist() == [0, 0, 0]
+    imu, chassis = body_from(known, "imu"), body_from(known, "chassis")
+    assert imu is not None
+    assert chassis is not None
+    assert imu.translation_m.tolist() == [3, 0, 0]
+    assert imu.rotation[:, 0].tolist() == pytest.approx([0, 1, 0])
+    assert chassis.translation_m.tolist() == [0, -1, 0]
+    assert body_from(known, "lidar") is None
+
+
+@pytest.mark.parametrize("frames", [("odom_ned", "base_link"), ("odom", "base_link_frd")])
+def test_axes_that_point_down_are_refused(frames: tuple[str, str]) -> None:
+    require_upward(("odom", "base_link"), "/odom")
+    with pytest.raises(InputError, match="points down; publish odometry with x ahead, y left and z up"):
+        require_upward(frames, "/odom")

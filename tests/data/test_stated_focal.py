@@ -14,7 +14,7 @@ from cvlnet.data.camera_file import read_camera_file
 from cvlnet.data.stated_focal import stated_focal
 from cvlnet.errors import InputError
 
-FOCAL_MM, FILM_MM, RESOLUTION, UNIT, WIDTH_PX = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002
+FOCAL_MM, FILM_MM, RESOLUTION, UNIT, WIDTH_PX, HEIGHT_PX = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002, 0xA003
 
 
 def write_picture(
@@ -49,6 +49,8 @@ def test_a_picture_that_was_made_smaller(tmp_path: Path) -> None:
     """The resolution is that of the sensor's 800 px."""
     tags = {FOCAL_MM: 30.0, RESOLUTION: 10.0, UNIT: 4, WIDTH_PX: 800}
     assert stated_focal(write_picture(tmp_path / "a.jpg", tags)).focal_px == pytest.approx(150.0)
+    turned = {**tags, WIDTH_PX: 600, HEIGHT_PX: 800}  # by a program that left EXIF as it was
+    assert stated_focal(write_picture(tmp_path / "b.jpg", turned)).focal_px == pytest.approx(150.0)
 
 
 def test_a_contradiction_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -57,7 +57,7 @@ def test_a_long_gap_has_no_poses() -> None:
 
 
 def test_moments_are_those_of_the_pictures_with_odometry() -> None:
-    journey = synchronized(pictures(-1.0, 0.5, 0.5, 1.0, 0.75, 4.0, 5.0), WAY, "odometry.csv")
+    journey = synchronized(pictures(-1.0, 0.5, 0.5, 1.0, 0.75, 4.0, 5.0), WAY, "odometry.csv", has_headings=True)
     for _ in range(2):  # every call starts anew
         assert [(moment.index, moment.odometry.time_s) for moment in journey.moments()] == [
             (1, 0.5),
@@ -73,12 +73,24 @@ def test_times_that_do_not_overlap_are_refused() -> None:
     )
     late = tuple(OdometryPose(1.7e9 + p.time_s, p.x_m, p.y_m, p.yaw_rad) for p in WAY)
     with pytest.raises(InputError, match=told):
-        synchronized(pictures(0.0, 1.0), late, "odometry.csv")
+        synchronized(pictures(0.0, 1.0), late, "odometry.csv", has_headings=True)
 
 
 @pytest.mark.parametrize(("last_s", "warns"), [(8.0, False), (8.1, True)])
 def test_an_overlap_of_less_than_half_is_a_warning(
     last_s: float, warns: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    synchronized(pictures(0.0, last_s), WAY, "odometry.csv")
+    synchronized(pictures(0.0, last_s), WAY, "odometry.csv", has_headings=True)
     assert ["less than half of the pictures have odometry" in message for message in caplog.messages] == [True] * warns
+
+
+@pytest.mark.parametrize(("spacing_s", "warns"), [(1.0, False), (2.5, True)])
+def test_pictures_in_gaps_of_the_odometry_are_told(
+    spacing_s: float, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    way = [pose_at(spacing_s * i, float(i)) for i in range(11)]
+    journey = synchronized(pictures(*(0.25 * i for i in range(40))), way, "wheels.csv", has_headings=False)
+    assert not journey.has_headings
+    moments = list(journey.moments())
+    told = f"drive.mp4: {40 - len(moments)} of 40 pictures are left out: wheels.csv has gaps of more than 2 s; check"
+    assert [message.startswith(told) for message in caplog.messages] == [True] * warns

@@ -95,14 +95,12 @@ def test_odometry_that_begins_with_a_yaw_of_0_says_nothing_of_the_heading(caplog
     assert states(fixes)[-1] == "tracking"
     assert error_m(fixes[-1], drive[-1]) < 0.5
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith("odometry: its yaw begins at 0")
+    assert caplog.messages[0].startswith("odometry: its yaw does not count from east")
 
 
-@pytest.mark.parametrize(
-    ("yaw_rad", "width_rad"), [(0.0, pi), (-1e-7, pi), (1e-5, radians(5.0)), (-3.0, radians(5.0)), (pi, radians(5.0))]
-)
-def test_the_heading_where_none_is_stated(yaw_rad: float, width_rad: float) -> None:
-    assert presumed_heading(OdometryPose(1.0, 2.0, 3.0, yaw_rad)) == Heading(None, width_rad)
+@pytest.mark.parametrize(("has_headings", "width_rad"), [(True, radians(5.0)), (False, pi)])
+def test_the_heading_where_none_is_stated(has_headings: bool, width_rad: float) -> None:
+    assert presumed_heading(has_headings=has_headings) == Heading(None, width_rad)
 
 
 def test_a_heading_that_is_stated_counts_also_where_the_yaw_begins_at_0(caplog: pytest.LogCaptureFixture) -> None:

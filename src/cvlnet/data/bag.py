@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
+from scipy.spatial.transform import Rotation
 
-from cvlnet.data.bag_camera import bag_camera
+from cvlnet.data.bag_camera import bag_camera, static_transforms
 from cvlnet.data.bag_messages import Bag, open_bag
 from cvlnet.data.camera_file import CameraFile, read_camera_file
 from cvlnet.data.journey import KnownPlace, Picture
@@ -23,10 +25,13 @@ from cvlnet.data.odometry_files import thinned
 from cvlnet.data.poses import is_unit
 from cvlnet.data.poses_recording import recording_of
 from cvlnet.data.poses_tum import upright_poses
+from cvlnet.data.positions_csv import plausible_places
 from cvlnet.data.recording import MountedCamera
+from cvlnet.data.ros_camera import body_from, frame_name, require_upward
 from cvlnet.data.ros_messages import picture_of, place_of, stamp_s
 from cvlnet.data.synchronize import Pictures
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
+from cvlnet.geometry import Pose
 
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 _ODOMETRY, _FIX = "nav_msgs/msg/Odometry", "sensor_msgs/msg/NavSatFix"
@@ -129,7 +134,10 @@ def _last_s(bag: Bag, topic: str, first_s: float) -> float:
 
 def _odometry(bag: Bag, topic: str, camera: CameraFile) -> tuple[OdometryPose, ...]:
     """The relative motion by rising time."""
-    rows = [_row(message.pose.pose, stamp_s(message)) for message in _bounded(bag, topic)]
+    rows, frames = list[tuple[float, ...]](), set[tuple[str, str]]()
+    for message in _bounded(bag, topic):
+        rows.append(_row(message.pose.pose, stamp_s(message)))
+        frames.add((frame_name(message.header.frame_id), frame_name(message.child_frame_id)))
     if not rows:
         raise InputError(f"has no odometry on {topic}", where=bag.path, remedy="choose another by --odometry-topic")
     values = np.array(rows)
@@ -145,12 +153,38 @@ def _odometry(bag: Bag, topic: str, camera: CameraFile) -> tuple[OdometryPose, .
     for row in np.flatnonzero(~is_unit(values[:, 4:]))[:1]:
         what = f"the orientation of message {number[row] + 1} is no unit quaternion"
         raise InputError(what, where=where, remedy="record odometry with orientations")
+    values[:, 1:] = _of_body(bag, values[:, 1:], frames, where)
     poses = upright_poses(
         Path(where), number + 1, np.arange(len(values)), time_s, values[:, 1:4], values[:, 4:], camera
     )
     chosen = thinned(replace(poses, unit="message"))
     recording = recording_of(str(bag.path), chosen, camera)
     return tuple(replace(pose, time_s=pose.time_s + float(chosen.time_s[0])) for pose in odometry_of(recording))
+
+
+def _of_body(
+    bag: Bag, values: Float64[np.ndarray, "n 7"], frames: set[tuple[str, str]], where: str
+) -> Float64[np.ndarray, "n 7"]:
+    """The poses (x, y, z, and a quaternion x, y, z, w) of base_link, from those of the frame that was followed.
+
+    frames: of the messages: the world's and the one that was followed. Raises InputError if they are not the same in
+    all messages, or if the z axis of one points down.
+    """
+    if len(frames) > 1:
+        remedy = "record one source of odometry on a topic"
+        raise InputError(f"the frames change: {', '.join(map('/'.join, sorted(frames)))}", where=where, remedy=remedy)
+    ((world, followed),) = frames
+    require_upward((world, followed), where)
+    pose = body_from(static_transforms(bag), followed) if followed else Pose.identity()
+    if pose is None:
+        what = f"no static transforms lead from base_link to {followed}, whose motion is taken for that of the vehicle"
+        warn(what, where=where, remedy="record /tf_static, unless both are in one place and look the same way")
+        return values
+    followed_from_body = pose.inverse()
+    turn = Rotation.from_quat(values[:, 3:])
+    places_m = values[:, :3] + turn.apply(followed_from_body.translation_m.numpy())
+    turned = turn * Rotation.from_matrix(followed_from_body.rotation.numpy())
+    return np.concatenate([places_m, turned.as_quat()], axis=1)
 
 
 def _row(pose: Any, time_s: float) -> tuple[float, ...]:
@@ -166,7 +200,7 @@ def _places(bag: Bag, wanted: str | None) -> tuple[KnownPlace, ...]:
     places = {
         place.time_s: place for message in _bounded(bag, topic) if (place := place_of(message, bag.path)) is not None
     }
-    return tuple(places[time_s] for time_s in sorted(places))
+    return plausible_places([places[time_s] for time_s in sorted(places)], bag.path, "position") if places else ()
 
 
 def _bounded(bag: Bag, topic: str) -> Iterator[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cvlnet.data.bag_messages import Bag
 from cvlnet.data.camera_file import CameraFile, camera_file_of
-from cvlnet.data.ros_camera import calibration_of, frame_name, mounting_of, transforms_of
+from cvlnet.data.ros_camera import Transforms, calibration_of, frame_name, mounting_of, transforms_of
 from cvlnet.errors import InputError
 
 INFO = "sensor_msgs/msg/CameraInfo"
@@ -25,9 +25,13 @@ def bag_camera(
     info = next(bag.messages(_info_topic(bag, image_topic, info_topic)), None)
     if info is None:
         raise InputError("has no calibration of the pictures", where=bag.path, remedy="give --camera-file")
-    static = bag.messages(_TF_TOPIC) if bag.topics.get(_TF_TOPIC) == _TF else ()
-    mounting = mounting_of(transforms_of(static, bag.path), frame_name(frame_id), height_m, pitch_deg, bag.path)
+    mounting = mounting_of(static_transforms(bag), frame_name(frame_id), height_m, pitch_deg, bag.path)
     return camera_file_of(calibration_of(info, image_topic, bag.path).settings(mounting), bag.path)
+
+
+def static_transforms(bag: Bag) -> Transforms:
+    """Those of a bag; none if it has none. Raises InputError for what is no transform."""
+    return transforms_of(bag.messages(_TF_TOPIC) if bag.topics.get(_TF_TOPIC) == _TF else (), bag.path)
 
 
 def _info_topic(bag: Bag, image_topic: str, wanted: str | None) -> str:

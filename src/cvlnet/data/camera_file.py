@@ -197,7 +197,7 @@ def _lens(settings: Mapping[str, Any], model: str | None, camera: Camera, path: 
         )
     lens = Lens(camera, models[0], values)
     try:
-        return lens if any(values) and lens.pinhole else None
+        return lens if (lens.model == "fisheye" or any(values)) and lens.pinhole else None
     except ValueError as error:
         remedy = f'check that they are those of "{models[0]}", in its order, and of this camera'
         raise InputError(f"{_DISTORTION} cannot be inverted ({error})", where=path, remedy=remedy) from error

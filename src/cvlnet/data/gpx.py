@@ -10,6 +10,7 @@ import gpxpy
 from gpxpy.gpx import GPXException, GPXTrackPoint
 
 from cvlnet.data.journey import KnownPlace
+from cvlnet.data.positions_csv import plausible_places
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon
 from cvlnet.io.files import require_at_most
@@ -22,9 +23,10 @@ _EXPORT = "export the track as GPX, with times"
 def read_gpx(path: Path) -> tuple[KnownPlace, ...]:
     """The points of all tracks and segments of a GPX file, by rising time, in seconds since 1970 (UTC).
 
-    Points without a time are left out with a warning, and so are those of a time that another point has.
+    Points without a time are left out with a warning, and so are those of a time that another point has, and those to
+    which no vehicle can have driven; see `cvlnet.data.screening`.
     Raises InputError if the file is missing, too large or no GPX, if it holds no point with a time, if a place is none
-    on earth, or if times fall within a segment.
+    on earth, or if times fall within a segment, or if hardly two points fit together.
     """
     require_at_most(path, _MOST_BYTES)
     try:
@@ -46,7 +48,7 @@ def read_gpx(path: Path) -> tuple[KnownPlace, ...]:
     if len(by_time) < len(points):
         what = f"{len(points) - len(by_time)} of {len(points)} points have no time of their own, and are left out"
         warn(what, where=path, remedy=_EXPORT)
-    return tuple(by_time[time_s] for time_s in sorted(by_time))
+    return plausible_places([by_time[time_s] for time_s in sorted(by_time)], path, "point")
 
 
 def _known(point: GPXTrackPoint, path: Path) -> KnownPlace:

@@ -21,6 +21,7 @@ BASE_IN_NOISES = 8.0  # ... this multiple of their noise, if that is more: right
 LEAST_STRETCHES = 3  # fewer are no evidence
 SLOWEST_M_S = 0.5  # slower than that, positions wander while the vehicle stands
 FASTEST_BACKWARDS_M_S = 6.0
+_FARTHEST_BACKWARDS_M, _MOST_BACKWARDS = 50.0, 0.8  # a way that is longer, and more of the drive, was not reversed
 _MOST_BEND_RAD = radians(60)  # from the first half of a stretch to its second
 _ABOUT_RAD = radians(10)  # an offset this near a quarter turn is taken for one
 _TURNS_RAD = radians(30)  # a way whose direction changes less is straight
@@ -28,11 +29,12 @@ _TURNS_RAD = radians(30)  # a way whose direction changes less is straight
 
 @dataclass(frozen=True)
 class Stretches:
-    """Pieces of the way on which the vehicle moves: its first and last position, the direction, and the speed."""
+    """Pieces of the way on which the vehicle moves: its first and last position, direction, length, and speed."""
 
     first: Int64[np.ndarray, " stretches"]
     last: Int64[np.ndarray, " stretches"]
     direction_rad: Float64[np.ndarray, " stretches"]
+    length_m: Float64[np.ndarray, " stretches"]
     speed_m_s: Float64[np.ndarray, " stretches"]
 
     def off_rad(self, yaw_rad: Series) -> Float64[np.ndarray, " stretches"]:
@@ -69,8 +71,9 @@ def stretches(xy_m: Points, elapsed_s: Series, starts: Sequence[int], noise_m: f
             first = last if moves else first + 1
     first_, last_ = np.array(ends, dtype=np.int64).reshape(-1, 2).T
     east_m, north_m = (xy_m[last_] - xy_m[first_]).T
-    speed_m_s = np.hypot(east_m, north_m) / (elapsed_s[last_] - elapsed_s[first_])
-    return Stretches(first_, last_, np.arctan2(north_m, east_m), speed_m_s)
+    length_m = np.hypot(east_m, north_m)
+    speed_m_s = length_m / (elapsed_s[last_] - elapsed_s[first_])
+    return Stretches(first_, last_, np.arctan2(north_m, east_m), length_m, speed_m_s)
 
 
 def _is_straight(xy_m: Points) -> bool:
@@ -104,7 +107,7 @@ def contradiction(
     """Whether the headings contradict the motion decisively, and what explains it; None if they do not.
 
     elapsed_s, starts, noise_m: see `stretches`. A vehicle that stands, reverses slowly or drives a few metres only
-    contradicts nothing.
+    contradicts nothing; one that reverses nearly all of a drive of more than 50 m does.
     """
     along = stretches(as_read.xy_m, elapsed_s, starts, noise_m)
     count = len(along.first)
@@ -128,6 +131,8 @@ def contradiction(
 def _typical_rad(off_rad: Float64[np.ndarray, " stretches"], along: Stretches) -> float:
     """The median of how far headings lie beside the motion, where a slow vehicle may drive backwards."""
     backwards = (np.abs(off_rad) > pi / 2) & (along.speed_m_s < FASTEST_BACKWARDS_M_S)
+    if backwards.mean() > _MOST_BACKWARDS and along.length_m[backwards].sum() > _FARTHEST_BACKWARDS_M:
+        backwards[:] = False
     return float(np.median(np.where(backwards, pi - np.abs(off_rad), np.abs(off_rad))))
 
 

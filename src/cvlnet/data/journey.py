@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cvlnet.arrays import Rgb
 from cvlnet.data.images import read_frame
-from cvlnet.data.odometry import OdometryPose, odometry_of
+from cvlnet.data.odometry import OdometryPose, begins_at_zero, odometry_of
 from cvlnet.data.recording import MountedCamera, Recording
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Pose
@@ -53,6 +53,7 @@ class Journey:
 
     name: that of its folder or file, for error messages. road_from_body: as in `cvlnet.data.recording.Recording`.
     moments: iterates from the first moment on with every call. places: known positions by increasing time, or empty.
+    has_headings: whether the odometry's yaw counts from east, at least roughly, and not from any direction.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Journey:
     road_from_body: Pose
     moments: Callable[[], Iterator[Moment]]
     places: tuple[KnownPlace, ...] = ()
+    has_headings: bool = True
 
     @property
     def title(self) -> str:
@@ -83,5 +85,10 @@ def journey_of(recording: Recording) -> Journey:
 
     places = tuple(KnownPlace(frame.time_s, frame.position, frame.yaw_rad) for frame in recording.frames)
     return Journey(
-        recording.name, recording.cameras, recording.road_from_body, moments, places if recording.geographic else ()
+        recording.name,
+        recording.cameras,
+        recording.road_from_body,
+        moments,
+        places if recording.geographic else (),
+        recording.geographic or not begins_at_zero(recording.frames[0].yaw_rad, recording.cameras.values()),
     )

@@ -28,7 +28,8 @@ class Lens:
     """A camera as its pictures show it: focal lengths, principal point and size, and how its lens distorts.
 
     coefficients: "opencv" (also called plumb bob, Brown-Conrady or, from 8 on, rational): k1 k2 p1 p2 [k3 [k4 k5 k6
-    [s1 s2 s3 s4 [tx ty]]]]. "fisheye" (also called equidistant or Kannala-Brandt): k1 k2 k3 k4.
+    [s1 s2 s3 s4 [tx ty]]]]. "fisheye" (also called equidistant or Kannala-Brandt): k1 k2 k3 k4; with zeros the distance
+    from the principal point is the angle times the focal length, which is not a pinhole.
     """
 
     camera: Camera

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import cos, hypot, isfinite, pi, remainder, sin
+from math import atan2, cos, hypot, isfinite, pi, radians, remainder, sin
 
 import numpy as np
 
 from cvlnet.arrays import Xy
-from cvlnet.data.recording import Recording
+from cvlnet.data.recording import MountedCamera, Recording
 from cvlnet.geo import LocalFrame
+from cvlnet.geometry import Pose
 
-_ZERO_RAD = 1e-6
+_ZERO_RAD = radians(2.0)  # the first moment may come a little after the first measurement
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,14 @@ def odometry_of(recording: Recording) -> tuple[OdometryPose, ...]:
     return tuple(poses)
 
 
-def begins_at_zero(yaw_rad: float) -> bool:
-    """Whether the first yaw of a drive is 0, with which wheel and visual odometry begin whatever the heading."""
-    return abs(yaw_rad) <= _ZERO_RAD
+def begins_at_zero(yaw_rad: float, cameras: Iterable[MountedCamera] = ()) -> bool:
+    """Whether the first yaw of a drive, or that of one of its cameras, is about 0.
+
+    Wheel and visual odometry begin so, whatever the heading.
+    """
+    mounted = [camera.body_from_cam @ Pose.level_from_cam().inverse() for camera in cameras]
+    to_left_rad = [atan2(float(pose.rotation[1, 0]), float(pose.rotation[0, 0])) for pose in mounted]
+    return any(abs(wrapped_rad(yaw_rad + of_camera_rad)) <= _ZERO_RAD for of_camera_rad in (0.0, *to_left_rad))
 
 
 def turned_m(xy_m: tuple[float, float], turn_rad: float) -> Xy:

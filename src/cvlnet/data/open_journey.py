@@ -13,7 +13,7 @@ from cvlnet.data.folder import read_folder
 from cvlnet.data.journey import Journey, journey_of
 from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.kitti_odometry import is_sequence, read_sequence
-from cvlnet.data.odometry import OdometryPose, odometry_of
+from cvlnet.data.odometry import OdometryPose, begins_at_zero, odometry_of
 from cvlnet.data.odometry_files import read_odometry, read_places
 from cvlnet.data.recording import Recording
 from cvlnet.data.synchronize import Pictures, synchronized
@@ -84,7 +84,8 @@ def _from_video(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]
         raise InputError(f"a video needs {missing}", where=files.video, remedy=remedy)
     pictures, camera = open_video(files.video, files.camera_file, files.time_offset_s)
     odometry = read_odometry(files.odometry, camera)
-    return synchronized(pictures, odometry, files.odometry), odometry
+    has_headings = not begins_at_zero(odometry[0].yaw_rad, [camera.mounted])
+    return synchronized(pictures, odometry, files.odometry, has_headings=has_headings), odometry
 
 
 def open_video(path: Path, camera_path: Path, time_offset_s: float = 0.0) -> tuple[Pictures, CameraFile]:
@@ -112,7 +113,14 @@ def _from_bag(files: JourneyFiles) -> tuple[Journey, tuple[OdometryPose, ...]]:
         pitch_deg=files.pitch_deg,
         time_offset_s=files.time_offset_s,
     )
-    return synchronized(drive.pictures, drive.odometry, drive.odometry_name, drive.places), drive.odometry
+    journey = synchronized(
+        drive.pictures,
+        drive.odometry,
+        drive.odometry_name,
+        drive.places,
+        has_headings=False,  # the direction of a robot's odometry frame is arbitrary (REP 105)
+    )
+    return journey, drive.odometry
 
 
 def _with_places(journey: Journey, odometry: Sequence[OdometryPose], files: JourneyFiles) -> Journey:

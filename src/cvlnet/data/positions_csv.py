@@ -1,9 +1,14 @@
-"""Positions on earth from a table without headings, as a GPS receiver logs them."""
+"""Positions on earth without headings, as a GPS receiver logs them: from a table, and which of them are used."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float64
+
+from cvlnet.arrays import Indices, Series
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.poses_csv import PLACE_COLUMNS, require_places, require_times, table_values
 from cvlnet.data.screening import Rows, screen, without_fix
@@ -32,9 +37,29 @@ def read_positions(table: Table) -> tuple[KnownPlace, ...]:
     time_s, latitude_deg, longitude_deg = (table_values(table, column) for column in columns)
     require_times(time_s, line, table.path)
     place_deg = np.stack([latitude_deg, longitude_deg], axis=1)
-    lacking = without_fix(place_deg)
-    place_deg[lacking] = np.nan
+    place_deg[without_fix(place_deg)] = np.nan
     require_places(place_deg, line, table.path)
-    places_m = np.where(lacking[:, None], np.nan, earth_centred_m(np.nan_to_num(place_deg)))
-    kept = screen(Rows(table.path, "line", line), places_m, np.zeros(len(line)), time_s - time_s[0]).kept
+    kept = plausible_rows(Rows(table.path, "line", line), place_deg, time_s)
     return tuple(KnownPlace(float(time_s[row]), LatLon(*place_deg[row].tolist())) for row in kept)
+
+
+def plausible_places(places: Sequence[KnownPlace], where: Path, unit: str) -> tuple[KnownPlace, ...]:
+    """The places to which a vehicle can have driven, of some by rising time; the others are left out with a warning.
+
+    unit: what each of them is in the file, for messages. Raises InputError if hardly two fit together.
+    """
+    place_deg = np.array([place.position.degrees for place in places]).reshape(-1, 2)
+    place_deg[without_fix(place_deg)] = np.nan
+    rows = Rows(where, unit, np.arange(1, len(places) + 1))
+    kept = plausible_rows(rows, place_deg, np.array([place.time_s for place in places]))
+    return tuple(places[row] for row in kept)
+
+
+def plausible_rows(rows: Rows, place_deg: Float64[np.ndarray, "n 2"], time_s: Series) -> Indices:
+    """The rows to whose places a vehicle can have driven. place_deg: latitude and longitude, NaN where there is no fix.
+
+    Raises InputError as `cvlnet.data.screening.screen` does.
+    """
+    lacking = ~np.isfinite(place_deg).all(axis=1)
+    places_m = np.where(lacking[:, None], np.nan, earth_centred_m(np.nan_to_num(place_deg)))
+    return screen(rows, places_m, np.zeros(len(place_deg)), time_s - time_s[0]).kept

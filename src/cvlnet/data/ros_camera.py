@@ -19,10 +19,11 @@ from cvlnet.config import MeasuredMounting
 from cvlnet.data.calibration import Calibration
 from cvlnet.data.calibration_files import ros_calibration
 from cvlnet.data.poses import is_unit
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Pose
 
 _BODY, _ROAD = "base_link", "base_footprint"  # frames by their names in ROS (REP 105 and 120)
+_DOWNWARD = ("_ned", "_frd")  # as REP 103 names them
 _LONGEST_CHAIN = 32
 _SAY = "give --height-m and --pitch-deg, or --camera-file"
 
@@ -86,32 +87,70 @@ def mounting_of(
 ) -> MeasuredMounting:
     """How a camera is mounted, by the transforms from base_link to it, and by what is given instead.
 
-    The height is that above base_footprint, which is on the road; without it ``height_m`` is needed.
+    Height and attitude are those over base_footprint, which is on the road; without it the attitude is that over
+    base_link, and ``height_m`` is needed. Frames of several robots have names such as robot/base_link.
+    Without transforms to the camera it looks straight ahead, which is logged as a warning.
+    Raises InputError if nothing says the height, if transforms lead to the camera from other frames alone and the pitch
+    is not given either, or if the camera is not mounted like one.
     """
     chain = transforms.chain(frame_id)
-    if _BODY not in chain:
-        if height_m is None:
-            what = f"no static transforms lead from {_BODY} to the camera ({frame_id or 'without a name'})"
+    road, body = _called(_ROAD, chain), _called(_BODY, chain)
+    at = road or body
+    if at is None:
+        leads = ", ".join(sorted(set(chain) - {frame_id}))
+        what = f"no static transforms lead from {_BODY} to the camera ({frame_id or 'without a name'})"
+        what = f"{what}, only from {leads}" if leads else what
+        if height_m is None or (leads and pitch_deg is None):
             raise InputError(what, where=where, remedy=_SAY)
+        level = "" if pitch_deg else " and level"
+        what = f"{what}; it is taken to look straight ahead{level} from above the vehicle's origin"
+        warn(what, where=where, remedy="give --camera-file if it does not")
         return MeasuredMounting(height_m, pitch_deg or 0.0)
-    body_from_cam = chain[_BODY]
+    body_from_cam = chain[at]
     rotation = body_from_cam.rotation @ Pose.level_from_cam().rotation.mT
     if float(body_from_cam.rotation[2, 1]) > 0 or float(rotation[2, 2]) < 0.5:
         what = f"{frame_id} is not mounted like a camera (x right, y down, z ahead)"
         raise InputError(what, where=where, remedy="correct /tf_static, or give --camera-file")
-    if height_m is None and _ROAD not in chain:
+    if height_m is None and road is None:
         what = f"does not say how high {_BODY} is above the road: it has no {_ROAD}"
         raise InputError(what, where=where, remedy="give --height-m of the camera")
     yaw_rad, pitch_rad, roll_rad = Rotation.from_matrix(rotation.numpy()).as_euler("ZYX").tolist()
     forward_m, left_m, _ = body_from_cam.translation_m.tolist()
     return MeasuredMounting(
-        float(chain[_ROAD].translation_m[2]) if height_m is None else height_m,
+        float(body_from_cam.translation_m[2]) if height_m is None else height_m,
         degrees(pitch_rad) if pitch_deg is None else pitch_deg,
         degrees(roll_rad),
         degrees(yaw_rad),
         forward_m,
         left_m,
     )
+
+
+def body_from(transforms: Transforms, frame_id: str) -> Pose | None:
+    """The pose ``body_from_frame`` of a frame of the vehicle; None if no static transforms connect it to base_link."""
+    if frame_id.rpartition("/")[2] in (_BODY, _ROAD):
+        return Pose.identity()
+    chain = transforms.chain(frame_id)
+    above = _called(_BODY, chain) or _called(_ROAD, chain)
+    if above is not None:
+        return chain[above]
+    for name in transforms.parents:
+        if name.rpartition("/")[2] == _BODY and frame_id in (chain := transforms.chain(name)):
+            return chain[frame_id].inverse()
+    return None
+
+
+def require_upward(frame_ids: Iterable[str], where: str | Path) -> None:
+    """Raise InputError if the name of a frame says that its z axis points down."""
+    for frame_id in frame_ids:
+        if frame_id.endswith(_DOWNWARD):
+            remedy = "publish odometry with x ahead, y left and z up (REP 103)"
+            raise InputError(f"the z axis of {frame_id} points down", where=where, remedy=remedy)
+
+
+def _called(wanted: str, names: Iterable[str]) -> str | None:
+    """The frame of that name, which that of a robot may stand before."""
+    return next((name for name in names if name.rpartition("/")[2] == wanted), None)
 
 
 def _is_rectified(image_topic: str) -> bool:

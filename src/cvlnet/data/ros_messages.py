@@ -18,6 +18,7 @@ from cvlnet.arrays import Rgb
 from cvlnet.data.images import decoded_frame, seen
 from cvlnet.data.journey import KnownPlace, Picture
 from cvlnet.data.recording import MountedCamera
+from cvlnet.data.screening import without_fix
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon
 from cvlnet.image_spec import Window
@@ -50,7 +51,7 @@ def picture_of(message: Any, camera: MountedCamera, where: str) -> Picture:
 def place_of(message: Any, where: str | Path) -> KnownPlace | None:
     """The position of a NavSatFix; None where the receiver had no fix. Raises InputError if it is not on earth."""
     degrees_ = (float(message.latitude), float(message.longitude))
-    if message.status.status < 0 or not all(map(isfinite, degrees_)):
+    if message.status.status < 0 or bool(without_fix(np.array(degrees_))):
         return None
     variance_m2 = float(message.position_covariance[0] + message.position_covariance[4]) / 2
     known = message.position_covariance_type != 0 and isfinite(variance_m2) and variance_m2 > 0

@@ -90,7 +90,11 @@ def screen(rows: Rows, xyz_m: Positions, yaw_rad: Series, elapsed_s: Series) -> 
     ]
     _warn_of(rows, [(text, at) for (text, _), at in faults if len(at)], jumps_m)
     reasons = {row: why for (_, why), at in faults for row in at.tolist()}
-    return Screened(kept[~is_spun], jumps_m, reasons, found.noise_m)
+    used = kept[~is_spun]
+    behind = np.searchsorted(used, starts)  # a jump counts at the first row behind it that is used
+    within = behind < len(used)
+    jumps_m = dict(zip(used[behind[within]].tolist(), distances_m[within].tolist(), strict=True))
+    return Screened(used, jumps_m, reasons, found.noise_m)
 
 
 def _warn_of(rows: Rows, faults: Sequence[tuple[str, Indices]], jumps_m: Mapping[int, float]) -> None:

@@ -15,7 +15,7 @@ from cvlnet.errors import InputError, warn
 from cvlnet.io.listing import PICTURES
 
 _EXIF, _FOCAL_MM, _FOCAL_35MM = 0x8769, 0x920A, 0xA405  # EXIF's tags
-_PER_UNIT, _UNIT, _WIDTH_PX = 0xA20E, 0xA210, 0xA002
+_PER_UNIT, _UNIT, _WIDTH_PX, _HEIGHT_PX = 0xA20E, 0xA210, 0xA002, 0xA003
 _UNITS_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # of the focal plane's resolution
 _FILM_MM = hypot(36.0, 24.0)  # across a picture of 35 mm film, from corner to corner
 _VIDEO_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
@@ -65,6 +65,16 @@ def stated_focal(path: Path) -> StatedFocal:
     return found
 
 
+def _made_smaller(tags: Mapping[int, Any], width_px: int, height_px: int) -> float:
+    """The size of a picture, relative to that when it was taken; its sides may have been exchanged since."""
+    first_width_px, first_height_px = _number(tags, _WIDTH_PX), _number(tags, _HEIGHT_PX)
+    if first_width_px is None:
+        return 1.0
+    if first_height_px is None:
+        return width_px / first_width_px
+    return max(width_px, height_px) / max(first_width_px, first_height_px)
+
+
 def _of_picture(path: Path) -> StatedFocal | None:
     try:
         with Image.open(path) as image:
@@ -79,7 +89,7 @@ def _of_picture(path: Path) -> StatedFocal | None:
     focal_mm, per_unit, unit_mm = _number(tags, _FOCAL_MM), _number(tags, _PER_UNIT), _UNITS_MM.get(tags.get(_UNIT, 2))
     if focal_mm is None or per_unit is None or unit_mm is None:
         return by_film
-    share = width_px / (_number(tags, _WIDTH_PX) or width_px)  # a picture may have been made smaller
+    share = _made_smaller(tags, width_px, height_px)
     focal_px = focal_mm * per_unit / unit_mm * share
     size_px = _upright((width_px, height_px), orientation)
     by_sensor = StatedFocal(*size_px, focal_px, _SENSOR, f"EXIF, {focal_mm:g} mm on the sensor", orientation)

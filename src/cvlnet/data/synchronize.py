@@ -68,26 +68,39 @@ class OdometryTrack:
 
 
 def synchronized(
-    pictures: Pictures, odometry: Sequence[OdometryPose], odometry_name: str | Path, places: tuple[KnownPlace, ...] = ()
+    pictures: Pictures,
+    odometry: Sequence[OdometryPose],
+    odometry_name: str | Path,
+    places: tuple[KnownPlace, ...] = (),
+    *,
+    has_headings: bool,
 ) -> Journey:
     """A journey whose moments are those of the pictures, with the odometry interpolated at their times.
 
     Pictures outside the odometry, or within a gap of it of more than 2 seconds, have no moment; a warning says so if
-    they may be more than half of all. odometry_name: for messages.
+    they are more than half of all. odometry_name: for messages. has_headings: as of `Journey`.
     Raises InputError if pictures and odometry do not overlap.
     """
     track = OdometryTrack(odometry)
     _require_overlap(pictures, track, odometry_name)
 
     def moments() -> Iterator[Moment]:
-        last_s = -np.inf
+        last_s, within, used = -np.inf, 0, 0
         for index, time_s, picture in pictures.taken():
+            within += track.begin_s <= time_s <= track.end_s
             pose = track.at(time_s) if time_s > last_s else None
             if pose is not None:
-                last_s = time_s
+                last_s, used = time_s, used + 1
                 yield Moment(index, pose, {CAMERA_ID: picture})
+        if used < within / 2:
+            gaps = f"{odometry_name} has gaps of more than {LONGEST_GAP_S:g} s"
+            warn(
+                f"{within - used} of {within} pictures are left out: {gaps}",
+                where=pictures.name,
+                remedy="check that its times are seconds",
+            )
 
-    return Journey(pictures.name, {CAMERA_ID: pictures.camera}, Pose.identity(), moments, places)
+    return Journey(pictures.name, {CAMERA_ID: pictures.camera}, Pose.identity(), moments, places, has_headings)
 
 
 def _require_overlap(pictures: Pictures, track: OdometryTrack, odometry_name: str | Path) -> None:

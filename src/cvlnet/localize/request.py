@@ -132,7 +132,11 @@ def write_answer(found: Answer, out: Path) -> None:
 def _warn_if_relative(recording: Recording, heading: Heading) -> None:
     """Warn if the recorded headings are taken as they are, and may be counted from that of the first frame."""
     as_recorded = heading.middle_rad is None and heading.width_rad < pi
-    if as_recorded and not recording.geographic and begins_at_zero(recording.frames[0].yaw_rad):
+    if (
+        as_recorded
+        and not recording.geographic
+        and begins_at_zero(recording.frames[0].yaw_rad, recording.cameras.values())
+    ):
         what = "its headings begin at 0, as those of wheel and visual odometry do, and are taken to count from east"
         remedy = 'give --heading unknown, or "90±20", unless the vehicle faces east at first'
         warn(what, where=recording.name, remedy=remedy)

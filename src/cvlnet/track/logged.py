@@ -17,7 +17,7 @@ from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.track.formats import TrackLog
 from cvlnet.track.formats.log import read_log
-from cvlnet.track.tracker import Tracker, TrackSpec
+from cvlnet.track.tracker import Tracker, TrackSpec, presumed_heading
 from cvlnet.track.types import TrackFix
 
 _WARM_UP_M = 60.0  # of the way before the last fix of a log, which is driven again to see what clips see
@@ -38,10 +38,12 @@ def begun(
 
     known: the fixes of a log that is to be continued. Tracking then begins again at a tracked one of them, far enough
     before the last for a whole clip to lie between; or with the first moment, and a warning, if there is none.
-    heading, start: what is known at the first moment, as `Tracker` takes it. Raises InputError as `Tracker` does.
+    heading, start: what is known at the first moment, as `Tracker` takes it; by default the heading is the presumed one
+    (`cvlnet.track.tracker.presumed_heading`). Raises InputError as `Tracker` does.
     """
     again = _to_resume(known, journey) if known else None
     if again is None:
+        heading = heading or presumed_heading(has_headings=journey.has_headings)
         return Tracker(area, model, heading=heading, start=start, spec=spec), journey
     fix, rest = again
     assert fix.position is not None

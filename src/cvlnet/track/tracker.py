@@ -253,7 +253,7 @@ class Tracker:
         return self._last
 
     def _begin(self, odometry: OdometryPose) -> None:
-        heading = presumed_heading(odometry) if self._heading is None else self._heading
+        heading = self._heading or presumed_heading(has_headings=not begins_at_zero(odometry.yaw_rad))
         turns = heading.turns_rad(odometry.yaw_rad)
         step = turns[1] - turns[0] if len(turns) > 1 else STEP_RAD
         searched = self.map.searched.float()
@@ -494,15 +494,16 @@ class Tracker:
         return wrapped_rad(now.yaw_rad + float(mean[2]) - north_rad)
 
 
-def presumed_heading(first: OdometryPose) -> Heading:
+def presumed_heading(*, has_headings: bool) -> Heading:
     """What is known of the heading where nothing is stated: the odometry's yaw, correct to five degrees.
 
-    Nothing is known if the yaw begins at 0 (`cvlnet.data.odometry.begins_at_zero`), which is logged as a warning.
+    has_headings: whether it counts from east, as of `cvlnet.data.journey.Journey`. If not, nothing is known, which is
+    logged as a warning.
     """
-    if not begins_at_zero(first.yaw_rad):
+    if has_headings:
         return Heading(width_rad=_COMPASS_RAD)
-    what = "its yaw begins at 0, as that of wheel and visual odometry does, so that all headings are searched"
-    warn(what, where="odometry", remedy='state the heading, or "±5" if the vehicle faces east at first')
+    what = "its yaw does not count from east, but from a direction of its own, so that all headings are searched"
+    warn(what, where="odometry", remedy='state the heading, or "±5" if its yaw is the heading')
     return Heading(width_rad=pi)
 
 
