@@ -232,6 +232,8 @@ class TrainConfig:
         for name in (*weights, *errors, "warmup_steps", "photometric", "style_noise", "encode_at_once"):
             _check(0 <= getattr(self, name) < inf, name, "finite and not negative", self)
         _check(self.focal_error_percent < 100, "focal_error_percent", "below 100", self)
+        parts = self.freeze_norms or not self.encode_at_once
+        _check(parts, "encode_at_once", "0 unless freeze_norms is set: parts have statistics of their own", self)
         _check(0 <= self.average_decay < 1, "average_decay", "from 0 to below 1", self)
         _check(0 <= self.neighbours <= self.batch_size, "neighbours", "0 to batch_size", self)
         _check(0 <= self.seed < 2**32, "seed", "from 0 to below 2^32", self)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cvlnet.errors import InputError
-from cvlnet.io.tensor_file import read_tensors, write_tensors
+from cvlnet.io.tensor_file import misfits, read_tensors, write_tensors
 
 
 def read(path, largest_bytes=10_000):
@@ -36,3 +36,9 @@ def test_size_is_bounded_before_reading(tmp_path):
         read(tmp_path / "t.safetensors")
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "missing.safetensors")
+
+
+def test_numbers_that_are_too_large_for_the_network_are_not_finite():
+    expected, given = {"a": torch.zeros(2)}, {"a": torch.tensor([0.0, 1e300], dtype=torch.float64)}
+    assert misfits(expected, given) == "not finite a"
+    assert misfits(expected, {"a": torch.tensor([0.0, 1e30], dtype=torch.float64)}) == ""

@@ -26,7 +26,7 @@ def after_clips(
     belief = PitchBelief.stated(stated_rad)
     for _ in range(clips):
         belief = belief.moved(3.0)
-        belief = belief.measured(scores(belief, true_rad), SHARP * share)
+        belief = belief.measured(scores(belief, true_rad), SHARP, share)
     return belief
 
 
@@ -42,14 +42,14 @@ def test_at_first_the_angles_reach_as_far_as_those_of_a_search(error_deg: float)
 def test_a_pitch_that_is_taken_as_described_stays() -> None:
     belief = PitchBelief.stated(0.0)
     assert belief.angles_rad == (0.0,)
-    assert belief.likeliest([1.2], SHARP) == 0
-    assert belief.moved(100.0).measured([1.2], SHARP) == belief
+    assert belief.likeliest([1.2], SHARP, 1.0) == 0
+    assert belief.moved(100.0).measured([1.2], SHARP, 1.0) == belief
 
 
 def test_one_clip_by_hand() -> None:
     """A vertex two thirds of a step down, of a curvature of 0.3; the textbook's product of two Gaussians."""
     belief = PitchBelief.stated(radians(3.0))
-    found = belief.measured([1.0, 1.3, 1.3 + 0.05], SHARP)
+    found = belief.measured([1.0, 1.3, 1.3 + 0.05], SHARP, 1.0)
     steps, curvature = 0.35 / (2 * 0.25), 0.25
     variance = radians(0.5) ** 2 + radians(2.0) ** 2 / (SHARP * curvature)
     precision = 1 / variance + 1 / radians(1.5) ** 2
@@ -83,27 +83,35 @@ def test_without_clips_the_belief_returns_to_what_was_stated() -> None:
 
 def test_the_likeliest_angle_is_not_always_that_of_the_best_score() -> None:
     known = PitchBelief(0.0, radians(0.4) ** 2, radians(1.5) ** 2)
-    assert known.likeliest([1.0, 1.0, 1.1], SHARP) == 1
-    assert known.likeliest([1.0, 1.0, 1.5], SHARP) == 2
-    assert PitchBelief.stated(radians(3.0)).likeliest([1.0, 1.0, 1.1], SHARP) == 2
+    assert known.likeliest([1.0, 1.0, 1.1], SHARP, 1.0) == 1
+    assert known.likeliest([1.0, 1.0, 1.5], SHARP, 1.0) == 2
+    assert PitchBelief.stated(radians(3.0)).likeliest([1.0, 1.0, 1.1], SHARP, 1.0) == 2
 
 
 @pytest.mark.parametrize("clip", [[-np.inf] * 3, [1.3, 1.1, 1.3], [1.2, -np.inf, 1.2]])
 def test_a_clip_that_prefers_no_pitch_says_nothing(clip: list[float]) -> None:
     belief = PitchBelief.stated(radians(3.0))
-    assert belief.measured(clip, SHARP) == belief
+    assert belief.measured(clip, SHARP, 1.0) == belief
 
 
 def test_scores_that_rise_ever_faster_lead_to_the_last_angle() -> None:
     """A first clip whose pitch was stated wrong by three degrees."""
     belief = PitchBelief.stated(radians(3.0))
     for clip, sign in (([0.5, 0.8, 1.4], 1), ([1.4, 0.8, 0.5], -1), ([0.6, 0.5, 1.4], 1)):
-        found = belief.measured(clip, SHARP)
+        found = belief.measured(clip, SHARP, 1.0)
         assert 1.5 < sign * np.degrees(found.mean_rad) < 2.0
         assert found.variance < radians(0.8) ** 2
-    assert belief.measured([0.5, 0.8, 1.4], 1.0).mean_rad < radians(1.0)
+    assert belief.measured([0.5, 0.8, 1.4], SHARP, 0.02).mean_rad < radians(1.0)
 
 
 def test_a_clip_that_saw_nothing_new_says_nothing() -> None:
     belief = PitchBelief.stated(radians(3.0))
-    assert belief.measured([1.0, 1.3, 1.2], 0.0) == belief
+    assert belief.measured([1.0, 1.3, 1.2], SHARP, 0.0) == belief
+
+
+def test_overlapping_clips_say_no_more_than_one_that_is_independent() -> None:
+    whole = PitchBelief.stated(radians(3.0)).measured([1.2, 1.35, 1.2], SHARP, 1.0)
+    parts = PitchBelief.stated(radians(3.0))
+    for _ in range(10):
+        parts = parts.measured([1.2, 1.35, 1.2], SHARP, 0.1)
+    assert (parts.mean_rad, parts.variance) == pytest.approx((whole.mean_rad, whole.variance))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import torch
 from cvlnet.localize import area as area_module
 from cvlnet.localize.area import MapArea
 from cvlnet.map.build import build_map
+from cvlnet.map.encode import Window
+from cvlnet.map.region import Region
 from cvlnet.map.store import Map
 from cvlnet.track import searched as searched_module
 from cvlnet.track.searched import SearchedMap
@@ -90,3 +94,28 @@ def test_a_map_of_one_panel_is_read_once(city: Map) -> None:
     found = SearchedMap(model(), MapArea(model(), city))
     assert found.around((0.0, 0.0)) is found.around((90.0, 90.0))
     assert found.grid == found.around((0.0, 0.0)).places  # type: ignore[union-attr]
+
+
+def test_panels_beyond_memory_are_read_one_at_a_time_and_not_around_a_vehicle(
+    city: Map, panels: SearchedMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area, read, alive = MapArea(model(), city, kept_bytes=0), list[int](), list[weakref.ref[Region]]()
+    once = MapArea._read
+
+    def counted(self: MapArea, panel: Window | None) -> Region | None:
+        found = once(self, panel)
+        gc.collect()
+        read.append(sum(ref() is not None for ref in alive))
+        if found is not None:
+            alive.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(MapArea, "_read", counted)
+    found = SearchedMap(model(), area)
+    found.scores(clips(At(20.0, -30.0, 0.4), [0.4]))
+    assert len(read) >= len(area.panels) > 3
+    assert max(read) <= 2  # the last one, and the one before it
+    assert torch.equal(found.searched, panels.searched)
+    read.clear()
+    assert found.around((20.0, -30.0)) is not None
+    assert read == []

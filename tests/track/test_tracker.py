@@ -433,6 +433,22 @@ def test_measured_positions_suffice() -> None:
     assert of.followed.pose.covariance[0, 0] < 0.8 * 2.0**2
 
 
+@pytest.mark.parametrize("sigma_m", [0.0, -3.0, float("nan"), float("inf")])
+def test_a_standard_deviation_is_positive(sigma_m: float) -> None:
+    of = tracker()
+    of.update(frame(At(0.0, 0.0, 0.0)), OdometryPose(0.0, 0.0, 0.0, 0.0))
+    before = of.belief.marginal()[0].clone()
+    with pytest.raises(ValueError, match="a standard deviation is a positive number of metres"):
+        of.locate(latlon((0.0, 0.0)), sigma_m)
+    assert torch.equal(of.belief.marginal()[0], before)
+
+
+@pytest.mark.parametrize("error_rad", [-0.05, radians(20.0), float("nan")])
+def test_an_impossible_error_of_the_pitch_is_refused_at_once(error_rad: float) -> None:
+    with pytest.raises(ValueError, match="the error of a pitch"):
+        TrackSpec(pitch_error_rad=error_rad)
+
+
 def test_a_measured_position_far_away_is_an_outlier() -> None:
     drive, of = circle(90.0), tracker()
     before = followed(of, drive, odometry(drive))[-1]

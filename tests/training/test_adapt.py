@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 import cvlnet.training.adapt as adapting
@@ -198,6 +199,25 @@ def test_no_better_weights_are_not_written(drive, weights, tmp_path, monkeypatch
     said = capsys.readouterr()
     assert "no better at the end of the drive" in said.err
     assert "before: 50 % found" in said.out
+
+
+def test_clips_in_holes_of_the_imagery_are_left_out(drive, weights, tmp_path):
+    """The sheet of the last 15 m is missing; nothing there can be judged by."""
+    folder, path = drive
+    with rasterio.open(path) as source:
+        pixels, profile = source.read(), source.profile
+    pixels[:, :, -130:] = 0
+    pixels[:, :, :-130] = pixels[:, :, :-130].clip(1)
+    with rasterio.open(tmp_path / "hole.tif", "w", **(profile | {"nodata": 0})) as target:
+        target.write(pixels)
+    found = adapted((folder, tmp_path / "hole.tif"), weights, tmp_path / "w.safetensors")
+    assert np.isfinite([found.before.log_probability, found.after.log_probability]).all()
+
+
+def test_positions_that_are_right_to_less_than_a_cell_have_a_right_place(drive, weights):
+    model, _ = load_model(weights)
+    samples = samples_of(drive, model, spacing_m=40.0)
+    assert np.isfinite(skill(model, samples, encode_region(model, samples.image), 0.1).log_probability)
 
 
 def test_an_interrupted_adaptation_goes_on(drive, weights, tmp_path, monkeypatch):

@@ -64,6 +64,15 @@ def test_a_resumed_training_has_the_same_losses_and_weights(run, tmp_path, monke
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_training_that_diverges_stops_before_it_destroys_the_network(run):
+    diverging = replace(CONFIG, learning_rate=1e30, backbone_learning_rate=1e30, warmup_steps=0)
+    with pytest.raises(
+        InputError, match=r"step \d: the training diverges: its gradient is nan; lower the learning rate"
+    ):
+        train(MODEL, diverging, run)
+    assert not (run.out / LAST).exists()
+
+
 def test_an_interruption_costs_no_more_than_the_time_between_two_savings(run, tmp_path, monkeypatch):
     train(MODEL, CONFIG, run)
     broken = replace(run, out=tmp_path / "broken")

@@ -117,3 +117,9 @@ def test_the_running_average_settles_at_its_decay():
         model.log_sharpness.fill_(before + 1)
     trainer.average.update_parameters(model)
     assert trainer.averaged_model.log_sharpness.item() == pytest.approx(before + 0.1, rel=1e-5)
+
+
+def test_parts_of_a_batch_need_norms_that_stay_as_they_are():
+    with pytest.raises(ValueError, match="encode_at_once"):
+        TrainConfig(encode_at_once=2, freeze_norms=False)
+    assert TrainConfig(encode_at_once=2).freeze_norms

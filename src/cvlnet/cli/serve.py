@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from math import radians
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cvlnet.config import Precision
+from cvlnet.cli.options import PitchError
+from cvlnet.config import PITCH_ERROR_DEG, Precision
 from cvlnet.errors import InputError
 
 _LIBRARIES = ("fastapi", "uvicorn", "multipart", "rio_tiler")
@@ -30,6 +32,7 @@ def serve(
     name: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     state: Path | None = None,
     most_sessions: Annotated[int, Sessions] = 16,
+    pitch_error_deg: Annotated[float, PitchError] = PITCH_ERROR_DEG,
     open: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002
     weights: Path | None = None,
     device: str = "cpu",
@@ -63,6 +66,7 @@ def serve(
         name: Additional host names by which requests may address the server, such as that of a proxy.
         state: Folder for the sessions; a later server with the same folder continues them. By default a temporary one.
         most_sessions: Largest number of sessions that are tracked at the same time.
+        pitch_error_deg: How much farther down, or up, cameras may look than is stated, as for cvlnet track.
         open: Opens the page in the browser.
         weights: File of weights; the package's own by default.
         device: Device to compute on: cpu or cuda.
@@ -82,12 +86,14 @@ def serve(
     from cvlnet.serve.listen import Address, listen
     from cvlnet.serve.served_map import ServedMap
     from cvlnet.serve.service import Service
+    from cvlnet.track.tracker import TrackSpec
 
     drives = Drives.named(drive, folder)
     with ExitStack() as stack:
         kept = Path(stack.enter_context(TemporaryDirectory(prefix="cvlnet-"))) if state is None else state
         localizer = Localizer(weights, device=device, precision=precision)
-        served = ServedMap.opened(map, localizer, imagery, kept)
+        spec = TrackSpec(pitch_error_rad=radians(pitch_error_deg))
+        served = ServedMap.opened(map, localizer, imagery, kept, spec)
         _ = drives.infos  # so that a drive that cannot be read is reported now
         service = Service(served, drives, kept, Limits(tracked=most_sessions))
         stack.callback(service.close)

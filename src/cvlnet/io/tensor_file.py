@@ -42,7 +42,7 @@ def misfits(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], *, miss
         "of another type": {
             name for name in both if expected[name].is_floating_point() != given[name].is_floating_point()
         },
-        "not finite": {name for name in both if not bool(given[name].isfinite().all())},
+        "not finite": {name for name in both if not bool(given[name].to(expected[name].dtype).isfinite().all())},
     }
     return "; ".join(f"{title} {_listed(sorted(names))}" for title, names in wrong.items() if names)
 

@@ -105,6 +105,8 @@ class Provenance:
 
         Raises TypeError, KeyError, ValueError or AttributeError for anything else.
         """
+        if not isinstance(header.get("published"), str | None):
+            raise TypeError("the name of published weights is no text")
         if header.get("init") is not None:  # files from before ancestors were kept
             init = {"ancestors": [{"sha256": header["init"]}], "parents": [{"ancestor": 0, "share": 1.0}]}
             header = {**header, **init}

@@ -75,7 +75,13 @@ class DriveRun:
         localizer = self._served.localizer
         with TrackLog(session.folder / LOG, session.about.name, self._served.credit) as log:
             tracker, rest = begun(
-                self._served.area, localizer.model, journey, log.fixes, heading=self._heading, start=self._start
+                self._served.area,
+                localizer.model,
+                journey,
+                log.fixes,
+                heading=self._heading,
+                start=self._start,
+                spec=self._served.spec,
             )
             for fix, is_new in logged(log, follow(tracker, rest)):
                 if is_new:
@@ -215,7 +221,8 @@ class FedRun:
             self._session.begin((), None)
             self._log = TrackLog(self._session.folder / LOG, self._session.about.name, self._served.credit)
             model = self._served.localizer.model
-            self._tracker = Tracker(self._served.area, model, heading=self._heading, start=self._start)
+            heading, start, spec = self._heading, self._start, self._served.spec
+            self._tracker = Tracker(self._served.area, model, heading=heading, start=start, spec=spec)
         return self._tracker, self._log
 
 

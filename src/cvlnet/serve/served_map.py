@@ -12,18 +12,22 @@ from cvlnet.map.store import is_map
 from cvlnet.serve.pictures import corners_of
 from cvlnet.serve.tiles import Tiles
 from cvlnet.serve.wire import MapInfo, Place
+from cvlnet.track.tracker import TrackSpec
 
 
 @dataclass(frozen=True)
 class ServedMap:
-    """A map, the network that made it, and its tiles."""
+    """A map, the network that made it, its tiles, and how drives are tracked on it."""
 
     localizer: Localizer
     area: MapArea
     tiles: Tiles
+    spec: TrackSpec = TrackSpec()
 
     @staticmethod
-    def opened(path: Path, localizer: Localizer, imagery: Path | None, folder: Path) -> ServedMap:
+    def opened(
+        path: Path, localizer: Localizer, imagery: Path | None, folder: Path, spec: TrackSpec = TrackSpec()
+    ) -> ServedMap:
         """The map of a folder. imagery: what tiles are made from, instead of the map's own small picture, which is
         written into ``folder``. Raises InputError if there is no map, it is damaged, or was made with other weights.
         """
@@ -33,7 +37,7 @@ class ServedMap:
         for region in area.regions():
             region.matcher(localizer.model.device)  # takes seconds, which the first session need not wait for
         tiles = Tiles.of_map(area.map, folder / "map.tif") if imagery is None else Tiles.of_file(imagery)
-        return ServedMap(localizer, area, tiles)
+        return ServedMap(localizer, area, tiles, spec)
 
     @property
     def fingerprint(self) -> str:

@@ -40,13 +40,14 @@ class PitchBelief:
         count = max(1, floor(2 * self.variance**0.5 / PITCH_STEP_RAD + 1e-9))
         return tuple(self.mean_rad + PITCH_STEP_RAD * i for i in range(-count, count + 1))
 
-    def likeliest(self, scores: Sequence[float], sharpness: float) -> int:
+    def likeliest(self, scores: Sequence[float], sharpness: float, share: float) -> int:
         """The number of the angle that is likeliest after a clip, by its scores under `angles_rad`.
 
-        sharpness: the logarithm of the likelihood ratio for each unit of a score.
+        sharpness, share: the logarithm of the likelihood ratio for each unit of a score, and the weight of the clip
+        relative to an independent one, as of `cvlnet.track.likelihood.Likelihood`.
         """
         apart_rad = np.asarray(self.angles_rad) - self.mean_rad
-        return int(np.argmax(sharpness * np.asarray(scores) - apart_rad**2 / (2 * max(self.variance, 1e-12))))
+        return int(np.argmax(sharpness * share * np.asarray(scores) - apart_rad**2 / (2 * max(self.variance, 1e-12))))
 
     def moved(self, way_m: float) -> PitchBelief:
         """After a way of the vehicle."""
@@ -54,21 +55,21 @@ class PitchBelief:
         variance = kept**2 * self.variance + (1 - kept**2) * self.first_variance
         return replace(self, mean_rad=kept * self.mean_rad, variance=variance)
 
-    def measured(self, scores: Sequence[float], sharpness: float) -> PitchBelief:
-        """After a clip, by its scores under `angles_rad`.
+    def measured(self, scores: Sequence[float], sharpness: float, share: float) -> PitchBelief:
+        """After a clip, by its scores under `angles_rad`; sharpness and share as for `likeliest`.
 
         The best angle is that of a parabola's vertex, or the last one if the scores have no maximum before it.
         """
-        if len(scores) < 3 or sharpness <= 0:
+        if len(scores) < 3 or share <= 0:
             return self
-        best = self.likeliest(scores, sharpness)
+        best = self.likeliest(scores, sharpness, share)
         middle = min(max(best, 1), len(scores) - 2)
         three = scores[middle - 1 : middle + 2]
         found = vertex(three) or Vertex(float(best - middle), scores[best] - sorted(three)[1])
         if not found.curvature > 0:
             return self
         found_rad = self.angles_rad[middle] + found.steps * PITCH_STEP_RAD
-        variance = _LEAST_VARIANCE + PITCH_STEP_RAD**2 / (sharpness * found.curvature)
+        variance = (_LEAST_VARIANCE + PITCH_STEP_RAD**2 / (sharpness * found.curvature)) / share
         gain = self.variance / (self.variance + variance)
         mean_rad = self.mean_rad + gain * (found_rad - self.mean_rad)
         return replace(self, mean_rad=mean_rad, variance=(1 - gain) * self.variance)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
+from itertools import islice
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -38,10 +40,9 @@ class SearchedMap:
     @cached_property
     def grid(self) -> Grid:
         """All places."""
-        if isinstance(self._area, Region):
-            return self._area.places
-        if len(regions := self._regions()) == 1:
-            return regions[0].places
+        if self._only is not None:
+            return self._only.places
+        assert isinstance(self._area, MapArea)
         header = self._area.map.header
         return header.layout.places(header.cells)
 
@@ -65,12 +66,11 @@ class SearchedMap:
 
     def around(self, xy_m: tuple[float, float]) -> Region | None:
         """What lies around a place of the map; None where nothing is searched there."""
-        if isinstance(self._area, Region):
-            return self._area
-        if len(regions := self._regions()) == 1:
-            return regions[0]
+        if self._only is not None:
+            return self._only
         if not self._searches_near(xy_m):
             return None
+        assert isinstance(self._area, MapArea)
         if self._around is None or max(abs(a - b) for a, b in zip(self._around[0], xy_m, strict=True)) > _KEPT_M:
             near = LatLon(*self.frame.latlon_deg(xy_m).tolist())
             self._around = xy_m, self._area.map.region(near=near, radius_m=_AROUND_M)
@@ -83,8 +83,16 @@ class SearchedMap:
         rows, cols = (slice(max(0, middle - reach), max(0, middle + reach + 1)) for middle in at)
         return bool(self.searched[rows, cols].any())
 
-    def _regions(self) -> list[Region]:
-        return [self._area] if isinstance(self._area, Region) else list(self._area.regions())
+    @cached_property
+    def _only(self) -> Region | None:
+        """The region, if it is a single one; None for a map of several panels, which may be larger than memory."""
+        if isinstance(self._area, Region):
+            return self._area
+        first = tuple(islice(self._area.regions(), 2))
+        return first[0] if len(first) == 1 else None
+
+    def _regions(self) -> Iterable[Region]:
+        return (self._area,) if isinstance(self._area, Region) else self._area.regions()
 
     def _part(self, values: Shaped[Tensor, "*batch rows cols"], region: Region) -> Tensor:
         """The places of a region, as a view of values on the grid."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import exp, hypot, inf, pi, radians
+from math import exp, hypot, inf, isfinite, pi, radians
 from typing import Literal
 
 import numpy as np
@@ -124,6 +124,9 @@ class TrackSpec:
     turn_rad: float = radians(3.0)
     pitch_error_rad: float = radians(PITCH_ERROR_DEG)
 
+    def __post_init__(self) -> None:
+        pitches(self.pitch_error_rad, 1.0)  # raises ValueError for errors of impossible size
+
 
 class Tracker:
     """Tracks a vehicle over a map.
@@ -232,10 +235,12 @@ class Tracker:
 
         sigma_m: standard deviation of the position, east and north. The errors of successive positions are alike, so
         that each counts by its new distance, as clips do: while the vehicle stands, only the first one does. Raises
-        ValueError before the first moment.
+        ValueError before the first moment, or for a standard deviation that is not positive.
         """
         if self._now is None or self._last is None:
             raise ValueError("a position is measured at a moment: call update first")
+        if not (isfinite(sigma_m) and sigma_m > 0):
+            raise ValueError(f"a standard deviation is a positive number of metres, not {sigma_m}")
         share = 1.0 if self._located_at is None else self.likelihood.share(self._located_at.way_m(self._now))
         if share == 0:
             return self._last
@@ -269,6 +274,7 @@ class Tracker:
         gap_m = self.noise.gap_m(before, now)
         if self._pose is not None:
             self._pose = self._pose.moved(before, now, self.noise)
+            self._pitch = self._pitch.moved(before.way_m(now))
         if gap_m > 0:
             self._forget()
             self._move_belief(now, gap_m)
@@ -392,7 +398,6 @@ class Tracker:
         """Compare the newest clip with the places around the vehicle, under its turn and one to each side."""
         way_m, step = self._way_since(self._fine_at), self.spec.turn_rad
         share, self._fine_at = self.likelihood.share(way_m), self._now
-        self._pitch = self._pitch.moved(way_m)
         region = self.map.around(pose.xy_m)
         if region is None:
             return None
@@ -414,9 +419,9 @@ class Tracker:
         clips = (self._clips(angle_rad, turn) for angle_rad in angles_rad)
         found = [measured_around(clip, turn, region, pose, self.likelihood, share) for clip in clips]
         scores = [-inf if one is None else one.score for one in found]
-        sharpness = self.likelihood.sharpness * share
-        best = self._pitch.likeliest(scores, sharpness)
-        self._pitch = self._pitch.measured(scores, sharpness)
+        sharpness = self.likelihood.sharpness
+        best = self._pitch.likeliest(scores, sharpness, share)
+        self._pitch = self._pitch.measured(scores, sharpness, share)
         return angles_rad[best]
 
     def _doubt(self, score: float, way_m: float) -> None:

@@ -133,10 +133,14 @@ def adapt(
     taken = taken_along(recording, positions, clip_spec, image, model.tile_grid, SPACING_M)
     _require_enough(recording, taken, config.hold_out)
     region = encode_region(model, image, progress=progress)
+    taken = tuple(clip for clip in taken if region.searches(clip.position))
+    _require_enough(recording, taken, config.hold_out)
     samples = DriveSamples(recording, taken, image, clip_spec, model.tile_grid)
     offset_m = registration_m(model, samples, region, progress=progress)
     shifted = (clip.shifted(offset_m) for clip in taken)
-    taken = tuple(clip for clip in shifted if holds(image, clip.position, model.tile_grid))
+    taken = tuple(
+        clip for clip in shifted if holds(image, clip.position, model.tile_grid) and region.searches(clip.position)
+    )
     _require_enough(recording, taken, config.hold_out)
     learned, judged = divided(taken, config.hold_out)
     seen = DriveSamples(recording, judged, image, clip_spec, model.tile_grid)
@@ -238,7 +242,8 @@ def skill(model: CVLNet, samples: DriveSamples, region: Region, position_error_m
         away_m = torch.linalg.vector_norm(places_m - true_m, dim=-1)
         found.append(bool(away_m.flatten()[scores.argmax()] <= 10.0 + position_error_m))
         logits = sharpness * scores
-        right = logits[away_m <= position_error_m].logsumexp(dim=0) - logits.flatten().logsumexp(dim=0)
+        nearest_m = float(away_m[scores.isfinite()].min())
+        right = logits[away_m <= max(position_error_m, nearest_m)].logsumexp(dim=0) - logits.flatten().logsumexp(dim=0)
         log_probabilities.append(float(right))
     return Skill(float(np.mean(found)), float(np.mean(log_probabilities)))
 
