@@ -135,7 +135,7 @@ class Client:
 
         camera: the keys of camera.json. heading: what is known of the first frame's, "±5" around that of the odometry,
         "90±20" (degrees clockwise from true north) or "unknown"; by default "±5", or "unknown" if the odometry begins
-        with a yaw of 0. start: latitude and longitude near which the drive begins, with the standard deviation
+        with a yaw of about 0. start: latitude and longitude near which the drive begins, with the standard deviation
         start_sigma_m; anywhere on the map by default.
         """
         asked = {"camera": dict(camera), **_known(heading, start, start_sigma_m)}

@@ -66,8 +66,8 @@ def track(
         map: Folder of a map that `cvlnet map build` has made, or an overhead image.
         out: Folder to write.
         heading: What is known of the heading of the first frame, in degrees counter-clockwise from east: "±5" around
-            that of the odometry, "90±20", or "unknown". By default "±5", or "unknown" if the odometry begins with a
-            yaw of 0, as that of wheels and of visual odometry does.
+            that of the odometry, "90±20", or "unknown". By default "±5", or "unknown" for bags, and if the odometry
+            begins with a yaw of about 0, as that of wheels and of visual odometry does.
         pitch_error_deg: How much farther down, or up, the cameras may look than is stated, because of their
             calibration, of slopes and of braking: two standard deviations. Pitches 2 degrees apart are compared with
             the map, three of them by default, until a place is tracked; from then on the pitch is estimated there. 0

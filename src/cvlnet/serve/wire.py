@@ -16,7 +16,7 @@ PICTURES = ("frame", "projection", "score", "belief")
 _HEADING = (
     'What is known of the heading of the first frame: "±5" around that of the odometry, "90±20" (degrees clockwise '
     'from true north, so that 90 is east), or "unknown"; by default "±5", or "unknown" if the odometry begins with a '
-    "yaw of 0"
+    "yaw of about 0"
 )
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
