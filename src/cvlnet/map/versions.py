@@ -20,11 +20,13 @@ from cvlnet.errors import InputError
 from cvlnet.io.files import remove_unfinished, written_whole
 from cvlnet.io.text import read_json
 from cvlnet.map.arrays import REMEDY, MapArrays
+from cvlnet.map.encode import Window
 from cvlnet.map.grids import offset_of
 from cvlnet.map.header import MapHeader
 from cvlnet.map.store import INDEX, MANIFEST, POINTER, Map, is_map, listed, version_of
 
 _STAGING, _PLAN, _LOCK = ".building", "plan.json", ".lock"
+_FINISHED = "finished"  # folder with an empty file for each window that was laid over
 
 
 @contextmanager
@@ -88,6 +90,22 @@ def _link(base: Map, arrays: MapArrays) -> None:
                 os.link(base.arrays.folder / name, target)
             except OSError:
                 shutil.copy2(base.arrays.folder / name, target)
+
+
+def is_finished(arrays: MapArrays, part: Window) -> bool:
+    """Whether a window of a map that is being written was marked by `mark_finished`, in this call or an earlier one."""
+    return _marker(arrays, part).is_file()
+
+
+def mark_finished(arrays: MapArrays, part: Window) -> None:
+    """Note that a window of a map that is being written holds what it is to hold. The note goes at publication."""
+    marker = _marker(arrays, part)
+    marker.parent.mkdir(exist_ok=True)
+    marker.touch()
+
+
+def _marker(arrays: MapArrays, part: Window) -> Path:
+    return arrays.folder.parent / _FINISHED / f"{part.rows.start}-{part.cols.start}"
 
 
 def published(out: Path) -> Map:
