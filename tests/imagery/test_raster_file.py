@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from ground import affine_at, encoded, write_mbtiles, write_pmtiles, write_sheet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from maps import write
 from PIL import Image
+from rasterio.enums import ColorInterp
 
 from cvlnet.config import RasterHints
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon
+from cvlnet.geo import LatLon, MetricRaster
 from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.placement import opened
+from cvlnet.imagery.raster_file import RasterFile, interpret
 
 HERE = LatLon(49.0, 8.4)
 TILE = (19, 274377, 180052)
@@ -140,6 +144,76 @@ def test_a_large_picture_without_tiles_is_pointed_out(
     assert (
         "4.png: a PNG of 96 x 96 px without tiles is decoded from its beginning for every window; for speed" in said[1]
     )
+
+
+def rgb(dtype: str = "uint8", highest: float = 254) -> np.ndarray:
+    """Bands [3, 96, 96] from 1 on, or from a 254th of the highest value."""
+    noise = np.random.default_rng(0).integers(1, 255, (3, 96, 96))
+    return np.asarray(noise * (highest / 254), dtype)
+
+
+def placed(path: Path, bands: np.ndarray, **options: object) -> Path:
+    transform = affine_at("EPSG:25832", HERE, 0.3, 96, 96)
+    return write(path, bands, transform=transform, crs="EPSG:25832", **options)
+
+
+def with_alpha(path: Path, bands: np.ndarray, alpha: np.ndarray, **options: object) -> Path:
+    placed(path, np.concatenate([bands, alpha[None].astype(bands.dtype)]), **options)
+    with rasterio.open(path, "r+") as file:
+        file.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    return path
+
+
+def valid_of(path: Path, hints: RasterHints = RasterHints(), reduction: int = 1) -> np.ndarray:
+    """Where a file has data, read by windows."""
+    dataset, warp_crs = opened(path, hints)
+    interpretation = interpret({path: dataset}, hints, path)
+    raster = MetricRaster(HERE, dataset.width, dataset.height, 0.3)
+    sides = (slice(0, dataset.height), slice(0, dataset.width))
+    patch = RasterFile(path, raster, interpretation, warp_crs).read(*sides, reduction)
+    return np.ones(patch.pixels.shape[:2], bool) if patch.valid is None else patch.valid
+
+
+LEFT = np.arange(96) < 32  # columns that are transparent
+BELOW = np.arange(96)[:, None] >= 64  # rows of the nodata value
+BOTH = ~(LEFT | BELOW)
+
+
+@pytest.mark.parametrize("nodata_in", ["the file", "the hints"])
+@pytest.mark.parametrize("mask", ["alpha", "internal", "external"])
+@pytest.mark.parametrize("reduction", [1, 4])
+def test_masks_add_up(tmp_path: Path, nodata_in: str, mask: str, reduction: int) -> None:
+    """Transparency and a mask, each with a nodata value in other pixels."""
+    bands = np.where(BELOW, np.uint8(0), rgb())
+    opaque = np.tile(np.where(LEFT, 0, 255).astype(np.uint8), (96, 1))
+    options = {"nodata": 0} if nodata_in == "the file" else {}
+    if mask == "alpha":
+        path = with_alpha(tmp_path / "1.tif", bands, opaque, **options)
+    else:
+        path = placed(tmp_path / "1.tif", bands, **options)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=mask == "internal"), rasterio.open(path, "r+") as file:
+            file.write_mask(opaque)
+    hints = RasterHints(nodata=None if options else 0.0)
+    assert np.array_equal(valid_of(path, hints, reduction), BOTH[::reduction, ::reduction])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "opaque"),
+    [("uint8", 1), ("uint8", 255), ("uint16", 255), ("uint16", 65535), ("int16", 255), ("float32", 1)],
+)
+def test_an_alpha_band_is_opaque_at_its_highest_value(tmp_path: Path, dtype: str, opaque: int) -> None:
+    alpha = np.tile(np.where(LEFT, 0, opaque), (96, 1))
+    path = with_alpha(tmp_path / "1.tif", rgb(dtype, 0.9 if dtype == "float32" else 200), alpha)
+    assert np.array_equal(valid_of(path), np.broadcast_to(~LEFT, (96, 96)))
+
+
+def test_near_infrared_that_is_tagged_as_alpha_is_no_mask(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = with_alpha(tmp_path / "1.tif", rgb(), rgb()[0])
+    assert valid_of(path).all()
+    assert "band 4 is tagged as transparency but varies like a colour" in caplog.text
+    caplog.clear()
+    assert valid_of(path, RasterHints(bands=(4, 1, 2))).all()
+    assert not caplog.records
 
 
 def test_an_open_file_crosses_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
