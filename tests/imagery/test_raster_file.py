@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,12 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from maps import write
 from PIL import Image
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.transform import Affine
 
 from cvlnet.config import RasterHints
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MetricRaster
 from cvlnet.imagery.georef import open_overhead
+from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.imagery.placement import opened
 from cvlnet.imagery.raster_file import RasterFile, interpret
 
@@ -205,6 +210,45 @@ def test_an_alpha_band_is_opaque_at_its_highest_value(tmp_path: Path, dtype: str
     alpha = np.tile(np.where(LEFT, 0, opaque), (96, 1))
     path = with_alpha(tmp_path / "1.tif", rgb(dtype, 0.9 if dtype == "float32" else 200), alpha)
     assert np.array_equal(valid_of(path), np.broadcast_to(~LEFT, (96, 96)))
+
+
+def by_control_points(path: Path) -> Path:
+    """A file that lies turned by a quarter of a right angle, by ground control points instead of its transform."""
+    with warnings.catch_warnings(), rasterio.open(path, "r+") as file:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        turned = file.transform @ Affine.rotation(22.5)
+        corners = [(0, 0), (0, file.width), (file.height, 0), (file.height, file.width)]
+        points = [GroundControlPoint(row, col, *(turned @ (col, row))) for row, col in corners]
+        file.transform, file.gcps = Affine.identity(), (points, file.crs)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint32", "float32"])
+@pytest.mark.parametrize("hints", [RasterHints(), RasterHints(nodata=255.0)], ids=["", "nodata"])
+def test_the_corners_around_a_picture_placed_by_control_points_are_missing(
+    tmp_path: Path, dtype: str, hints: RasterHints
+) -> None:
+    bands = rgb(dtype, 0.9 if dtype == "float32" else 250)
+    valid = valid_of(by_control_points(placed(tmp_path / "1.tif", bands)), hints)
+    assert valid.sum() == pytest.approx(96**2, rel=0.05)
+    assert not valid[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+
+
+def test_an_alpha_band_of_a_picture_placed_by_control_points(tmp_path: Path) -> None:
+    alpha = np.tile(np.where(LEFT, 0, 255), (96, 1))
+    valid = valid_of(by_control_points(with_alpha(tmp_path / "1.tif", rgb(), alpha)))
+    assert valid.sum() == pytest.approx(96 * 64, rel=0.05)
+
+
+def test_a_palette_of_a_picture_placed_by_control_points_keeps_its_colours(tmp_path: Path) -> None:
+    path = placed(tmp_path / "1.tif", (rgb()[:1] // 64 * 50).astype(np.uint8))
+    colors = dict.fromkeys(range(256), (255, 0, 0, 255)) | {50 * i: (0, 50 * i, 90, 255) for i in range(4)}
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, colors)
+    image = open_overhead(by_control_points(path))
+    assert isinstance(image, OverheadImage)
+    assert image.valid is not None
+    assert set(map(tuple, image.pixels[image.valid].tolist())) == {(0, 50 * i, 90) for i in range(4)}
 
 
 def test_near_infrared_that_is_tagged_as_alpha_is_no_mask(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -153,11 +153,15 @@ def open_dataset(path: Path, warp_crs: str | None = None) -> Any:
         dataset = DatasetReader(path, driver=list(DRIVERS))
         _require_own(dataset, path)
         require_blocks(dataset, path)
-        return (
-            dataset
-            if warp_crs is None
-            else WarpedVRT(dataset, src_crs=warp_crs, crs=warp_crs, resampling=Resampling.bilinear, add_alpha=True)
-        )
+        return dataset if warp_crs is None else _warped(dataset, warp_crs)
+
+
+def _warped(dataset: Any, warp_crs: str) -> Any:
+    """A dataset, warped by its ground control points. Its alpha band, or a new one, says what lies on the picture."""
+    meanings = dataset.colorinterp
+    resampling = Resampling.nearest if ColorInterp.palette in meanings else Resampling.bilinear
+    add_alpha = ColorInterp.alpha not in meanings
+    return WarpedVRT(dataset, src_crs=warp_crs, crs=warp_crs, resampling=resampling, add_alpha=add_alpha)
 
 
 @dataclass(frozen=True)
