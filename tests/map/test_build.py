@@ -410,6 +410,13 @@ def test_maps_that_share_their_cells_are_merged(model, middle, tmp_path):
         merge_maps(first, second, tmp_path / "merged")
 
 
+def test_imagery_that_shows_nothing_makes_no_map(model, image, tmp_path):
+    nothing = replace(image, valid=np.zeros(image.shape, dtype=bool))
+    with pytest.raises(InputError, match="the imagery shows nothing: all of its pixels are missing; check its transp"):
+        build_map(model, nothing, tmp_path / "map")
+    build_map(model, image, tmp_path / "map").verify()
+
+
 def test_imagery_of_half_a_continent_is_refused(model, middle):
     far = OverheadImage(np.zeros((10, 10, 3), np.uint8), MetricRaster(middle, 10, 10, 30_000.0), Path("continent.png"))
     with pytest.raises(InputError, match="the imagery reaches 150 km from the middle of the map; build several maps"):

@@ -108,6 +108,11 @@ def _marker(arrays: MapArrays, part: Window) -> Path:
     return arrays.folder.parent / _FINISHED / f"{part.rows.start}-{part.cols.start}"
 
 
+def abandon(out: Path) -> None:
+    """Remove the map that is being written."""
+    shutil.rmtree(out / _STAGING)
+
+
 def published(out: Path) -> Map:
     """Make what was built the current version; the one before it stays for those who read it."""
     staging, versions = out / _STAGING, _versions(out)
