@@ -417,6 +417,17 @@ def test_imagery_that_shows_nothing_makes_no_map(model, image, tmp_path):
     build_map(model, image, tmp_path / "map").verify()
 
 
+def test_a_disk_without_hard_links_is_told_in_one_line(model, image, tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", no_links)
+        with pytest.raises(InputError, match=r"cannot be written \(Operation not permitted\); choose a disk with free"):
+            build_map(model, image, tmp_path / "map")
+    build_map(model, image, tmp_path / "map").verify()
+
+
 def test_imagery_of_half_a_continent_is_refused(model, middle):
     far = OverheadImage(np.zeros((10, 10, 3), np.uint8), MetricRaster(middle, 10, 10, 30_000.0), Path("continent.png"))
     with pytest.raises(InputError, match="the imagery reaches 150 km from the middle of the map; build several maps"):
