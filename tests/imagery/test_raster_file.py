@@ -212,6 +212,62 @@ def test_an_alpha_band_is_opaque_at_its_highest_value(tmp_path: Path, dtype: str
     assert np.array_equal(valid_of(path), np.broadcast_to(~LEFT, (96, 96)))
 
 
+GREY = [ColorInterp.gray, *[ColorInterp.undefined] * 3]
+TAGGED = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+
+
+def meaning(path: Path, tags: list[ColorInterp], *names: str | None) -> Path:
+    """A file whose bands are 1, 2, 3 and so on, with these tags and descriptions."""
+    bands = np.arange(1, len(names) + 1, dtype=np.uint8)[:, None, None] * np.ones((1, 96, 96), np.uint8)
+    placed(path, bands, photometric="MINISBLACK" if tags == GREY else "RGB")
+    with rasterio.open(path, "r+") as file:
+        file.colorinterp = tags[: len(names)]
+        for band, name in enumerate(names, 1):
+            if name is not None:
+                file.set_band_description(band, name)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tags", "names", "bands"),
+    [
+        (GREY, ("Blue", "Green", "Red"), [3, 2, 1]),
+        (GREY, ("b", "g", "r", "nir"), [3, 2, 1]),
+        (TAGGED, ("Red", "Green", "Blue"), [1, 2, 3]),
+        (TAGGED, ("one", "two", "three", None), [1, 2, 3]),
+        (TAGGED[:1], ("Red",), [1, 1, 1]),
+    ],
+)
+def test_bands_by_their_tags_or_descriptions(
+    tmp_path: Path, tags: list[ColorInterp], names: tuple[str | None, ...], bands: list[int]
+) -> None:
+    image = open_overhead(meaning(tmp_path / "1.tif", tags, *names))
+    assert image.read(slice(0, 1), slice(0, 1)).pixels[0, 0].tolist() == bands
+
+
+@pytest.mark.parametrize(
+    ("tags", "names"),
+    [
+        (TAGGED, ("Blue", "Green", "Red", "NIR")),
+        (TAGGED, ("Blue", "Green", "Red")),
+        (TAGGED, ("NIR", "Red", "Green")),
+        (TAGGED, ("Red", "Green", "NIR")),
+        (GREY, ("NIR", "Red", "Green")),
+        (GREY, ("Red", None, None)),
+    ],
+)
+def test_bands_whose_tags_and_descriptions_differ(
+    tmp_path: Path, tags: list[ColorInterp], names: tuple[str | None, ...]
+) -> None:
+    path = meaning(tmp_path / "1.tif", tags, *names)
+    with pytest.raises(
+        InputError, match=r"does not say clearly which .* \(tagged .*; described as .*\); name red, green"
+    ):
+        open_overhead(path)
+    seen = open_overhead(path, RasterHints(bands=(2, 3, 1))).read(slice(0, 1), slice(0, 1))
+    assert seen.pixels[0, 0].tolist() == [2, 3, 1]
+
+
 def by_control_points(path: Path) -> Path:
     """A file that lies turned by a quarter of a right angle, by ground control points instead of its transform."""
     with warnings.catch_warnings(), rasterio.open(path, "r+") as file:

@@ -4,7 +4,8 @@ and where pixels are missing.
 What a file does not say, or says in two ways, is not guessed: `RasterHints` states it. The rules:
 
 - Red, green and blue are the bands whose colour interpretation or description says so. One band is grey; three bands
-  that say nothing are red, green, blue; of four or more that say nothing, the user names three.
+  that say nothing are red, green, blue; of four or more that say nothing, or where interpretations and descriptions
+  differ, or only some of the three colours are described, the user names three.
 - Values of more than 8 bits are divided by the range that they use: the one that the file states (NBITS), or the
   smallest of the usual ranges that holds all but a thousandth of the values (8, 10, 11, 12, 14 and 16 bits,
   reflectance in ten-thousandths, fractions from 0 to 1). The user may state the range instead.
@@ -51,6 +52,7 @@ _GDAL: dict[str, Any] = {
 }
 _FROM_THE_START = ("PNG", "JPEG", "WEBP", "GIF")  # formats whose rows are decoded one after the other, and
 _LARGE_PX = 2**27  # the size from which on that takes long
+_COLORS = ("red", "green", "blue")
 _RANGES = (1.0, 255.0, 1023.0, 2047.0, 4095.0, 10_000.0, 16_383.0, 65_535.0)
 _OUTLIERS = 1e-3  # the share of values that may lie above their range
 _MASK_SHARE = 0.98  # of an alpha band is 0 or the highest value, if it is a mask
@@ -259,29 +261,36 @@ def _bands(dataset: Any, hints: RasterHints, path: Path) -> tuple[int, ...]:
         if max(hints.bands) > dataset.count:
             raise InputError(f"has {dataset.count} bands, no band {max(hints.bands)}", where=path, remedy=remedy)
         return hints.bands
-    by_color = [_band_of(dataset, color) for color in ("red", "green", "blue")]
-    if all(by_color):
-        return tuple(band for band in by_color if band is not None)
-    if ColorInterp.cyan in dataset.colorinterp:
-        raise InputError("is in CMYK", where=path, remedy="convert it to RGB")
     others = [band for band, means in enumerate(dataset.colorinterp, 1) if means != ColorInterp.alpha]
     if len(others) == 1:
         return (others[0],)
+    tagged = _bands_of_colors([means.name for means in dataset.colorinterp])
+    described = _bands_of_colors(dataset.descriptions)
+    said = ", ".join(means.name for means in dataset.colorinterp)
+    differ = any(tagged.get(color, band) != band for color, band in described.items())
+    if differ or 0 < len(described) < len(_COLORS):
+        names = ", ".join(name or "nothing" for name in dataset.descriptions)
+        what = f"does not say clearly which bands are red, green and blue (tagged {said}; described as {names})"
+        raise InputError(what, where=path, remedy=remedy)
+    known = described or tagged
+    if len(known) == len(_COLORS):
+        return tuple(known[color] for color in _COLORS)
+    if ColorInterp.cyan in dataset.colorinterp:
+        raise InputError("is in CMYK", where=path, remedy="convert it to RGB")
     if len(others) == 3:
         return others[0], others[1], others[2]
-    said = ", ".join(means.name for means in dataset.colorinterp)
     raise InputError(f"does not say which bands are red, green and blue ({said})", where=path, remedy=remedy)
 
 
-def _band_of(dataset: Any, color: str) -> int | None:
-    """The band of a colour by its interpretation, or by its description."""
-    for band, means in enumerate(dataset.colorinterp, 1):
-        if means.name == color:
-            return band
-    for band, description in enumerate(dataset.descriptions, 1):
-        if description is not None and description.strip().lower() in (color, color[0]):
-            return band
-    return None
+def _bands_of_colors(names: Sequence[str | None]) -> dict[str, int]:
+    """The first band of each colour that is named, by its word or its first letter."""
+    found: dict[str, int] = {}
+    for band, name in enumerate(names, 1):
+        word = (name or "").strip().lower()
+        for color in _COLORS:
+            if word in (color, color[0]):
+                found.setdefault(color, band)
+    return found
 
 
 def _alpha(datasets: Mapping[Path, Any], bands: Sequence[int], path: Path) -> tuple[int, float] | None:
