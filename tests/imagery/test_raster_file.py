@@ -1,5 +1,6 @@
 """Memory of large files, and damage: a clear error or a picture, whatever was done to the bytes."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -325,3 +326,33 @@ def test_an_open_file_crosses_processes(tmp_path: Path, monkeypatch: pytest.Monk
     window = (slice(10, 30), slice(20, 50))
     seen = image.read(*window).pixels
     assert np.array_equal(pickle.loads(pickle.dumps(image)).read(*window).pixels, seen)
+
+
+def virtual(path: Path, source: str) -> Path:
+    """A virtual raster of a file beside it of 96 x 96 px."""
+    bands = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{band}"><ColorInterp>{color}</ColorInterp><SimpleSource>'
+        f'<SourceFilename relativeToVRT="1">{source}</SourceFilename><SourceBand>{band}</SourceBand>'
+        "</SimpleSource></VRTRasterBand>"
+        for band, color in enumerate(("Red", "Green", "Blue"), 1)
+    )
+    place = "<SRS>EPSG:25832</SRS><GeoTransform>456000, 0.3, 0, 5428000, 0, -0.3</GeoTransform>"
+    path.write_text(f'<VRTDataset rasterXSize="96" rasterYSize="96">{place}{bands}</VRTDataset>')
+    return path
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("in_a_mosaic", [False, True])
+def test_a_file_behind_a_virtual_raster_that_changes_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep: bool, in_a_mosaic: bool
+) -> None:
+    monkeypatch.setattr("cvlnet.imagery.georef._WHOLE_PX", 0)
+    source = placed(tmp_path / "1.tif", rgb())
+    raster = virtual(tmp_path / "1.vrt", "1.tif")
+    opened_as = virtual(tmp_path / "2.vrt", "1.vrt") if deep else raster
+    paths = [opened_as, placed(tmp_path / "2.tif", rgb())] if in_a_mosaic else [opened_as]
+    before = open_overhead(paths).fingerprint()
+    assert open_overhead(paths).fingerprint() == before
+    placed(source, rgb()[::-1].copy())
+    os.utime(source, ns=(0, 1))
+    assert open_overhead(paths).fingerprint() != before

@@ -40,8 +40,9 @@ from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
 from cvlnet.imagery.blocks import TILE_IT, require_blocks
 from cvlnet.imagery.overhead import Imagery, Patch, read_in_bands
-from cvlnet.imagery.virtual_raster import is_remote, is_virtual, require_local
+from cvlnet.imagery.virtual_raster import is_remote, is_virtual, require_local, sources_of
 
+FileStates = tuple[tuple[str, int, int], ...]  # names, sizes in bytes and times of change in nanoseconds
 Values = Shaped[np.ndarray, "bands *rest"]  # of any type of number
 
 DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "WEBP", "VRT", "HFA", "BMP", "GIF")
@@ -115,8 +116,7 @@ class RasterFile(Imagery):
 
     def fingerprint(self) -> bytes:
         """As `Imagery` says."""
-        state = self.source.stat()
-        known = (self.source.name, state.st_size, state.st_mtime_ns, self.interpretation, self.warp_crs)
+        known = (self.source.name, state_of(self._dataset, self.source), self.interpretation, self.warp_crs)
         return repr(known).encode()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,6 +164,15 @@ def _warped(dataset: Any, warp_crs: str) -> Any:
     resampling = Resampling.nearest if ColorInterp.palette in meanings else Resampling.bilinear
     add_alpha = ColorInterp.alpha not in meanings
     return WarpedVRT(dataset, src_crs=warp_crs, crs=warp_crs, resampling=resampling, add_alpha=add_alpha)
+
+
+def state_of(dataset: Any, path: Path) -> FileStates:
+    """The states of a file, of what GDAL reads beside it, and of all that a virtual raster refers to, by name."""
+    with gdal(path):
+        named = {path, *map(Path, dataset.files)}
+    behind = {source for each in named if each.is_file() and is_virtual(each) for source in sources_of(each)}
+    stats = {each: each.stat() for each in named | behind if each.is_file()}
+    return tuple(sorted((each.name, stat.st_size, stat.st_mtime_ns) for each, stat in stats.items()))
 
 
 @dataclass(frozen=True)
