@@ -331,6 +331,24 @@ def test_a_newer_address_is_fetched(server: MapServer, tmp_path: Path) -> None:
     assert fetched.manifest.files["a.tif"].address == f"{server.address}/b.tif"
 
 
+def test_files_that_a_piece_no_longer_has_are_removed(
+    source: Source, server: MapServer, archives: dict[int, bytes], tmp_path: Path
+) -> None:
+    """A newer flight, whose files have the year in their names; those of other pieces, and of nobody, stay."""
+    fetch(source, TWO, tmp_path)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "dop20rgb_32_455_5428_1_bw_2023.tif").write_bytes(b"damaged")
+    newer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archives[455])) as had, zipfile.ZipFile(newer, "w") as has:
+        for name in had.namelist():
+            has.writestr(name.replace("_2023", "_2025"), had.read(name))
+    server.answers[path_of(455)] = file(newer.getvalue())
+    fetched = fetch(source, TWO, tmp_path)
+    assert files_below(tmp_path) == {*fetched.manifest.files, "manifest.json", "notes.txt"}
+    assert {name[-8:-4] for name in fetched.manifest.files if "_455_" in name} == {"2025"}
+    assert len(fetched.manifest.files) == 32
+
+
 def test_a_folder_with_something_else(source: Source, tmp_path: Path) -> None:
     (tmp_path / "holiday.tif").write_bytes(b"x")
     with pytest.raises(InputError, match="is no folder that imagery was fetched into, and not empty"):

@@ -159,7 +159,10 @@ def _require_modest(wanted: Sequence[Piece], connection: Connection) -> None:
 def _fetch_piece(
     source: Source, piece: Piece, manifest: Manifest, out: Path, connection: Connection
 ) -> dict[str, FetchedFile]:
-    """Fetch a piece into a hidden folder, look at its files there, and move them to their places."""
+    """Fetch a piece into a hidden folder, look at its files there, and move them to their places.
+
+    Files that the piece had before and has no more are removed.
+    """
     begun = out / _BEGUN
     begun.mkdir(exist_ok=True)
     try:
@@ -171,6 +174,9 @@ def _fetch_piece(
                 raise InputError(what, where=piece.address, remedy=_LOOK)
         for file in obtained:
             file.path.replace(out / file.path.name)
+        for name, had in manifest.files.items():
+            if had.piece == piece.name and name not in files:
+                (out / name).unlink(missing_ok=True)
     finally:
         for path in begun.iterdir():
             if not path.name.endswith((".part", ".part.json")):  # which can be resumed
