@@ -8,6 +8,7 @@ import sys
 import threading
 import zipfile
 from collections import namedtuple
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -330,6 +331,24 @@ def test_a_newer_address_is_fetched(server: MapServer, tmp_path: Path) -> None:
     assert fetched.manifest.files["a.tif"].address == f"{server.address}/b.tif"
 
 
+def test_files_that_a_piece_no_longer_has_are_removed(
+    source: Source, server: MapServer, archives: dict[int, bytes], tmp_path: Path
+) -> None:
+    """A newer flight, whose files have the year in their names; those of other pieces, and of nobody, stay."""
+    fetch(source, TWO, tmp_path)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "dop20rgb_32_455_5428_1_bw_2023.tif").write_bytes(b"damaged")
+    newer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archives[455])) as had, zipfile.ZipFile(newer, "w") as has:
+        for name in had.namelist():
+            has.writestr(name.replace("_2023", "_2025"), had.read(name))
+    server.answers[path_of(455)] = file(newer.getvalue())
+    fetched = fetch(source, TWO, tmp_path)
+    assert files_below(tmp_path) == {*fetched.manifest.files, "manifest.json", "notes.txt"}
+    assert {name[-8:-4] for name in fetched.manifest.files if "_455_" in name} == {"2025"}
+    assert len(fetched.manifest.files) == 32
+
+
 def test_a_folder_with_something_else(source: Source, tmp_path: Path) -> None:
     (tmp_path / "holiday.tif").write_bytes(b"x")
     with pytest.raises(InputError, match="is no folder that imagery was fetched into, and not empty"):
@@ -337,6 +356,37 @@ def test_a_folder_with_something_else(source: Source, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no folder that imagery was fetched into"):
         fetch(source, ONE, tmp_path / "holiday.tif")
     assert files_below(tmp_path) == {"holiday.tif"}
+
+
+def test_two_calls_at_once_are_refused(source: Source, tmp_path: Path) -> None:
+    """Until the first has ended, which finds what another has fetched since it looked."""
+    out = tmp_path / "out"
+    obtain, pieces = source.access.obtain, source.access.pieces
+
+    def while_another_calls(*arguments: object) -> Sequence[Obtained]:
+        with pytest.raises(InputError, match="another process is fetching into this folder; wait until it has ended"):
+            fetch(source, TWO, out)
+        return obtain(*arguments)
+
+    def after_another_has_ended(*arguments: object) -> list[Piece]:
+        assert fetch(source, ONE, out).new == 1
+        return pieces(*arguments)
+
+    slow = Slow(source.access.hosts, source.access.address, after_another_has_ended, while_another_calls)
+    fetched = fetch(replace(source, access=slow), TWO, out)
+    assert (fetched.new, fetched.kept) == (1, 1)
+    assert files_below(out) == {*fetched.manifest.files, "manifest.json"}
+    assert len(fetched.manifest.files) == 32
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A source during whose work something else happens."""
+
+    hosts: tuple[str, ...]
+    address: str
+    pieces: Callable[..., list[Piece]]
+    obtain: Callable[..., Sequence[Obtained]]
 
 
 def test_a_folder_of_another_source(source: Source, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cvlnet.fetch.connection import NotThereError
 from cvlnet.fetch.fetch import connect
 from cvlnet.fetch.source import Piece, Source
 from cvlnet.fetch.sources import own_service, source_of
-from cvlnet.fetch.web_map import WebMap
+from cvlnet.fetch.web_map import WebMap, has_north_first
 from cvlnet.imagery.georef import open_overhead
 from map_servers import Answer, MapServer, body, geotiff, lies_right, painted, status
 
@@ -125,6 +125,18 @@ def test_northings_come_first_where_the_system_says_so(server: MapServer) -> Non
     piece = source.access.pieces(source, Area.between(49.008, 8.402, 49.009, 8.403), connect(source, 10**9))[0]
     assert piece.bounds == (3_456_000.0, 5_428_000.0, 3_460_000.0, 5_432_000.0)
     assert "BBOX=5428000%2C3456000%2C5432000%2C3460000" in piece.address
+
+
+@pytest.mark.parametrize(
+    ("code", "north_first"),
+    [
+        *((code, False) for code in (3031, 5042, 5041, 3413, 3995, 25832, 3857)),
+        *((code, True) for code in (32761, 32661, 31467, 2193, 4326)),
+    ],
+)
+def test_which_coordinate_comes_first(code: int, north_first: bool) -> None:
+    """Around the poles, too, where both axes point the same way."""
+    assert has_north_first(f"EPSG:{code}") is north_first
 
 
 def test_a_part_that_is_missing_is_transparent(source: Source, server: MapServer, tmp_path: Path) -> None:

@@ -5,6 +5,10 @@ import numpy as np
 import pytest
 import rasterio
 from kitti_tree import shared, write_picture
+from maps import world_file, write
+from pyproj import CRS
+from pyproj.enums import WktVersion
+from rasterio.transform import Affine
 
 from cvlnet.config import RasterHints
 from cvlnet.errors import InputError
@@ -115,3 +119,91 @@ def test_the_real_images_lie_where_their_georef_says() -> None:
         assert image.center.degrees == pytest.approx((entry["center_lat"], entry["center_lon"]), abs=1e-7)
         expected = MercatorRaster.around(image.center, 1280, 1280, entry["m_per_px"])
         assert np.allclose(image.raster.xy_px(expected.latlon_deg([0.0, 1280.0])), [0, 1280], atol=0.1)
+
+
+UTM = "EPSG:25832"
+ORIGIN = Affine(0.2, 0, 456_000, 0, -0.2, 5_429_000)
+
+
+@pytest.fixture
+def tiff(tmp_path: Path) -> Path:
+    return write(tmp_path / "map.tif", np.full((3, 500, 500), 99, np.uint8), transform=ORIGIN, crs=UTM)
+
+
+def moved(right_m: float = 0.0, wider: float = 1.0) -> Affine:
+    """The transform of the file, moved eastward, or with wider pixels around the same middle."""
+    return (
+        Affine.translation(right_m, 0)
+        @ ORIGIN
+        @ Affine.translation(250, 250)
+        @ Affine.scale(wider)
+        @ Affine.translation(-250, -250)
+    )
+
+
+def pam(path: Path, transform: Affine) -> None:
+    numbers = ", ".join(map(str, transform.to_gdal()))
+    path.with_name(f"{path.name}.aux.xml").write_text(
+        f"<PAMDataset><GeoTransform>{numbers}</GeoTransform></PAMDataset>"
+    )
+
+
+@pytest.mark.parametrize(("change", "apart_m"), [({}, 0), ({"right_m": 100.0}, 100), ({"wider": 1.1}, 7)])
+@pytest.mark.parametrize("beside", ["map.tfw", "map.TFW", "map.wld", "map.tif.aux.xml"])
+def test_what_stands_beside_a_geotiff_places_it_as_its_tags_do(
+    tiff: Path, beside: str, change: dict[str, float], apart_m: int
+) -> None:
+    if beside.endswith(".xml"):
+        pam(tiff, moved(**change))
+    else:
+        world_file(tiff.with_name(beside), moved(**change))
+    if apart_m == 0:
+        assert open_overhead(tiff).shape == (500, 500)
+        return
+    with pytest.raises(InputError, match=rf"own coordinates and {beside} place it {apart_m} m apart; remove the wrong"):
+        open_overhead(tiff)
+
+
+@pytest.mark.parametrize("text", ["", "0.2\n0\n0\n", "0.2\n0\n0\nsouth\n0\n0\n"])
+def test_what_is_no_world_file_does_not_count(tiff: Path, text: str) -> None:
+    tiff.with_suffix(".tfw").write_text(text)
+    assert open_overhead(tiff).shape == (500, 500)
+
+
+def test_a_world_file_in_another_system(tiff: Path) -> None:
+    world_file(tiff.with_suffix(".tfw"), Affine(1e-6, 0, 1e15, 0, -1e-6, 49))
+    with pytest.raises(
+        InputError, match=r"own coordinates and map\.tfw place it in different places; remove the wrong"
+    ):
+        open_overhead(tiff)
+
+
+def test_two_world_files_of_a_picture(tmp_path: Path) -> None:
+    path = write(tmp_path / "map.png", np.full((3, 500, 500), 99, np.uint8))
+    world_file(path.with_suffix(".pgw"), ORIGIN)
+    world_file(path.with_suffix(".wld"), moved(1.0))
+    assert open_overhead(path, RasterHints(crs=UTM)).shape == (500, 500)
+    world_file(path.with_suffix(".wld"), moved(1000.0))
+    with pytest.raises(InputError, match=r"own coordinates and map\.wld place it 1,000 m apart"):
+        open_overhead(path, RasterHints(crs=UTM))
+
+
+@pytest.mark.parametrize("dialect", ["WKT1_ESRI", "WKT1_GDAL", "WKT2_2019"])
+def test_a_prj_names_the_system_that_the_file_states(tiff: Path, dialect: WktVersion) -> None:
+    prj = tiff.with_suffix(".prj")
+    prj.write_text(CRS.from_epsg(25832).to_wkt(dialect))
+    assert open_overhead(tiff).shape == (500, 500)
+    prj.write_text(CRS.from_epsg(25833).to_wkt(dialect))
+    with pytest.raises(InputError, match=r"own coordinates and map\.prj place it [0-9,]{7} m apart"):
+        open_overhead(tiff)
+    tiff.with_suffix(".shp").touch()  # whose system the .prj is
+    assert open_overhead(tiff).shape == (500, 500)
+
+
+def test_corners_are_compared_with_those_of_a_description(tiff: Path) -> None:
+    center = list(open_overhead(tiff).center.degrees)
+    tiff.with_suffix(".json").write_text(json.dumps({"center": center, "m_per_px": 0.2}))
+    assert open_overhead(tiff).shape == (500, 500)
+    tiff.with_suffix(".json").write_text(json.dumps({"center": center, "m_per_px": 0.3}))
+    with pytest.raises(InputError, match=r"own coordinates and the \.json beside it place it 35 m apart"):
+        open_overhead(tiff)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -333,6 +334,62 @@ def test_an_interrupted_update_leaves_the_old_map_and_goes_on(model, middle, tmp
     assert files_of(tmp_path / "other" / "v2") == files_of(tmp_path / "map" / "v2")
 
 
+@pytest.mark.parametrize("lay_over", ["update", "merge"])
+def test_newer_imagery_is_laid_over_a_base_whose_files_were_copied_without_their_times(
+    model, middle, tmp_path, monkeypatch, lay_over
+):
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
+    newer = image_of(180, 1, middle, 10.0, 10.0, "newer.png")
+    first = build_map(model, image_of(240, 0, middle), tmp_path / "first")
+    second = build_map(model, newer, tmp_path / "second", onto=first)
+
+    def laid_over(name):
+        if lay_over == "merge":
+            return merge_maps(first, second, tmp_path / name)
+        shutil.copytree(tmp_path / "first", tmp_path / name)
+        return update_map(model, tmp_path / name, newer)
+
+    expected = laid_over("linked")
+
+    link = os.link
+
+    def link_on_one_disk(source, target):
+        if "v1" in Path(source).parts:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        link(source, target)
+
+    monkeypatch.setattr(versions_module.os, "link", link_on_one_disk)
+    monkeypatch.setattr(versions_module.shutil, "copy2", shutil.copyfile)
+    assert files_of(laid_over("copied").arrays.folder) == files_of(expected.arrays.folder)
+
+
+def test_an_update_that_goes_on_looks_at_each_window_once(model, middle, tmp_path, monkeypatch):
+    """Windows in which the newer imagery shows nothing among them."""
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
+    valid = np.ones((180, 180), dtype=bool)
+    valid[:60] = False
+    newer = replace(image_of(180, 1, middle, 10.0, 10.0, "newer.png"), valid=valid)
+    build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    looked_at, shows = [], []
+
+    def encoded(*arguments):
+        looked_at.append(str(arguments[-1]))
+        if len(looked_at) == 4:
+            raise Interruption
+        found = list(encode_module.encoded(*arguments))
+        shows.append(bool(found[0][1].known.any()))
+        return found
+
+    monkeypatch.setattr(overlay_module, "encoded", encoded)
+    with pytest.raises(Interruption):
+        update_map(model, tmp_path / "map", newer)
+    update_map(model, tmp_path / "map", newer).verify()
+    assert shows[0] is False
+    assert any(shows)
+    assert sorted(looked_at) == sorted([*set(looked_at), looked_at[3]])  # the one in between twice
+    assert not (tmp_path / "map" / ".building").exists()
+
+
 def test_maps_that_share_their_cells_are_merged(model, middle, tmp_path):
     first = build_map(model, image_of(120, 0, middle), tmp_path / "first")
     west = image_of(120, 1, middle, -150.0, 60.0, "west.png")
@@ -351,6 +408,24 @@ def test_maps_that_share_their_cells_are_merged(model, middle, tmp_path):
         merge_maps(first, apart, tmp_path / "never")
     with pytest.raises(InputError, match="holds a map already"):
         merge_maps(first, second, tmp_path / "merged")
+
+
+def test_imagery_that_shows_nothing_makes_no_map(model, image, tmp_path):
+    nothing = replace(image, valid=np.zeros(image.shape, dtype=bool))
+    with pytest.raises(InputError, match="the imagery shows nothing: all of its pixels are missing; check its transp"):
+        build_map(model, nothing, tmp_path / "map")
+    build_map(model, image, tmp_path / "map").verify()
+
+
+def test_a_disk_without_hard_links_is_told_in_one_line(model, image, tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", no_links)
+        with pytest.raises(InputError, match=r"cannot be written \(Operation not permitted\); choose a disk with free"):
+            build_map(model, image, tmp_path / "map")
+    build_map(model, image, tmp_path / "map").verify()
 
 
 def test_imagery_of_half_a_continent_is_refused(model, middle):

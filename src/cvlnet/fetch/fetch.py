@@ -22,6 +22,7 @@ from cvlnet.imagery.crop import ground_m_per_px
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.io.files import GB
+from cvlnet.io.lock import LOCK, locked
 
 _PICTURES = (".tif", ".tiff")
 _BEGUN = ".fetching"  # folder of what is not whole yet
@@ -75,15 +76,39 @@ def fetch_imagery(source: Source, area: Area, out: Path, connection: Connection,
     raised after the others have been fetched. The manifest is written after every piece, so that a call resumes an
     interrupted one.
     Raises InputError if the source does not answer as expected, has nothing of the area, or a piece cannot be used, if
-    more would be received than the connection allows, if the disk is full, or if the folder holds anything else.
+    more would be received than the connection allows, if the disk is full, if the folder holds anything else, or if
+    another process is fetching into it.
     """
     manifest = _manifest_for(source, out)
     try:
         pieces = source.access.pieces(source, area, connection)
     except NotThereError as error:
         raise InputError("the service no longer exists", where=str(error), remedy=_LOOK) from error
-    wanted = [piece for piece in pieces if piece.listed and not manifest.holds(piece.name, piece.address, out)]
+    wanted = _wanted(pieces, manifest, out)
     _require_modest(wanted, connection)
+    with locked(out, "another process is fetching into this folder", tidy=True):
+        by_now = _manifest_for(source, out)
+        if by_now != manifest:
+            wanted = _wanted(pieces, by_now, out)
+        return _fetch_all(source, pieces, wanted, by_now, out, connection, progress=progress)
+
+
+def _wanted(pieces: Sequence[Piece], manifest: Manifest, out: Path) -> list[Piece]:
+    """The pieces that the source has and the folder lacks."""
+    return [piece for piece in pieces if piece.listed and not manifest.holds(piece.name, piece.address, out)]
+
+
+def _fetch_all(
+    source: Source,
+    pieces: Sequence[Piece],
+    wanted: Sequence[Piece],
+    manifest: Manifest,
+    out: Path,
+    connection: Connection,
+    *,
+    progress: bool,
+) -> Fetched:
+    """Fetch the wanted ones of an area's pieces into a folder that holds what its manifest says."""
     not_there = [piece.name for piece in pieces if not piece.listed]
     faults: list[InputError] = []
     manifest.write(out)
@@ -111,7 +136,7 @@ def _manifest_for(source: Source, out: Path) -> Manifest:
     """What the folder holds, or an empty manifest if it is new. Raises InputError if it holds anything else."""
     manifest = read_manifest(out)
     if manifest is None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(path.name != LOCK for path in out.iterdir())):
             what = "is no folder that imagery was fetched into, and not empty"
             raise InputError(what, where=out, remedy="choose a new folder")
         return Manifest(source.name, source.title, source.credit, source.licence)
@@ -134,7 +159,10 @@ def _require_modest(wanted: Sequence[Piece], connection: Connection) -> None:
 def _fetch_piece(
     source: Source, piece: Piece, manifest: Manifest, out: Path, connection: Connection
 ) -> dict[str, FetchedFile]:
-    """Fetch a piece into a hidden folder, look at its files there, and move them to their places."""
+    """Fetch a piece into a hidden folder, look at its files there, and move them to their places.
+
+    Files that the piece had before and has no more are removed.
+    """
     begun = out / _BEGUN
     begun.mkdir(exist_ok=True)
     try:
@@ -146,6 +174,9 @@ def _fetch_piece(
                 raise InputError(what, where=piece.address, remedy=_LOOK)
         for file in obtained:
             file.path.replace(out / file.path.name)
+        for name, had in manifest.files.items():
+            if had.piece == piece.name and name not in files:
+                (out / name).unlink(missing_ok=True)
     finally:
         for path in begun.iterdir():
             if not path.name.endswith((".part", ".part.json")):  # which can be resumed

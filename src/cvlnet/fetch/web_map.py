@@ -123,8 +123,12 @@ def layer_of(service: Any, name: str, address: str) -> Any:
 
 
 def has_north_first(crs: str) -> bool:
-    """Whether the first coordinate of a system is the northward one, by its definition."""
-    return CRS.from_user_input(crs).axis_info[0].direction == "north"
+    """Whether the first coordinate of a system is the northward one, by its definition.
+
+    Around the poles both axes point north, or both south, and only their names tell them apart.
+    """
+    first, second = CRS.from_user_input(crs).axis_info[:2]
+    return first.name == "Northing" if first.direction == second.direction else first.direction == "north"
 
 
 def _largest_px(xml: bytes) -> list[int]:

@@ -26,7 +26,16 @@ from cvlnet.geo import MetricRaster, ProjectedRaster, Raster
 from cvlnet.imagery.crop import filled
 from cvlnet.imagery.overhead import Imagery, Patch, read_in_bands
 from cvlnet.imagery.placement import Affine3, Georeference, agree, georeference, one_for_all, opened, raster_at
-from cvlnet.imagery.raster_file import Interpretation, Layout, RasterFile, interpret, open_dataset, palette_of
+from cvlnet.imagery.raster_file import (
+    FileStates,
+    Interpretation,
+    Layout,
+    RasterFile,
+    interpret,
+    open_dataset,
+    palette_of,
+    state_of,
+)
 from cvlnet.io.listing import natural_key
 
 _OPEN_FILES = 8  # at once
@@ -42,7 +51,7 @@ Matrix3 = Float64[np.ndarray, "3 3"]
 class Sheet:
     """A file of a mosaic. sheet_from_mosaic: takes (x_px, y_px, 1) of the mosaic to pixels of the file.
 
-    warp_crs: as in `RasterFile`. state: size in bytes and time of change, in nanoseconds.
+    warp_crs: as in `RasterFile`. state: of the file and of what belongs to it.
     """
 
     path: Path
@@ -50,7 +59,7 @@ class Sheet:
     sheet_from_mosaic: Affine3
     interpretation: Interpretation
     warp_crs: str | None
-    state: tuple[int, int]
+    state: FileStates
 
     def outline_px(self) -> Float64[np.ndarray, "4 2"]:
         """The corners of the file, in pixels of the mosaic."""
@@ -159,7 +168,7 @@ class _Header:
     place: Georeference
     layout: Layout
     warp_crs: str | None
-    state: tuple[int, int]
+    state: FileStates
     described_in: Path | None = None  # a file that describes whatever picture is there
 
     @property
@@ -186,10 +195,8 @@ def _header(path: Path, hints: RasterHints) -> _Header:
             place = Georeference(_WEB_MERCATOR, affine)
         if abs(float(np.linalg.det(_square(place.affine)))) == 0.0:
             raise InputError("its pixels have no size", where=path, remedy="correct its georeference")
-        state = path.stat()
-        shape = (dataset.height, dataset.width)
-        changed = (state.st_size, state.st_mtime_ns)
-        return _Header(path, shape, place, Layout.of(dataset), warp_crs, changed, described_in)
+        shape, state = (dataset.height, dataset.width), state_of(dataset, path)
+        return _Header(path, shape, place, Layout.of(dataset), warp_crs, state, described_in)
 
 
 def _require_own_descriptions(headers: Sequence[_Header]) -> None:

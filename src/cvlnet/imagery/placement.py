@@ -8,19 +8,22 @@
 3. A world file beside the image (.pgw, .pngw, .jgw, .tfw, .wld and so on, upper or lower case), as GDAL reads it. It
    does not name its coordinate reference system: a .prj beside it does, or the user (``--crs``).
 
-Where two of them disagree, the image is refused.
+Where two of them disagree, the image is refused, also where the file says in two ways where it lies (an .aux.xml beside
+it counts as the file itself), or a .prj names another system than the file.
 """
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
@@ -38,6 +41,8 @@ _IDENTICAL_M = 1e-3  # by how much the same system may differ under another name
 _SAME_PX = 1.0  # how far a pixel may come to lie from itself
 _SAME_M = 3.0  # how far two descriptions of a place may lie apart
 _ACCURATE_M = 1.5  # a datum that is known worse than this is worth a warning
+_MOST_BYTES = 4096  # of a world file
+_WITH_SOURCES = ("GTiff", "JP2OpenJPEG")  # formats whose own coordinates GDAL gives without those of an .aux.xml
 _GEOREF = "georef.json"
 _ENTRY_KEYS = ("center", "m_per_px", "north_west", "south_east")
 _SEE = "see the file formats in docs/conventions.md"
@@ -78,8 +83,12 @@ def georeference(
         raise _unplaced(dataset, path)
     a, b, c, d, e, f = tuple(dataset.transform)[:6]
     own = Georeference(warp_crs or _crs(stated, path, hints), ((a, b, c), (d, e, f)))
+    shape = (dataset.height, dataset.width)
     if beside is not None:
-        _require_same(_projected(own, path), beside, dataset, path)
+        _require_same(_projected(own, path), beside, shape, "the .json beside it", path)
+    for name, other in _further(own, dataset, path, is_warped=warp_crs is not None):
+        if other != own:
+            _require_same(_projected(own, path), other, shape, name, path)
     return own
 
 
@@ -127,14 +136,19 @@ def _stated(dataset: Any, path: Path) -> Any:
     """The coordinate reference system that the file states, or a .prj beside it; None if neither does."""
     if dataset.crs:
         return dataset.crs
-    for prj in (path.with_suffix(".prj"), path.with_suffix(".PRJ")):
-        if prj.is_file():
-            try:
-                return CRS.from_user_input(read_text(prj, _SEE))
-            except CRSError as error:
-                remedy = "put the system's well-known text there, or give --crs EPSG:CODE and remove the file"
-                raise InputError("names no coordinate reference system", where=prj, remedy=remedy) from error
-    return None
+    prj = _prj_of(path)
+    if prj is None:
+        return None
+    try:
+        return CRS.from_user_input(read_text(prj, _SEE))
+    except CRSError as error:
+        remedy = "put the system's well-known text there, or give --crs EPSG:CODE and remove the file"
+        raise InputError("names no coordinate reference system", where=prj, remedy=remedy) from error
+
+
+def _prj_of(path: Path) -> Path | None:
+    """The .prj beside a file, if there is one."""
+    return next((prj for prj in (path.with_suffix(".prj"), path.with_suffix(".PRJ")) if prj.is_file()), None)
 
 
 def _crs(stated: Any, path: Path, hints: RasterHints) -> str:
@@ -257,13 +271,68 @@ def _unplaced(dataset: Any, path: Path) -> InputError:
     return InputError("the position of the overhead image is not stated", where=path, remedy=remedy)
 
 
-def _require_same(raster: Raster, beside: Raster, dataset: Any, path: Path) -> None:
-    middle_px = [dataset.width / 2, dataset.height / 2]
-    one, other = (LatLon(*each.latlon_deg(middle_px).tolist()) for each in (raster, beside))
-    apart_m = float(np.linalg.norm(LocalFrame(one).xy_world_m(other.degrees)))
-    if apart_m > _SAME_M:
-        what = f"its own coordinates and the .json beside it place it {apart_m:,.0f} m apart"
+def _further(own: Georeference, dataset: Any, path: Path, *, is_warped: bool) -> Iterator[tuple[str, Georeference]]:
+    """What else says where a file lies, by its name: world files, the file without its .aux.xml, and a .prj.
+
+    is_warped: by ground control points, so that its pixels are not those that a world file places.
+    """
+    for suffix in () if is_warped else world_suffixes(path.suffix):
+        affine = _affine_of(path.with_suffix(suffix))
+        if affine is not None:
+            yield path.with_suffix(suffix).name, replace(own, affine=affine)
+    pam = path.with_name(f"{path.name}.aux.xml")
+    if dataset.driver in _WITH_SOURCES and pam.is_file():
+        with rasterio.Env(GDAL_GEOREF_SOURCES="INTERNAL"), open_dataset(path) as inside:
+            if not inside.transform.is_identity:
+                a, b, c, d, e, f = tuple(inside.transform)[:6]
+                yield pam.name, Georeference(inside.crs.to_wkt() if inside.crs else own.crs, ((a, b, c), (d, e, f)))
+    prj = _prj_of(path)
+    if dataset.crs and prj is not None and not path.with_suffix(".shp").is_file():  # or it is that of the shapefile
+        try:
+            system = CRS.from_user_input(read_text(prj, _SEE)).to_wkt()
+        except CRSError:
+            return
+        if not _same_system(own.crs, system):
+            yield prj.name, replace(own, crs=system)
+
+
+def world_suffixes(suffix: str) -> tuple[str, ...]:
+    """How the names of world files of pictures with a suffix end, in lower and in upper case."""
+    endings = dict.fromkeys((f"{suffix[:2]}{suffix[-1]}w".lower(), f"{suffix}w".lower(), ".wld"))
+    return (*endings, *(ending.upper() for ending in endings))
+
+
+def _affine_of(world_file: Path) -> Affine3 | None:
+    """The transform that a world file states for pixels' corners; None if there is none, or no six numbers."""
+    try:
+        if world_file.stat().st_size > _MOST_BYTES:
+            return None
+        a, d, b, e, c, f = (float(number) for number in world_file.read_text().split())
+    except (OSError, ValueError):
+        return None
+    return (a, b, c - (a + b) / 2), (d, e, f - (d + e) / 2)
+
+
+def _require_same(raster: Raster, other: Raster | Georeference, shape: tuple[int, int], name: str, path: Path) -> None:
+    """Raise InputError if the corners of an image lie apart by its own coordinates and by what ``name`` says."""
+    try:
+        beside = ProjectedRaster(other.crs, other.affine) if isinstance(other, Georeference) else other
+        apart_m = _apart_m(raster, beside, shape)
+    except ValueError:
+        apart_m = inf  # it lies nowhere
+    if not apart_m <= _SAME_M:
+        apart = f"{apart_m:,.0f} m apart" if isfinite(apart_m) else "in different places"
+        what = f"its own coordinates and {name} place it {apart}"
         raise InputError(what, where=path, remedy="remove the wrong one")
+
+
+def _apart_m(one: Raster, other: Raster, shape: tuple[int, int]) -> float:
+    """The largest distance between the corners of an image of this shape by two rasters."""
+    rows, cols = shape
+    corners_px = np.array([[0.0, 0.0], [cols, 0.0], [0.0, rows], [cols, rows]])
+    ours, theirs = one.latlon_deg(corners_px), other.latlon_deg(corners_px)
+    frame = LocalFrame(LatLon(*ours[0].tolist()))
+    return float(np.linalg.norm(frame.xy_world_m(ours) - frame.xy_world_m(theirs), axis=-1).max())
 
 
 def require_plausible(raster: Raster, shape: tuple[int, int], path: Path) -> None:

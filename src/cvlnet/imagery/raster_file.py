@@ -4,12 +4,14 @@ and where pixels are missing.
 What a file does not say, or says in two ways, is not guessed: `RasterHints` states it. The rules:
 
 - Red, green and blue are the bands whose colour interpretation or description says so. One band is grey; three bands
-  that say nothing are red, green, blue; of four or more that say nothing, the user names three.
+  that say nothing are red, green, blue; of four or more that say nothing, or where interpretations and descriptions
+  differ, or only some of the three colours are described, the user names three.
 - Values of more than 8 bits are divided by the range that they use: the one that the file states (NBITS), or the
   smallest of the usual ranges that holds all but a thousandth of the values (8, 10, 11, 12, 14 and 16 bits,
   reflectance in ten-thousandths, fractions from 0 to 1). The user may state the range instead.
-- A pixel is missing where all three bands have the nodata value, where a mask says so, or where it is transparent. An
-  alpha band with other values than 0 and the highest is no mask: near-infrared bands are often tagged as alpha.
+- A pixel is missing where all three bands have a nodata value, the file's or the user's, where a mask says so, or where
+  it is transparent: all masks count. An alpha band with other values than 0 and the highest is no mask: near-infrared
+  bands are often tagged as alpha.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -37,10 +39,10 @@ from cvlnet.config import RasterHints
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import Raster
 from cvlnet.imagery.blocks import TILE_IT, require_blocks
-from cvlnet.imagery.overhead import Imagery, Patch
-from cvlnet.imagery.virtual_raster import is_remote, is_virtual, require_local
+from cvlnet.imagery.overhead import Imagery, Patch, read_in_bands
+from cvlnet.imagery.virtual_raster import is_remote, is_virtual, require_local, sources_of
 
-Masking = Literal["none", "alpha", "file", "value"]
+FileStates = tuple[tuple[str, int, int], ...]  # names, sizes in bytes and times of change in nanoseconds
 Values = Shaped[np.ndarray, "bands *rest"]  # of any type of number
 
 DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "WEBP", "VRT", "HFA", "BMP", "GIF")
@@ -51,6 +53,7 @@ _GDAL: dict[str, Any] = {
 }
 _FROM_THE_START = ("PNG", "JPEG", "WEBP", "GIF")  # formats whose rows are decoded one after the other, and
 _LARGE_PX = 2**27  # the size from which on that takes long
+_COLORS = ("red", "green", "blue")
 _RANGES = (1.0, 255.0, 1023.0, 2047.0, 4095.0, 10_000.0, 16_383.0, 65_535.0)
 _OUTLIERS = 1e-3  # the share of values that may lie above their range
 _MASK_SHARE = 0.98  # of an alpha band is 0 or the highest value, if it is a mask
@@ -64,15 +67,21 @@ class Interpretation:
     """How the bands of a file become RGB.
 
     bands: three, or one that is grey or an index into the palette. value_range: None for bytes, which are taken as they
-    are. mask_band: of an alpha mask.
+    are. masked: whether GDAL has a mask of the file, which may stand for its nodata value. alpha: a band that is a
+    mask, and the value above which it is opaque. nodata: values of missing pixels that are in no mask of GDAL's.
     """
 
     bands: tuple[int, ...]
     palette: UInt8[np.ndarray, "256 4"] | None
     value_range: tuple[float, float] | None
-    masking: Masking
-    mask_band: int | None = None
-    nodata: float | None = None
+    masked: bool = False
+    alpha: tuple[int, float] | None = None
+    nodata: tuple[float, ...] = ()
+
+    @property
+    def may_lack_pixels(self) -> bool:
+        """Whether there is a mask, a nodata value or transparency."""
+        return self.masked or self.alpha is not None or bool(self.nodata) or self.palette is not None
 
 
 @dataclass(frozen=True)
@@ -93,10 +102,12 @@ class RasterFile(Imagery):
     @property
     def may_lack_pixels(self) -> bool:
         """Whether the file has a mask, a nodata value or transparency."""
-        return self.interpretation.masking != "none" or self.interpretation.palette is not None
+        return self.interpretation.may_lack_pixels
 
     def read(self, rows: slice, cols: slice, reduction: int = 1) -> Patch:
         """As `Imagery` says."""
+        if reduction > 1 and self.interpretation.nodata:  # a mean of colours and nodata is neither
+            return read_in_bands(self.read, rows, cols, reduction)
         height, width = ((part.stop - part.start) // reduction for part in (rows, cols))
         height, width = max(height, 1), max(width, 1)
         seen = Window(cols.start, rows.start, width * reduction, height * reduction)
@@ -105,8 +116,7 @@ class RasterFile(Imagery):
 
     def fingerprint(self) -> bytes:
         """As `Imagery` says."""
-        state = self.source.stat()
-        known = (self.source.name, state.st_size, state.st_mtime_ns, self.interpretation, self.warp_crs)
+        known = (self.source.name, state_of(self._dataset, self.source), self.interpretation, self.warp_crs)
         return repr(known).encode()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -145,11 +155,24 @@ def open_dataset(path: Path, warp_crs: str | None = None) -> Any:
         dataset = DatasetReader(path, driver=list(DRIVERS))
         _require_own(dataset, path)
         require_blocks(dataset, path)
-        return (
-            dataset
-            if warp_crs is None
-            else WarpedVRT(dataset, src_crs=warp_crs, crs=warp_crs, resampling=Resampling.bilinear, add_alpha=True)
-        )
+        return dataset if warp_crs is None else _warped(dataset, warp_crs)
+
+
+def _warped(dataset: Any, warp_crs: str) -> Any:
+    """A dataset, warped by its ground control points. Its alpha band, or a new one, says what lies on the picture."""
+    meanings = dataset.colorinterp
+    resampling = Resampling.nearest if ColorInterp.palette in meanings else Resampling.bilinear
+    add_alpha = ColorInterp.alpha not in meanings
+    return WarpedVRT(dataset, src_crs=warp_crs, crs=warp_crs, resampling=resampling, add_alpha=add_alpha)
+
+
+def state_of(dataset: Any, path: Path) -> FileStates:
+    """The states of a file, of what GDAL reads beside it, and of all that a virtual raster refers to, by name."""
+    with gdal(path):
+        named = {path, *map(Path, dataset.files)}
+    behind = {source for each in named if each.is_file() and is_virtual(each) for source in sources_of(each)}
+    stats = {each: each.stat() for each in named | behind if each.is_file()}
+    return tuple(sorted((each.name, stat.st_size, stat.st_mtime_ns) for each, stat in stats.items()))
 
 
 @dataclass(frozen=True)
@@ -204,11 +227,13 @@ def interpret(datasets: Mapping[Path, Any], hints: RasterHints, path: Path) -> I
         bands = _bands(first, hints, path)
         palette = palette_of(first, bands)
         sample = _sample(datasets, bands)
-        masking, mask_band = _masking(datasets, hints, bands, path)
+        alpha = _alpha(datasets, bands, path)
+        masked, nodata = _masks(first, hints, bands, alpha)
         value_range = None if palette is not None else _value_range(first, hints, bands, sample, path)
-    if masking == "none" and palette is None:
+    found = Interpretation(bands, palette, value_range, masked, alpha, nodata)
+    if not found.may_lack_pixels:
         _warn_of_collar(sample, path)
-    return Interpretation(bands, palette, value_range, masking, mask_band, hints.nodata)
+    return found
 
 
 def palette_of(dataset: Any, bands: Sequence[int]) -> UInt8[np.ndarray, "256 4"] | None:
@@ -245,48 +270,66 @@ def _bands(dataset: Any, hints: RasterHints, path: Path) -> tuple[int, ...]:
         if max(hints.bands) > dataset.count:
             raise InputError(f"has {dataset.count} bands, no band {max(hints.bands)}", where=path, remedy=remedy)
         return hints.bands
-    by_color = [_band_of(dataset, color) for color in ("red", "green", "blue")]
-    if all(by_color):
-        return tuple(band for band in by_color if band is not None)
-    if ColorInterp.cyan in dataset.colorinterp:
-        raise InputError("is in CMYK", where=path, remedy="convert it to RGB")
     others = [band for band, means in enumerate(dataset.colorinterp, 1) if means != ColorInterp.alpha]
     if len(others) == 1:
         return (others[0],)
+    tagged = _bands_of_colors([means.name for means in dataset.colorinterp])
+    described = _bands_of_colors(dataset.descriptions)
+    said = ", ".join(means.name for means in dataset.colorinterp)
+    differ = any(tagged.get(color, band) != band for color, band in described.items())
+    if differ or 0 < len(described) < len(_COLORS):
+        names = ", ".join(name or "nothing" for name in dataset.descriptions)
+        what = f"does not say clearly which bands are red, green and blue (tagged {said}; described as {names})"
+        raise InputError(what, where=path, remedy=remedy)
+    known = described or tagged
+    if len(known) == len(_COLORS):
+        return tuple(known[color] for color in _COLORS)
+    if ColorInterp.cyan in dataset.colorinterp:
+        raise InputError("is in CMYK", where=path, remedy="convert it to RGB")
     if len(others) == 3:
         return others[0], others[1], others[2]
-    said = ", ".join(means.name for means in dataset.colorinterp)
     raise InputError(f"does not say which bands are red, green and blue ({said})", where=path, remedy=remedy)
 
 
-def _band_of(dataset: Any, color: str) -> int | None:
-    """The band of a colour by its interpretation, or by its description."""
-    for band, means in enumerate(dataset.colorinterp, 1):
-        if means.name == color:
-            return band
-    for band, description in enumerate(dataset.descriptions, 1):
-        if description is not None and description.strip().lower() in (color, color[0]):
-            return band
+def _bands_of_colors(names: Sequence[str | None]) -> dict[str, int]:
+    """The first band of each colour that is named, by its word or its first letter."""
+    found: dict[str, int] = {}
+    for band, name in enumerate(names, 1):
+        word = (name or "").strip().lower()
+        for color in _COLORS:
+            if word in (color, color[0]):
+                found.setdefault(color, band)
+    return found
+
+
+def _alpha(datasets: Mapping[Path, Any], bands: Sequence[int], path: Path) -> tuple[int, float] | None:
+    """The alpha band and the value above which it is opaque, if it is a mask and none of the colours.
+
+    It is found by its tag, since GDAL makes no mask of it beside a nodata value, or of numbers other than 8 and 16 bit.
+    """
+    tagged = [
+        band for band, means in enumerate(next(iter(datasets.values())).colorinterp, 1) if means == ColorInterp.alpha
+    ]
+    if not tagged or tagged[0] in bands:
+        return None
+    values = np.nan_to_num(_sample(datasets, tagged[:1])[0])
+    highest = float(values.max())
+    if ((values == 0) | (values == highest)).mean() >= _MASK_SHARE:
+        return tagged[0], highest / 2
+    what = f"band {tagged[0]} is tagged as transparency but varies like a colour; it is taken for near-infrared"
+    warn(what, where=path, remedy="if it is a mask, make it 0 or 255")
     return None
 
 
-def _masking(
-    datasets: Mapping[Path, Any], hints: RasterHints, bands: Sequence[int], path: Path
-) -> tuple[Masking, int | None]:
-    dataset = next(iter(datasets.values()))
-    if hints.nodata is not None:
-        return "value", None
+def _masks(
+    dataset: Any, hints: RasterHints, bands: Sequence[int], alpha: tuple[int, float] | None
+) -> tuple[bool, tuple[float, ...]]:
+    """Whether GDAL has a mask that is no alpha band, and the nodata values that this mask does not stand for."""
     flags = dataset.mask_flag_enums[bands[0] - 1]
-    if MaskFlags.alpha in flags:
-        alpha = next(band for band, means in enumerate(dataset.colorinterp, 1) if means == ColorInterp.alpha)
-        values = _sample(datasets, (alpha,))[0]
-        extreme = (values == 0) | (values >= min(np.iinfo(dataset.dtypes[alpha - 1]).max, max(values.max(), 1)))
-        if extreme.mean() >= _MASK_SHARE:
-            return "alpha", alpha
-        what = f"band {alpha} is tagged as transparency but varies like a colour; it is taken for near-infrared"
-        warn(what, where=path, remedy="if it is a mask, make it 0 or 255")
-        return ("file", None) if dataset.nodata is not None else ("none", None)
-    return ("none", None) if MaskFlags.all_valid in flags else ("file", None)
+    by_nodata = MaskFlags.nodata in flags and alpha is None  # with an alpha band, GDAL warns of it
+    masked = by_nodata or not {MaskFlags.all_valid, MaskFlags.alpha, MaskFlags.nodata} & set(flags)
+    stated = set() if by_nodata else {dataset.nodatavals[band - 1] for band in bands}
+    return masked, tuple(sorted({value for value in (*stated, hints.nodata) if value is not None}))
 
 
 def _value_range(
@@ -302,9 +345,8 @@ def _value_range(
     bits = dataset.tags(bands[0], ns="IMAGE_STRUCTURE").get("NBITS")
     if bits is not None and int(bits) not in (16, 32):
         return 0.0, 2.0 ** int(bits) - 1
-    nodata = hints.nodata if hints.nodata is not None else dataset.nodata
     values = sample[np.isfinite(sample)] if kind.kind == "f" else sample.ravel()
-    values = values[values != nodata] if nodata is not None else values
+    values = values[~np.isin(values, [value for value in (hints.nodata, dataset.nodata) if value is not None])]
     remedy = "state the values of black and white by --value-range LOW HIGH"
     if len(values) == 0:
         raise InputError(
@@ -365,14 +407,12 @@ def _read(dataset: Any, how: Interpretation, part: Window, shape: tuple[int, int
 
 
 def _valid(dataset: Any, how: Interpretation, values: Values, part: Window, shape: tuple[int, int]) -> Mask | None:
-    match how.masking:
-        case "alpha":
-            assert how.mask_band is not None
-            alpha = _values(dataset, (how.mask_band,), part, shape)[0]
-            return np.asarray(alpha > np.iinfo(alpha.dtype).max // 2 if alpha.dtype == np.uint8 else alpha > 0)
-        case "file":
-            masks = dataset.read_masks(list(how.bands), window=part, out_shape=(len(how.bands), *shape))
-            return np.asarray((masks > 0).any(axis=0))
-        case "value":
-            return np.asarray((values != how.nodata).any(axis=0))
-    return None
+    """Where pixels are there, by all masks."""
+    masks = [(values != nodata).any(axis=0) for nodata in how.nodata]
+    if how.alpha is not None:
+        band, opaque_above = how.alpha
+        masks.append(_values(dataset, (band,), part, shape)[0] > opaque_above)
+    if how.masked:
+        of_bands = dataset.read_masks(list(how.bands), window=part, out_shape=(len(how.bands), *shape))
+        masks.append((of_bands > 0).any(axis=0))
+    return np.logical_and.reduce(masks) if masks else None

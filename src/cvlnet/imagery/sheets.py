@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from cvlnet.errors import InputError, warn
+from cvlnet.imagery.placement import world_suffixes
 from cvlnet.io.listing import natural_key
 
 _GEOREFERENCED = (".tif", ".tiff", ".jp2", ".img")  # as a rule
@@ -57,7 +58,6 @@ def _listings(folder: Path, except_in: Collection[str]) -> Iterator[tuple[list[s
 
 def _is_placed(path: Path, beside: set[str]) -> bool:
     """Whether something beside a picture may place it. beside: the names of the files there, in lower case."""
-    stem, suffix = path.stem.lower(), path.suffix.lower()
-    world = (f"{suffix[:2]}{suffix[-1]}w", f"{suffix}w", ".wld")
+    stem, world = path.stem.lower(), world_suffixes(path.suffix)
     candidates = {f"{stem}{ending}" for ending in (*world, ".json")} | {f"{path.name.lower()}.aux.xml", "georef.json"}
     return not candidates.isdisjoint(beside)

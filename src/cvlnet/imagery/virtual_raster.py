@@ -61,6 +61,12 @@ def require_local(path: Path, drivers: Sequence[str], depth: int = 1) -> None:
             raise InputError(what, where=path, remedy="copy it again, or convert it to GeoTIFF")
 
 
+def sources_of(path: Path) -> set[Path]:
+    """All files that a virtual raster which `require_local` has checked refers to, through others of its kind, too."""
+    found = {source for _, source in _sources(path)}
+    return found.union(*(sources_of(source) for source in found if is_virtual(source)))
+
+
 @lru_cache(maxsize=100_000)
 def _is_picture(source: Path, changed_ns: int, drivers: tuple[str, ...]) -> bool:
     """Whether a file, as it is since a time, is read by one of the drivers other than that of virtual rasters.

@@ -44,12 +44,13 @@ class MapArrays:
 
     @staticmethod
     def create(folder: Path, header: MapHeader) -> MapArrays:
-        """Empty arrays in a folder."""
-        group = zarr.create_group(LocalStore(folder), attributes={HEADER: header.to_json()}, zarr_format=3)
-        for name, (shape, dtype, fill) in _specs(header).items():
-            chunks = (*shape[:-2], header.window, header.window)
-            codecs: Any = (Crc32cCodec(),)
-            group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=codecs, fill_value=fill)
+        """Empty arrays in a folder. Raises InputError if they cannot be written, as without hard links."""
+        try:
+            _create(folder, header)
+        except OSError as error:
+            what = f"cannot be written ({error.strerror or error})"
+            remedy = "choose a disk with free space whose file system has hard links, unlike FAT and exFAT"
+            raise InputError(what, where=folder, remedy=remedy) from error
         return MapArrays(folder, read_only=False)
 
     def holds(self, part: Window) -> bool:
@@ -104,6 +105,14 @@ class MapArrays:
         ]
         specs = _specs(self.header)
         return [f"{name}/c/{'0/' * (len(specs[name][0]) - 2)}{place}" for place in places for name in specs]
+
+
+def _create(folder: Path, header: MapHeader) -> None:
+    group = zarr.create_group(LocalStore(folder), attributes={HEADER: header.to_json()}, zarr_format=3)
+    for name, (shape, dtype, fill) in _specs(header).items():
+        chunks = (*shape[:-2], header.window, header.window)
+        codecs: Any = (Crc32cCodec(),)
+        group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, compressors=codecs, fill_value=fill)
 
 
 def _specs(header: MapHeader) -> dict[str, tuple[tuple[int, ...], str, int]]:

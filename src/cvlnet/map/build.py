@@ -16,7 +16,7 @@ from cvlnet.map.grids import extended
 from cvlnet.map.header import FARTHEST_M, MapHeader, Source, Storage, weights_of
 from cvlnet.map.region import Layout, require_metric
 from cvlnet.map.store import Map, is_map
-from cvlnet.map.versions import begun, locked, published
+from cvlnet.map.versions import abandon, begun, locked, published
 from cvlnet.model.cvlnet import CVLNet
 
 # encodes windows of imagery into the arrays in a folder: folder, header, windows, whether to show a progress bar
@@ -80,7 +80,8 @@ def build_map(
 ) -> Map:
     """Encode imagery into a map on disk. An existing map of the same imagery and weights is returned.
 
-    Raises InputError as `planned` does, if ``out`` contains another map, finished or not, or if it cannot be written.
+    Raises InputError as `planned` does, if ``out`` contains another map, finished or not, if it cannot be written, or
+    if the imagery shows nothing.
     """
     header = planned(model, image, storage=storage, onto=onto)
     with locked(out):
@@ -93,7 +94,19 @@ def build_map(
         arrays = begun(out, header, base=None)
         parts = [part for part in windows(header.cells, header.window) if not arrays.holds(part)]
         (engine or in_this_process(model, image))(arrays.folder, header, parts, progress)
+        if not _shows_anything(arrays):
+            abandon(out)
+            remedy = "check its transparency, its mask and its nodata value"
+            raise InputError(
+                "the imagery shows nothing: all of its pixels are missing", where=image.source, remedy=remedy
+            )
         return published(out)
+
+
+def _shows_anything(arrays: MapArrays) -> bool:
+    """Whether any cell is known."""
+    parts = windows(arrays.header.cells, arrays.header.window)
+    return any(arrays.known_cells(part) > 0 for part in parts if arrays.holds(part))
 
 
 def imagery_state(image: Imagery) -> str:

@@ -20,7 +20,7 @@ from cvlnet.map.build import planned
 from cvlnet.map.encode import EncodedCells, Window, encoded, windows
 from cvlnet.map.grids import joined, offset_of
 from cvlnet.map.store import Map, is_map
-from cvlnet.map.versions import begun, locked, published
+from cvlnet.map.versions import begun, is_finished, locked, mark_finished, published
 from cvlnet.model.cvlnet import CVLNet
 
 _EDGE_CELLS = 32  # of newer imagery, whose features depend on what lies beyond its edge
@@ -43,7 +43,7 @@ def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = Fa
             ((_, cells),) = encoded(model, image, header.anchor, layer.cells, [part.seen_from(offset)])
             return cells
 
-        _overlay(arrays, base, layer.cells, seen, progress=progress)
+        _overlay(arrays, layer.cells, seen, progress=progress)
         return published(path)
 
 
@@ -62,17 +62,14 @@ def merge_maps(first: Map, second: Map, out: Path, *, progress: bool = False) ->
         header = joined(a, b.cells, b.sources)
         offset = offset_of(header.cells, b.cells)
         arrays = begun(out, header, base=first)
-        _overlay(arrays, first, b.cells, lambda part: second.read(part.seen_from(offset)), progress=progress)
+        _overlay(arrays, b.cells, lambda part: second.read(part.seen_from(offset)), progress=progress)
         return published(out)
 
 
-def _overlay(
-    arrays: MapArrays, base: Map, layer: Grid, seen: Callable[[Window], EncodedCells], *, progress: bool
-) -> None:
-    """Write the windows that a layer changes; those whose files are not the base's are done."""
+def _overlay(arrays: MapArrays, layer: Grid, seen: Callable[[Window], EncodedCells], *, progress: bool) -> None:
+    """Write the windows that a layer changes, except those that an earlier call has finished."""
     header = arrays.header
     row, col = offset_of(header.cells, layer)
-    of_base = offset_of(header.cells, base.header.cells)
     for part in tqdm(
         windows(header.cells, header.window), desc="updating the map", unit="window", disable=not progress
     ):
@@ -81,11 +78,12 @@ def _overlay(
             slice(max(part.cols.start - _EDGE_CELLS, col), min(part.cols.stop + _EDGE_CELLS, col + layer.cols)),
         )
         inside = around.rows.start < around.rows.stop and around.cols.start < around.cols.stop
-        if not inside or not _is_base_s(arrays, base, part, of_base):
+        if not inside or is_finished(arrays, part):
             continue
         new = seen(around)
         if bool(new.known.any()):
             arrays.write(part, _laid_over(arrays.read(part), new, part, around))
+        mark_finished(arrays, part)
 
 
 def _laid_over(old: EncodedCells, new: EncodedCells, part: Window, around: Window) -> EncodedCells:
@@ -113,16 +111,3 @@ def _interior(known: Bool[Tensor, "rows cols"]) -> Bool[Tensor, "rows cols"]:
     side = 2 * _EDGE_CELLS + 1
     unknown = functional.max_pool2d((~known).float()[None], side, stride=1, padding=_EDGE_CELLS)[0]
     return unknown == 0
-
-
-def _is_base_s(arrays: MapArrays, base: Map, part: Window, offset: tuple[int, int]) -> bool:
-    """Whether a window's state is still the one of the base, linked or copied, or neither has one.
-
-    offset: of the base's first cell.
-    """
-    own, in_base = arrays.state_file(part), part.seen_from(offset)
-    if not own.is_file():
-        return True
-    of_base = base.arrays.state_file(in_base)
-    outside = in_base.rows.start < 0 or in_base.cols.start < 0 or not of_base.is_file()
-    return not outside and of_base.stat().st_mtime_ns == own.stat().st_mtime_ns

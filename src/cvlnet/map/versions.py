@@ -6,7 +6,6 @@ there whole or not at all. What was killed on the way goes on when it is repeate
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,33 +16,24 @@ from hashlib import sha256
 from pathlib import Path
 
 from cvlnet.errors import InputError
+from cvlnet.io import lock
 from cvlnet.io.files import remove_unfinished, written_whole
 from cvlnet.io.text import read_json
 from cvlnet.map.arrays import REMEDY, MapArrays
+from cvlnet.map.encode import Window
 from cvlnet.map.grids import offset_of
 from cvlnet.map.header import MapHeader
 from cvlnet.map.store import INDEX, MANIFEST, POINTER, Map, is_map, listed, version_of
 
-_STAGING, _PLAN, _LOCK = ".building", "plan.json", ".lock"
+_STAGING, _PLAN = ".building", "plan.json"
+_FINISHED = "finished"  # folder with an empty file for each window that was laid over
 
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """One writer at a time. Raises InputError if another process writes the map, or the folder cannot be written."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        remedy = "choose another place"
-        raise InputError(f"cannot be written ({error.strerror})", where=out, remedy=remedy) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise InputError("another process is writing this map", where=out, remedy="wait until it has ended") from error
-    else:
+    with lock.locked(out, "another process is writing this map"):
         yield
-    finally:
-        os.close(handle)
 
 
 def begun(out: Path, header: MapHeader, *, base: Map | None) -> MapArrays:
@@ -88,6 +78,27 @@ def _link(base: Map, arrays: MapArrays) -> None:
                 os.link(base.arrays.folder / name, target)
             except OSError:
                 shutil.copy2(base.arrays.folder / name, target)
+
+
+def is_finished(arrays: MapArrays, part: Window) -> bool:
+    """Whether a window of a map that is being written was marked by `mark_finished`, in this call or an earlier one."""
+    return _marker(arrays, part).is_file()
+
+
+def mark_finished(arrays: MapArrays, part: Window) -> None:
+    """Note that a window of a map that is being written holds what it is to hold. The note goes at publication."""
+    marker = _marker(arrays, part)
+    marker.parent.mkdir(exist_ok=True)
+    marker.touch()
+
+
+def _marker(arrays: MapArrays, part: Window) -> Path:
+    return arrays.folder.parent / _FINISHED / f"{part.rows.start}-{part.cols.start}"
+
+
+def abandon(out: Path) -> None:
+    """Remove the map that is being written."""
+    shutil.rmtree(out / _STAGING)
 
 
 def published(out: Path) -> Map:

@@ -159,6 +159,34 @@ def test_tiles_far_apart_are_one_large_image(tmp_path: Path) -> None:
     assert np.array_equal(image.read(slice(0, 256), slice(0, 256)).pixels, noise(1))
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("lower", [ZOOM - 1, ZOOM - 2])
+def test_a_stray_tile_that_hides_a_level_is_pointed_out(
+    form: str, lower: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = ZOOM - lower
+    picture = encoded(noise(1))
+    level = {(lower, (X >> step) + i, (Y >> step) + j): picture for i in range(4) for j in range(4)}
+    image = FORMS[form](tmp_path, level | {(ZOOM, X, Y): picture, (0, 0, 0): picture})
+    assert image.shape == (256, 256)
+    (message,) = caplog.messages
+    shown_km2 = [(40_075.017 * np.cos(np.radians(49.0)) / 2**ZOOM) ** 2 * tiles for tiles in (1, 16 * 4**step)]
+    expected = "zoom level {}, which is read, shows {:.3g} km2, level {} {:.3g} km2; to read level {}"
+    assert expected.format(ZOOM, shown_km2[0], lower, shown_km2[1], lower) in message
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("places", [{(0, 0)}, {(x, y) for x in range(5) for y in range(3)}, {(i, i) for i in range(6)}])
+def test_overviews_of_all_tiles_are_not_pointed_out(
+    form: str, places: set[tuple[int, int]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of the edges, too, which show more."""
+    picture = encoded(noise(1))
+    pyramid = {(ZOOM - up, (X + x) >> up, (Y + y) >> up): picture for x, y in places for up in range(ZOOM + 1)}
+    FORMS[form](tmp_path, pyramid)
+    assert not caplog.records
+
+
 def test_places_of_a_level_raster() -> None:
     assert level_raster(0).latlon_deg([0.5, 0.5]).tolist() == pytest.approx([0, 0])
     assert level_raster(1).xy_px(LatLon(0.0, 45.0).degrees).tolist() == pytest.approx([1.25, 1.0])

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from cvlnet.config import RasterHints, TileScheme
@@ -15,6 +16,7 @@ from cvlnet.imagery.tiles.description import description_in, scheme_of
 from cvlnet.imagery.tiles.pyramid import (
     DEEPEST_ZOOM,
     MOST_TILE_BYTES,
+    LevelBelow,
     TileImage,
     TileRange,
     TileStore,
@@ -22,6 +24,7 @@ from cvlnet.imagery.tiles.pyramid import (
     extent_of,
     open_tiles,
     row_of,
+    warn_of_more_below,
 )
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -64,7 +67,7 @@ class TileFolder(TileStore):
 
 
 def open_tile_folder(folder: Path, hints: RasterHints) -> TileImage:
-    """Open the highest zoom level of a folder of tiles as an image.
+    """Open the highest zoom level of a folder of tiles as an image. Warns if the level below shows clearly more.
 
     Raises InputError if there are vectors, if a tile lies outside its level, if nothing says how rows are counted, or
     if a tile is damaged.
@@ -74,6 +77,9 @@ def open_tile_folder(folder: Path, hints: RasterHints) -> TileImage:
     scheme = scheme_of(about, hints, as_numbered, folder)
     extent, (x, row) = counted_from_north(as_numbered, scheme), sample
     store = TileFolder(folder, extent, (x, row_of(row, extent.zoom, scheme)), scheme, suffixes)
+    below = _level_below(folder, extent.zoom)
+    if below is not None:
+        warn_of_more_below(folder, extent, below)
     return open_tiles(store, hints, credit_of(folder) or (None if about is None else about.credit))
 
 
@@ -90,13 +96,11 @@ def _highest_level(folder: Path) -> tuple[TileRange, tuple[str, ...], tuple[int,
         rows: list[int] = []
         suffixes: set[str] = set()
         sample = None
-        for x, path in sorted(_numbered(folder / str(zoom))):
-            found = dict(_tiles_in(path))
-            if found:
-                columns.append((x, x))
-                rows += [min(found), max(found)]
-                suffixes |= set(found.values())
-                sample = sample or (x, min(found))
+        for x, found in _columns(folder / str(zoom)):
+            columns.append((x, x))
+            rows += [min(found), max(found)]
+            suffixes |= set(found.values())
+            sample = sample or (x, min(found))
         if sample is None:
             continue
         if columns[-1][0] >= 2**zoom or max(rows) >= 2**zoom:
@@ -104,6 +108,27 @@ def _highest_level(folder: Path) -> tuple[TileRange, tuple[str, ...], tuple[int,
             raise InputError(what, where=folder / str(zoom), remedy="give Web Mercator tiles as z/x/y")
         return extent_of(zoom, columns, (min(rows), max(rows))), tuple(sorted(suffixes)), sample
     raise InputError("holds no tiles", where=folder, remedy="give PNG, JPEG or WebP pictures as z/x/y.png")
+
+
+def _level_below(folder: Path, zoom: int) -> LevelBelow | None:
+    """The zoom level below the highest one; None if there is none."""
+    lower = [level for level in zoom_levels(folder) if level < zoom]
+    if not lower:
+        return None
+    step, tiles_above, parents = zoom - lower[-1], 0, 0
+    for _, columns in groupby(_columns(folder / str(zoom)), key=lambda column: column[0] >> step):
+        rows = [row for _, found in columns for row in found]
+        tiles_above, parents = tiles_above + len(rows), parents + len({row >> step for row in rows})
+    tiles = sum(len(found) for _, found in _columns(folder / str(lower[-1])))
+    return LevelBelow(lower[-1], tiles, tiles_above, parents)
+
+
+def _columns(level: Path) -> Iterator[tuple[int, dict[int, str]]]:
+    """The columns of a zoom level that have pictures, rising: rows and suffixes of these."""
+    for x, path in sorted(_numbered(level)):
+        found = dict(_tiles_in(path))
+        if found:
+            yield x, found
 
 
 def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:

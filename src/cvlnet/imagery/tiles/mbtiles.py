@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from cvlnet.imagery.tiles.description import Description, described, scheme_of
 from cvlnet.imagery.tiles.pyramid import (
     DEEPEST_ZOOM,
     MOST_TILE_BYTES,
+    LevelBelow,
     TileImage,
     TileRange,
     TileStore,
@@ -25,6 +26,7 @@ from cvlnet.imagery.tiles.pyramid import (
     extent_of,
     open_tiles,
     row_of,
+    warn_of_more_below,
 )
 
 MAGIC = b"SQLite format 3\x00"
@@ -34,6 +36,8 @@ _STEP, _MOST_STEPS = 1_000_000, 2000  # instructions of a query: some twenty sec
 _ZOOM = "SELECT max(zoom_level) FROM tiles"
 _COLUMNS = "SELECT tile_column, min(tile_row), max(tile_row) FROM tiles WHERE zoom_level = ? GROUP BY tile_column"
 _SAMPLE = "SELECT tile_column, tile_row FROM tiles WHERE zoom_level = ? LIMIT 1"
+_ZOOM_BELOW = "SELECT max(zoom_level) FROM tiles WHERE zoom_level < ?"
+_COUNT = "SELECT count(*) FROM tiles WHERE zoom_level = ?"
 _TILE = "SELECT tile_data FROM tiles WHERE zoom_level = ? AND tile_column = ? AND tile_row = ?"
 _METADATA = f"SELECT name, value FROM metadata LIMIT {_MOST_ROWS_OF_METADATA}"
 _REMEDY = "copy or make it again"
@@ -77,7 +81,7 @@ class MBTiles(TileStore):
 
 
 def open_mbtiles(path: Path, hints: RasterHints) -> TileImage:
-    """Open the highest zoom level of an MBTiles file as an image.
+    """Open the highest zoom level of an MBTiles file as an image. Warns if the level below shows clearly more.
 
     Raises InputError if it is damaged or no MBTiles file, if it holds vectors, or if its tiles lie outside the area
     that it states.
@@ -88,11 +92,30 @@ def open_mbtiles(path: Path, hints: RasterHints) -> TileImage:
         zoom = _whole(_rows(connection, path, _ZOOM)[0][0], DEEPEST_ZOOM, path)
         columns = [_numbers(row, zoom, path) for row in _rows(connection, path, _COLUMNS, zoom)]
         x, row = _numbers(_rows(connection, path, _SAMPLE, zoom)[0], zoom, path)
+        below = _level_below(connection, path, zoom, columns)
     rows = min(low for _, low, _ in columns), max(high for _, _, high in columns)
     as_numbered = extent_of(zoom, [(column, column) for column, _, _ in columns], rows)
     scheme = scheme_of(*_by_the_format(about, hints), as_numbered, path)
     store = MBTiles(path, counted_from_north(as_numbered, scheme), (x, row_of(row, zoom, scheme)), scheme)
+    if below is not None:
+        warn_of_more_below(path, store.extent, below)
     return open_tiles(store, hints, credit_of(path) or about.credit)
+
+
+def _level_below(
+    connection: sqlite3.Connection, path: Path, zoom: int, columns: Sequence[tuple[int, ...]]
+) -> LevelBelow | None:
+    """The zoom level below the highest one; None if there is none. ``columns``: first and last rows, without gaps."""
+    lower = _rows(connection, path, _ZOOM_BELOW, zoom)[0][0]
+    if lower is None:
+        return None
+    step = zoom - _whole(lower, DEEPEST_ZOOM, path)
+    parents = 0
+    for _, group in itertools.groupby(sorted(columns), key=lambda column: column[0] >> step):
+        ends = [(low >> step, high >> step) for _, low, high in group]
+        parents += max(high for _, high in ends) - min(low for low, _ in ends) + 1
+    tiles_above, tiles = (_rows(connection, path, _COUNT, level)[0][0] for level in (zoom, lower))
+    return LevelBelow(lower, tiles, tiles_above, parents)
 
 
 def _by_the_format(about: Description, hints: RasterHints) -> tuple[Description, RasterHints]:

@@ -35,11 +35,13 @@ from cvlnet.imagery.tiles.description import described
 from cvlnet.imagery.tiles.pyramid import (
     DEEPEST_ZOOM,
     MOST_TILE_BYTES,
+    LevelBelow,
     TileImage,
     TileRange,
     TileStore,
     extent_of,
     open_tiles,
+    warn_of_more_below,
 )
 
 MAGIC = b"PMTiles"
@@ -232,7 +234,7 @@ class Archive:
 
 
 def open_pmtiles(path: Path, hints: RasterHints) -> TileImage:
-    """Open the highest zoom level of a PMTiles file as an image.
+    """Open the highest zoom level of a PMTiles file as an image. Warns if the level below shows clearly more.
 
     Raises InputError if it is damaged, of another version, or holds vectors.
     """
@@ -253,7 +255,25 @@ def open_pmtiles(path: Path, hints: RasterHints) -> TileImage:
     if sample is None:
         raise InputError("holds no tiles", where=path, remedy="give tiles of imagery")
     extent = extent_of(zoom, columns, (min(rows), max(rows)))
+    below = _level_below(archive, zoom)
+    if below is not None:
+        warn_of_more_below(path, extent, below)
     return open_tiles(PMTiles(path, extent, sample, archive), hints, credit_of(path) or about.credit)
+
+
+def _level_below(archive: Archive, zoom: int) -> LevelBelow | None:
+    """The zoom level below the highest one; None if there is none."""
+    for lower in reversed(range(zoom)):
+        tiles = sum(stop - start for start, stop in archive.runs(lower))
+        if tiles > 0:
+            break
+    else:
+        return None
+    tiles_above, parents, last, bits = 0, 0, -1, 2 * (zoom - lower)
+    for start, stop in archive.runs(zoom):  # along the curve, a tile's place begins with that of its parent
+        first, end = max(start >> bits, last + 1), (stop - 1) >> bits
+        tiles_above, parents, last = tiles_above + stop - start, parents + end - first + 1, end
+    return LevelBelow(lower, tiles, tiles_above, parents)
 
 
 def _squares(start: int, stop: int) -> Iterator[tuple[int, int]]:

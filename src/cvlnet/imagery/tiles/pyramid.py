@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from math import pi
+from math import cos, pi, radians
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from PIL import Image
 from pyproj import CRS
 
 from cvlnet.config import RasterHints, TileScheme
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.geo import EARTH_RADIUS_M, MercatorRaster, Raster
 from cvlnet.imagery.overhead import Imagery, Patch, read_in_bands
 from cvlnet.imagery.placement import hinted_crs, require_plausible
 
 MOST_TILE_BYTES = 2**24  # of an encoded tile
 DEEPEST_ZOOM = 26  # pixels of 2 mm
+_CLEARLY_MORE = 1.5  # times as much ground on the level below
 _KEPT_BYTES = 2**26  # of decoded tiles
 _SIDES_PX = (256, 512)
 _FORMATS = ("PNG", "JPEG", "WEBP")
@@ -44,6 +45,19 @@ class TileRange:
     top: int
     cols: int
     rows: int
+
+
+@dataclass(frozen=True)
+class LevelBelow:
+    """The next zoom level below the highest one.
+
+    tiles: of it. tiles_above: of the highest level. parents: places on this level that have tiles on the highest one.
+    """
+
+    zoom: int
+    tiles: int
+    tiles_above: int
+    parents: int
 
 
 class TileStore(ABC):
@@ -165,6 +179,19 @@ def open_tiles(store: TileStore, hints: RasterHints, credit: str | None) -> Tile
     image = TileImage(store, _side_px(encoded, store.name(x, y)), hints.nodata, credit)
     require_plausible(image.raster, image.shape, store.source)
     return image
+
+
+def warn_of_more_below(source: Path, extent: TileRange, below: LevelBelow) -> None:
+    """Warn if the level below shows clearly more ground than the level that is read."""
+    if below.tiles <= _CLEARLY_MORE * below.parents:
+        return
+    latitude_deg = level_raster(extent.zoom).latlon_deg([extent.left, extent.top + extent.rows / 2])[0]
+    read_km2, below_km2 = (
+        count * (level_raster(zoom).pixel_m * cos(radians(latitude_deg)) / 1000) ** 2
+        for zoom, count in ((extent.zoom, below.tiles_above), (below.zoom, below.tiles))
+    )
+    what = f"zoom level {extent.zoom}, which is read, shows {read_km2:.3g} km2, level {below.zoom} {below_km2:.3g} km2"
+    warn(what, where=source, remedy=f"to read level {below.zoom}, delete level {extent.zoom}, or complete it")
 
 
 def level_raster(zoom: int) -> MercatorRaster:
