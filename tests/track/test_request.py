@@ -124,6 +124,23 @@ def test_what_there_is_to_say(whole: tuple[Path, Tracked]) -> None:
     assert third.endswith("at a wrong place for at most 0.0 s")
 
 
+@pytest.mark.parametrize(
+    ("offset_deg", "told"),
+    [
+        (2.64, ["the cameras look 2.6 degrees farther down than stated"]),
+        (-1.2, ["the cameras look 1.2 degrees farther up than stated"]),
+        (0.9, []),
+    ],
+)
+def test_a_pitch_that_was_stated_wrong_is_told(offset_deg: float, told: list[str], whole: tuple[Path, Tracked]) -> None:
+    fixes = whole[1].trajectory.fixes
+    tracked = tuple(
+        replace(fix, pitch_offset_rad=np.radians(offset_deg) if fix.state == "tracking" else None) for fix in fixes
+    )
+    lines = replace(whole[1], trajectory=replace(whole[1].trajectory, fixes=tracked)).lines()
+    assert [line for line in lines if line.startswith("the cameras")] == told
+
+
 def test_where_on_earth_the_drive_was_does_not_enter(town: Path, tmp_path: Path, whole: tuple[Path, Tracked]) -> None:
     """The same pictures and motion, recorded on another continent, and in metres."""
     expected = whole[1].trajectory.fixes
