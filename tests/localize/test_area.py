@@ -138,6 +138,7 @@ def test_a_map_with_nothing_to_see_is_refused(seeing_model, tmp_path, middle, mo
     monkeypatch.setattr(encode_module, "_MARGIN_PX", 16)
     pixels = np.zeros((100, 100, 3), np.uint8)
     valid = np.zeros((100, 100), dtype=bool)
+    valid[47:50, 47:50] = True  # less than a place needs around it
     image = OverheadImage(pixels, MetricRaster(middle, 100, 100, 0.5), tmp_path / "map.png", valid)
     empty = build_map(seeing_model, image, tmp_path / "empty")
     with pytest.raises(InputError, match="the map shows nothing where it is to be searched"):
