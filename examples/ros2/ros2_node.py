@@ -27,6 +27,7 @@ from cvlnet.data.ros_camera import (
     calibration_of,
     frame_name,
     mounting_of,
+    poses_of_body,
     require_upward,
     transforms_of,
 )
@@ -377,15 +378,12 @@ class TrackingNode:
         except InputError as error:
             self._tell(str(error))
             return None
-        turn_of = Rotation.from_quat(xyzw)
-        place_m = np.array([at.x, at.y, at.z])
+        place_m, turn_of = np.array([at.x, at.y, at.z]), Rotation.from_quat(xyzw)
         if body_from_followed is None:
             what = f"no static transforms lead from base_link to {frames[1]}; its motion is taken for the vehicle's"
             self._say(self._topics["odom"], what)
         else:
-            followed_from_body = body_from_followed.inverse()
-            place_m = place_m + turn_of.apply(followed_from_body.translation_m.numpy())
-            turn_of = turn_of * Rotation.from_matrix(followed_from_body.rotation.numpy())
+            place_m, turn_of = poses_of_body(place_m, turn_of, body_from_followed)
         yaw_rad = float(turn_of.as_euler("ZYX")[0])
         return OdometryPose(time_s, float(place_m[0]), float(place_m[1]), yaw_rad)
 

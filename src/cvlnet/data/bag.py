@@ -27,7 +27,7 @@ from cvlnet.data.poses_recording import recording_of
 from cvlnet.data.poses_tum import upright_poses
 from cvlnet.data.positions_csv import plausible_places
 from cvlnet.data.recording import MountedCamera
-from cvlnet.data.ros_camera import body_from, frame_name, require_upward
+from cvlnet.data.ros_camera import body_from, frame_name, poses_of_body, require_upward
 from cvlnet.data.ros_messages import picture_of, place_of, stamp_s
 from cvlnet.data.synchronize import Pictures
 from cvlnet.errors import InputError, warn
@@ -180,11 +180,8 @@ def _of_body(
         what = f"no static transforms lead from base_link to {followed}, whose motion is taken for that of the vehicle"
         warn(what, where=where, remedy="record /tf_static, unless both are in one place and look the same way")
         return values
-    followed_from_body = pose.inverse()
-    turn = Rotation.from_quat(values[:, 3:])
-    places_m = values[:, :3] + turn.apply(followed_from_body.translation_m.numpy())
-    turned = turn * Rotation.from_matrix(followed_from_body.rotation.numpy())
-    return np.concatenate([places_m, turned.as_quat()], axis=1)
+    places_m, turns = poses_of_body(values[:, :3], Rotation.from_quat(values[:, 3:]), pose)
+    return np.concatenate([places_m, turns.as_quat()], axis=1)
 
 
 def _row(pose: Any, time_s: float) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import yaml  # type: ignore[import-untyped]
 
 from cvlnet.data.calibration import Calibration
-from cvlnet.data.lens import COEFFICIENTS, LensModel
+from cvlnet.data.lens import COEFFICIENTS, LensModel, is_pinhole
 from cvlnet.errors import InputError
 from cvlnet.io.files import require_at_most
 from cvlnet.io.text import number_of, read_text, to_numbers
@@ -93,7 +93,7 @@ def ros_calibration(
     if not any(matrix):
         raise InputError("its camera was never calibrated (K is zero)", where=where, remedy="give --camera-file")
     model = _ROS_MODELS.get(distortion_model)
-    if model != "fisheye" and not any(values):
+    if is_pinhole(model, values):
         model, values = None, ()
     elif model is None:
         raise _unknown_model(distortion_model, _ROS_MODELS, where)
@@ -127,7 +127,7 @@ def _opencv(entries: Mapping[str, Any], path: Path, model: LensModel | None) -> 
     _require_count(matrix, 9, named["matrix"], path)
     values = () if named["coefficients"] is None else tuple(_matrix(entries, named["coefficients"], path))
     said: LensModel | None = "fisheye" if entries.get("fisheye_model") in (1, "1") else model
-    if said != "fisheye" and not any(values):
+    if is_pinhole(said, values):
         return _calibration(size_px, matrix, None, ())
     fitting = [known for known, counts in COEFFICIENTS.items() if len(values) in counts and said in (None, known)]
     if len(fitting) > 1:
@@ -159,7 +159,7 @@ def _colmap(text: str, path: Path, camera: str | None) -> Calibration:
         coefficients = coefficients[:4]
     focal_px = (of.get("fx", of.get("f", 0.0)), of.get("fy", of.get("f", 0.0)))
     size_px = (round(numbers[0]), round(numbers[1]))
-    used = model if model == "fisheye" or any(coefficients) else None
+    used = None if is_pinhole(model, coefficients) else model
     return Calibration(
         *size_px, focal_px, (of["cx"], of["cy"]), used, coefficients if used is not None else (), "corner"
     )
@@ -178,9 +178,8 @@ def _kalibr(entries: Mapping[str, Any], path: Path, camera: str | None) -> Calib
     width, height = _named(cam, "resolution", 2, where)
     values = tuple(_named(cam, "distortion_coeffs", 4, where)) if said != "none" else ()
     matrix = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
-    used = None if said == "none" else _KALIBR_MODELS[said]
-    if used != "fisheye" and not any(values):
-        used = None
+    model = _KALIBR_MODELS.get(said)
+    used = None if is_pinhole(model, values) else model
     return _calibration((round(width), round(height)), matrix, used, values)
 
 

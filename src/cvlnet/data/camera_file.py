@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 import torch
 
-from cvlnet.data.lens import COEFFICIENTS, Lens
+from cvlnet.data.lens import COEFFICIENTS, Lens, is_pinhole
 from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError, warn
 from cvlnet.geometry import Camera, Pose
@@ -197,7 +197,7 @@ def _lens(settings: Mapping[str, Any], model: str | None, camera: Camera, path: 
         )
     lens = Lens(camera, models[0], values)
     try:
-        return lens if (lens.model == "fisheye" or any(values)) and lens.pinhole else None
+        return lens if not is_pinhole(lens.model, values) and lens.pinhole else None
     except ValueError as error:
         remedy = f'check that they are those of "{models[0]}", in its order, and of this camera'
         raise InputError(f"{_DISTORTION} cannot be inverted ({error})", where=path, remedy=remedy) from error

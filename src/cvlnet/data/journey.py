@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cvlnet.arrays import Rgb
 from cvlnet.data.images import read_frame
-from cvlnet.data.odometry import OdometryPose, begins_at_zero, odometry_of
+from cvlnet.data.odometry import OdometryPose, has_headings, odometry_of
 from cvlnet.data.recording import MountedCamera, Recording
 from cvlnet.geo import LatLon
 from cvlnet.geometry import Pose
@@ -90,5 +90,5 @@ def journey_of(recording: Recording) -> Journey:
         recording.road_from_body,
         moments,
         places if recording.geographic else (),
-        recording.geographic or not begins_at_zero(recording.frames[0].yaw_rad, recording.cameras.values()),
+        has_headings(recording),
     )

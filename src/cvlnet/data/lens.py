@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import radians, tan
@@ -21,6 +22,11 @@ WIDEST_DEG = 120.0  # across an undistorted frame: more would be border, stretch
 _LONGEST, _SHORTER = 2.0, 0.99  # the focal length that is tried first, times the lens's own, and each next one
 _BORDER_POINTS = 50  # on each side
 _ROUNDED_PX = 1e-6
+
+
+def is_pinhole(model: LensModel | None, coefficients: Sequence[float]) -> bool:
+    """Whether a lens does not distort: all coefficients are zero, and it is no fisheye, which even then does."""
+    return model != "fisheye" and not any(coefficients)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ def begins_at_zero(yaw_rad: float, cameras: Iterable[MountedCamera] = ()) -> boo
     return any(abs(wrapped_rad(yaw_rad + of_camera_rad)) <= _ZERO_RAD for of_camera_rad in (0.0, *to_left_rad))
 
 
+def has_headings(recording: Recording) -> bool:
+    """Whether the yaw of a drive counts from east: so it does unless its places are in metres and it begins at 0."""
+    return recording.geographic or not begins_at_zero(recording.frames[0].yaw_rad, recording.cameras.values())
+
+
 def turned_m(xy_m: tuple[float, float], turn_rad: float) -> Xy:
     """A displacement, turned counter-clockwise."""
     x_m, y_m = xy_m

@@ -48,7 +48,7 @@ def plausible_places(places: Sequence[KnownPlace], where: Path, unit: str) -> tu
 
     unit: what each of them is in the file, for messages. Raises InputError if hardly two fit together.
     """
-    place_deg = np.array([place.position.degrees for place in places]).reshape(-1, 2)
+    place_deg = np.array([place.position.degrees for place in places])
     place_deg[without_fix(place_deg)] = np.nan
     rows = Rows(where, unit, np.arange(1, len(places) + 1))
     kept = plausible_rows(rows, place_deg, np.array([place.time_s for place in places]))

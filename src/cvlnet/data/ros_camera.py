@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
 from cvlnet.config import MeasuredMounting
@@ -94,8 +95,8 @@ def mounting_of(
     is not given either, or if the camera is not mounted like one.
     """
     chain = transforms.chain(frame_id)
-    road, body = _called(_ROAD, chain), _called(_BODY, chain)
-    at = road or body
+    road = _called(_ROAD, chain)
+    at = road or _called(_BODY, chain)
     if at is None:
         leads = ", ".join(sorted(set(chain) - {frame_id}))
         what = f"no static transforms lead from {_BODY} to the camera ({frame_id or 'without a name'})"
@@ -128,16 +129,25 @@ def mounting_of(
 
 def body_from(transforms: Transforms, frame_id: str) -> Pose | None:
     """The pose ``body_from_frame`` of a frame of the vehicle; None if no static transforms connect it to base_link."""
-    if frame_id.rpartition("/")[2] in (_BODY, _ROAD):
+    if _own_name(frame_id) in (_BODY, _ROAD):
         return Pose.identity()
     chain = transforms.chain(frame_id)
     above = _called(_BODY, chain) or _called(_ROAD, chain)
     if above is not None:
         return chain[above]
     for name in transforms.parents:
-        if name.rpartition("/")[2] == _BODY and frame_id in (chain := transforms.chain(name)):
+        if _own_name(name) == _BODY and frame_id in (chain := transforms.chain(name)):
             return chain[frame_id].inverse()
     return None
+
+
+def poses_of_body(
+    places_m: Float64[np.ndarray, "*poses 3"], turns: Rotation, body_from_followed: Pose
+) -> tuple[Float64[np.ndarray, "*poses 3"], Rotation]:
+    """Places and orientations of base_link, one or many, from those of the frame that was followed."""
+    followed_from_body = body_from_followed.inverse()
+    places_m = places_m + turns.apply(followed_from_body.translation_m.numpy())
+    return places_m, turns * Rotation.from_matrix(followed_from_body.rotation.numpy())
 
 
 def require_upward(frame_ids: Iterable[str], where: str | Path) -> None:
@@ -149,8 +159,12 @@ def require_upward(frame_ids: Iterable[str], where: str | Path) -> None:
 
 
 def _called(wanted: str, names: Iterable[str]) -> str | None:
-    """The frame of that name, which that of a robot may stand before."""
-    return next((name for name in names if name.rpartition("/")[2] == wanted), None)
+    """The frame of that name, before which that of a robot may stand."""
+    return next((name for name in names if _own_name(name) == wanted), None)
+
+
+def _own_name(frame_id: str) -> str:
+    return frame_id.rpartition("/")[2]
 
 
 def _is_rectified(image_topic: str) -> bool:

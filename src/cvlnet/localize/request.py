@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cvlnet.config import PITCH_ERROR_DEG, ClipFiles, RasterHints
-from cvlnet.data.odometry import begins_at_zero
+from cvlnet.data.odometry import has_headings
 from cvlnet.data.recording import Recording
 from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, LocalFrame
@@ -132,11 +132,7 @@ def write_answer(found: Answer, out: Path) -> None:
 def _warn_if_relative(recording: Recording, heading: Heading) -> None:
     """Warn if the recorded headings are taken as they are, and may be counted from that of the first frame."""
     as_recorded = heading.middle_rad is None and heading.width_rad < pi
-    if (
-        as_recorded
-        and not recording.geographic
-        and begins_at_zero(recording.frames[0].yaw_rad, recording.cameras.values())
-    ):
+    if as_recorded and not has_headings(recording):
         what = "its headings begin at 0, as those of wheel and visual odometry do, and are taken to count from east"
         remedy = 'give --heading unknown, or "90±20", unless the vehicle faces east at first'
         warn(what, where=recording.name, remedy=remedy)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,7 +115,7 @@ class Trainer:
     def update(self, batch: Batch) -> dict[str, float]:
         """One optimizer step on the process' share of a batch; returns the losses of the whole batch by name.
 
-        Raises InputError if the gradient is not finite; the network is then as before the step.
+        Raises InputError if the gradient is not finite; the weights are then as before the step.
         """
         self.model.train()
         for layer in self._as_they_are:
@@ -129,7 +128,7 @@ class Trainer:
             terms = self._losses(_varied(batch, self.step, self.config, self.world))
             torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient_norm)
-        if not isfinite(float(norm)):
+        if not math.isfinite(float(norm)):
             remedy = "lower the learning rate; the last state that was saved is sound"
             what = f"the training diverges: its gradient is {float(norm)}"
             raise InputError(what, where=f"step {self.step}", remedy=remedy)
