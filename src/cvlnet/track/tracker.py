@@ -396,13 +396,15 @@ class Tracker:
 
     def _refine(self, pose: PoseBelief) -> float | None:
         """Compare the newest clip with the places around the vehicle, under its turn and one to each side."""
-        way_m, step = self._way_since(self._fine_at), self.spec.turn_rad
+        way_m, step, turn = self._way_since(self._fine_at), self.spec.turn_rad, pose.turn_rad
         share, self._fine_at = self.likelihood.share(way_m), self._now
         region = self.map.around(pose.xy_m)
         if region is None:
             return None
-        turns = (pose.turn_rad - step, pose.turn_rad, pose.turn_rad + step)
-        clips = self._clips(self._learned_pitch_rad(pose, region, share), turns)
+        pitch_rad, ahead = self._likeliest_pitch(pose, region, share)
+        turns = (turn - step, turn, turn + step)
+        aside = self._clips(pitch_rad, (turns[0], turns[2]))
+        clips = ClipFeatures.joined([aside[:1], ahead, aside[1:]])
         found = measured_around(clips, turns, region, pose, self.likelihood, share)
         if found is None:
             return None
@@ -411,18 +413,21 @@ class Tracker:
         self._doubt(found.score, way_m)
         return found.score
 
-    def _learned_pitch_rad(self, pose: PoseBelief, region: Region, share: float) -> float:
-        """Compare the newest clip under several pitches and one turn; the pitch that explains it best."""
+    def _likeliest_pitch(self, pose: PoseBelief, region: Region, share: float) -> tuple[float, ClipFeatures]:
+        """Compare the newest clip under several pitches and one turn; the pitch that explains it best, and this clip.
+
+        The belief about the pitch takes what they say.
+        """
         angles_rad, turn = self._pitch.angles_rad, (pose.turn_rad,)
-        if len(angles_rad) == 1:
-            return angles_rad[0]
-        clips = (self._clips(angle_rad, turn) for angle_rad in angles_rad)
+        clips = [self._clips(angle_rad, turn) for angle_rad in angles_rad]
+        if len(clips) == 1:
+            return angles_rad[0], clips[0]
         found = [measured_around(clip, turn, region, pose, self.likelihood, share) for clip in clips]
         scores = [-inf if one is None else one.score for one in found]
         sharpness = self.likelihood.sharpness
         best = self._pitch.likeliest(scores, sharpness, share)
         self._pitch = self._pitch.measured(scores, sharpness, share)
-        return angles_rad[best]
+        return angles_rad[best], clips[best]
 
     def _doubt(self, score: float, way_m: float) -> None:
         """Let probability leave a tracked place whose score falls; once the place is lost, its frames are forgotten.
