@@ -7,14 +7,15 @@ that of the drives with errors: 1 % of scale, 0.5 degrees of yaw in 100 m, and a
 five degrees, or by any angle. Each drive of each condition leaves a file in FOLDER and is not computed again. For
 "beside other towns" the vehicle may be on the maps of further data sets as well; for "map of another town" the drives
 take turns on those maps, and without --beside each is shown the next town's of its own data set. For "map ends
-half-way" the map has one half of the drive's places only, and the vehicle leaves it or enters it on its way.
+half-way" the map has one half of the drive's places only, and the vehicle leaves it or enters it on its way. What is
+described wrongly is so with a sign that alternates from drive to drive.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import pairwise
@@ -30,8 +31,10 @@ from cvlnet.data.clips import looking_up
 from cvlnet.data.journey import Journey, Moment, Picture, journey_of
 from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.data.label_maps import label_shares, read_label_map
+from cvlnet.data.recording import MountedCamera
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geometry import Pose
 from cvlnet.grid import Grid
 from cvlnet.image_spec import Window
 from cvlnet.imagery.georef import open_overhead
@@ -54,6 +57,7 @@ from measure import evenly, print_results, run
 KNOWN, UNKNOWN = Heading.parse("±5"), Heading.parse("unknown")
 LAST_CLIPS = 20
 WRONG_PITCH_RAD = radians(3.0)
+YAW_DEG = 5.0  # largest error of the yaw at the start, where the heading is known
 FIELDS = ("time_s", "way_m", "tracked", "error_m", "along_m", "across_m", "yaw_rad", "nees", "confidence")
 
 
@@ -222,13 +226,52 @@ def blank(journey: Journey) -> Journey:
     return replace(journey, moments=moments)
 
 
-def tilted(journey: Journey, angle_rad: float) -> Journey:
-    """A drive whose cameras are said to look farther up than they do."""
-    cameras = {
-        at: replace(mounted, body_from_cam=looking_up(mounted.body_from_cam, angle_rad))
-        for at, mounted in journey.cameras.items()
-    }
-    return replace(journey, cameras=cameras)
+def described(journey: Journey, change: Callable[[MountedCamera], MountedCamera]) -> Journey:
+    """A drive whose cameras are described otherwise."""
+    return replace(journey, cameras={at: change(mounted) for at, mounted in journey.cameras.items()})
+
+
+def tilted(journey: Journey, sign: int) -> Journey:
+    """A drive whose cameras are said to look 3 degrees farther up than they do."""
+    angle_rad = sign * WRONG_PITCH_RAD
+    return described(journey, lambda at: replace(at, body_from_cam=looking_up(at.body_from_cam, angle_rad)))
+
+
+def raised(journey: Journey, sign: int) -> Journey:
+    """A drive whose cameras are said to stand 0.3 m higher than they do."""
+    up = _moved(torch.tensor([0.0, 0.0, sign * 0.3], dtype=torch.float64))
+    return described(journey, lambda at: replace(at, body_from_cam=up @ at.body_from_cam.to(torch.float64)))
+
+
+def aside(journey: Journey, sign: int) -> Journey:
+    """A drive whose cameras are said to look 3 degrees farther to the left than they do."""
+    left = _moved(torch.zeros(3, dtype=torch.float64), sign * radians(3.0))
+    return described(journey, lambda at: replace(at, body_from_cam=left @ at.body_from_cam.to(torch.float64)))
+
+
+def zoomed(journey: Journey, sign: int) -> Journey:
+    """A drive whose cameras are said to have focal lengths 5 % longer than they have."""
+    return described(
+        journey, lambda at: replace(at, camera=replace(at.camera, focal_px=at.camera.focal_px * (1 + sign * 0.05)))
+    )
+
+
+def delayed(journey: Journey, sign: int) -> Journey:
+    """A drive each of whose pictures comes with the odometry of the moment of the next picture, or the one before."""
+
+    def moments() -> Iterator[Moment]:
+        clean = tuple(journey.moments())
+        seen = [number for number, moment in enumerate(clean) if moment.pictures]
+        shown = {after: before for before, after in pairwise(seen[::sign])}
+        for number, moment in enumerate(clean):
+            yield replace(moment, pictures=clean[shown[number]].pictures if number in shown else {})
+
+    return replace(journey, moments=moments)
+
+
+def _moved(translation_m: torch.Tensor, yaw_rad: float = 0.0) -> Pose:
+    zero = translation_m.new_zeros(())
+    return Pose.from_euler(zero, zero, zero + yaw_rad, translation_m)
 
 
 def kidnapped(journey: Journey, other: Journey) -> Journey:
@@ -282,7 +325,9 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
             return TrackErrors(name, 0.0, *(kept[field] for field in FIELDS))
     localizer = Localizer()
     unknown = condition.startswith("heading unknown")
-    errors = OdometryErrors.drawn(number, yaw_deg=180.0 if unknown else 5.0)
+    errors = OdometryErrors.drawn(number, yaw_deg=180.0 if unknown else YAW_DEG)
+    if condition in ERRORS:
+        errors = ERRORS[condition](number)
     area = localizer.area(map_of(localizer, *shown))
     heading = UNKNOWN if unknown else KNOWN
     if condition == "kidnapped half-way":
@@ -291,8 +336,9 @@ def tried(condition: str, root: Path, number: int, out: Path, beside: Sequence[P
         journey = begun_later(journey, 0.5)
     if condition == "pictures of noise":
         journey = blank(journey)
-    if condition.startswith("pitch wrong"):
-        journey = tilted(journey, WRONG_PITCH_RAD if number % 2 else -WRONG_PITCH_RAD)
+    change = WRONG.get(condition.removesuffix(", stated pitch alone"))
+    if change is not None:
+        journey = change(journey, 1 if number % 2 else -1)
     driven = with_errors(journey, errors)
     if condition == "odometry alone":
         found = by_odometry(name, journey, errors)
@@ -360,6 +406,22 @@ def reliability(drives: list[TrackErrors]) -> list[tuple[str, ...]]:
     return rows
 
 
+WRONG: dict[str, Callable[[Journey, int], Journey]] = {
+    "pitch wrong by 3 degrees": tilted,
+    "camera height wrong by 0.3 m": raised,
+    "camera turned aside by 3 degrees": aside,
+    "focal length wrong by 5 %": zoomed,
+    "pictures a third of a second early or late": delayed,
+}
+ERRORS: dict[str, Callable[[int], OdometryErrors]] = {
+    "distances wrong by 5 %": lambda number: OdometryErrors.drawn(number, scale=0.05, yaw_deg=YAW_DEG),
+    "yaw drifts by 2 degrees in 100 m": lambda number: OdometryErrors.drawn(
+        number, drift_deg_per_100_m=2.0, yaw_deg=YAW_DEG
+    ),
+    "heading wrong by 12 degrees": lambda number: replace(
+        OdometryErrors.drawn(number), yaw_rad=radians(12.0 if number % 2 else -12.0)
+    ),
+}
 CONDITIONS = {
     "heading to 5 degrees": 150.0,
     "heading unknown": 250.0,
@@ -368,7 +430,8 @@ CONDITIONS = {
     "beside other towns": 150.0,
     "kidnapped half-way": 150.0,
     "stated pitch alone": 150.0,
-    "pitch wrong by 3 degrees": 150.0,
+    **dict.fromkeys(WRONG, 150.0),
+    **dict.fromkeys(ERRORS, 150.0),
     "pitch wrong by 3 degrees, stated pitch alone": 150.0,
     "single clips": 150.0,
     "best of 20 clips": 150.0,
