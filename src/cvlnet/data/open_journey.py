@@ -134,7 +134,9 @@ def _with_places(journey: Journey, odometry: Sequence[OdometryPose], files: Jour
             f"its times go from {places[0].time_s:.12g} to {places[-1].time_s:.12g} s, and those of the odometry from "
             f"{begin_s:.12g} to {end_s:.12g} s"
         )
-        raise InputError(what, where=files.gps, remedy="give --gps-offset-s, which is added to its times")
+        more_s = begin_s - places[0].time_s
+        remedy = f"give --gps-offset-s, which is added to its times ({more_s:+.12g} more if both began together)"
+        raise InputError(what, where=files.gps, remedy=remedy)
     if journey.places:
         warn("its positions are taken instead of the drive's own", where=files.gps, remedy="leave --gps out otherwise")
     return replace(journey, places=places)
