@@ -144,4 +144,4 @@ def _agreement(time_s: Series, yaw_rad: Series, seen_rad: Turns, offset_s: float
 
 
 def _clipped(rate_rad_s: Turns) -> Turns:
-    return np.clip(rate_rad_s, -_FASTEST_RAD_S, _FASTEST_RAD_S)
+    return np.asarray(np.clip(rate_rad_s, -_FASTEST_RAD_S, _FASTEST_RAD_S))
