@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from cvlnet.calibration.clock import ClockDoubt
 from cvlnet.calibration.estimate import Estimate
 from cvlnet.calibration.focal import FocalEstimate
 from cvlnet.calibration.stretches import Stretch
+from cvlnet.calibration.turns import TurnDoubt
 from cvlnet.cli.app import run
 from cvlnet.data.camera_file import read_camera_file
 from cvlnet.data.odometry_files import of_visual_odometry
@@ -175,7 +175,7 @@ def test_times_that_the_bends_contradict_are_told(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("cvlnet.calibration.clock.clock_doubt", lambda *_: ClockDoubt(0.5, mirrored=False))
+    monkeypatch.setattr("cvlnet.calibration.turns.turn_doubt", lambda *_: TurnDoubt(0.5))
     assert run(["calibrate-camera", "--folder", str(video)]) == 0
     assert len(given) == 1
     assert "each bend 0.5 s earlier than the odometry; add +0.5 s to the pictures' times" in caplog.text

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cvlnet.calibration.clock import ClockDoubt
+from cvlnet.calibration.turns import TurnDoubt
 from cvlnet.cli import run
 from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import KnownPlace
@@ -489,7 +489,7 @@ def test_a_mounting_that_the_road_contradicts_is_told(
 def test_times_that_the_bends_contradict_are_told_and_not_the_mounting(
     town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(request_module, "clock_doubt", lambda *_: ClockDoubt(-1.5, mirrored=False))
+    monkeypatch.setattr(request_module, "turn_doubt", lambda *_: TurnDoubt(-1.5))
     monkeypatch.setattr(request_module, "journey_doubt", lambda *_: "it looks up")
     track(Seeing(), request(town, write_video(tmp_path / "video", DRIVE[:4])), tmp_path / "out")
     assert any(

@@ -51,11 +51,11 @@ def calibrate_camera(
         out: File for camera.json with the values to use, and everything else unchanged. It may be the old file.
 
     """
-    from cvlnet.calibration.clock import clock_doubt
     from cvlnet.calibration.estimate import calibrated
     from cvlnet.calibration.focal import focal_found, scaled
     from cvlnet.calibration.report import focal_line, to_table, with_focal, write_camera_file
     from cvlnet.calibration.stretches import read_stretches
+    from cvlnet.calibration.turns import turn_doubt
     from cvlnet.data.odometry_files import of_visual_odometry
     from cvlnet.data.open_journey import open_journey
     from cvlnet.errors import warn
@@ -81,9 +81,9 @@ def calibrate_camera(
         remedy = "leave --find-focal out"
         raise InputError("a known lens distortion implies a known focal length", where=journey.name, remedy=remedy)
     stated = _started(Mounting.of(journey.road_from_cam(number)), pitch_deg, height_m)
-    clock = clock_doubt(journey, number)
-    if clock is not None:
-        warn(f"what follows may be wrong: {clock}", where=journey.name, remedy=clock.remedy)
+    turn = turn_doubt(journey, number)
+    if turn is not None:
+        warn(f"what follows may be wrong: {turn}", where=journey.name, remedy=turn.remedy)
     progress = sys.stderr.isatty()
     seen = whole(mounted.camera).camera(mounted.camera)
     settings = _settings(files, journey, number, stated)

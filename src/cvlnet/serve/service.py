@@ -14,8 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 
-from cvlnet.calibration.clock import clock_doubt
 from cvlnet.calibration.doubt import journey_doubt
+from cvlnet.calibration.turns import turn_doubt
 from cvlnet.data.camera_file import CameraFile, camera_file_of
 from cvlnet.data.journey import Journey
 from cvlnet.data.odometry import OdometryPose
@@ -257,10 +257,10 @@ class Service:
                 run.close()
 
     def _doubt(self, session: Session, journey: Journey) -> None:
-        """Warn where the pictures contradict their stated times, or how the camera is said to be mounted."""
+        """Warn where the pictures contradict the odometry, or how the camera is said to be mounted."""
         with suppress(InputError):
             camera = min(journey.cameras)
-            doubt = clock_doubt(journey, camera) or journey_doubt(journey, camera)
+            doubt = turn_doubt(journey, camera) or journey_doubt(journey, camera)
             if doubt is not None and session.about.status != "closed":
                 session.change(warnings=[f"the fixes may all be wrong: {doubt}"])
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from cvlnet.calibration.clock import clock_doubt
 from cvlnet.calibration.doubt import journey_doubt
+from cvlnet.calibration.turns import turn_doubt
 from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import Journey, KnownPlace
 from cvlnet.data.open_journey import open_journey
@@ -227,17 +227,17 @@ def _recording(path: Path, name: str, image: Imagery, tracker: Tracker, truth: S
 
 
 def _check_cameras(journey: Journey, cameras: tuple[int, ...] | None) -> None:
-    """Warn where the pictures contradict their stated times or the stated mounting of a camera: no fix would be right.
+    """Warn where the pictures contradict the odometry or what is stated of a camera: no fix would be right.
 
-    Where the times are wrong, nothing is said of the mounting, which is judged by the motion between the times.
+    Where they turn unlike the odometry, nothing is said of the mounting, which is judged by the motion.
     """
     for camera in cameras or sorted(journey.cameras)[:1]:
         if camera not in journey.cameras:
             continue
         with suppress(InputError):  # of a damaged picture, which tracking leaves out
-            clock = clock_doubt(journey, camera)
-            if clock is not None:
-                warn(f"fixes of camera {camera} may all be wrong: {clock}", where=journey.name, remedy=clock.remedy)
+            turn = turn_doubt(journey, camera)
+            if turn is not None:
+                warn(f"fixes of camera {camera} may all be wrong: {turn}", where=journey.name, remedy=turn.remedy)
             elif (doubt := journey_doubt(journey, camera)) is not None:
                 remedy = "correct the mounting: cvlnet calibrate-camera finds it"
                 warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Whether pictures and odometry count the same time: both turn when the vehicle does.
+"""Whether pictures and odometry turn alike: at the same times, to the same side, by the same angle.
 
 While the vehicle turns, the whole scene moves sideways in the picture, at every distance alike; while it drives
 straight on, as much of it moves to the left as to the right. The median of the scene's sideways motion is therefore
@@ -34,23 +34,31 @@ _STEP_S = 0.05
 _FEWEST = 20  # pairs of pictures, and tracks of a pair
 _AGREEING = 0.8  # correlation of turns that belong together
 _CLEARER = 2.0  # times the unexplained share of the turns, at the stated times
+_BEND_RAD_S, _MOST_RAD = 0.15, 0.15  # turns by which a focal length is judged: of this rate, and at most of this angle
+_FEWEST_TURNS = 10
+_MOST_SCALE = 1.25  # of focal lengths, between which nothing is told
 _ASLANT = 0.7  # cosine of the angle beyond which a camera looks aside, where it sees the way as a turn, or is tilted
 _FASTEST_RAD_S = 1.0  # outliers count as much
 
 
 @dataclass(frozen=True)
-class ClockDoubt:
-    """What turns say of the pictures' times. offset_s: what has to be added to them.
+class TurnDoubt:
+    """What turns say against the pictures' times, the odometry or the focal length; one of these at a time.
 
-    mirrored: the odometry turns to the right where the pictures turn to the left; then offset_s is 0.
+    offset_s: what has to be added to the pictures' times. mirrored: the odometry turns to the right where the pictures
+    turn to the left. focal_scale: the focal length at which both turn by the same angle, times the stated one.
     """
 
-    offset_s: float
-    mirrored: bool
+    offset_s: float = 0.0
+    mirrored: bool = False
+    focal_scale: float = 1.0
 
     def __str__(self) -> str:
         if self.mirrored:
             return "the odometry turns to the right where the pictures turn to the left, and the other way round"
+        if self.focal_scale != 1:
+            more = "more" if self.focal_scale > 1 else "less"
+            return f"the pictures turn by about {100 * abs(self.focal_scale - 1):.0f} % {more} than the odometry"
         when = "earlier" if self.offset_s > 0 else "later"
         return f"the pictures show each bend {abs(self.offset_s):.1f} s {when} than the odometry"
 
@@ -59,11 +67,13 @@ class ClockDoubt:
         """What corrects it."""
         if self.mirrored:
             return "correct the signs of yaw or yaw rate, which grow to the left"
+        if self.focal_scale != 1:
+            return "check that the focal length is that of these pictures, in their size, crop and zoom"
         return f"add {self.offset_s:+.1f} s to the pictures' times, with --time-offset-s for videos and bags"
 
 
-def clock_doubt(journey: Journey, camera_id: int) -> ClockDoubt | None:
-    """What the bends of a drive say against the times of a camera's pictures, or against the sense of the odometry.
+def turn_doubt(journey: Journey, camera_id: int) -> TurnDoubt | None:
+    """What the bends of a drive say against a camera's times and focal length, or against the sense of the odometry.
 
     None where they may be right, where the vehicle turns too little, or where the camera looks to the side. The first
     720 degrees of turns are compared, of 1,500 pictures at most; damaged ones are left out.
@@ -114,16 +124,28 @@ def _moments(journey: Journey, camera_id: int) -> Iterator[tuple[OdometryPose, G
         before = pose
 
 
-def _judged(time_s: Series, yaw_rad: Series, seen_rad: Turns) -> ClockDoubt | None:
+def _judged(time_s: Series, yaw_rad: Series, seen_rad: Turns) -> TurnDoubt | None:
     offsets_s = np.arange(-FARTHEST_S, FARTHEST_S + _STEP_S / 2, _STEP_S)
     agreeing = np.array([_agreement(time_s, yaw_rad, seen_rad, float(offset_s)) for offset_s in offsets_s])
     stated = _agreement(time_s, yaw_rad, seen_rad, 0.0)
     if stated <= -_AGREEING:
-        return ClockDoubt(0.0, mirrored=True)
+        return TurnDoubt(mirrored=True)
     best = int(np.argmax(agreeing))
     off_s, unexplained = float(offsets_s[best]), 1 - agreeing[best] ** 2
-    clear = agreeing[best] >= _AGREEING and 1 - max(stated, 0.0) ** 2 > _CLEARER * unexplained
-    return ClockDoubt(off_s, mirrored=False) if clear and abs(off_s) >= LEAST_S else None
+    if agreeing[best] < _AGREEING:
+        return None
+    if 1 - max(stated, 0.0) ** 2 > _CLEARER * unexplained and abs(off_s) >= LEAST_S:
+        return TurnDoubt(off_s)
+    scale = _focal_scale(time_s, yaw_rad, seen_rad)
+    return None if 1 / _MOST_SCALE < scale < _MOST_SCALE else TurnDoubt(focal_scale=scale)
+
+
+def _focal_scale(time_s: Series, yaw_rad: Series, seen_rad: Turns) -> float:
+    """How much farther the pictures turn than the odometry, in bends; 1 if there are too few of them."""
+    driven_rad = np.diff(yaw_rad)
+    bend = (np.abs(driven_rad) > _BEND_RAD_S * np.diff(time_s)) & (np.abs(driven_rad) < _MOST_RAD)
+    bend &= np.isfinite(seen_rad)
+    return float(np.median(seen_rad[bend] / driven_rad[bend])) if bend.sum() >= _FEWEST_TURNS else 1.0
 
 
 def _agreement(time_s: Series, yaw_rad: Series, seen_rad: Turns, offset_s: float) -> float:
