@@ -78,5 +78,6 @@ def test_it_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
 def test_the_citation_and_the_changelog_are_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == __version__
-    [newest, *_] = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    titles = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    [newest, *_] = [title for title in titles if title != "## Unreleased"]
     assert newest == f"## {__version__} ({citation['date-released']})"

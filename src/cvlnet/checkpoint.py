@@ -139,6 +139,8 @@ def _variant(name: str, path: Path) -> PublishedVariant:
 
 
 def _provenance(header: Any, path: Path) -> Provenance:
+    if not isinstance(header, dict):
+        raise InputError("no description of CVLNet weights inside", where=path, remedy=_REMEDY)
     try:
         if header["format"] != FORMAT:
             raise InputError(f"format {header['format']}, not {FORMAT}", where=path, remedy="install a newer cvlnet")

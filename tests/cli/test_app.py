@@ -37,6 +37,14 @@ def test_version(capsys):
     assert capsys.readouterr().out.strip() == __version__
 
 
+def test_completion_of_commands_and_options_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run(["--install-completion", "--shell", "bash"]) == 0
+    (script,) = tmp_path.glob(".local/**/cvlnet")
+    assert all(word in script.read_text() for word in ("visual-odometry", "--camera-file"))
+    assert str(script) in (tmp_path / ".bashrc").read_text()
+
+
 def test_help_lists_the_commands(capsys):
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out

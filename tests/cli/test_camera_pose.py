@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from math import radians
@@ -13,8 +14,10 @@ import pytest
 from cvlnet.calibration.estimate import Estimate
 from cvlnet.calibration.focal import FocalEstimate
 from cvlnet.calibration.stretches import Stretch
+from cvlnet.calibration.turns import TurnDoubt
 from cvlnet.cli.app import run
 from cvlnet.data.camera_file import read_camera_file
+from cvlnet.data.odometry_files import of_visual_odometry
 from cvlnet.geometry import Camera
 from cvlnet.road.geometry import Mounting
 from road_pictures import CAMERA, TRUE, picture, way
@@ -150,3 +153,46 @@ def test_a_short_drive_is_refused(video: Path, tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "poses.csv").write_text("\n".join((video / "poses.csv").read_text().splitlines()[:12]))
     assert run(["calibrate-camera", "--folder", str(tmp_path)]) == 2
     assert "only 1 stretches" in capsys.readouterr().err
+
+
+def test_odometry_of_the_video_itself_is_refused(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its scale is the stated height, which would come out as estimated."""
+    copy = shutil.copytree(video, tmp_path / "copy")
+    lines = (copy / "poses.csv").read_text().splitlines()
+    column = ["camera_height_m", *["1.3"] * (len(lines) - 1)]
+    (copy / "poses.csv").write_text("\n".join(",".join(pair) for pair in zip(lines, column, strict=True)))
+    assert run(["calibrate-camera", "--folder", str(copy)]) == 2
+    error = capsys.readouterr().err
+    assert "poses.csv: was estimated with the camera's stated height" in error
+    assert error.count("\n") == 1
+
+
+def test_times_that_the_bends_contradict_are_told(
+    video: Path,
+    given: list[tuple[Camera, Mounting, Sequence[Stretch]]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("cvlnet.calibration.turns.turn_doubt", lambda *_: TurnDoubt(0.5))
+    assert run(["calibrate-camera", "--folder", str(video)]) == 0
+    assert len(given) == 1
+    assert "each bend 0.5 s earlier than the odometry; add +0.5 s to the pictures' times" in caplog.text
+
+
+def test_visual_odometry_names_the_height_of_its_scale(video: Path, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="needs the extra video")
+    with av.open(str(tmp_path / "drive.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = CAMERA.width_px, CAMERA.height_px, "yuv420p"
+        for path in sorted((video / "frames").iterdir())[:3]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(cv2.imread(str(path)), format="bgr24")))
+        container.mux(stream.encode())
+    out = tmp_path / "odometry.csv"
+    files = ["--video", str(tmp_path / "drive.mp4"), "--camera-file", str(video / "camera.json")]
+    assert run(["visual-odometry", *files, "--out", str(out)]) == 0
+    header, *rows = out.read_text().splitlines()
+    assert header == "time_s,x_m,y_m,yaw_deg,camera_height_m"
+    assert [row.split(",")[-1] for row in rows] == ["1.3"] * 3
+    assert of_visual_odometry(out)

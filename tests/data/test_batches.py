@@ -96,7 +96,7 @@ def test_processes_share_every_batch() -> None:
 def test_too_little_data_for_one_batch() -> None:
     with pytest.raises(InputError) as caught:
         SpacedBatchSampler(street(20), 8, MIN_M)
-    assert "20 samples fill no batch of 8 at least 30 m apart; take a smaller batch" in str(caught.value)
+    assert "20 samples fill no batch of 8 at least 30 m apart; lower --batch-size (or --min" in str(caught.value)
     with pytest.raises(InputError, match="0 samples fill no batch"):
         SpacedBatchSampler([], 2, MIN_M)
 

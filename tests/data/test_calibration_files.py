@@ -91,6 +91,26 @@ def test_opencv_as_it_writes_it_itself(tmp_path: Path, name: str, matrix: str, c
     assert read_calibration_file(tmp_path / name) == EXPECTED
 
 
+@pytest.mark.parametrize(("k", "d"), [("K", "D"), ("k", "d")])
+def test_a_message_of_ros(tmp_path: Path, k: str, d: str) -> None:
+    """As `rostopic echo` and `ros2 topic echo` print it: several, with a line between."""
+    matrix = f"{k}: [500.5, 0.0, 319.5, 0.0, 501.0, 239.0, 0.0, 0.0, 1.0]\n"
+    message = f"height: 480\nwidth: 640\ndistortion_model: plumb_bob\n{d}: {list(FIVE)}\n{matrix}"
+    assert read(tmp_path, f"{message}---\n{message}---\n") == EXPECTED
+
+
+@pytest.mark.parametrize("name", ["dist_coeff", "dist", "distCoeffs", "distortion_coeffs"])
+def test_coefficients_by_names_of_scripts(tmp_path: Path, name: str) -> None:
+    found = read(tmp_path, opencv(f"[{list(FIVE)}]").replace("D:", f"{name}:"))
+    assert (found.model, found.coefficients) == ("opencv", FIVE)
+
+
+def test_the_binary_format_of_colmap(tmp_path: Path) -> None:
+    (tmp_path / "cameras.bin").write_bytes(b"\1\0\0\0\xff")
+    with pytest.raises(InputError, match="COLMAP's binary format; convert it: colmap model_converter"):
+        read_calibration_file(tmp_path / "cameras.bin")
+
+
 def opencv(coefficients: str, extra: str = "image_size: [640, 480]") -> str:
     return f"%YAML:1.0\n---\n{extra}\nK: [[500.5, 0, 319.5], [0, 501, 239], [0, 0, 1]]\nD: {coefficients}\n"
 
@@ -192,6 +212,9 @@ def test_colmap_distorts_as_opencv_does(tmp_path: Path) -> None:
         (opencv("[-0.3, 0.1, 0, 0, 0]", "x: 1"), "does not say the pictures' size; add image_width"),
         (opencv("[-0.3, 0.1, 0, 0, 0]", "image_size: [640]"), "image_size has 1 of 2 numbers"),
         (opencv("{a: 1}"), "D is no list of numbers"),
+        (opencv("[-0.3, 0.1, 0, 0, 0]").replace("D:", "distortions:"), "no distortion coefficients, but distortions"),
+        (ROS.replace("0, 319.5", "50, 319.5"), "a skew of 50"),
+        (ROS.replace("0, 319.5, 0, 501, 239, 0, 0, 1", "0, 0, 0, 501, 0, 319.5, 239, 1"), "has not the form fx 0 cx"),
         (COLMAP.format("THIN_PRISM_FISHEYE 640 480 500 510 320 240 0 0 0 0 0 0 0 0"), "FISHEYE is not supported"),
         (COLMAP.format("FOV 640 480 500 510 320 240 0.9"), "the camera model FOV is not supported"),
         (COLMAP.format("OPENCV 640 480 500 320 240 -0.1"), "the parameters of OPENCV has 4 of 8 numbers"),

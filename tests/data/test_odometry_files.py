@@ -258,3 +258,8 @@ def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "o.csv").write_text(XY + LINES)
     with pytest.raises(InputError, match="the file has 0 MB, and 0 MB are the most"):
         read_odometry(tmp_path / "o.csv", camera())
+
+
+def test_a_gpx_track_is_no_odometry(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a GPX track has no headings, which odometry needs; give it as --gps"):
+        read_odometry(tmp_path / "drive.gpx", camera())

@@ -55,8 +55,9 @@ def test_places_of_a_gpx_track(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     gpx = write(tmp_path, point(0) + point(1, 49.0001))
     folder = write_video(tmp_path / "video")
     told = r"track.gpx: its times go from 1714564800 to 1714564801 s, and those of the odometry from 0 to 1.9 s; give"
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=told) as error:
         open_journey(JourneyFiles(folder=folder, gps=gpx))
+    assert "(-1714564800 more if both began together)" in str(error.value)
     journey = open_journey(JourneyFiles(folder=folder, gps=gpx, gps_offset_s=-T0))
     assert [(place.time_s, place.position.latitude_deg) for place in journey.places] == [(0.0, 49.0), (1.0, 49.0001)]
     assert caplog.messages == []

@@ -53,6 +53,17 @@ def test_a_picture_that_was_made_smaller(tmp_path: Path) -> None:
     assert stated_focal(write_picture(tmp_path / "b.jpg", turned)).focal_px == pytest.approx(150.0)
 
 
+@pytest.mark.parametrize("taken_px", [(800, 500), (500, 800), (400, 400)])
+@pytest.mark.parametrize("tags", [{FOCAL_MM: 30.0, RESOLUTION: 10.0, UNIT: 4}, {FILM_MM: 26}])
+def test_a_picture_that_was_cropped(tmp_path: Path, taken_px: tuple[int, int], tags: dict[int, Any]) -> None:
+    """Nothing says whether it was made smaller as well."""
+    width_px, height_px = taken_px
+    path = write_picture(tmp_path / "a.jpg", {**tags, WIDTH_PX: width_px, HEIGHT_PX: height_px})
+    told = f"was cropped: it has 400 x 300 px, and was taken with {width_px} x {height_px}"
+    with pytest.raises(InputError, match=told):
+        stated_focal(path)
+
+
 def test_a_contradiction_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tags = {FOCAL_MM: 30.0, RESOLUTION: 20.0, UNIT: 4, FILM_MM: 26}
     found = stated_focal(write_picture(tmp_path / "a.jpg", tags))

@@ -89,7 +89,7 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     "text": (raw(lambda _: b"these are no weights at all"), "not a whole safetensors file"),
     "a pickle": (raw(lambda _: pickle.dumps({"a": 1})), "not a whole safetensors file"),
     "a PyTorch file": (raw(lambda _: b"PK\x03\x04" + b"\0" * 60), "not a whole safetensors file"),
-    "weights of others": (raw(lambda _: save({"a": torch.zeros(2)})), "no description of CVLNet weights inside"),
+    "weights of others": (raw(lambda _: save({"a": torch.zeros(2)})), "no description of CVLNet weights inside; give"),
     "a description that is no JSON": (
         raw(lambda _: save({}, metadata={"cvlnet": "{x"})),
         "not a whole safetensors file",

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cvlnet.calibration.turns import TurnDoubt
 from cvlnet.cli import run
 from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import KnownPlace
@@ -483,3 +484,15 @@ def test_a_mounting_that_the_road_contradicts_is_told(
     track(Seeing(), request(town, write_video(tmp_path / "video", DRIVE[:4])), tmp_path / "out")
     assert asked == [2]
     assert any("fixes of camera 2 may all be wrong: it looks up; correct the mounting" in m for m in caplog.messages)
+
+
+def test_times_that_the_bends_contradict_are_told_and_not_the_mounting(
+    town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(request_module, "turn_doubt", lambda *_: TurnDoubt(-1.5))
+    monkeypatch.setattr(request_module, "journey_doubt", lambda *_: "it looks up")
+    track(Seeing(), request(town, write_video(tmp_path / "video", DRIVE[:4])), tmp_path / "out")
+    assert any(
+        "each bend 1.5 s later than the odometry; add -1.5 s to the pictures' times" in m for m in caplog.messages
+    )
+    assert not any("it looks up" in message for message in caplog.messages)

@@ -104,6 +104,7 @@ def build_app() -> App:
     app.command(dataset_app())
     app.command(imagery_app())
     app.command(camera_app())
+    app.register_install_completion_command(help="Install the completion of commands and options in the shell.")
     return app
 
 

@@ -31,7 +31,7 @@ def calibrate_camera(
     --height-m give other values to start from. The command prints the stated and the estimated roll, pitch, yaw and
     height, with standard deviations, and the values to use: the estimated pitch and height, and the stated roll and yaw
     unless the estimates differ from them by two standard deviations. A scale error of the odometry becomes an error of
-    the height.
+    the height; odometry of `cvlnet visual-odometry` is refused, since its scale is the stated height.
 
     With --find-focal the focal length may be wrong by up to 15 %. It is estimated from bends; on a straight road it
     cannot be, and the command ends with an error.
@@ -55,7 +55,10 @@ def calibrate_camera(
     from cvlnet.calibration.focal import focal_found, scaled
     from cvlnet.calibration.report import focal_line, to_table, with_focal, write_camera_file
     from cvlnet.calibration.stretches import read_stretches
+    from cvlnet.calibration.turns import turn_doubt
+    from cvlnet.data.odometry_files import of_visual_odometry
     from cvlnet.data.open_journey import open_journey
+    from cvlnet.errors import warn
     from cvlnet.io.files import require_writable
     from cvlnet.road.geometry import Mounting
     from cvlnet.road.tracks import whole
@@ -63,6 +66,11 @@ def calibrate_camera(
     if out is not None:
         require_writable(out)
     files, pitch_deg, height_m = _start_of(drive)
+    odometry = files.odometry if files.folder is None else files.folder / "poses.csv"
+    if odometry is not None and of_visual_odometry(odometry):
+        what = "was estimated with the camera's stated height and focal length, which it cannot correct"
+        remedy = "give odometry of wheels or GPS"
+        raise InputError(what, where=odometry, remedy=remedy)
     journey = open_journey(files)
     number = sorted(journey.cameras)[0] if camera is None else camera
     if number not in journey.cameras:
@@ -73,6 +81,9 @@ def calibrate_camera(
         remedy = "leave --find-focal out"
         raise InputError("a known lens distortion implies a known focal length", where=journey.name, remedy=remedy)
     stated = _started(Mounting.of(journey.road_from_cam(number)), pitch_deg, height_m)
+    turn = turn_doubt(journey, number)
+    if turn is not None:
+        warn(f"what follows may be wrong: {turn}", where=journey.name, remedy=turn.remedy)
     progress = sys.stderr.isatty()
     seen = whole(mounted.camera).camera(mounted.camera)
     settings = _settings(files, journey, number, stated)

@@ -23,13 +23,15 @@ def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
     Args:
         video: Video file.
         camera_file: camera.json of its camera; `cvlnet camera convert` makes it from other calibrations.
-        out: CSV file to write: time_s, x_m, y_m, yaw_deg, with the first pose at zero.
+        out: CSV file to write: time_s, x_m, y_m, yaw_deg, with the first pose at zero, and camera_height_m, the height
+            that gave the scale.
 
     """
     from math import degrees
 
     from tqdm import tqdm
 
+    from cvlnet.data.odometry_files import OF_VISUAL_ODOMETRY
     from cvlnet.data.open_journey import open_video
     from cvlnet.data.visual_odometry import visual_odometry as estimated
     from cvlnet.io.files import require_writable
@@ -42,8 +44,9 @@ def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
     window = whole(full)
     seen = ((time_s, picture(window)) for _, time_s, picture in pictures.taken())
     poses = estimated(seen, window.camera(full), camera.mounted.body_from_cam)
-    rows = ["time_s,x_m,y_m,yaw_deg"]
+    height_m = float(camera.mounted.body_from_cam.translation_m[2])
+    rows = [f"time_s,x_m,y_m,yaw_deg,{OF_VISUAL_ODOMETRY}"]
     for pose in tqdm(poses, "visual odometry", unit="picture", disable=not sys.stderr.isatty()):
-        rows.append(f"{pose.time_s:.6f},{pose.x_m:.4f},{pose.y_m:.4f},{degrees(pose.yaw_rad):.4f}")
+        rows.append(f"{pose.time_s:.6f},{pose.x_m:.4f},{pose.y_m:.4f},{degrees(pose.yaw_rad):.4f},{height_m:g}")
     write_text(out, "\n".join(rows) + "\n")
     print(f"{len(rows) - 1:,} poses in {out}")

@@ -72,7 +72,7 @@ class SpacedBatchSampler(Sampler[list[Draw]]):
                 f"{len(self._xyz_m)} samples fill no batch of {self.batch_size} at least "
                 f"{self.min_distance_m:g} m apart",
                 where="training data",
-                remedy="take a smaller batch, or more data",
+                remedy="lower --batch-size (or --min-distance-m of cvlnet train), or give more data",
             )
         return batches
 

@@ -45,9 +45,25 @@ _IN_ORDER: Mapping[LensModel, tuple[str, ...]] = {
     "opencv": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
     "fisheye": ("k1", "k2", "k3", "k4"),
 }
+_ROS_KEYS = {  # of a file of calibration, and of a message
+    "matrix": ("camera_matrix", "K", "k"),
+    "coefficients": ("distortion_coefficients", "D", "d"),
+    "width": ("image_width", "width"),
+    "height": ("image_height", "height"),
+}
+_MOST_SKEW = 0.01  # of a camera matrix, times the focal length
 _OPENCV_KEYS = {  # as calibration programs name them
     "matrix": ("camera_matrix", "cameraMatrix", "Camera_Matrix", "K", "intrinsic_matrix"),
-    "coefficients": ("distortion_coefficients", "Distortion_Coefficients", "distCoeffs", "dist_coeffs", "D"),
+    "coefficients": (
+        "distortion_coefficients",
+        "Distortion_Coefficients",
+        "distortion_coeffs",
+        "distCoeffs",
+        "dist_coeffs",
+        "dist_coeff",
+        "dist",
+        "D",
+    ),
     "width": ("image_width", "image_Width", "imageWidth", "width"),
     "height": ("image_height", "image_Height", "imageHeight", "height"),
     "size": ("image_size", "imageSize"),
@@ -63,6 +79,9 @@ def read_calibration_file(path: Path, *, camera: str | None = None, model: LensM
     fit the number of coefficients, or if it holds several cameras and none is chosen.
     """
     require_at_most(path, _MOST_BYTES)
+    if path.name == "cameras.bin":
+        remedy = "convert it: colmap model_converter --input_path DIR --output_path DIR --output_type TXT"
+        raise InputError("is COLMAP's binary format", where=path, remedy=remedy)
     text = read_text(path, _FORMATS)
     if text.lstrip().startswith("<"):
         return _opencv(_xml(text, path), path, model)
@@ -92,6 +111,7 @@ def ros_calibration(
     values = tuple(coefficients)
     if not any(matrix):
         raise InputError("its camera was never calibrated (K is zero)", where=where, remedy="give --camera-file")
+    _require_upright(matrix, where)
     model = _ROS_MODELS.get(distortion_model)
     if is_pinhole(model, values):
         model, values = None, ()
@@ -104,9 +124,10 @@ def ros_calibration(
 
 
 def _ros(entries: Mapping[str, Any], path: Path) -> Calibration:
-    size_px = (_whole(entries, "image_width", path), _whole(entries, "image_height", path))
-    matrix, coefficients = (_matrix(entries, key, path) for key in ("camera_matrix", "distortion_coefficients"))
-    _require_count(matrix, 9, "camera_matrix", path)
+    named = {what: next((key for key in keys if key in entries), keys[0]) for what, keys in _ROS_KEYS.items()}
+    size_px = (_whole(entries, named["width"], path), _whole(entries, named["height"], path))
+    matrix, coefficients = (_matrix(entries, named[key], path) for key in ("matrix", "coefficients"))
+    _require_count(matrix, 9, named["matrix"], path)
     return ros_calibration(size_px, matrix, str(entries["distortion_model"]), coefficients, path)
 
 
@@ -125,6 +146,11 @@ def _opencv(entries: Mapping[str, Any], path: Path, model: LensModel | None) -> 
         raise InputError("does not say the pictures' size", where=path, remedy=remedy)
     matrix = _matrix(entries, named["matrix"], path)
     _require_count(matrix, 9, named["matrix"], path)
+    _require_upright(matrix, path)
+    stray = next((key for key, value in entries.items() if _is_distortion(key, value)), None)
+    if named["coefficients"] is None and stray is not None:
+        remedy = "rename it distortion_coefficients, if it is in OpenCV's order, k1 k2 p1 p2 k3"
+        raise InputError(f"holds no distortion coefficients, but {stray}", where=path, remedy=remedy)
     values = () if named["coefficients"] is None else tuple(_matrix(entries, named["coefficients"], path))
     said: LensModel | None = "fisheye" if entries.get("fisheye_model") in (1, "1") else model
     if is_pinhole(said, values):
@@ -181,6 +207,21 @@ def _kalibr(entries: Mapping[str, Any], path: Path, camera: str | None) -> Calib
     model = _KALIBR_MODELS.get(said)
     used = None if is_pinhole(model, values) else model
     return _calibration((round(width), round(height)), matrix, used, values)
+
+
+def _is_distortion(key: str, value: Any) -> bool:
+    return key.lower().startswith("dist") and isinstance(value, list | dict)
+
+
+def _require_upright(matrix: Sequence[float], where: str | Path) -> None:
+    """Raise InputError unless a camera matrix has the form fx 0 cx, 0 fy cy, 0 0 1."""
+    fx, skew, _, *rest = matrix
+    if rest[0] or rest[3:] != [0.0, 0.0, 1.0]:
+        what = "its camera matrix has not the form fx 0 cx, 0 fy cy, 0 0 1"
+        raise InputError(what, where=where, remedy="write it row by row, in pixels")
+    if abs(skew) > _MOST_SKEW * abs(fx):
+        what = f"its camera matrix has a skew of {skew:g}"
+        raise InputError(what, where=where, remedy="calibrate the camera without skew")
 
 
 def _calibration(
@@ -271,7 +312,7 @@ def _yaml(text: str, path: Path) -> Mapping[str, Any]:
     if text.startswith("%YAML:"):
         text = text.partition("\n")[2]
     try:
-        entries = yaml.load(text, _Loader)
+        entries = next(yaml.load_all(text, _Loader), None)  # of several messages the first
     except (yaml.YAMLError, ValueError, RecursionError, IndexError, KeyError, AttributeError) as error:
         raise InputError(f"is no YAML ({' '.join(str(error).split())})", where=path, remedy=_FORMATS) from error
     if not isinstance(entries, dict):

@@ -27,6 +27,7 @@ from cvlnet.errors import InputError
 from cvlnet.io.files import require_at_most
 from cvlnet.io.text import read_table, read_text
 
+OF_VISUAL_ODOMETRY = "camera_height_m"  # a column: the height that gave its scale
 MOST_BYTES = 64_000_000  # about a million poses
 _CLOSEST_S = 0.02  # of poses that are used, ...
 _ROUNDED_S = 1e-6  # ... but for what rounding takes away
@@ -50,6 +51,12 @@ def read_odometry(path: Path, camera: CameraFile) -> tuple[OdometryPose, ...]:
     Raises InputError if the file is missing, too large, malformed or of another format, if times do not rise, or if
     the poses are not those of a vehicle.
     """
+    if path.suffix.lower() == ".gpx":
+        remedy = (
+            "give it as --gps; odometry is of wheels, or a CSV file of positions with headings (time_s,latitude_deg,"
+            "longitude_deg,yaw_deg) several times a second, or cvlnet visual-odometry estimates it from the video"
+        )
+        raise InputError("a GPX track has no headings, which odometry needs", where=path, remedy=remedy)
     if path.suffix.lower() == ".csv":
         require_at_most(path, MOST_BYTES)
         table = read_table(path, _FORMATS)
@@ -57,6 +64,17 @@ def read_odometry(path: Path, camera: CameraFile) -> tuple[OdometryPose, ...]:
             return integrated(table, camera.yaw_offset_rad)
     recording, start_s = _recording(path, camera)
     return tuple(replace(pose, time_s=start_s + pose.time_s) for pose in odometry_of(recording))
+
+
+def of_visual_odometry(path: Path) -> bool:
+    """Whether a file is a table that `cvlnet visual-odometry` wrote, perhaps with columns of one's own.
+
+    Raises InputError as `read_table` does.
+    """
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    require_at_most(path, MOST_BYTES)
+    return OF_VISUAL_ODOMETRY in read_table(path, _FORMATS).columns
 
 
 def read_places(path: Path, camera: CameraFile | None) -> tuple[KnownPlace, ...]:

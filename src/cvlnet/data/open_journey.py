@@ -15,6 +15,7 @@ from cvlnet.data.kitti_cvl import read_recording
 from cvlnet.data.kitti_odometry import is_sequence, read_sequence
 from cvlnet.data.odometry import OdometryPose, begins_at_zero, odometry_of
 from cvlnet.data.odometry_files import read_odometry, read_places
+from cvlnet.data.places_doubt import places_doubt
 from cvlnet.data.recording import Recording
 from cvlnet.data.synchronize import Pictures, synchronized
 from cvlnet.errors import InputError, warn
@@ -134,7 +135,12 @@ def _with_places(journey: Journey, odometry: Sequence[OdometryPose], files: Jour
             f"its times go from {places[0].time_s:.12g} to {places[-1].time_s:.12g} s, and those of the odometry from "
             f"{begin_s:.12g} to {end_s:.12g} s"
         )
-        raise InputError(what, where=files.gps, remedy="give --gps-offset-s, which is added to its times")
+        more_s = begin_s - places[0].time_s
+        remedy = f"give --gps-offset-s, which is added to its times ({more_s:+.12g} more if both began together)"
+        raise InputError(what, where=files.gps, remedy=remedy)
+    doubt = places_doubt(places, odometry)
+    if doubt is not None:
+        warn(str(doubt), where=files.gps, remedy=doubt.remedy)
     if journey.places:
         warn("its positions are taken instead of the drive's own", where=files.gps, remedy="leave --gps out otherwise")
     return replace(journey, places=places)

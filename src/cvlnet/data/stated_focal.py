@@ -20,6 +20,7 @@ _UNITS_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # of the focal plane's resoluti
 _FILM_MM = hypot(36.0, 24.0)  # across a picture of 35 mm film, from corner to corner
 _VIDEO_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 _SENSOR, _FILM, _VIDEO = 0.02, 0.05, 0.1  # shares by which a stated focal length is wrong at times
+_CROPPED = 0.02  # by which the proportions of a picture may differ from those that it was taken with
 _WIDEST, _LONGEST = 0.2, 50.0  # a focal length, in widths of the picture
 _TURNED = 5  # EXIF's orientations from here on exchange rows and columns
 _REMEDY = "calibrate the camera, or measure the angle that it sees"
@@ -52,7 +53,8 @@ def stated_focal(path: Path) -> StatedFocal:
 
     Pictures: EXIF's focal length with the resolution of the sensor, or its equivalent on 35 mm film, taken from corner
     to corner. Videos: the equivalent that iPhones write; where the video was stabilised it is too short.
-    Raises InputError if the file is missing or cannot be read, or states no focal length that a camera can have.
+    Raises InputError if the file is missing or cannot be read, if it is a picture that was cropped, or if it states no
+    focal length that a camera can have.
     """
     if not path.is_file():
         raise InputError("the file is missing", where=path, remedy="give a picture or a video of the camera")
@@ -65,14 +67,31 @@ def stated_focal(path: Path) -> StatedFocal:
     return found
 
 
-def _made_smaller(tags: Mapping[int, Any], width_px: int, height_px: int) -> float:
-    """The size of a picture, relative to that when it was taken; its sides may have been exchanged since."""
+def _made_smaller(tags: Mapping[int, Any], width_px: int, height_px: int, path: Path) -> float:
+    """The size of a picture, relative to that when it was taken; its sides may have been exchanged since.
+
+    Raises InputError if it has other proportions: it was cropped, and its size says nothing of its focal length.
+    """
     first_width_px, first_height_px = _number(tags, _WIDTH_PX), _number(tags, _HEIGHT_PX)
     if first_width_px is None:
         return 1.0
     if first_height_px is None:
         return width_px / first_width_px
-    return max(width_px, height_px) / max(first_width_px, first_height_px)
+    longer, shorter = (
+        now_px / first_px
+        for now_px, first_px in zip(
+            sorted((width_px, height_px), reverse=True),
+            sorted((first_width_px, first_height_px), reverse=True),
+            strict=True,
+        )
+    )
+    if abs(longer / shorter - 1) > _CROPPED + 1 / min(width_px, height_px):
+        what = (
+            f"was cropped: it has {width_px} x {height_px} px, and was taken with {first_width_px:.0f} x "
+            f"{first_height_px:.0f}"
+        )
+        raise InputError(what, where=path, remedy="give a picture as the camera wrote it")
+    return longer
 
 
 def _of_picture(path: Path) -> StatedFocal | None:
@@ -83,13 +102,13 @@ def _of_picture(path: Path) -> StatedFocal | None:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", where=path, remedy="give a PNG or JPEG") from error
     orientation = orientation if orientation in range(1, 9) else 1
+    share = _made_smaller(tags, width_px, height_px, path)
     film_mm, by_film = _number(tags, _FOCAL_35MM), None
     if film_mm is not None:
         by_film = _by_film(film_mm, (width_px, height_px), orientation, _FILM, "EXIF")
     focal_mm, per_unit, unit_mm = _number(tags, _FOCAL_MM), _number(tags, _PER_UNIT), _UNITS_MM.get(tags.get(_UNIT, 2))
     if focal_mm is None or per_unit is None or unit_mm is None:
         return by_film
-    share = _made_smaller(tags, width_px, height_px)
     focal_px = focal_mm * per_unit / unit_mm * share
     size_px = _upright((width_px, height_px), orientation)
     by_sensor = StatedFocal(*size_px, focal_px, _SENSOR, f"EXIF, {focal_mm:g} mm on the sensor", orientation)

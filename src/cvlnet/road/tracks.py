@@ -50,9 +50,9 @@ class Tracks:
 NO_TRACKS = Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
 
 
-def whole(camera: Camera) -> Window:
-    """The whole picture, made smaller if it is very wide."""
-    scale = min(1.0, WIDEST_PX / camera.width_px)
+def whole(camera: Camera, widest_px: int = WIDEST_PX) -> Window:
+    """The whole picture, made smaller if it is wider than ``widest_px``."""
+    scale = min(1.0, widest_px / camera.width_px)
     width_px, height_px = round(camera.width_px * scale), round(camera.height_px * scale)
     return Window(width_px, height_px, 0, 0, width_px, height_px)
 

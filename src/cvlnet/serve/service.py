@@ -15,6 +15,7 @@ from time import monotonic
 from typing import BinaryIO
 
 from cvlnet.calibration.doubt import journey_doubt
+from cvlnet.calibration.turns import turn_doubt
 from cvlnet.data.camera_file import CameraFile, camera_file_of
 from cvlnet.data.journey import Journey
 from cvlnet.data.odometry import OdometryPose
@@ -256,9 +257,10 @@ class Service:
                 run.close()
 
     def _doubt(self, session: Session, journey: Journey) -> None:
-        """Warn where the road in the pictures contradicts how the camera is said to be mounted."""
+        """Warn where the pictures contradict the odometry, or how the camera is said to be mounted."""
         with suppress(InputError):
-            doubt = journey_doubt(journey, min(journey.cameras))
+            camera = min(journey.cameras)
+            doubt = turn_doubt(journey, camera) or journey_doubt(journey, camera)
             if doubt is not None and session.about.status != "closed":
                 session.change(warnings=[f"the fixes may all be wrong: {doubt}"])
 

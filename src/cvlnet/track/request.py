@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cvlnet.calibration.doubt import journey_doubt
+from cvlnet.calibration.turns import turn_doubt
 from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import Journey, KnownPlace
 from cvlnet.data.open_journey import open_journey
@@ -141,7 +142,7 @@ def track(
         _check_recording(request.recording, resume=resume)
     journey = _journey(request)
     area, credit, preview = searched_map(localizer, request.map, progress=progress)
-    _check_mounting(journey, request.cameras)
+    _check_cameras(journey, request.cameras)
     start = None
     if request.start is not None and request.start.sigma_m is not None:
         start = request.start.position, request.start.sigma_m
@@ -225,16 +226,21 @@ def _recording(path: Path, name: str, image: Imagery, tracker: Tracker, truth: S
     return RerunFile(path, name, image, tracker.map.frame, truth)
 
 
-def _check_mounting(journey: Journey, cameras: tuple[int, ...] | None) -> None:
-    """Warn where the road in the pictures contradicts how a camera is said to be mounted: no fix would be right."""
+def _check_cameras(journey: Journey, cameras: tuple[int, ...] | None) -> None:
+    """Warn where the pictures contradict the odometry or what is stated of a camera: no fix would be right.
+
+    Where they turn unlike the odometry, nothing is said of the mounting, which is judged by the motion.
+    """
     for camera in cameras or sorted(journey.cameras)[:1]:
-        doubt = None
-        if camera in journey.cameras:
-            with suppress(InputError):  # of a damaged picture, which tracking leaves out
-                doubt = journey_doubt(journey, camera)
-        if doubt is not None:
-            remedy = "correct the mounting: cvlnet calibrate-camera finds it"
-            warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=remedy)
+        if camera not in journey.cameras:
+            continue
+        with suppress(InputError):  # of a damaged picture, which tracking leaves out
+            turn = turn_doubt(journey, camera)
+            if turn is not None:
+                warn(f"fixes of camera {camera} may all be wrong: {turn}", where=journey.name, remedy=turn.remedy)
+            elif (doubt := journey_doubt(journey, camera)) is not None:
+                remedy = "correct the mounting: cvlnet calibrate-camera finds it"
+                warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=remedy)
 
 
 def searched_map(
