@@ -26,7 +26,7 @@ Turns = Float64[np.ndarray, " steps"]
 
 WIDEST_PX = 320  # a turn is seen in small pictures, too
 APART_S, LONGEST_S = 0.1, 1.0  # of pictures that are compared, at least and at most
-ENOUGH_RAD, MOST_PICTURES = radians(720.0), 1500  # of turns, or of pictures, after which no more are read
+ENOUGH_RAD, MOST_PICTURES = radians(360.0), 600  # of turns, or of pictures, after which no more are read
 LEAST_RAD = radians(60.0)  # of turns, without which nothing is said
 FARTHEST_S = 60.0  # offsets that are tried
 LEAST_S = 0.25  # of an offset that is told of
@@ -76,7 +76,7 @@ def turn_doubt(journey: Journey, camera_id: int) -> TurnDoubt | None:
     """What the bends of a drive say against a camera's times and focal length, or against the sense of the odometry.
 
     None where they may be right, where the vehicle turns too little, or where the camera looks to the side. The first
-    720 degrees of turns are compared, of 1,500 pictures at most; damaged ones are left out.
+    360 degrees of turns are compared, of 600 pictures at most; damaged ones are left out.
     Raises InputError as the drive's moments do.
     """
     looks = journey.road_from_cam(camera_id).rotation

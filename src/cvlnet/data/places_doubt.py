@@ -20,10 +20,7 @@ FEWEST = 20  # pairs of positions, without which nothing is said
 LEAST_S, FARTHEST_S = 1.0, 60.0  # of an offset: those that are told of, and those that are tried
 LEAST_SHARE = 0.08  # of a wrong scale that is told of
 _STEP_S = 0.25
-_CLEARER, _NOISE = (
-    2.0,
-    0.02,
-)  # times the best offset's deviation, and more, without which the stated offset may be right
+_CLEARER, _NOISE = 2.0, 0.02  # times the best offset's deviation, and more, within which the stated one may be right
 _ALIKE = 0.1  # typical deviation of distances, as a share, beyond which none of the offsets is right
 _NO_WAY_M = 1.0  # a shorter distance counts as this
 
