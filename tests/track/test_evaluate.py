@@ -91,6 +91,15 @@ def test_without_headings_the_direction_of_the_way_counts() -> None:
     assert found.across_m == pytest.approx([-1.0] * 3, abs=1e-4)
 
 
+def test_true_headings_of_a_compass_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The vehicle drives to the east, which is 0 by the files' convention and 90 degrees by a compass."""
+    errors([fix(1.0, (10.0, 0.0))], truth(yaw=0.1))
+    errors([fix(1.0, (10.0, 0.0))], truth(3, step_m=0.0, yaw=pi / 2))
+    assert "headings" not in caplog.text
+    errors([fix(1.0, (10.0, 0.0))], truth(yaw=pi / 2))
+    assert "drive: the true headings differ from the direction of the way by 90 degrees (median); give" in caplog.text
+
+
 def test_places_that_lie_close_together_show_the_direction_as_well() -> None:
     """A hundred places a second on a bend of 20 m at 4 m/s, 4 cm apart: after 10 s it has turned by two radians."""
     times_s = np.arange(0, 20, 0.01)

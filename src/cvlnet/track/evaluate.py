@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.stats import chi2
 
 from cvlnet.arrays import F64, Bools, Points, Series
+from cvlnet.data.heading import CONTRADICTS_RAD, LEAST_STRETCHES, wrapped
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.odometry import wrapped_rad
 from cvlnet.errors import InputError, warn
@@ -184,16 +185,33 @@ def _apart(xy_m: Points) -> list[int]:
 def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErrors:
     """The errors of the fixes between known places, as `errors_beside` gives them.
 
-    If more than a tenth of the fixes do not lie between known places, a warning gives their number. Raises InputError
-    if none does.
+    If more than a tenth of the fixes do not lie between known places, a warning gives their number; there is another
+    one if the headings of the places contradict the way between them. Raises InputError if no fix lies there.
     """
-    errors = errors_beside(trajectory, GroundTruth.of(places))
+    truth = GroundTruth.of(places)
+    _warn_if_contradicting(truth, GroundTruth.of([replace(place, yaw_rad=None) for place in places]), trajectory.name)
+    errors = errors_beside(trajectory, truth)
     count = len(trajectory.fixes)
     if (left_out := count - len(errors.time_s)) > _FEW_LEFT_OUT * count:
         what = f"the true place is not known at {left_out:,} of {count:,} fixes, which are not counted"
         remedy = f"give true positions at most {_LONGEST_GAP_S:g} s apart for all of the drive"
         warn(what, where=trajectory.name, remedy=remedy)
     return errors
+
+
+def _warn_if_contradicting(truth: GroundTruth, by_way: GroundTruth, name: str) -> None:
+    """Warn if headings are not those of the way, as a compass's are not. by_way: the same with directions of the way."""
+    if len(by_way.yaws_s) < LEAST_STRETCHES:
+        return
+    off_rad = wrapped(truth.yaws_at(by_way.yaws_s) - by_way.yaws_rad)
+    if (typical_rad := float(np.median(np.abs(off_rad)))) > CONTRADICTS_RAD:
+        what = (
+            f"the true headings differ from the direction of the way by {np.degrees(typical_rad):.0f} degrees (median)"
+        )
+        remedy = (
+            "give yaw_deg counter-clockwise from east, or leave it out; errors along and across the road depend on it"
+        )
+        warn(what, where=name, remedy=remedy)
 
 
 def errors_beside(trajectory: Trajectory, truth: GroundTruth) -> TrackErrors:
