@@ -200,7 +200,7 @@ def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErro
 
 
 def _warn_if_contradicting(truth: GroundTruth, by_way: GroundTruth, name: str) -> None:
-    """Warn if headings are not those of the way, as a compass's are not. by_way: the same with directions of the way."""
+    """Warn if headings are not those of the way, as those of a compass are not. by_way: with directions of the way."""
     if len(by_way.yaws_s) < LEAST_STRETCHES:
         return
     off_rad = wrapped(truth.yaws_at(by_way.yaws_s) - by_way.yaws_rad)
