@@ -268,6 +268,20 @@ def test_tables_of_drives_in_any_dialect(tmp_path: Path, text: str) -> None:
     assert len(read_split(tmp_path, "test2").tiles) == 2
 
 
+def test_a_gallery_without_distractors_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """There is one on disk, but no table names its drive."""
+    write_kitti_cvl(tmp_path)
+    write_picture(tmp_path / "satmap" / "test" / DRIVE / "49.01_8.41.png", 4, 4)
+    read_split(tmp_path, "test1")
+    assert not caplog.messages
+    read_split(tmp_path, "test2")
+    assert "has no distractors: the gallery of Test-2 is that of Test-1; name the drives in test.csv" in caplog.text
+    caplog.clear()
+    (tmp_path / "test.csv").write_text(f"{DRIVE}\n")
+    read_split(tmp_path, "test2")
+    assert not caplog.messages
+
+
 def test_a_query_far_from_its_tile_is_told(tmp_path: Path) -> None:
     """Latitude and longitude are exchanged; the tile is found by the frame's number."""
     write_kitti_cvl(tmp_path)

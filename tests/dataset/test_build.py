@@ -226,6 +226,25 @@ def test_a_folder_of_something_else_is_refused(tmp_path, raw, imagery):
     assert not (tmp_path / "new").exists()
 
 
+def test_drives_that_were_corrected_are_other_drives(tmp_path, raw, imagery):
+    """Tiles for training are named after frames, and would show where the frames were said to be before."""
+    build_dataset(raw, [imagery], tmp_path / "out", RULES)
+    for path in (raw / DATE / DRIVE / "oxts" / "data").iterdir():
+        latitude, rest = path.read_text().split(" ", 1)
+        path.write_text(f"{float(latitude) + 0.0003} {rest}")
+    with pytest.raises(InputError, match="out: holds a data set of other drives, lists or settings"):
+        build_dataset(raw, [imagery], tmp_path / "out", RULES)
+
+
+def test_tiles_of_other_imagery_are_told(tmp_path, raw, imagery, caplog):
+    build_dataset(raw, [imagery], tmp_path / "out", RULES)
+    other = shutil.copy(imagery, tmp_path / "other.tif")
+    build_dataset(raw, [other, imagery], tmp_path / "out", RULES)
+    assert not caplog.messages
+    build_dataset(raw, [other], tmp_path / "out", RULES)
+    assert "tiles that were cut before show other imagery than is given now, such as" in caplog.text
+
+
 def test_tiles_may_be_made_beside_the_drives(tmp_path, raw, imagery):
     """KITTI/raw_data is there, KITTI/satmap is made; again after an interruption."""
     root = raw.parent

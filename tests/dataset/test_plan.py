@@ -103,6 +103,8 @@ def test_the_published_lists_give_the_published_tiles():
 def test_drives_for_tests_are_named_or_drawn():
     names = [f"day/{letter}" for letter in "abcdefghij"]
     assert choose_test_drives(names, DatasetConfig(test_drives=("b", "day/d"))) == {"day/b", "day/d"}
+    with pytest.raises(InputError, match="several dates have a drive b: day/b, night/b; name those that are meant"):
+        choose_test_drives([*names, "night/b"], DatasetConfig(test_drives=("b",)))
     drawn = choose_test_drives(names, DatasetConfig(test_share=0.3))
     assert len(drawn) == 3
     assert drawn == choose_test_drives(names[::-1], DatasetConfig(test_share=0.3))

@@ -28,6 +28,9 @@ def test_agrees_with_the_plain_bootstrap(seed, samples, groups):
     means = bootstrap(lambda x: float(np.mean(x)), values, group, repetitions=50)
     medians = bootstrap(lambda x: float(np.median(x)), values, group, repetitions=50)
     tails = bootstrap(lambda x: float(np.quantile(x, 0.95)), values, group, repetitions=50)
+    if len(np.unique(group)) == 1:
+        assert np.isnan([redraws.mean(values).low, redraws.quantiles(values, (0.5,))[0].high]).all()
+        return
     as_array = lambda interval: [interval.value, interval.low, interval.high]  # noqa: E731
     np.testing.assert_allclose(as_array(redraws.mean(values)), as_array(means))
     median, tail = redraws.quantiles(values, (0.5, 0.95))
@@ -53,9 +56,33 @@ def test_nothing_chosen_is_undefined_and_nothing_at_all_is_refused():
 
 
 def test_repetitions_without_a_chosen_sample_do_not_count():
-    redraws = Redraws.of(np.array([0, 1]), repetitions=200)
-    only_one = redraws.mean(np.array([7.0, 9.0]), np.array([True, False]))
-    assert (only_one.low, only_one.value, only_one.high) == (7.0, 7.0, 7.0)
+    redraws = Redraws.of(np.array([0, 1, 2]), repetitions=200)
+    two = redraws.mean(np.array([7.0, 8.0, 100.0]), np.array([True, True, False]))
+    assert (two.low, two.value, two.high) == (7.0, 7.5, 8.0)
+
+
+def test_one_group_has_no_interval():
+    """However many samples it has: nothing says how much another stretch of road would differ."""
+    redraws = Redraws.of(np.array([0, 0, 0, 1]))
+    alone = np.array([True, True, True, False])
+    for interval in (
+        redraws.mean(np.array([1.0, 2.0, 6.0, 0.0]), alone),
+        redraws.mean(np.array([True, True, False, False]), alone),
+        redraws.mean(np.ones(4, dtype=bool), alone),
+        *redraws.quantiles(np.array([1.0, 2.0, 6.0, 0.0]), (0.5,), alone),
+    ):
+        assert np.isfinite(interval.value)
+        assert np.isnan([interval.low, interval.high]).all()
+
+
+def test_shares_of_all_and_of_none_have_the_exact_interval():
+    """40 samples of 10 groups: of 10 right ones in 10, the exact interval begins at 0.025 ** (1 / 10)."""
+    redraws = Redraws.of(np.arange(40) // 4)
+    every, none = redraws.mean(np.ones(40, dtype=bool)), redraws.mean(np.zeros(40, dtype=bool))
+    assert (every.value, every.low, every.high) == pytest.approx((1.0, 0.6915, 1.0), abs=1e-4)
+    assert (none.value, none.low, none.high) == pytest.approx((0.0, 0.0, 0.3085), abs=1e-4)
+    weighted = redraws.mean(np.ones(40, dtype=bool), np.arange(40) < 20, np.linspace(1, 2, 40))
+    assert weighted.low == pytest.approx(0.025 ** (1 / 5))
 
 
 def test_one_infinite_error_leaves_the_median_finite():

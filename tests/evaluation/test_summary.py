@@ -83,7 +83,7 @@ def test_json_is_plain_and_says_null_where_nothing_was_found(tmp_path):
     read = json.loads((tmp_path / "figures.json").read_text())
     split = read["splits"]["test2"]
     assert read["format"] == 1
-    assert split["recall"][0] == {"rank": 1, "radius_m": 5.0, "share": {"value": 0.0, "low": 0.0, "high": 0.0}}
+    assert split["recall"][0] == {"rank": 1, "radius_m": 5.0, "share": {"value": 0.0, "low": None, "high": None}}
     assert split["within_1_sigma"]["value"] is None
     assert split["accuracy_found"]["lateral"]["median_m"]["value"] is None
     assert split["accuracy_all"]["lateral"]["median_m"]["value"] == 45.0

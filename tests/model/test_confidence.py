@@ -202,6 +202,18 @@ def test_another_prior_shifts_the_odds_of_all_fixes():
         assert shift == pytest.approx(factor)
 
 
+@pytest.mark.parametrize("share_mapped", [0.5, 0.9, 0.999])
+def test_two_places_that_score_alike_are_right_with_at_most_one_half_each(share_mapped: float) -> None:
+    """Such as on a map that shows a place twice: whatever the prior, both cannot be almost certain."""
+    confidence = Confidence(-37.6, 27.6, 20.3, 0.1, 0.978, 0.5, 0.985).with_prior(share_mapped)
+    score, margin = np.array([1.6, 1.59]), np.array([0.01, -0.01])
+    first, second = confidence.of(score, margin, np.ones(2)).tolist()
+    assert first <= expit((27.6 + 2 * 20.3) * 0.01) + 1e-12
+    assert first + second <= 1
+    assert float(confidence.of(np.array(1.6), np.array(0.0), np.array(1.0))) == 0.5
+    assert float(confidence.of(np.array(1.6), np.array(0.2), np.array(1.0))) > 0.99
+
+
 def test_the_threshold_of_another_prior_follows_from_what_was_measured():
     """The same answers are right less often where most queries are off the map."""
     points = (OperatingPoint(0.6, 0.9, 0.002, 0.05), OperatingPoint(0.9, 0.8, 0.001, 0.005))

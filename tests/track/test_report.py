@@ -112,3 +112,9 @@ def test_a_single_file_and_a_truth_that_lies_elsewhere(tmp_path: Path) -> None:
     for truth in (None, other / "truth.csv"):
         with pytest.raises(InputError, match="nowhere: there is no track; name folders"):
             evaluate_tracks([tmp_path / "nowhere"], truth)
+
+
+def test_a_track_is_counted_once(tmp_path: Path) -> None:
+    folder = write_track(tmp_path / "a")
+    with pytest.raises(InputError, match=r"track.jsonl: is given more than once; name every track once"):
+        evaluate_tracks([folder, folder / "track.jsonl"])

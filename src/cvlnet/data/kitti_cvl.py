@@ -28,7 +28,7 @@ from cvlnet.config import SplitName
 from cvlnet.data.images import read_image
 from cvlnet.data.kitti import UNIT_PITCH_RAD, read_drive
 from cvlnet.data.recording import Recording
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, MercatorRaster, MetricRaster, earth_centred_m, web_mercator_m_per_px
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.io.listing import PICTURES, files_in
@@ -123,6 +123,7 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
 
     The gallery holds the tiles of the queries, and for "test2" the distractors. Queries whose drive or tile is not on
     disk are left out and reported in ``left_out``.
+    A gallery of "test2" without distractors causes a warning.
     Raises InputError as `read_split_list` does, if nothing is left, or for the training split of a town made for tests.
     """
     if name == "train":
@@ -148,6 +149,9 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
     if name == "test2":
         for tile in _gallery(root, m_per_px):
             tiles.setdefault(tile.id, tile)
+        if all(tile.holds_query for tile in tiles.values()):
+            remedy = "name the drives in test.csv, and unpack all of satmap/test"
+            warn("has no distractors: the gallery of Test-2 is that of Test-1", where=root, remedy=remedy)
     return Split(name, root, tuple(queries), tiles, left_out)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from math import degrees
@@ -43,7 +43,7 @@ from cvlnet.dataset.manifest import provenance_of
 from cvlnet.dataset.plan import Plan, PlannedTile, TileId, Track, plan_by_lists, plan_by_rules, tile_of, tile_px
 from cvlnet.dataset.report import CutTile, Report, report_of
 from cvlnet.dataset.sheets import Sheets
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.geo import LatLon, MercatorRaster, web_mercator_m_per_px
 from cvlnet.io.files import link, remove_unfinished
 from cvlnet.io.outputs import write_png, write_text
@@ -76,7 +76,7 @@ def build_dataset(
     sheets = Sheets(imagery, hints)
     plan, absent, without_query = _planned(raw, listed, config)
     side_px = tile_px((t.center.latitude_deg for t in plan.tiles), config, _m_per_px(0.0))
-    about = _description(raw, lists, config, hints, side_px, in_place=in_place)
+    about = _description(raw, lists, config, hints, side_px, plan, in_place=in_place)
     _begin(out, about, in_place=in_place)
     if not in_place:
         link(linked, str(raw.resolve()))
@@ -85,6 +85,7 @@ def build_dataset(
     finally:
         remove_unfinished(out / "satmap")
     shown = {sheet for tile in cut.values() for sheet in tile.sheets}  # some perhaps in an earlier run
+    _warn_of_other_imagery(out, shown, imagery)
     provenance = {sheet: provenance_of(Path(sheet)) for sheet in shown}
     report = report_of(plan, cut, provenance, config.most_missing, absent=absent, without_query=without_query)
     if not any(split.queries for split in report.splits.values()):
@@ -150,7 +151,14 @@ def _read_tracks(raw: Path, recordings: Sequence[str]) -> dict[str, Track]:
 
 
 def _description(
-    raw: Path, lists: Path | None, config: DatasetConfig, hints: RasterHints, side_px: int, *, in_place: bool
+    raw: Path,
+    lists: Path | None,
+    config: DatasetConfig,
+    hints: RasterHints,
+    side_px: int,
+    plan: Plan,
+    *,
+    in_place: bool,
 ) -> dict[str, Any]:
     """The contents of dataset.json, less the credit: what the reader needs, and what makes the tiles."""
     source = raw.absolute().parent
@@ -166,7 +174,14 @@ def _description(
         "rules": asdict(config),
         "image": asdict(hints),
         "lists": None if lists is None else digest.hexdigest(),
+        "plan": _digest(plan),
     }
+
+
+def _digest(plan: Plan) -> str:
+    """Stands for where all tiles lie, and under which names: those for training are named after frames."""
+    lines = (f"{tile.id} {' '.join(path.as_posix() for path in tile.paths)}\n" for tile in plan.tiles)
+    return sha256("".join(lines).encode()).hexdigest()
 
 
 def _begin(out: Path, about: dict[str, Any], *, in_place: bool) -> None:
@@ -184,6 +199,16 @@ def _begin(out: Path, about: dict[str, Any], *, in_place: bool) -> None:
             remedy = "choose another folder, or delete this one"
             raise InputError("holds a data set of other drives, lists or settings", where=out, remedy=remedy)
     write_text(out / STARTED, json.dumps(about, indent=1))
+
+
+def _warn_of_other_imagery(out: Path, shown: Collection[str], imagery: Sequence[Path]) -> None:
+    """Warn if tiles of an earlier run show imagery that is not given now."""
+    others = sorted(set(shown) - set(map(str, imagery)))
+    if others:
+        what = f"tiles that were cut before show other imagery than is given now, such as {others[0]}"
+        warn(
+            what, where=out, remedy="choose another folder, or delete this one, if only the new imagery is to be shown"
+        )
 
 
 def _cut_tiles(

@@ -136,15 +136,21 @@ def plan_by_lists(
 def choose_test_drives(recordings: Sequence[str], config: DatasetConfig) -> frozenset[str]:
     """The recordings for tests: those that are named, by drive or by date/drive, or else a share of all.
 
-    At least one, and not all if there are several. Raises InputError if a name is none of a drive.
+    At least one, and not all if there are several. Raises InputError if a name is none of a drive, or one of several.
     """
     if config.test_drives:
-        by_name = {name: r for r in recordings for name in (r, r.partition("/")[2])}
+        by_name: dict[str, list[str]] = {}
+        for recording in recordings:
+            for name in (recording, recording.partition("/")[2]):
+                by_name.setdefault(name, []).append(recording)
         for name in config.test_drives:
             if name not in by_name:
                 what = f"no drive with a query is named {name}{did_you_mean(name, by_name)}"
                 raise InputError(what, where="--test-drives", remedy="name the folder of a drive")
-        return frozenset(by_name[name] for name in config.test_drives)
+            if len(by_name[name]) > 1:
+                what = f"several dates have a drive {name}: {', '.join(by_name[name])}"
+                raise InputError(what, where="--test-drives", remedy="name those that are meant, as DATE/DRIVE")
+        return frozenset(by_name[name][0] for name in config.test_drives)
     count = max(min(round(config.test_share * len(recordings)), len(recordings) - 1), 1)
     order = np.random.default_rng(config.seed).permutation(len(recordings))
     return frozenset(sorted(recordings)[index] for index in order[:count].tolist())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval."""
+    """An estimate with its confidence interval; low and high are NaN where there is none."""
 
     value: float
     low: float
@@ -28,6 +28,18 @@ def position_errors_m(
 def found(errors_m: Float64[np.ndarray, "q ranks"], k: int, radius_m: float) -> Bool[np.ndarray, " q"]:
     """Whether one of the best ``k`` predictions lies within the radius."""
     return np.asarray((errors_m[:, :k] <= radius_m).any(axis=1))
+
+
+def precision_over_answers(
+    trust: Float64[np.ndarray, " n"], right: Bool[np.ndarray, " n"]
+) -> tuple[Int64[np.ndarray, " thresholds"], Float64[np.ndarray, " thresholds"]]:
+    """If only the surest of ``n`` are answered: how many are, and the share of these that is right.
+
+    One entry for each value of the trust, from the largest on: those of equal trust are answered together.
+    """
+    order = np.argsort(-trust, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(trust[order]) != 0, True)[: len(order)])
+    return last + 1, np.cumsum(right[order])[last] / (last + 1)
 
 
 def longitudinal_lateral_m(

@@ -86,8 +86,16 @@ class Confidence:
             raise ValueError(f"the share of queries on the map lies between 0 and 1, not at {self.share_mapped}")
 
     def of(self, score: F64, margin: F64, sigma_m: F64) -> F64:
-        """Probability that fixes are right, below 1. sigma_m: the longer half-axis of the one-sigma ellipse."""
+        """Probability that fixes are right, below 1. sigma_m: the longer half-axis of the one-sigma ellipse.
+
+        Of two fixes at different places one at most is right, whatever the prior. A fix that leads by a margin m is
+        preferred to its rival, whose margin is -m, by the log-odds (score + 2 margin) m; its probability is at most
+        that of being the right one of the two: a half without a lead.
+        """
         log_odds = self.bias + self.score * score + self.margin * margin + self.log_sigma * np.log(sigma_m)
+        preferred = self.score + 2 * self.margin
+        if preferred > 0:
+            log_odds = np.minimum(log_odds, preferred * margin)
         return np.asarray(expit(log_odds).clip(max=_SUREST))
 
     def with_prior(self, share_mapped: float) -> Confidence:

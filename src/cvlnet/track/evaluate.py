@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.stats import chi2
 
 from cvlnet.arrays import F64, Bools, Points, Series
+from cvlnet.data.heading import CONTRADICTS_RAD, LEAST_STRETCHES, wrapped
 from cvlnet.data.journey import KnownPlace
 from cvlnet.data.odometry import wrapped_rad
 from cvlnet.errors import InputError, warn
@@ -22,7 +23,7 @@ ELLIPSE = 0.95
 RELATIVE_M = 100.0  # of way, over which the motion's error is stated
 _LONGEST_GAP_S = 2.5  # between known places that a fix may lie between: one of a receiver with 1 Hz may be lacking
 _FEW_LEFT_OUT = 0.1  # of the fixes, without a true place
-_LEAST_STEP_M = 0.05  # between known places that show a direction
+_LEAST_STEP_M = 1.0  # between known places that show a direction
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,15 @@ class TrackErrors:
 
     @property
     def misled_s(self) -> float:
-        """The longest time without a break in which the track was sure of a wrong place."""
-        longest = begun = 0.0
+        """The longest time without a break in which the track was sure of a wrong place.
+
+        It begins with the last moment that was not wrong, but at most `_LONGEST_GAP_S` before the first that was.
+        """
+        longest = lasted_s = 0.0
         wrong = self.tracked & (self.distance_m > LOST_M)
-        for now, (before_s, time_s) in zip(wrong[1:], pairwise(self.time_s), strict=True):
-            begun = begun + time_s - before_s if now else 0.0
-            longest = max(longest, begun)
+        for (before, now), step_s in zip(pairwise(wrong), np.diff(self.time_s).tolist(), strict=True):
+            lasted_s = lasted_s + (step_s if before else min(step_s, _LONGEST_GAP_S)) if now else 0.0
+            longest = max(longest, lasted_s)
         return longest
 
     @property
@@ -78,10 +82,12 @@ class TrackErrors:
         """By how much the motion over a length of way is wrong, in metres: from each tracked moment to a later one.
 
         It is the change of the error from one to the other, as evo's relative pose error is without orientations. The
-        later moment is the first one behind that length; where it is not tracked, or there is none, nothing is counted.
+        later moment is the first one behind that length; where it is not tracked, there is none, or it lies more than
+        twice as far, behind a part of the way that is not known, nothing is counted.
         """
         later = np.searchsorted(self.way_m, self.way_m + way_m)
         begin = np.flatnonzero(self.tracked & (later < len(self.way_m)))
+        begin = begin[self.way_m[later[begin]] - self.way_m[begin] <= 2 * way_m]
         begin = begin[self.tracked[later[begin]]]
         change_m = np.linalg.norm(self.error_m[later[begin]] - self.error_m[begin], axis=1)
         return np.asarray(change_m[np.isfinite(change_m)])
@@ -144,12 +150,10 @@ class GroundTruth:
         yaws_rad = [place.yaw_rad for place in places if place.yaw_rad is not None]
         if len(yaws_rad) == len(places):
             return GroundTruth(frame, times_s, xy_m, times_s, np.unwrap(yaws_rad))
-        steps_m = np.diff(xy_m, axis=0)
-        moving = np.linalg.norm(steps_m, axis=1) >= _LEAST_STEP_M
-        between_s = ((times_s[:-1] + times_s[1:]) / 2)[moving]
-        return GroundTruth(
-            frame, times_s, xy_m, between_s, np.unwrap(np.arctan2(steps_m[moving, 1], steps_m[moving, 0]))
-        )
+        apart = _apart(xy_m)
+        east_m, north_m = np.diff(xy_m[apart], axis=0).T
+        between_s = (times_s[apart][:-1] + times_s[apart][1:]) / 2
+        return GroundTruth(frame, times_s, xy_m, between_s, np.unwrap(np.arctan2(north_m, east_m)))
 
     def knows(self, time_s: float) -> bool:
         """Whether a moment is that of a place, or lies between two that are close in time."""
@@ -169,19 +173,45 @@ class GroundTruth:
         return np.asarray(np.interp(times_s, self.yaws_s, self.yaws_rad))
 
 
+def _apart(xy_m: Points) -> list[int]:
+    """The numbers of the first place and of those that lie `_LEAST_STEP_M` from the last one that is taken."""
+    taken = [0]
+    for number, place_m in enumerate(xy_m):
+        if np.hypot(*(place_m - xy_m[taken[-1]])) >= _LEAST_STEP_M:
+            taken.append(number)
+    return taken
+
+
 def errors_of(trajectory: Trajectory, places: Sequence[KnownPlace]) -> TrackErrors:
     """The errors of the fixes between known places, as `errors_beside` gives them.
 
-    If more than a tenth of the fixes do not lie between known places, a warning gives their number. Raises InputError
-    if none does.
+    If more than a tenth of the fixes do not lie between known places, a warning gives their number; there is another
+    one if the headings of the places contradict the way between them. Raises InputError if no fix lies there.
     """
-    errors = errors_beside(trajectory, GroundTruth.of(places))
+    truth = GroundTruth.of(places)
+    _warn_if_contradicting(truth, GroundTruth.of([replace(place, yaw_rad=None) for place in places]), trajectory.name)
+    errors = errors_beside(trajectory, truth)
     count = len(trajectory.fixes)
     if (left_out := count - len(errors.time_s)) > _FEW_LEFT_OUT * count:
         what = f"the true place is not known at {left_out:,} of {count:,} fixes, which are not counted"
         remedy = f"give true positions at most {_LONGEST_GAP_S:g} s apart for all of the drive"
         warn(what, where=trajectory.name, remedy=remedy)
     return errors
+
+
+def _warn_if_contradicting(truth: GroundTruth, by_way: GroundTruth, name: str) -> None:
+    """Warn if headings are not those of the way, as those of a compass are not. by_way: with directions of the way."""
+    if len(by_way.yaws_s) < LEAST_STRETCHES:
+        return
+    off_rad = wrapped(truth.yaws_at(by_way.yaws_s) - by_way.yaws_rad)
+    if (typical_rad := float(np.median(np.abs(off_rad)))) > CONTRADICTS_RAD:
+        what = (
+            f"the true headings differ from the direction of the way by {np.degrees(typical_rad):.0f} degrees (median)"
+        )
+        remedy = (
+            "give yaw_deg counter-clockwise from east, or leave it out; errors along and across the road depend on it"
+        )
+        warn(what, where=name, remedy=remedy)
 
 
 def errors_beside(trajectory: Trajectory, truth: GroundTruth) -> TrackErrors:

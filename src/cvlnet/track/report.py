@@ -73,11 +73,14 @@ def evaluate_tracks(tracks: Sequence[Path], truth: Path | None = None) -> list[T
     """The errors of tracks: of folders that `cvlnet track` has written, or of single files of tracks.
 
     truth: the true places of all of them; by default ``truth.csv`` beside each. Tracks of the same name are called by
-    their paths. Raises InputError if there is no track, or a track or its truth is missing, cannot be read, or is of
-    another time.
+    their paths. Raises InputError if there is no track, or one is given twice, or a track or its truth is missing,
+    cannot be read, or is of another time.
     """
     if not tracks:
         raise InputError("none is given", where="track", remedy=_NAME_TRACKS)
+    for path, times in Counter(_file_of(path).resolve() for path in tracks).items():
+        if times > 1:
+            raise InputError("is given more than once", where=path, remedy="name every track once")
     found = [_errors_of(path, truth) for path in tracks]
     count = Counter(errors.name for errors in found)
     return [
@@ -89,12 +92,17 @@ def evaluate_tracks(tracks: Sequence[Path], truth: Path | None = None) -> list[T
 def _errors_of(path: Path, truth: Path | None) -> TrackErrors:
     if not path.exists():
         raise InputError("there is no track", where=path, remedy=_NAME_TRACKS)
-    folder, file = (path, path / LOG) if path.is_dir() else (path.parent, path)
-    known = folder / TRUTH if truth is None else truth
+    file = _file_of(path)
+    known = file.parent / TRUTH if truth is None else truth
     if not known.exists():
         remedy = "give --truth, or track the drive again: `cvlnet track` writes it where the drive has positions"
         raise InputError("the true places are missing", where=known, remedy=remedy)
     return errors_of(read_trajectory(file), read_truth(known))
+
+
+def _file_of(path: Path) -> Path:
+    """The file of a track, which may be named by its folder."""
+    return path / LOG if path.is_dir() else path
 
 
 def write_report(drives: Sequence[TrackErrors], out: Path) -> Table:

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from cvlnet.arrays import F64, I64, Bools
 from cvlnet.evaluation.bootstrap import Redraws
-from cvlnet.evaluation.metrics import Interval
+from cvlnet.evaluation.metrics import Interval, precision_over_answers
 from cvlnet.track.evaluate import ELLIPSE, LOST_M, RELATIVE_M, RIGHT_M, TrackErrors
 
 CONFIDENCES = (0.0, 0.2, 0.5, 0.8, 0.95, 0.99, 1.0)  # bounds within which stated confidences are counted together
@@ -25,8 +25,8 @@ def figures_of(drives: Sequence[TrackErrors]) -> dict[str, Interval]:
     """The figures of all drives together, by the names of `TrackErrors.figures`, and ``converged``, the share found.
 
     Those of tracked moments pool the moments of all drives; the others are means over drives, but for the median of
-    ``converged_m`` and the largest of ``misled_s``. Intervals come from redrawing whole drives; with a single one they
-    are no wider than a point. Raises ValueError without a drive.
+    ``converged_m`` and the largest of ``misled_s``. Intervals come from redrawing whole drives; with a single one there
+    are none. Raises ValueError without a drive.
     """
     if not drives:
         raise ValueError("there is no track to evaluate")
@@ -120,12 +120,10 @@ def confidence_shares(drives: Sequence[TrackErrors]) -> list[tuple[float, float,
 def precision_over_coverage(drives: Sequence[TrackErrors], within_m: float = LOST_M) -> tuple[F64, F64]:
     """If only the surest moments are answered: the share of all moments that is, and the share of them that is right.
 
-    From the surest moment to all that have a place.
+    From the surest moments to all that have a place; moments of equal confidence are answered together.
     """
-    confidence, right = _stated(drives, within_m)
-    moments = sum(len(drive.confidence) for drive in drives)
-    order, number = np.argsort(-confidence, kind="stable"), np.arange(1, len(confidence) + 1)
-    return number / moments, np.cumsum(right[order]) / number
+    answered, right = precision_over_answers(*_stated(drives, within_m))
+    return answered / sum(len(drive.confidence) for drive in drives), right
 
 
 def _stated(drives: Sequence[TrackErrors], within_m: float = LOST_M) -> tuple[F64, Bools]:

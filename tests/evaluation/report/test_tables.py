@@ -10,6 +10,7 @@ def test_numbers_carry_unit_and_interval():
     assert percent(Interval(0.5, 0.25, 0.75)) == "50.0 % (25.0 to 75.0)"
     assert metres(Interval(3.14, 2.0, 120.4)) == "3.1 m (2.0 to 120)"
     assert metres(Interval(np.nan, np.nan, np.nan)) == "none to count"
+    assert metres(Interval(3.14, np.nan, np.nan)) == "3.1 m"
 
 
 def test_each_figure_stands_in_the_column_of_its_gallery():

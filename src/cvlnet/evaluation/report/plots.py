@@ -12,8 +12,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from cvlnet.arrays import F64, U8
-from cvlnet.evaluation.best_fixes import BestFixes, best_fixes
-from cvlnet.evaluation.metrics import position_errors_m
+from cvlnet.evaluation.best_fixes import best_fixes
+from cvlnet.evaluation.metrics import position_errors_m, precision_over_answers
 from cvlnet.evaluation.predict import Predictions
 from cvlnet.evaluation.report.maps import FixMap
 from cvlnet.evaluation.report.theme import EDGE, ERROR_CLASSES, TRUTH, Theme, error_class
@@ -67,8 +67,14 @@ def precision_over_answered(predictions: Predictions, split: str, theme: Theme) 
         axes, title, f"share of queries answered, largest {measure} first", "share of the answers that are right"
     )
     trust = fixes.margin if confidence is None else fixes.confidence(confidence)
-    answered, right = _precision(fixes, trust)
-    axes.plot(answered, right, color=theme.series[1], linewidth=2, label=f"right to {FOUND_M:.0f} m, by {measure}")
+    answered, right = precision_over_answers(trust, fixes.error_m <= FOUND_M)
+    axes.plot(
+        answered / len(fixes),
+        right,
+        color=theme.series[1],
+        linewidth=2,
+        label=f"right to {FOUND_M:.0f} m, by {measure}",
+    )
     if confidence is not None:
         coverage = float((trust >= confidence.threshold).mean())
         axes.axvline(coverage, color=theme.faint, linewidth=1.2, label=f"answered from {confidence.threshold:.2f} on")
@@ -114,13 +120,6 @@ def _bar(axes: Axes, fix_map: FixMap) -> None:
     axes.plot([left_m, left_m + fix_map.bar_m], [bottom_m, bottom_m], color=TRUTH, linewidth=2.4)
     text = axes.text(left_m, bottom_m - 0.012 * fix_map.height_m, f"{fix_map.bar_m:g} m, north is up", color=TRUTH)
     text.set_path_effects([withStroke(linewidth=2.5, foreground=EDGE)])
-
-
-def _precision(fixes: BestFixes, trust: F64) -> tuple[F64, F64]:
-    """Shares of queries answered, and of right ones among them, from the most trusted on."""
-    right = (fixes.error_m <= FOUND_M)[np.argsort(-trust, kind="stable")]
-    number = np.arange(1, len(right) + 1)
-    return number / len(right), np.cumsum(right) / number
 
 
 def _share_axis(axes: Axes) -> None:

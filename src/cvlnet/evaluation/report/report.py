@@ -20,6 +20,7 @@ from cvlnet.data.kitti_cvl import credits_of, read_recordings, read_split
 from cvlnet.evaluation.best_fixes import best_fixes
 from cvlnet.evaluation.bootstrap import INTERVAL_LEVEL
 from cvlnet.evaluation.controls import controlled
+from cvlnet.evaluation.metrics import Interval
 from cvlnet.evaluation.predict import SPLITS, Predictions, encode
 from cvlnet.evaluation.report.cases import Case, best_and_worst, examine
 from cvlnet.evaluation.report.maps import FixMap, fix_maps, write_thumbnails
@@ -163,7 +164,7 @@ def _stats(split: SplitFigures) -> tuple[Stat, ...]:
         Stat(
             f"{split.median_m.value:.1f} m",
             "median error, all queries",
-            f"{INTERVAL_LEVEL:.0%} interval: {split.median_m.low:.1f} to {split.median_m.high:.1f} m",
+            _bounds(split.median_m, 1.0, ".1f", "m"),
         ),
         Stat(
             "none found" if isnan(lateral.value) else f"{100 * lateral.value:.0f} %",
@@ -175,8 +176,16 @@ def _stats(split: SplitFigures) -> tuple[Stat, ...]:
 
 def _share_stat(split: SplitFigures, radius_m: float) -> Stat:
     share = split.recall_at(1, radius_m)
-    bounds = f"{INTERVAL_LEVEL:.0%} interval: {100 * share.low:.0f} to {100 * share.high:.0f} %"
-    return Stat(f"{100 * share.value:.0f} %", f"right to {radius_m:.0f} m at the first guess", bounds)
+    about = f"right to {radius_m:.0f} m at the first guess"
+    return Stat(f"{100 * share.value:.0f} %", about, _bounds(share, 100.0, ".0f", "%"))
+
+
+def _bounds(interval: Interval, scale: float, decimals: str, unit: str) -> str:
+    """An interval as text. scale: by which its numbers are multiplied."""
+    if isnan(interval.low):
+        return "no interval: all queries are of one stretch of road"
+    low, high = (format(scale * bound, decimals) for bound in (interval.low, interval.high))
+    return f"{INTERVAL_LEVEL:.0%} interval: {low} to {high} {unit}"
 
 
 def _maps(out: Path, evaluated: Evaluated, shown: TestSplit) -> tuple[FixMap, ...]:

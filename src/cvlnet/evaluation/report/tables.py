@@ -74,18 +74,20 @@ def controls_table(figures: Figures, controls: Mapping[str, Figures]) -> Table:
 
 
 def percent(interval: Interval, digits: int = 1) -> str:
-    """A share with its interval, in percent."""
+    """A share with its interval, if there is one, in percent."""
     return _with_interval(interval, lambda x: f"{100 * x:.{digits}f}", " %")
 
 
 def metres(interval: Interval) -> str:
-    """A length with its interval, in metres."""
+    """A length with its interval, if there is one, in metres."""
     return _with_interval(interval, lambda x: f"{x:.1f}" if x < 100 else f"{x:.0f}", " m")
 
 
 def _with_interval(interval: Interval, text: Callable[[float], str], unit: str) -> str:
     if isnan(interval.value):
         return "none to count"
+    if isnan(interval.low):
+        return f"{text(interval.value)}{unit}"
     return f"{text(interval.value)}{unit} ({text(interval.low)} to {text(interval.high)})"
 
 
@@ -109,7 +111,8 @@ def _recall(figures: Figures) -> Table:
             )
     note = (
         "recall@k: share of queries for which one of the best k tiles, after its displacement, is right to so many "
-        f"metres. In brackets: {INTERVAL_LEVEL:.0%} interval, from redrawing whole {STRETCH_M:.0f} m stretches of road."
+        f"metres. In brackets: {INTERVAL_LEVEL:.0%} interval, from redrawing {STRETCH_M:.0f} m stretches of road; "
+        "that of 0 and 100 % is the exact binomial one for as many queries as there are stretches."
     )
     return _table("How often the place is found", figures, rows, note)
 
