@@ -119,7 +119,7 @@ def test_what_there_is_to_say(whole: tuple[Path, Tracked]) -> None:
     assert " % searching, " in first
     assert first.endswith(" 0 % lost")
     assert second.startswith("at the end 49.")
-    assert ", confidence 1.000" in second
+    assert " degrees counter-clockwise from east, confidence 1.000" in second
     assert third.startswith("beside the ground truth: found after ")
     assert third.endswith("at a wrong place for at most 0.0 s")
 

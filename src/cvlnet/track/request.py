@@ -97,7 +97,7 @@ class Tracked:
             sigma_m = 0.0 if last.covariance is None else float(sigma_of(last.covariance[:2, :2]))
             lines.append(
                 f"at the end {latitude_deg:.6f}, {longitude_deg:.6f} (standard deviation {sigma_m:.1f} m), heading "
-                f"{degrees(last.yaw_rad):.1f} degrees, confidence {last.confidence:.3f}"
+                f"{degrees(last.yaw_rad):.1f} degrees counter-clockwise from east, confidence {last.confidence:.3f}"
             )
         else:
             lines.append(f"at the end the place is not known: {last.state}")
