@@ -151,7 +151,7 @@ class Seeing(Localizer):
         self.model, self.confidence = model(), None
 
 
-def write_video(folder: Path, drive: list[At], *, origin: LatLon | None = MIDDLE) -> Path:
+def write_video(folder: Path, drive: list[At], *, origin: LatLon | None = MIDDLE, begin_s: float = 0.0) -> Path:
     """Frames of the network's own size; positions around an origin, or in metres."""
     (folder / "frames").mkdir(parents=True)
     rows = ["file,time_s,x_m,y_m,yaw_deg" if origin is None else "file,time_s,latitude_deg,longitude_deg,yaw_deg"]
@@ -159,7 +159,7 @@ def write_video(folder: Path, drive: list[At], *, origin: LatLon | None = MIDDLE
         pixels = picture(at).permute(1, 2, 0).numpy()
         cv2.imwrite(str(folder / "frames" / f"{i:03d}.png"), pixels[..., ::-1])
         place = at.xy_m if origin is None else LocalFrame(origin).latlon_deg(at.xy_m).tolist()
-        rows.append(f"{i:03d}.png,{i / 5},{place[0]!r},{place[1]!r},{np.degrees(at.yaw_rad)}")
+        rows.append(f"{i:03d}.png,{begin_s + i / 5},{place[0]!r},{place[1]!r},{np.degrees(at.yaw_rad)}")
     (folder / "poses.csv").write_text("\n".join(rows) + "\n")
     (folder / "camera.json").write_text(json.dumps(CAMERA_JSON))
     return folder

@@ -10,6 +10,7 @@ from cvlnet.geo import (
     MercatorRaster,
     MetricRaster,
     ProjectedRaster,
+    compass_deg,
     earth_centred_m,
     web_mercator_m_per_px,
 )
@@ -217,3 +218,11 @@ def test_the_grid_s_north_is_the_meridian_s_only_at_the_anchor(latitude):
     expected = 60_000 / 6.38e6 * np.tan(np.radians(latitude))
     assert found == pytest.approx(expected, rel=0.02, abs=1e-4)
     assert found == pytest.approx(-frame.convergence_rad((-60_000.0, 0.0)), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("yaw_deg", "expected_deg"),
+    [(0.0, 90.0), (90.0, 0.0), (90.001, 0.0), (89.999, 0.0), (-180.0, 270.0), (53.0, 37.0), (450.0, 0.0)],
+)
+def test_a_compass_counts_clockwise_from_north(yaw_deg: float, expected_deg: float) -> None:
+    assert compass_deg(np.radians(yaw_deg)) == expected_deg

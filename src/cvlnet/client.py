@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -193,9 +194,14 @@ class Client:
                 elif name == "data":
                     yield event, dict(json.loads(value))
 
-    def export(self, key: str, ending: str) -> bytes:
-        """The track of a session as a file: geojson, gpx, kml, csv, tum, nmea or json."""
-        return self.ask("GET", f"/api/sessions/{key}/export/{ending}").content
+    def export(self, key: str, ending: str, *, time_zero: datetime | None = None) -> bytes:
+        """The track of a session as a file: geojson, gpx, kml, csv, tum, nmea or json.
+
+        time_zero: the date and time, with its zone, at which the drive's time is 0, for formats with dates; without it
+        the times count from 1970.
+        """
+        dated = {} if time_zero is None else {"time_zero": time_zero.isoformat()}
+        return self.ask("GET", f"/api/sessions/{key}/export/{ending}", params=dated).content
 
     def delete(self, key: str) -> None:
         """Delete a session."""

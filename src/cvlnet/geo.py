@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import cos, pi, radians
+from math import cos, degrees, pi, radians
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -250,6 +250,11 @@ class MetricRaster:
         xy = np.asarray(xy_px, dtype=np.float64)
         east_north_px = np.stack([xy[..., 0] - self.width_px / 2, self.height_px / 2 - xy[..., 1]], axis=-1)
         return LocalFrame(self.center).latlon_deg(east_north_px * self.m_per_px)
+
+
+def compass_deg(yaw_rad: float, decimals: int = 2) -> float:
+    """The heading clockwise from true north, from 0 to less than 360, of a yaw counter-clockwise from true east."""
+    return round(degrees(pi / 2 - yaw_rad), decimals) % 360.0
 
 
 def earth_centred_m(latlon_deg: Pairs) -> Float64[np.ndarray, "*batch 3"]:

@@ -46,7 +46,8 @@ def test_json_tells_every_field_of_the_fixes(answer, tmp_path):
     assert best["offset_m"] == list(fix.offset_m)
     assert best["covariance_m2"] == [list(row) for row in fix.covariance_m2]
     assert best["error_m"] < 1
-    assert told["heading_deg"] == pytest.approx(45)
+    assert told["yaw_deg"] == pytest.approx(45)
+    assert told["compass_deg"] == pytest.approx(45)
     assert told["places"] == len(answer.region)
 
 
@@ -99,6 +100,16 @@ def test_table_has_a_line_a_fix(answer):
     assert len(lines) == 2 + 3
     assert "error m" in lines[0]
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_headings_state_how_they_count(answer):
+    turned = tuple(replace(fix, turn_rad=np.pi / 4, heading_sigma_rad=np.radians(2)) for fix in answer.fixes)
+    found = replace(answer, fixes=turned)
+    (best, *_), (point, *_) = to_json(found)["fixes"], to_geojson(found)["features"]
+    for told in (best, point["properties"]):
+        assert (told["yaw_deg"], told["compass_deg"], told["sigma_yaw_deg"]) == pytest.approx((90, 0, 2), abs=1e-5)
+        assert not any(name.startswith("heading") for name in told)
+    assert "heading (ccw from east)" in to_table(found).splitlines()[0]
 
 
 @pytest.mark.parametrize("truth", [True, False])

@@ -218,6 +218,21 @@ def test_exports(tracked: Tracked) -> None:
     problem(tracked.get("/export/docx"), 422)
 
 
+def test_keys_that_no_encoding_has_are_refused(client: TestClient) -> None:
+    body = b'{"camera": {"\\ud800": 1}}'
+    told = problem(client.post("/api/sessions", content=body, headers={"Content-Type": "application/json"}), 422)
+    assert (told["detail"], told["where"]) == ("unknown key ?", "camera")
+
+
+def test_exports_with_dates(tracked: Tracked) -> None:
+    dated = tracked.get("/export/nmea", params={"time_zero": "2024-05-01T01:00:00+02:00"}).text
+    assert {line.split(",")[9] for line in dated.splitlines() if line.startswith("$GPRMC")} == {"300424"}
+    for text in ("2024-05-01T12:00:00", "yesterday", "0001-01-01T00:00:00+02:00", "2024-05-01T01:00:00 02:00"):
+        told = problem(tracked.get("/export/gpx", params={"time_zero": text}), 422)
+        assert told["where"] == "time_zero"
+        assert "2024-05-01T12:00:00Z" in told["remedy"]
+
+
 def test_deleting(client: TestClient, tmp_path: Path) -> None:
     key = begin(client, camera=CAMERA_JSON)["id"]
     folder = tmp_path / "state" / "sessions" / key

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ from cvlnet.map.build import build_map
 from cvlnet.track import request as request_module
 from cvlnet.track.evaluate import errors_of
 from cvlnet.track.formats import read_trajectory
+from cvlnet.track.formats.truth import read_truth
 from cvlnet.track.report import evaluate_tracks
 from cvlnet.track.request import Tracked, TrackRequest, track
 from cvlnet.track.tracker import Tracker, TrackSpec
@@ -120,7 +122,7 @@ def test_what_there_is_to_say(whole: tuple[Path, Tracked]) -> None:
     assert " % searching, " in first
     assert first.endswith(" 0 % lost")
     assert second.startswith("at the end 49.")
-    assert ", confidence 1.000" in second
+    assert " degrees counter-clockwise from east, confidence 1.000" in second
     assert third.startswith("beside the ground truth: found after ")
     assert third.endswith("at a wrong place for at most 0.0 s")
 
@@ -349,6 +351,13 @@ def test_a_start_needs_its_deviation(town: Path, video: Path) -> None:
         request(town, video, start=KnownPlace(0.0, MIDDLE))
 
 
+def test_times_are_those_of_the_poses(town: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video", DRIVE[:8], begin_s=1.7e9)
+    found = track(Seeing(), request(town, video), tmp_path / "out")
+    assert [fix.time_s for fix in found.trajectory.fixes] == pytest.approx([1.7e9 + i / 5 for i in range(8)])
+    assert read_truth(tmp_path / "out" / "truth.csv")[0].time_s == 1.7e9
+
+
 @pytest.fixture
 def command(town: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """The command line, with the network that sees."""
@@ -375,6 +384,24 @@ def test_the_command_line(
     assert error.count("\n") == 1
     assert "track.jsonl: there is a track already; add --resume to continue it" in error
     assert command("--resume") == 0
+
+
+def test_dates_are_those_that_are_stated(
+    command: Callable[..., int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert command("--formats", "gpx", "--time-zero", "2024-05-01T12:00:00Z") == 0
+    assert not any("1970" in message for message in caplog.messages)
+    assert "<time>2024-05-01T12:00:" in (tmp_path / "out" / "track.gpx").read_text()
+    assert command("--formats", "gpx", "--formats", "csv", "--resume") == 0
+    (warning,) = (message for message in caplog.messages if "1970" in message)
+    assert "the times of the drive are no dates, and track.gpx will begin in 1970; state the date" in warning
+
+
+def test_dates_are_not_counted_from_another_date(town: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video", DRIVE[:8], begin_s=1.7e9)
+    asked = request(town, video, time_zero=datetime(2024, 5, 1, tzinfo=UTC))
+    with pytest.raises(InputError, match="video: the times of the drive are dates already, from 2023-11-14 22:13 UTC"):
+        track(Seeing(), asked, tmp_path / "out")
 
 
 def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,6 +446,7 @@ def test_what_the_command_line_passes_on(command: Callable[..., int], monkeypatc
         (("--pitch-error-deg", "16"), "pitch-error-deg"),
         (("--video", "a.mp4"), "exactly one drive is needed"),
         (("--cameras", "9"), "has no camera 9"),
+        (("--time-zero", "2024-05-01 12:00"), "'2024-05-01 12:00' is no date and time with its zone; give the date"),
         (("--rerun", "drive.rec"), "drive.rec: is no name of a recording; give a name that ends in .rrd"),
     ],
 )

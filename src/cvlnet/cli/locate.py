@@ -57,8 +57,9 @@ def localize(
         map: Overhead image (a file or a folder), or the folder of a map that `cvlnet map build` has made.
         near: Latitude and longitude of a place around which to search; by default the whole image is searched.
         radius_m: Radius of the search around that place.
-        heading: What is known of the newest frame's heading, in degrees counter-clockwise from east: "unknown", "±20"
-            around the recorded heading, or "90±20". By default the recorded heading is used as it is.
+        heading: What is known of the direction in which the camera looks at the newest frame, in degrees
+            counter-clockwise from east: "unknown", "±20" around the recorded heading, or "90±20". By default the
+            recorded heading is used as it is.
         pitch_error_deg: How much farther down, or up, the camera may look than is stated, because of its calibration,
             of slopes and of braking: two standard deviations. Pitches 2 degrees apart are tried, and that of each place
             is printed. 0 takes the stated pitch as it is; with a known heading that takes half the time.

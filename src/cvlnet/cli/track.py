@@ -35,6 +35,7 @@ def track(
     gps_sigma_m: Annotated[float | None, Sigma] = None,
     smooth: Annotated[bool, Parameter(negative="")] = False,
     formats: tuple[str, ...] = ("geojson", "csv"),
+    time_zero: str | None = None,
     rerun: Path | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     image: Annotated[RasterHints, panel("Image", RasterHints)] = RasterHints(),
@@ -59,6 +60,7 @@ def track(
         cvlnet track city.map --out track --folder my_video --pitch-error-deg 5
         cvlnet track city.map --out track --video drive.mp4 \
             --camera-file camera.json --odometry wheels.csv --formats gpx kml
+        cvlnet track city.map --out track --folder my_video --formats gpx --time-zero 2024-05-01T12:00:00Z
         cvlnet track city.map --out track --bag drive.mcap --smooth
         cvlnet track city.map --out track --folder my_video --rerun track/track.rrd
 
@@ -81,6 +83,8 @@ def track(
         gps_sigma_m: Standard deviation of these positions, where the files do not state it.
         smooth: Also writes smoothed.*, the track smoothed with all measurements, from the first frame on.
         formats: Endings of files to write: geojson, csv, gpx, kml, tum, nmea, json, mcap, bag, rosbag2.
+        time_zero: Date and time, with the time zone, at which the drive's time is 0, for formats that have dates; not
+            for bags and other drives whose times count from 1970.
         rerun: File of a recording for the Rerun viewer, with map, belief, frames and plots; its name ends in .rrd. It
             is written during the drive. After --resume it has frames and belief of the remaining drive only.
         resume: Continues the track of an interrupted call.
@@ -92,6 +96,7 @@ def track(
     from cvlnet.data.journey import KnownPlace
     from cvlnet.localize import Localizer
     from cvlnet.localize.request import MapFiles
+    from cvlnet.track.formats.clock import time_zero_of
     from cvlnet.track.request import TrackRequest
     from cvlnet.track.request import track as follow
     from cvlnet.track.tracker import TrackSpec
@@ -108,6 +113,7 @@ def track(
         smooth,
         formats,
         rerun,
+        None if time_zero is None else time_zero_of(time_zero, "--time-zero"),
     )
     localizer = Localizer(weights, device=device, precision=precision)
     spec = TrackSpec(pitch_error_rad=radians(pitch_error_deg))

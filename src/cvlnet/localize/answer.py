@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cvlnet.arrays import Xy
 from cvlnet.ellipse import CONFIDENCE
-from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geo import LatLon, LocalFrame, compass_deg
 from cvlnet.geojson import collection, ellipse, feature, point
 from cvlnet.imagery.overhead import Imagery
 from cvlnet.map.region import Region
@@ -83,8 +83,8 @@ def to_table(answer: Answer) -> str:
         spread = f"{float(sigma_m(np.array(fix.covariance_m2))):7.1f}"
         lines.append(f"| {rank:4} | {place} | {spread} | {score} | {degrees(fix.pitch_rad):+5.1f} |")
     if answer.best.heading_sigma_rad is not None:
-        lines = [lines[0] + " heading |", lines[1] + "--------:|"] + [
-            f"{line} {degrees(heading):7.1f} |" for line, heading in zip(lines[2:], answer.headings_rad, strict=True)
+        lines = [lines[0] + " heading (ccw from east) |", lines[1] + "------------------------:|"] + [
+            f"{line} {degrees(heading):23.1f} |" for line, heading in zip(lines[2:], answer.headings_rad, strict=True)
         ]
     if answer.errors_m is not None:
         lines = [lines[0] + " error m |", lines[1] + "--------:|"] + [
@@ -115,6 +115,8 @@ def verdict(answer: Answer) -> str:
 def to_json(answer: Answer) -> dict[str, Any]:
     """Everything about the fixes in JSON's types. offset_m: (east, north) of the tile's centre; angles in degrees.
 
+    yaw_deg, compass_deg: where the newest frame looks, counter-clockwise from east and clockwise from north.
+
     credit: the line that the imagery's licence asks for, if it is known. datum_accuracy_m: how far all places may be
     wrong because of the map's datum, null if that is not known.
     """
@@ -126,7 +128,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
         "datum_accuracy_m": getattr(answer.image.raster, "accuracy_m", 0.0),
         "places": len(answer.region),
         "frames": len(answer.clip.images),
-        "heading_deg": degrees(answer.headings_rad[0]),
+        **_heading(answer.headings_rad[0]),
         "true_position": _place(answer.truth) if answer.truth else None,
         "true_position_searched": answer.truth_is_searched,
         "fixes": [_properties(answer, index) for index in range(len(answer.fixes))],
@@ -169,9 +171,14 @@ def _properties(answer: Answer, index: int) -> dict[str, Any]:
     if fix.known_share is not None:
         properties["known_share"] = fix.known_share
     if fix.heading_sigma_rad is not None:
-        properties["heading_deg"] = degrees(answer.headings_rad[index])
-        properties["heading_sigma_deg"] = degrees(fix.heading_sigma_rad)
+        properties |= _heading(answer.headings_rad[index])
+        properties["sigma_yaw_deg"] = degrees(fix.heading_sigma_rad)
     return properties | ({"error_m": answer.errors_m[index]} if answer.errors_m is not None else {})
+
+
+def _heading(yaw_rad: float) -> dict[str, float]:
+    """A heading as both conventions have it, under the names of the files of tracks."""
+    return {"yaw_deg": degrees(yaw_rad), "compass_deg": compass_deg(yaw_rad)}
 
 
 def _place(place: LatLon) -> dict[str, float]:

@@ -14,7 +14,7 @@ from cvlnet.data.journey import KnownPlace
 from cvlnet.data.odometry import OdometryPose, turned_m, wrapped_rad
 from cvlnet.ellipse import CONFIDENCE
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geo import LatLon, LocalFrame, compass_deg
 from cvlnet.localize.turned import Heading
 from cvlnet.model.confidence import sigma_m
 from cvlnet.serve import wire
@@ -44,7 +44,7 @@ def heading_of(text: str | None) -> Heading | None:
 
 def heading_deg(yaw_rad: float) -> float:
     """Degrees clockwise from true north, from 0 to 360, of a yaw counter-clockwise from true east."""
-    return _rounded_deg(pi / 2 - yaw_rad) % 360.0
+    return compass_deg(yaw_rad, _ANGLE_DECIMALS)
 
 
 def fix_of(

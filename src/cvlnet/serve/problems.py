@@ -53,7 +53,10 @@ def response_of(error: ProblemError) -> JSONResponse:
 
 
 def refused(error: InputError, folder: Path | None = None, *, status: int = 422) -> ProblemError:
-    """What is wrong with input. folder: of the session, whose path on the server is left out of the message."""
+    """What is wrong with input. folder: of the session, whose path on the server is left out of the message.
+
+    Characters that no encoding has, which JSON may hold as lone surrogates, are replaced.
+    """
     return ProblemError(
         status,
         _inside(error.what, folder),
@@ -75,7 +78,8 @@ def failure_of(error: Exception, folder: Path) -> ProblemError:
 
 
 def _inside(text: str, folder: Path | None) -> str:
-    return text if folder is None else text.replace(f"{folder}/", "").replace(str(folder), "the upload")
+    sendable = text.encode(errors="replace").decode()
+    return sendable if folder is None else sendable.replace(f"{folder}/", "").replace(str(folder), "the upload")
 
 
 def too_many(detail: str, wait_s: float) -> ProblemError:

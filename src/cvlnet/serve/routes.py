@@ -29,6 +29,7 @@ from cvlnet.serve.problems import MEDIA_TYPE, ProblemError, refused, too_many
 from cvlnet.serve.service import Service
 from cvlnet.serve.session import Session, Watcher
 from cvlnet.track.formats import write_trajectory
+from cvlnet.track.formats.clock import time_zero_of
 
 Export = Literal["geojson", "gpx", "kml", "csv", "tum", "nmea", "json"]
 _TYPES: dict[str, str] = {
@@ -299,15 +300,27 @@ def api(service: Service) -> APIRouter:
         response_class=Response,
         responses={200: {"content": {kind.partition(";")[0]: {} for kind in _TYPES.values()}}, **_errors(404, 409)},
     )
-    def export(key: Key, format: Export) -> Response:  # noqa: A002
+    def export(
+        key: Key,
+        format: Export,  # noqa: A002
+        time_zero: Annotated[
+            str | None,
+            Query(
+                max_length=40,
+                description="Date and time, with its zone, at which time_s is 0, in ISO 8601; for formats with dates. "
+                "Without it times count from 1970",
+            ),
+        ] = None,
+    ) -> Response:
         """The track as a file."""
         session = service.session(key)
         if not session.about.fixes:
             raise ProblemError(409, "the session has no fixes yet", where="id", remedy="wait for the first")
+        start = None if time_zero is None else time_zero_of(time_zero, "time_zero")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"track.{format}"
             try:
-                write_trajectory(session.trajectory(), path)
+                write_trajectory(session.trajectory(), path, start=start)
             except InputError as error:
                 raise refused(error, Path(folder)) from error
             content = path.read_bytes()

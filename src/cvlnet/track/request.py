@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.util import find_spec
 from math import degrees, isfinite, radians
 from pathlib import Path
@@ -32,6 +33,8 @@ from cvlnet.model.confidence import sigma_m as sigma_of
 from cvlnet.track.evaluate import TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.formats import TrackLog, check_output, read_trajectory, write_trajectory
+from cvlnet.track.formats.clock import are_dates
+from cvlnet.track.formats.files import DATED, require_no_dates
 from cvlnet.track.formats.log import LOG
 from cvlnet.track.formats.truth import TRUTH, write_truth
 from cvlnet.track.logged import begun, logged
@@ -55,6 +58,8 @@ class TrackRequest:
     cameras: by number, the first by default. use_places: whether the positions of the drive are measurements, with
     ``places_sigma_m`` where the files do not state their accuracy; else they are ground truth, which the tracker does
     not see. formats: endings of the files that are written beside the log. recording: a file for the Rerun viewer.
+    time_zero: the date and time, with its zone, at which the drive's time is 0; None if it is not known, or if the
+    times count from 1970.
     """
 
     map: MapFiles
@@ -67,6 +72,7 @@ class TrackRequest:
     smooth: bool = False
     formats: tuple[str, ...] = ("geojson", "csv")
     recording: Path | None = None
+    time_zero: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.start is not None and self.start.sigma_m is None:
@@ -98,7 +104,7 @@ class Tracked:
             sigma_m = 0.0 if last.covariance is None else float(sigma_of(last.covariance[:2, :2]))
             lines.append(
                 f"at the end {latitude_deg:.6f}, {longitude_deg:.6f} (standard deviation {sigma_m:.1f} m), heading "
-                f"{degrees(last.yaw_rad):.1f} degrees, confidence {last.confidence:.3f}"
+                f"{degrees(last.yaw_rad):.1f} degrees counter-clockwise from east, confidence {last.confidence:.3f}"
             )
         else:
             lines.append(f"at the end the place is not known: {last.state}")
@@ -141,6 +147,7 @@ def track(
     if request.recording is not None:
         _check_recording(request.recording, resume=resume)
     journey = _journey(request)
+    _check_dates(request, journey, names)
     area, credit, preview = searched_map(localizer, request.map, progress=progress)
     _check_cameras(journey, request.cameras)
     start = None
@@ -174,9 +181,9 @@ def track(
     later = Trajectory(journey.title, _smoothed(tracker, found, moments), credit) if request.smooth else None
     errors = _errors(trajectory, truth) if truth else None
     for name in names:
-        write_trajectory(trajectory, out / name)
+        write_trajectory(trajectory, out / name, start=request.time_zero)
         if later is not None:
-            write_trajectory(later, out / name.replace("track.", "smoothed.", 1))
+            write_trajectory(later, out / name.replace("track.", "smoothed.", 1), start=request.time_zero)
     if truth:
         write_truth(truth, out / TRUTH)
     if errors is not None:
@@ -197,6 +204,20 @@ def _journey(request: TrackRequest) -> Journey:
         return journey
     places = tuple(replace(place, sigma_m=place.sigma_m or request.places_sigma_m) for place in journey.places)
     return replace(journey, places=places)
+
+
+def _check_dates(request: TrackRequest, journey: Journey, names: Sequence[str]) -> None:
+    """Warn of files that will have dates of 1970. Raises InputError if times that are dates are given another one."""
+    first = next(iter(journey.moments()), None)
+    if first is None:
+        return
+    if request.time_zero is not None:
+        require_no_dates(first.odometry.time_s, journey.name)
+    elif not are_dates(first.odometry.time_s):
+        dated = [name for name in names if Path(name).suffix.lower() in DATED]
+        if dated:
+            what = f"the times of the drive are no dates, and {', '.join(dated)} will begin in 1970"
+            warn(what, where=journey.name, remedy="state the date at which they are 0 (--time-zero)")
 
 
 def _require_free(log: Path, *, resume: bool) -> None:

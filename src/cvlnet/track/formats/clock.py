@@ -5,8 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from cvlnet.errors import InputError
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_S = 2**31  # of ROS's clock, 2038
+_DATES_FROM_S = 1e8  # 1973: no drive takes so long
+
+
+def are_dates(time_s: float) -> bool:
+    """Whether the times of a drive count from 1970, as those of bags do, rather than from its beginning."""
+    return time_s >= _DATES_FROM_S
+
+
+def time_zero_of(text: str, where: str) -> datetime:
+    """The date and time, with its zone, of a text in ISO 8601. Raises InputError for another text."""
+    remedy = "give the date, the time and the time zone, such as 2024-05-01T12:00:00Z or 2024-05-01T14:00:00+02:00"
+    try:
+        found = datetime.fromisoformat(text)
+        Clock(found).moment(0.0)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{text!r} is no date and time with its zone", where=where, remedy=remedy) from error
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cvlnet.errors import InputError
 from cvlnet.io.text import did_you_mean
-from cvlnet.track.formats.clock import EPOCH, Clock
+from cvlnet.track.formats.clock import EPOCH, Clock, are_dates
 from cvlnet.track.formats.csv_table import read_csv, write_csv
 from cvlnet.track.formats.geojson_file import write_geojson
 from cvlnet.track.formats.gpx import write_gpx
@@ -25,6 +25,8 @@ _WRITE = {".csv": write_csv, ".json": write_json_file, ".jsonl": write_log, ".tu
 _WRITE_DATED = {".geojson": write_geojson, ".gpx": write_gpx, ".kml": write_kml, ".nmea": write_nmea}
 _ROS = (".mcap", ".bag", ".rosbag2")
 _OF_LIMITED_DATES = (".nmea", *_ROS)  # NMEA has two digits of the year, ROS 31 bits of seconds
+DATED = (".gpx", ".kml", ".nmea", *_ROS)
+"""Endings of files whose only times are dates."""
 _READ = {".csv": read_csv, ".json": read_json_file, ".jsonl": read_log}
 
 ENDINGS = (*_WRITE, *_WRITE_DATED, *_ROS)
@@ -38,8 +40,9 @@ def write_trajectory(trajectory: Trajectory, path: Path, *, start: datetime | No
     need dates; by default the times count from the beginning of 1970, which is right where the drive's clock does.
     The other formats hold the times as they are. What a fix does not know is left out, never zero.
 
-    Raises InputError for another ending, as `check_output` does, if the file cannot be written, or if there is no such
-    date; those of NMEA and the bags lie between 1970 and 2038. Raises ValueError for numbers that are not finite, and
+    Raises InputError for another ending, as `check_output` does, if the file cannot be written, if there is no such
+    date (those of NMEA and the bags lie between 1970 and 2038), or if a start is given for times that count from 1970
+    already. Raises ValueError for numbers that are not finite, and
     for a start without a zone.
     """
     check_output(path)
@@ -48,6 +51,8 @@ def write_trajectory(trajectory: Trajectory, path: Path, *, start: datetime | No
         _WRITE[ending](trajectory, path)
         return
     clock = Clock(start or EPOCH)
+    if start is not None and trajectory.fixes:
+        require_no_dates(trajectory.fixes[0].time_s, path)
     for fix in (trajectory.fixes[0], trajectory.fixes[-1]) if trajectory.fixes else ():
         if not (clock.has(fix.time_s) if ending in _OF_LIMITED_DATES else clock.knows(fix.time_s)):
             span = " between 1970 and 2038" if ending in _OF_LIMITED_DATES else ""
@@ -57,6 +62,13 @@ def write_trajectory(trajectory: Trajectory, path: Path, *, start: datetime | No
         _WRITE_DATED[ending](trajectory, path, clock)
     else:
         _bag_writer(ending)(trajectory, path, clock)
+
+
+def require_no_dates(first_s: float, where: str | Path) -> None:
+    """Raise InputError if the times of a drive, of which first_s is the first, count from 1970: they have no start."""
+    if are_dates(first_s):
+        what = f"the times of the drive are dates already, from {Clock().moment(first_s):%Y-%m-%d %H:%M} UTC on"
+        raise InputError(what, where=where, remedy="leave the date of time 0 out")
 
 
 def check_output(path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cvlnet.ellipse import CONFIDENCE
+from cvlnet.geo import compass_deg
 from cvlnet.geojson import collection, ellipse, feature, line, point
 from cvlnet.io.outputs import write_json_list
 from cvlnet.track.formats.clock import Clock
 from cvlnet.track.formats.fields import fields_of
-from cvlnet.track.formats.stretches import compass_deg, stretches
+from cvlnet.track.formats.stretches import stretches
 from cvlnet.track.types import TrackFix, Trajectory
 
 _TOLD = ("index", "time_s", "state", "confidence", "yaw_deg")

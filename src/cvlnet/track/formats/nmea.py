@@ -10,10 +10,10 @@ import numpy as np
 from pynmea2 import GGA, GST, HDT, RMC
 
 from cvlnet.arrays import F64
-from cvlnet.geo import LatLon, LocalFrame
+from cvlnet.geo import LatLon, LocalFrame, compass_deg
 from cvlnet.io.outputs import write_text
 from cvlnet.track.formats.clock import Clock
-from cvlnet.track.formats.stretches import compass_deg, place_of
+from cvlnet.track.formats.stretches import place_of
 from cvlnet.track.types import TrackFix, Trajectory
 
 _KNOTS = 3600 / 1852  # of a metre a second

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from math import degrees, pi
 
 from cvlnet.geo import LatLon
 from cvlnet.track.types import TrackFix, Trajectory
@@ -19,8 +18,3 @@ def stretches(trajectory: Trajectory) -> tuple[tuple[tuple[TrackFix, LatLon], ..
     placed = ((fix, place_of(fix)) for fix in trajectory.fixes)
     runs = groupby(placed, key=lambda pair: pair[1] is not None)
     return tuple(tuple((fix, place) for fix, place in run if place is not None) for tracked, run in runs if tracked)
-
-
-def compass_deg(yaw_rad: float) -> float:
-    """A heading clockwise from true north, from 0 to less than 360 degrees, to a hundredth."""
-    return round(degrees(pi / 2 - yaw_rad), 2) % 360.0
