@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 
 import type { Fix, PictureKind } from "./api";
 import { Icon } from "./icons";
-import { awaiting, clock, coordinates, heading, knowledge, metres, percent, pitchOffset } from "./format";
+import { awaiting, coordinates, heading, knowledge, metres, percent, pitchOffset } from "./format";
 import { hasPlace } from "./geo";
 import type { MapView } from "./map-view";
 import type { Page } from "./page";
@@ -159,10 +159,7 @@ export function Pictures({ page }: { page: Page }) {
 
 function MomentPicture({ page, kind, title, text, alt }: { page: Page } & (typeof PICTURES)[number]) {
   const picture = page.pictures[kind].shown.value;
-  const log = page.log.value;
-  const index = page.player.index.value;
-  const taken = picture && log ? log.fixes[picture.moment] : null;
-  const earlier = taken && picture!.moment < index ? ` at ${clock(taken.time_s - log!.begin_s)}` : "";
+  const earlier = page.takenBefore(kind);
   return (
     <figure class={kind}>
       <figcaption>
@@ -170,7 +167,7 @@ function MomentPicture({ page, kind, title, text, alt }: { page: Page } & (typeo
         <span class="when muted">{earlier}</span>
       </figcaption>
       {picture ? (
-        <img src={picture.url} alt={`${alt}${earlier}`} />
+        <img src={picture.url} alt={`${alt} ${earlier}`.trim()} />
       ) : (
         <div class="no-picture">{page.pictures[kind].loading.value ? "Loading" : "None up to this moment"}</div>
       )}

@@ -83,6 +83,11 @@ export function progress(session: Session): string {
   return session.moments_total ? `${session.fixes} of ${session.moments_total}` : `${session.fixes} so far`;
 }
 
+/** Date and time of day as the reader writes them. at: in ISO 8601. */
+export function dateTime(at: string): string {
+  return new Date(at).toLocaleString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+}
+
 /** The part of the address after #: a session, and the seconds since its first moment. */
 export interface Link {
   session: string | null;

@@ -17,7 +17,7 @@ export function LayersPanel({ page, view }: { page: Page; view: MapView }) {
   const open = page.layersOpen;
   const log = page.log.value;
   const overlay = OVERLAYS.some((name) => page.layers.value[name]);
-  const box = (layer: Layer, name: string, color?: string, disabled = false) => (
+  const box = (layer: Layer, name: string, color?: string, disabled = false, when = "") => (
     <label key={layer} class={disabled ? "disabled" : ""}>
       <input
         type="checkbox"
@@ -27,6 +27,7 @@ export function LayersPanel({ page, view }: { page: Page; view: MapView }) {
       />
       <span>{name}</span>
       {color && <span class="swatch" style={{ background: color }} />}
+      {when && <span class="when muted">{when}</span>}
     </label>
   );
   return (
@@ -52,7 +53,9 @@ export function LayersPanel({ page, view }: { page: Page; view: MapView }) {
       <div id="layers" class="layers-body" hidden={!open.value || !log}>
         {LINES.map(({ layer, name, color, needs }) => box(layer, name, color, !!needs && !log?.[needs].value.length))}
         <hr />
-        {OVERLAYS.map((name) => box(name, OVERLAY_NAMES[name]))}
+        {OVERLAYS.map((name) =>
+          box(name, OVERLAY_NAMES[name], undefined, false, page.layers.value[name] ? page.takenBefore(name) : ""),
+        )}
         <label class="opacity">
           <span>Opacity</span>
           <input

@@ -3,7 +3,7 @@
 import { computed, effect, signal, untracked } from "@preact/signals";
 
 import { type MapInfo, type PictureKind, type Session, type Start, Problem } from "./api";
-import { parseLink, writeLink } from "./format";
+import { clock, parseLink, writeLink } from "./format";
 import { PictureFeed } from "./pictures";
 import { Player } from "./player";
 import { SessionLog } from "./session-log";
@@ -134,6 +134,15 @@ export class Page {
     } catch {
       this.say(`The browser does not let this page copy. ${what}: ${text}`);
     }
+  }
+
+  /** When the picture of a kind was taken, if that was before the moment that is shown; or else nothing. */
+  takenBefore(kind: PictureKind): string {
+    const picture = this.pictures[kind].shown.value;
+    const log = this.log.value;
+    const taken = picture && log ? log.fixes[picture.moment] : null;
+    const isEarlier = picture !== null && picture.moment < this.player.index.value;
+    return taken && isEarlier ? `at ${clock(taken.time_s - log!.begin_s)}` : "";
   }
 
   say(text: string): void {

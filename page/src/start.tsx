@@ -16,7 +16,7 @@ import {
   startDrive,
   upload,
 } from "./api";
-import { progress } from "./format";
+import { dateTime, progress } from "./format";
 import { Icon } from "./icons";
 import type { Page } from "./page";
 
@@ -385,6 +385,7 @@ function SessionList({ page }: { page: Page }) {
     return () => window.clearInterval(timer);
   }, []);
   const remove = async (session: Session) => {
+    if (!window.confirm(`Delete ${session.name} of ${dateTime(session.created_at)}, with its track and pictures?`)) return;
     try {
       await deleteSession(session.id);
     } catch (error) {
@@ -401,12 +402,18 @@ function SessionList({ page }: { page: Page }) {
           <li key={session.id}>
             <button class="plain" onClick={() => page.open(session)}>
               <span class={`dot ${session.status}`} />
-              <span class="name">{session.name.split("/").pop()}</span>
-              <span class="muted">{progress(session)}</span>
+              <span class="about">
+                <span class="name">{session.name.split("/").pop()}</span>
+                <span class="muted">
+                  {dateTime(session.created_at)} · {progress(session)}
+                </span>
+              </span>
             </button>
             <button class="icon-button" onClick={() => void remove(session)} title="Delete this session">
               <Icon name="trash" />
-              <span class="hidden">Delete {session.name}</span>
+              <span class="hidden">
+                Delete {session.name} of {dateTime(session.created_at)}
+              </span>
             </button>
           </li>
         ))}

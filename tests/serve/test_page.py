@@ -293,8 +293,19 @@ def test_a_session_is_seen_live_and_a_reload_in_the_middle_goes_on(user: User) -
     page.get_by_role("button", name="Drives").click()
     expect(page.locator(".sessions li").first).to_contain_text("round")
     count = page.locator(".sessions li").count()
-    page.locator(".sessions li").first.get_by_role("button", name="Delete").click()
+    asked = list[str]()
+
+    def answered(dialog: sync_api.Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss() if len(asked) == 1 else dialog.accept()
+
+    page.on("dialog", answered)
+    delete = page.locator(".sessions li").first.get_by_role("button", name="Delete")
+    delete.click()
+    expect(page.locator(".sessions li")).to_have_count(count)
+    delete.click()
     expect(page.locator(".sessions li")).to_have_count(count - 1)
+    assert all(message.startswith("Delete round") for message in asked)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from asking import DRIVE, Tracked, begin, client_of, ended, events_of, png, problem, send, sent
+from fastapi import Request
 from fastapi.testclient import TestClient
 
 from cvlnet.serve import routes as routes_module
@@ -454,7 +455,7 @@ def test_an_upload_of_a_video(client: TestClient, tmp_path: Path) -> None:
     response = upload(client, files, heading="±5")
     assert response.status_code == 201, response.text
     session = response.json()
-    assert (session["source"], session["has_truth"]) == ("upload", False)
+    assert (session["source"], session["name"], session["has_truth"]) == ("upload", "video", False)
     events = ended(client, session["id"])
     fixes = [data for kind, _, data in events if kind == "fix"]
     assert events[-1][2]["status"] == "ended"
@@ -462,6 +463,19 @@ def test_an_upload_of_a_video(client: TestClient, tmp_path: Path) -> None:
     assert fixes[-1]["state"] == "tracking"
     place = FRAME.xy_world_m((fixes[-1]["latitude_deg"], fixes[-1]["longitude_deg"]))
     np.testing.assert_allclose(place, DRIVE[-1].xy_m, atol=1.5)
+
+
+def test_an_upload_whose_sender_has_gone_is_not_tracked(
+    service: Service, client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_disconnected(_: Request) -> bool:
+        return True
+
+    monkeypatch.setattr(Request, "is_disconnected", is_disconnected)
+    before = {session.about.id for session in service.sessions()}
+    files = {"video": lossless(tmp_path / "v.mkv"), "camera": CAMERA, "odometry": table(file=False)}
+    upload(client, files, heading="±5")
+    assert {session.about.id for session in service.sessions()} == before
 
 
 def test_an_upload_that_begins_near_a_place(service: Service, client: TestClient, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, no_type_check
 
-from fastapi import APIRouter, File, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, File, Form, Header, Query, Request, Response, UploadFile
 from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
@@ -28,6 +28,7 @@ from cvlnet.serve.pictures import without_alpha
 from cvlnet.serve.problems import MEDIA_TYPE, ProblemError, refused, too_many
 from cvlnet.serve.service import Service
 from cvlnet.serve.session import Session, Watcher
+from cvlnet.serve.uploads import upload_name
 from cvlnet.track.formats import write_trajectory
 from cvlnet.track.formats.clock import time_zero_of
 
@@ -129,7 +130,8 @@ def api(service: Service) -> APIRouter:
         response_model=wire.Session,
     )
     @no_type_check  # FastAPI's files are not of the class that it has one name
-    def upload(
+    async def upload(
+        request: Request,
         response: Response,
         video: Annotated[UploadFile, File(description="Video file, or ZIP file of pictures")],
         camera: Annotated[UploadFile, File(description="camera.json")],
@@ -146,7 +148,11 @@ def api(service: Service) -> APIRouter:
         """Begin a session of a recorded drive that is uploaded."""
         place = None if start is None else _read(wire.MeasuredPlace, start, "start")
         asked = wire.NewSession(heading=heading, start=place)
-        return _created(service.upload(video.file, camera.file, odometry.file, asked), response)
+        name = upload_name(video.filename or "")
+        session = await run_in_threadpool(service.upload, video.file, camera.file, odometry.file, asked, name)
+        if await request.is_disconnected():  # whoever sent it has given up
+            await run_in_threadpool(service.delete, session.about.id)
+        return _created(session, response)
 
     @router.get("/sessions", tags=["sessions"])
     def get_sessions() -> list[wire.Session]:

@@ -115,10 +115,12 @@ class Service:
         )
         return self._started(Session.created(self._folder / about.id, about), lambda: journey)
 
-    def upload(self, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, asked: wire.NewSession) -> Session:
+    def upload(
+        self, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, asked: wire.NewSession, name: str = "upload"
+    ) -> Session:
         """A new session of files that are sent. asked: heading and start. Raises ProblemError if it cannot be."""
         self._make_room()
-        about = self._about("upload", "upload", asked)
+        about = self._about("upload", name, asked)
         folder = self._folder / about.id
         try:
             heading_of(asked.heading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from cvlnet.config import JourneyFiles
@@ -19,6 +19,7 @@ _MOST_TEXT_BYTES = 64_000_000
 _ZIP = b"PK\x03\x04"
 _FOLDER = "upload"
 _CHUNK_BYTES = 1 << 20
+_LONGEST_NAME = 80
 
 
 def store(folder: Path, video: BinaryIO, camera: BinaryIO, odometry: BinaryIO, limits: Limits) -> dict[str, str]:
@@ -58,6 +59,12 @@ def files_of(folder: Path, upload: Mapping[str, str]) -> JourneyFiles:
     """The files of an upload in a session's folder."""
     paths: dict[str, Any] = {key: folder / name for key, name in upload.items()}
     return JourneyFiles(**paths)
+
+
+def upload_name(file_name: str) -> str:
+    """What a session of an upload is called: as its file of pictures, without folder and ending; or else "upload"."""
+    stem = PurePosixPath(file_name.replace("\\", "/")).stem
+    return "".join(filter(str.isprintable, stem))[:_LONGEST_NAME].strip() or "upload"
 
 
 def _is_csv(start: bytes) -> bool:
