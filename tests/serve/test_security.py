@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from cvlnet.serve.drives import Drives
 from cvlnet.serve.limits import Limits
 from cvlnet.serve.listen import Address
-from cvlnet.serve.security import COOKIE, Access
+from cvlnet.serve.security import Access
 from cvlnet.serve.served_map import ServedMap
 from cvlnet.serve.service import Service
 
@@ -60,7 +60,8 @@ def test_names_that_were_given(shared: Service) -> None:
         {"Authorization": f"Basic {TOKEN}"},
         {"Authorization": TOKEN},
         {"Authorization": f"Bearer {TOKEN}x"},
-        {"Cookie": f"{COOKIE}=wrong"},
+        {"Cookie": f"{Access(TOKEN).cookie}=wrong"},
+        {"Cookie": f"{Access('another').cookie}={TOKEN}"},
         {"Cookie": f"other={TOKEN}"},
         {"Cookie": "=;=\x01"},
     ],
@@ -82,7 +83,7 @@ def test_a_browser_gives_the_token_once(shared: Service) -> None:
     entrance = client.get(f"/?token={TOKEN}&a=1", follow_redirects=False)
     assert (entrance.status_code, entrance.headers["location"]) == (303, "/?a=1")
     cookie = entrance.headers["set-cookie"]
-    for part in (f"{COOKIE}={TOKEN}", "HttpOnly", "SameSite=strict"):
+    for part in (f"{Access(TOKEN).cookie}={TOKEN}", "HttpOnly", "SameSite=strict"):
         assert part in cookie
     assert client.get("/").status_code == 200
     assert client.get("/api/health").status_code == 200

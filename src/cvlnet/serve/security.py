@@ -6,6 +6,7 @@ import ipaddress
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -16,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cvlnet.serve.limits import Limits, Rate
 from cvlnet.serve.problems import ProblemError, response_of, too_many
 
-COOKIE = "cvlnet-token"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD, _FRAMES = "/api/sessions/upload", "/frames"
@@ -52,6 +52,11 @@ class Access:
         if name in LOOPBACK or name in (known.lower() for known in self.names):
             return True
         return self.any_address and _is_address(name)
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie that holds the token: of its own for each, as browsers share a host's among ports."""
+        return f"cvlnet-{sha256((self.token or '').encode()).hexdigest()[:12]}"
 
     def is_token(self, given: str | None) -> bool:
         """Whether a request may be answered that gives this token."""
@@ -105,13 +110,15 @@ class Guard:
             return None
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         answer = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
-        answer.set_cookie(COOKIE, given, httponly=True, samesite="strict", secure=scope["scheme"] == "https")
+        answer.set_cookie(
+            self._access.cookie, given, httponly=True, samesite="strict", secure=scope["scheme"] == "https"
+        )
         return answer
 
     def _checked(self, scope: Scope) -> int:
         """The most bytes that a request may have. Raises ProblemError unless it may be answered."""
         headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
-        if not self._access.is_token(_token(headers)):
+        if not self._access.is_token(_token(headers, self._access.cookie)):
             remedy = "send it as Authorization: Bearer TOKEN, or open the page's address with ?token=TOKEN once"
             challenge = {"WWW-Authenticate": "Bearer"}
             raise ProblemError(401, "a token is needed", where="Authorization", remedy=remedy, headers=challenge)
@@ -136,13 +143,13 @@ class Guard:
         return self._limits.json_bytes
 
 
-def _token(headers: Headers) -> str | None:
+def _token(headers: Headers, cookie_name: str) -> str | None:
     """The token that a request gives: as a bearer, or in its cookie."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return given.strip()
     try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(cookie_name)
     except CookieError:
         return None
     return None if cookie is None else cookie.value

@@ -252,10 +252,12 @@ class Session:
             watcher.wake()
 
     def size_bytes(self) -> int:
-        """On disk, nearly: what is added is counted as it is written, and the files are looked at once."""
+        """On disk, nearly: pictures are counted as they are written, and most files are looked at once."""
+        lines = {lines.path for lines in (self._fixes, self._odometry, self._moments)}
         if self._size_bytes is None:
-            self._size_bytes = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-        return self._size_bytes
+            rest = (path for path in self.folder.rglob("*") if path.is_file() and path not in lines)
+            self._size_bytes = sum(path.stat().st_size for path in rest)
+        return self._size_bytes + sum(path.stat().st_size for path in lines if path.is_file())
 
     def deleted(self) -> None:
         """Delete its folder; nothing is written from now on."""
