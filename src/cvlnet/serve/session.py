@@ -16,7 +16,7 @@ import asyncio
 import json
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +115,7 @@ class Session:
         self._watchers: set[Watcher] = set()
         self._gone = False
         self._pictures_lock = threading.Lock()
-        self._size_bytes: int | None = None
+        self._below_bytes = _bytes_of(folder.glob("*/**/*"))  # of pictures and uploads, in folders of the session's
 
     @staticmethod
     def created(folder: Path, about: About) -> Session:
@@ -186,8 +186,7 @@ class Session:
             self._show(moment, {name: picture.corners for name, picture in pictures.items()})
         before, self._before = self._before, odometry
         self._odometry.append(json.dumps([odometry.time_s, odometry.x_m, odometry.y_m, odometry.yaw_rad]))
-        if self._size_bytes is not None:
-            self._size_bytes += sum(len(picture.encoded) for picture in pictures.values())
+        self._below_bytes += sum(len(picture.encoded) for picture in pictures.values())
         sent = fix_of(fix, moment, truth=self._truth or (), before=before, now=odometry).model_dump_json()
         self._fixes.append(sent)
         self._begin_s = fix.time_s if self._begin_s is None else self._begin_s
@@ -252,12 +251,8 @@ class Session:
             watcher.wake()
 
     def size_bytes(self) -> int:
-        """On disk, nearly: pictures are counted as they are written, and most files are looked at once."""
-        lines = {lines.path for lines in (self._fixes, self._odometry, self._moments)}
-        if self._size_bytes is None:
-            rest = (path for path in self.folder.rglob("*") if path.is_file() and path not in lines)
-            self._size_bytes = sum(path.stat().st_size for path in rest)
-        return self._size_bytes + sum(path.stat().st_size for path in lines if path.is_file())
+        """On disk. Pictures are counted as they are written."""
+        return self._below_bytes + _bytes_of(self.folder.glob("*"))
 
     def deleted(self) -> None:
         """Delete its folder; nothing is written from now on."""
@@ -276,8 +271,8 @@ class Session:
             oldest = next(iter(shown))
             gone = shown.pop(oldest) if len(shown) > _MOST_PICTURED else {}
         for path in (self._picture_path(oldest, name) for name in gone):
-            if self._size_bytes is not None and path.is_file():
-                self._size_bytes -= path.stat().st_size
+            if path.is_file():
+                self._below_bytes -= path.stat().st_size
             path.unlink(missing_ok=True)
 
     def _shown(self) -> dict[int, dict[str, wire.Corners | None]]:
@@ -293,3 +288,12 @@ class Session:
     def _save(self) -> None:
         if not self._gone:
             write_text(self.folder / "session.json", self._about.model_dump_json(indent=1) + "\n")
+
+
+def _bytes_of(paths: Iterable[Path]) -> int:
+    """The size of those that are files."""
+    total = 0
+    for path in paths:
+        with suppress(FileNotFoundError):  # an unfinished one, which has its name by now
+            total += path.stat().st_size if path.is_file() else 0
+    return total
