@@ -45,6 +45,16 @@ def test_completion_of_commands_and_options_is_installed(tmp_path, monkeypatch):
     assert str(script) in (tmp_path / ".bashrc").read_text()
 
 
+def test_a_home_folder_that_cannot_be_written_gets_one_line(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "home"
+    home.write_text("no folder")
+    monkeypatch.setenv("HOME", str(home))
+    assert run(["--install-completion", "--shell", "bash"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"cvlnet: {home}/.local")
+    assert "the completion cannot be installed (Not a directory); make it writable" in line
+
+
 def test_help_lists_the_commands(capsys):
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import radians
 from pathlib import Path
@@ -17,6 +17,7 @@ from cvlnet.calibration.stretches import Stretch
 from cvlnet.calibration.turns import TurnDoubt
 from cvlnet.cli.app import run
 from cvlnet.data.camera_file import read_camera_file
+from cvlnet.data.odometry import OdometryPose
 from cvlnet.data.odometry_files import of_visual_odometry
 from cvlnet.geometry import Camera
 from cvlnet.road.geometry import Mounting
@@ -181,18 +182,43 @@ def test_times_that_the_bends_contradict_are_told(
     assert "each bend 0.5 s earlier than the odometry; add +0.5 s to the pictures' times" in caplog.text
 
 
-def test_visual_odometry_names_the_height_of_its_scale(video: Path, tmp_path: Path) -> None:
+def filmed(video: Path, out: Path) -> list[str]:
+    """The options of visual odometry for three pictures of a video folder, which are written as a video."""
     av = pytest.importorskip("av", reason="needs the extra video")
-    with av.open(str(tmp_path / "drive.mp4"), "w") as container:
+    with av.open(str(out / "drive.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = CAMERA.width_px, CAMERA.height_px, "yuv420p"
         for path in sorted((video / "frames").iterdir())[:3]:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(cv2.imread(str(path)), format="bgr24")))
         container.mux(stream.encode())
+    files = ["--video", str(out / "drive.mp4"), "--camera-file", str(video / "camera.json")]
+    return ["visual-odometry", *files, "--out", str(out / "odometry.csv")]
+
+
+def test_visual_odometry_names_the_height_of_its_scale(video: Path, tmp_path: Path) -> None:
     out = tmp_path / "odometry.csv"
-    files = ["--video", str(tmp_path / "drive.mp4"), "--camera-file", str(video / "camera.json")]
-    assert run(["visual-odometry", *files, "--out", str(out)]) == 0
+    assert run(filmed(video, tmp_path)) == 0
     header, *rows = out.read_text().splitlines()
     assert header == "time_s,x_m,y_m,yaw_deg,camera_height_m"
     assert [row.split(",")[-1] for row in rows] == ["1.3"] * 3
     assert of_visual_odometry(out)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_interrupted_visual_odometry_keeps_its_poses(
+    count: int, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> Iterator[OdometryPose]:
+        yield from (OdometryPose(0.1 * number, float(number), 0.0, 0.0) for number in range(count))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cvlnet.data.visual_odometry.visual_odometry", interrupted)
+    out = tmp_path / "odometry.csv"
+    assert run(filmed(video, tmp_path)) == 130
+    said = capsys.readouterr().err
+    if count:
+        assert f"cvlnet: interrupted; {out} has the first 2 poses, to 0.1 s of the video\n" in said
+        assert len(out.read_text().splitlines()) == 3
+    else:
+        assert "cvlnet: interrupted before the first pose; nothing was written\n" in said
+        assert not out.exists()

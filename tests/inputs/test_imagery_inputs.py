@@ -34,6 +34,7 @@ from cvlnet.config import RasterHints
 from cvlnet.errors import InputError
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.overhead import Patch
+from cvlnet.map.store import POINTER
 
 Source = Path | Sequence[Path]
 Make = Callable[[Path], Source]
@@ -361,6 +362,7 @@ RIGHT = (
 
 REFUSED = (
     Refused("an empty folder", lambda folder: folder, "holds no imagery: no GeoTIFF or JPEG 2000, .*; name the folder or the file"),
+    Refused("a map", lambda folder: ((folder / POINTER).write_text("{}"), folder)[1], "is a map of cvlnet map build; imagery is wanted here; name the image"),
     Refused("a list of nothing", lambda folder: [], "overhead imagery: no file is given; give at least one"),
     Refused("a list with a lost file", lambda folder: [*two_sheets(folder).glob("*.tif"), folder / "9.tif"], "9.tif: there is no such file"),
     Refused("sheets in two systems", with_second("EPSG:32633"), r"1.tif: is in another coordinate reference system than .*0.tif; warp one"),

@@ -363,6 +363,19 @@ def test_newer_imagery_is_laid_over_a_base_whose_files_were_copied_without_their
     assert files_of(laid_over("copied").arrays.folder) == files_of(expected.arrays.folder)
 
 
+def test_an_update_that_is_repeated_changes_nothing(model, middle, tmp_path, monkeypatch):
+    """As it is by who interrupted it when it was finished; the map's index stays that of its version."""
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
+    build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    newer = image_of(180, 1, middle, 10.0, 10.0, "newer.png")
+    updated = update_map(model, tmp_path / "map", newer)
+    again = update_map(model, tmp_path / "map", newer)
+    assert (again.version, again.header) == (updated.version, updated.header)
+    other = update_map(model, tmp_path / "map", image_of(180, 2, middle, 10.0, 10.0, "other.png"))
+    assert [source.name for source in other.header.sources[1:]] == ["newer.png", "other.png"]
+    assert update_map(model, tmp_path / "map", newer).version == "v4"
+
+
 def test_an_update_that_goes_on_looks_at_each_window_once(model, middle, tmp_path, monkeypatch):
     """Windows in which the newer imagery shows nothing among them."""
     monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)

@@ -159,6 +159,17 @@ def test_another_map_and_an_older_version_are_not_written_over(model, image, sou
         copy_map(str(source), "memory://bucket/new.map")
 
 
+def test_a_later_version_of_another_map_is_not_written_over_a_map(model, image, source, store, tmp_path):
+    other = OverheadImage(image.pixels[::-1].copy(), image.raster, image.source)
+    later = build_map(model, other, tmp_path / "other").path
+    update(model, image, later)
+    copy_map(str(source), STORE)
+    before = stored(store)
+    with pytest.raises(InputError, match=r"has another map, or a newer version \(v1; to be copied: v2\); choose"):
+        copy_map(str(later), STORE)
+    assert stored(store) == before
+
+
 def add_index(folder, *, seed=0, of=None):
     """An index of random descriptors, in two segments, for a map; of: the fingerprint that it states."""
     source = Map.open(folder)

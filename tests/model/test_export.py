@@ -72,6 +72,19 @@ def test_a_sequence_of_one_length_is_written_for_that_length(tmp_path):
     assert described["inputs"]["ground.onnx"]["images"] == ["clips", 2, 3, 32, 64]
 
 
+def test_an_interrupted_export_leaves_no_description_of_other_graphs(tmp_path, monkeypatch):
+    def interrupted(graph, *_):
+        if graph.name == "ground":
+            raise KeyboardInterrupt
+
+    (tmp_path / "model.json").write_text("{}")
+    monkeypatch.setattr("cvlnet.model.export._write", interrupted)
+    monkeypatch.setattr("cvlnet.model.export._difference", lambda *_: 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        export(build_model(MODEL).eval(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"overhead.onnx"}
+
+
 def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(InputError, match=r"cvlnet\[export\]"):

@@ -6,7 +6,8 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from errno import ENAMETOOLONG
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -29,6 +30,19 @@ from cvlnet.cli.train import average, train
 from cvlnet.errors import InputError
 
 USER_ERROR, INTERRUPTED = 2, 130
+
+
+class _Commands(App):
+    """The commands, whose completion is installed in a folder that may not be writable."""
+
+    def install_completion(self, **options: Any) -> Path:
+        """As `App` does it. Raises InputError if a file cannot be read or written."""
+        try:
+            return super().install_completion(**options)
+        except OSError as error:
+            what = f"the completion cannot be installed ({error.strerror or error})"
+            remedy = "make it writable, or name another file with --output"
+            raise InputError(what, where=error.filename or "home folder", remedy=remedy) from error
 
 
 def main(tokens: Sequence[str] | None = None) -> NoReturn:
@@ -65,14 +79,14 @@ def run_app(app: App, tokens: Sequence[str]) -> int:
         if error.errno != ENAMETOOLONG:
             raise
         return _fail(f"{str(error.filename)[:80]}...: the file name is too long; check the path", USER_ERROR)
-    except KeyboardInterrupt:
-        return _fail("interrupted; no file was left incomplete", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:  # a command may say what it has written
+        return _fail(str(interrupt) or "interrupted; no file was left incomplete", INTERRUPTED)
     return 0
 
 
 def build_app() -> App:
     """The commands and their options."""
-    app = App(
+    app = _Commands(
         name="cvlnet",
         help="Locate a vehicle on an overhead image from the last few frames of its video.",
         version=__version__,

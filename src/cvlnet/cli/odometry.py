@@ -11,7 +11,7 @@ def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
 
     The scale follows from the camera's height above the road in camera.json: an error of one per cent there becomes an
     error of one per cent in all distances. Expect a drift of 1 to 3 % of the distance and half a degree per 100 m on
-    paved roads. The computation takes longer than the video.
+    paved roads. The computation takes longer than the video; if it is interrupted, the poses so far are written.
 
     For example:
 
@@ -45,8 +45,15 @@ def visual_odometry(*, video: Path, camera_file: Path, out: Path) -> None:
     seen = ((time_s, picture(window)) for _, time_s, picture in pictures.taken())
     poses = estimated(seen, window.camera(full), camera.mounted.body_from_cam)
     height_m = float(camera.mounted.body_from_cam.translation_m[2])
-    rows = [f"time_s,x_m,y_m,yaw_deg,{OF_VISUAL_ODOMETRY}"]
-    for pose in tqdm(poses, "visual odometry", unit="picture", disable=not sys.stderr.isatty()):
-        rows.append(f"{pose.time_s:.6f},{pose.x_m:.4f},{pose.y_m:.4f},{degrees(pose.yaw_rad):.4f},{height_m:g}")
-    write_text(out, "\n".join(rows) + "\n")
-    print(f"{len(rows) - 1:,} poses in {out}")
+    header, rows = f"time_s,x_m,y_m,yaw_deg,{OF_VISUAL_ODOMETRY}", list[str]()
+    try:
+        for pose in tqdm(poses, "visual odometry", unit="picture", disable=not sys.stderr.isatty()):
+            rows.append(f"{pose.time_s:.6f},{pose.x_m:.4f},{pose.y_m:.4f},{degrees(pose.yaw_rad):.4f},{height_m:g}")
+    except KeyboardInterrupt as interrupt:
+        if not rows:
+            raise KeyboardInterrupt("interrupted before the first pose; nothing was written") from interrupt
+        write_text(out, "\n".join([header, *rows]) + "\n")
+        what = f"interrupted; {out} has the first {len(rows):,} poses, to {pose.time_s:.1f} s of the video"
+        raise KeyboardInterrupt(what) from interrupt
+    write_text(out, "\n".join([header, *rows]) + "\n")
+    print(f"{len(rows):,} poses in {out}")

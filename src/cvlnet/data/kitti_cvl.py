@@ -89,13 +89,17 @@ class Query:
 
 @dataclass(frozen=True)
 class Split:
-    """Queries and the gallery of tiles, by id. left_out: what the lists name and the disk has not, a line each."""
+    """Queries and the gallery of tiles, by id.
+
+    left_out: what the lists name and the disk has not, a line each. listed: number of queries with those left out.
+    """
 
     name: str
     root: Path
     queries: tuple[Query, ...]
     tiles: Mapping[str, Tile]
     left_out: tuple[str, ...]
+    listed: int
 
 
 def read_split_list(path: Path) -> tuple[ListedFrame, ...]:
@@ -152,7 +156,7 @@ def read_split(root: Path, name: SplitName, *, lists: Path | None = None) -> Spl
         if all(tile.holds_query for tile in tiles.values()):
             remedy = "name the drives in test.csv, and unpack all of satmap/test"
             warn("has no distractors: the gallery of Test-2 is that of Test-1", where=root, remedy=remedy)
-    return Split(name, root, tuple(queries), tiles, left_out)
+    return Split(name, root, tuple(queries), tiles, left_out, len(queries) + missing.total())
 
 
 def list_name(split: SplitName) -> str:

@@ -45,7 +45,8 @@ _RANKING_ARRAYS = ("queries", "tile", "score", "xy_m", "covariance_m2")
 class Ranking:
     """The best tiles for each query of one gallery, best first.
 
-    xy_m: the vehicle's position by tile and displacement, in the frame of the predictions.
+    xy_m: the vehicle's position by tile and displacement, in the frame of the predictions. left_out: number of queries
+    of the data set's list that were not asked, because their drive, their tile or a frame of their clip is missing.
     """
 
     queries: Int64[np.ndarray, " q"]  # into the predictions' queries
@@ -54,6 +55,7 @@ class Ranking:
     xy_m: Float64[np.ndarray, "q ranks 2"]
     covariance_m2: Float64[np.ndarray, "q ranks 2 2"]
     gallery_size: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Predictions:
             "query_ids": self.query_ids,
             "tile_ids": self.tile_ids,
             "gallery_size": {name: ranking.gallery_size for name, ranking in self.rankings.items()},
+            "left_out": {name: ranking.left_out for name, ranking in self.rankings.items()},
             "confidence": None if self.confidence is None else asdict(self.confidence),
         }
         arrays: dict[str, Any] = {
@@ -93,8 +96,13 @@ class Predictions:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 described = json.loads(str(arrays["described"]))
+                left_out = described.get("left_out", {})
                 rankings = {
-                    name: Ranking(**{f: _array(arrays, name, f) for f in _RANKING_ARRAYS}, gallery_size=size)
+                    name: Ranking(
+                        **{f: _array(arrays, name, f) for f in _RANKING_ARRAYS},
+                        gallery_size=size,
+                        left_out=left_out.get(name, 0),
+                    )
                     for name, size in described["gallery_size"].items()
                 }
                 confidence = described.get("confidence")
@@ -163,8 +171,9 @@ class Encoded:
     """The queries and the tiles of a data set's splits, with their features.
 
     samples: of the queries, in their order. clips: under every pitch that is tried. rows, galleries: of each split,
-    into the queries and the tiles. Positions in metres (east, north) around ``anchor``, on the axes of its frame, from
-    whose north true north at the tiles is turned by ``tile_turn_rad``, counter-clockwise.
+    into the queries and the tiles. left_out: of each split, as for `Ranking`. Positions in metres (east, north) around
+    ``anchor``, on the axes of its frame, from whose north true north at the tiles is turned by ``tile_turn_rad``,
+    counter-clockwise.
     """
 
     samples: Dataset[Sample]
@@ -178,6 +187,7 @@ class Encoded:
     tiles: MapFeatures
     rows: Mapping[str, I64]
     galleries: Mapping[str, I64]
+    left_out: Mapping[str, int]
     anchor: LatLon
 
     def rankings(
@@ -189,16 +199,19 @@ class Encoded:
     ) -> dict[str, Ranking]:
         """The best tiles for each query, by split."""
         return {
-            name: rank(
-                model,
-                self.clips,
-                rows,
-                self.tiles,
-                self.galleries[name],
-                self.tile_xy_m,
-                tile_turn_rad=self.tile_turn_rad,
-                decode=decode,
-                progress=progress,
+            name: replace(
+                rank(
+                    model,
+                    self.clips,
+                    rows,
+                    self.tiles,
+                    self.galleries[name],
+                    self.tile_xy_m,
+                    tile_turn_rad=self.tile_turn_rad,
+                    decode=decode,
+                    progress=progress,
+                ),
+                left_out=self.left_out[name],
             )
             for name, rows in self.rows.items()
         }
@@ -268,6 +281,7 @@ def encode(
             for part, rows in zip(parts, chosen, strict=True)
         },
         galleries={part.split.name: np.array([tile_at[name] for name in part.split.tiles]) for part in parts},
+        left_out={part.split.name: part.split.listed - len(part.queries) for part in parts},
         anchor=frame.anchor,
     )
 

@@ -77,12 +77,14 @@ class Trusted:
 class SplitFigures:
     """Metrics of one gallery. Intervals are NaN where they have no samples, for example if no query is found.
 
+    queries_left_out: of the data set's list, because their drive, their tile or a frame of their clip is missing.
     found: share of queries whose best fix is right to 10 m. accuracy_found, within_1_sigma and within_2_sigma are those
     of the found queries; the latter are the shares of errors inside the fix's own ellipse, 39 % and 86 % if it is well
     calibrated. trusted: None for weights whose confidence has not been calibrated.
     """
 
     queries: int
+    queries_left_out: int
     gallery: int
     stretches: int
     recall: tuple[Recall, ...]
@@ -149,6 +151,7 @@ def _split_figures(predictions: Predictions, name: str) -> SplitFigures:
     median_m, p95_m = redraws.quantiles(fixes.error_m, (0.5, 0.95))
     return SplitFigures(
         queries=len(fixes),
+        queries_left_out=ranking.left_out,
         gallery=ranking.gallery_size,
         stretches=redraws.times.shape[1],
         recall=tuple(Recall(k, r, redraws.mean(found(errors_m, k, r))) for r in RADII_M for k in RANKS),

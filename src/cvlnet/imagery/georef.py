@@ -25,6 +25,7 @@ from cvlnet.imagery.tiles import mbtiles, pmtiles
 from cvlnet.imagery.tiles.folder import open_tile_folder, zoom_levels
 
 _WHOLE_PX = 2**25  # images up to this size are read at once
+_MAP_POINTER = "map.json"  # in a folder of `cvlnet map build`, as `cvlnet.map.store` says
 
 
 def open_overhead(source: Path | str | Sequence[Path | str], hints: RasterHints = RasterHints()) -> Imagery:
@@ -83,6 +84,9 @@ def _sheets_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = sheets_in(path)
+    if not found and (path / _MAP_POINTER).is_file():
+        remedy = "name the image that it was built from"
+        raise InputError("is a map of cvlnet map build; imagery is wanted here", where=path, remedy=remedy)
     if not found:
         what = (
             "holds no imagery: no GeoTIFF or JPEG 2000, no picture that something beside it places, no tiles z/x/y.png"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from math import ceil
 
+import numpy as np
+import torch
+
 from cvlnet.errors import InputError
-from cvlnet.geo import LatLon
+from cvlnet.geo import LatLon, LocalFrame
 from cvlnet.localize.search import MOST_FIXES, Scores, fixes_in, ranked
 from cvlnet.localize.turned import TurnedClip, grid_turn_rad
 from cvlnet.map.encode import Window
@@ -19,6 +23,7 @@ from cvlnet.types import Fix
 
 KEPT_BYTES = 8 * 2**30
 _MOST_PLACES = 2**24  # of a panel: 43 km2 of cells of 1.6 m
+_AROUND_M = 40.0  # about a place at the edge of a panel, which is searched again
 
 
 class MapArea:
@@ -69,21 +74,21 @@ class MapArea:
 
         turns_rad: as in `fixes_in`, from true north; the clip is turned into the grid of every panel.
         """
-        found: list[tuple[Region, Scores, tuple[Fix, ...]]] = []
-        for region in self.regions():
-            turn = grid_turn_rad(region.frame, region.places.center_xy_m)
-            of_grid = tuple(each + turn for each in turns_rad)
-            scores, fixes = fixes_in(
-                self.model, clip, region, turns_rad=of_grid, most=max(most, 2), confidence=confidence
-            )
-            found.append((region, scores, tuple(replace(fix, turn_rad=fix.turn_rad - turn) for fix in fixes)))
+        find = partial(_found, self.model, clip, turns_rad=turns_rad, most=max(most, 2), confidence=confidence)
+        found = [(region, *find(region)) for region in self.regions()]
         if not found:
             remedy = "give a map of imagery without holes there"
             raise InputError("the map shows nothing where it is to be searched", where=self.map.path, remedy=remedy)
         best = max(found, key=lambda panel: panel[2][0].score)
         if len(found) == 1:
             return best[0], best[1], best[2][:most]
-        return best[0], best[1], ranked((fix for *_, fixes in found for fix in fixes), confidence=confidence)[:most]
+        fixes = list[Fix]()
+        for fix in ranked((fix for *_, fixes in found for fix in fixes), confidence=confidence)[: max(most, 2)]:
+            if any(_is_cut(region, fix) for region, *_ in found):
+                _, around = find(self.map.region(near=fix.position, radius_m=_AROUND_M))
+                fix = min(around, key=partial(_apart_m, fix))
+            fixes.append(fix)
+        return best[0], best[1], ranked(fixes, confidence=confidence)[:most]
 
     def _read(self, panel: Window | None) -> Region | None:
         """A panel; None if nothing is searched there."""
@@ -93,6 +98,33 @@ class MapArea:
             return None
         region = self.map.region(places=panel)
         return region if len(region) else None
+
+
+def _found(
+    model: CVLNet,
+    clip: TurnedClip,
+    region: Region,
+    *,
+    turns_rad: tuple[float, ...],
+    most: int,
+    confidence: Confidence | None,
+) -> tuple[Scores, tuple[Fix, ...]]:
+    """`fixes_in` with turns from true north."""
+    turn = grid_turn_rad(region.frame, region.places.center_xy_m)
+    of_grid = tuple(each + turn for each in turns_rad)
+    scores, fixes = fixes_in(model, clip, region, turns_rad=of_grid, most=most, confidence=confidence)
+    return scores, tuple(replace(fix, turn_rad=fix.turn_rad - turn) for fix in fixes)
+
+
+def _is_cut(region: Region, fix: Fix) -> bool:
+    """Whether a fix lies in a region so near to its edge that the scores around it may not all be there."""
+    row_col = region.places.row_col(torch.from_numpy(region.frame.xy_world_m(fix.position.degrees)))
+    last = torch.tensor([region.places.rows - 1, region.places.cols - 1])
+    return -0.5 <= float(torch.minimum(row_col, last - row_col).min()) < region.steps
+
+
+def _apart_m(one: Fix, other: Fix) -> float:
+    return float(np.hypot(*LocalFrame(one.position).xy_world_m(other.position.degrees)))
 
 
 def _panels(source: Map) -> list[Window | None]:

@@ -29,12 +29,15 @@ _EDGE_CELLS = 32  # of newer imagery, whose features depend on what lies beyond 
 def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = False) -> Map:
     """Lay newer imagery over a map, which grows where the imagery reaches beyond it.
 
-    A cell is replaced where the imagery shows its surroundings, too, or where the map shows nothing.
+    A cell is replaced where the imagery shows its surroundings, too, or where the map shows nothing. A map over which
+    this imagery was laid last is returned as it is.
     Raises InputError as `Map.open` and `planned` do, or if the map was made with other weights.
     """
     with locked(path):
         base = Map.open(path)
         layer = planned(model, image, storage=base.header.storage, onto=base)
+        if len(base.header.sources) > 1 and base.header.sources[-1:] == layer.sources:
+            return base  # laid over already, perhaps by a call that was interrupted at its very end
         header = joined(base.header, layer.cells, layer.sources)
         offset = offset_of(header.cells, layer.cells)
         arrays = begun(path, header, base=base)

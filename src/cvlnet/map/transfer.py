@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
+from dataclasses import replace
 from hashlib import sha256
 
 from tqdm import tqdm
@@ -19,7 +20,8 @@ from cvlnet.errors import InputError, warn
 from cvlnet.io.files import remove_unfinished
 from cvlnet.io.object_store import Store
 from cvlnet.io.text import json_object
-from cvlnet.map.arrays import REMEDY
+from cvlnet.map.arrays import HEADER, REMEDY
+from cvlnet.map.header import MapHeader
 from cvlnet.map.store import (
     INDEX,
     LARGEST_MANIFEST_BYTES,
@@ -34,6 +36,7 @@ from cvlnet.map.store import (
 from cvlnet.map.versions import locked
 
 _LARGEST_POINTER_BYTES = 2**16
+_LARGEST_GROUP_BYTES = 2**24
 _LARGEST_FILE_BYTES = 2**30
 _AT_ONCE = 8  # files in memory
 _NAME = re.compile(r"([a-z]+/)?zarr\.json|[a-z]+/c(/[0-9]{1,9}){2,3}")
@@ -51,7 +54,7 @@ def copy_map(source: str, target: str, *, progress: bool = False) -> None:
         Map.open(here.folder)
     pointer, version, manifest_text, manifest = _current(here)
     with nullcontext() if there.folder is None else locked(there.folder):
-        _require_older(there, pointer, version)
+        _require_older(here, there, pointer, version)
         if there.folder is not None:
             remove_unfinished(there.folder / version)
         held = there.sizes(version)
@@ -86,17 +89,34 @@ def _version(store: Store, pointer: bytes) -> tuple[str, str]:
     return version_of(json_object(pointer, where, REMEDY), where)
 
 
-def _require_older(store: Store, pointer: bytes, version: str) -> None:
-    """Raise InputError unless a store has no map, or this very version of one, or one with a smaller number."""
-    if not store.has(POINTER):
+def _require_older(here: Store, there: Store, pointer: bytes, version: str) -> None:
+    """Raise InputError unless a store has no map, or this very version of one, or one that updates made into it."""
+    if not there.has(POINTER):
         return
-    had = store.read(POINTER, _LARGEST_POINTER_BYTES)
+    had = there.read(POINTER, _LARGEST_POINTER_BYTES)
     if had == pointer:
         return
-    had_version, _ = _version(store, had)
-    if int(had_version[1:]) >= int(version[1:]):
+    had_version, _ = _version(there, had)
+    is_later = int(version[1:]) > int(had_version[1:])
+    if not (is_later and _follows(_header(here, version), _header(there, had_version))):
         what = f"has another map, or a newer version ({had_version}; to be copied: {version})"
-        raise InputError(what, where=store.url, remedy="choose another place, or delete what is there")
+        raise InputError(what, where=there.url, remedy="choose another place, or delete what is there")
+
+
+def _header(store: Store, version: str) -> MapHeader:
+    """The header of a version. Raises InputError if it cannot be read."""
+    name = f"{version}/zarr.json"
+    group = json_object(store.read(name, _LARGEST_GROUP_BYTES), store.where(name), REMEDY)
+    try:
+        return MapHeader.of_json(group["attributes"][HEADER])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"describes no map ({error})", where=store.where(name), remedy=REMEDY) from error
+
+
+def _follows(later: MapHeader, earlier: MapHeader) -> bool:
+    """Whether updates, which add imagery, can have made one version of another."""
+    had = later.sources[: len(earlier.sources)]
+    return replace(later, cells=earlier.cells, sources=had) == earlier
 
 
 def _copy_index(here: Store, there: Store, version: str, map_fingerprint: str, *, progress: bool) -> None:

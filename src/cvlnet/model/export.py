@@ -107,7 +107,8 @@ def export(network: MatchingNetwork, out: Path, *, frames: int = 4) -> Mapping[s
     """Write the graphs of a network into a folder; the largest difference of each from PyTorch, by its name.
 
     frames: of a clip, where the fusion takes no other number. Raises InputError where ONNX is not installed, or if a
-    graph differs from PyTorch by more than `TOLERANCE`; the files of graphs that do not are there.
+    graph differs from PyTorch by more than `TOLERANCE`; the files of graphs that do not are there. model.json comes
+    last: where it is, all graphs are of one network.
     """
     any_frames = not any(isinstance(part, LstmSequence | FuseConv3d) for part in network.modules())
     frames = max(frames, network.least_pictures)
@@ -117,6 +118,7 @@ def export(network: MatchingNetwork, out: Path, *, frames: int = 4) -> Mapping[s
         _examples(network, clips=3, frames=5 if any_frames else frames, tiles=1),
     ]
     graphs = _graphs(network, traced["tile_descriptor"].shape[1], any_frames=any_frames)
+    (out / "model.json").unlink(missing_ok=True)  # it never describes graphs of two networks
     differences: dict[str, float] = {}
     for graph in graphs:
         with written_whole(out / f"{graph.name}.onnx") as path:

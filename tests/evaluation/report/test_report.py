@@ -77,6 +77,26 @@ def test_the_pages_data_name_the_frames_and_the_errors(report):
     assert fixes[-1]["yaw_deg"] == pytest.approx(90.0, abs=0.1)
 
 
+def test_queries_without_a_drive_or_a_picture_are_counted(small_data, weights, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(small_data, root)
+    listed = root / "test2_files_with_sat_GPS.txt"
+    lines = listed.read_text().splitlines()
+    recording, _, frame = lines[0].split()[0].rpartition("/")
+    for picture in (root / "raw_data" / recording).glob(f"image_*/data/{frame}"):
+        picture.unlink()
+    lost = lines[-1].replace(lines[-1].split("/")[1], "2011_09_26_drive_9999_sync")
+    listed.write_text("\n".join([*lines, lost]) + "\n")
+    config = EvaluationConfig(frames=1, cases=1, workers=0)
+    found = evaluate_and_report(root, weights, tmp_path / "report", config, progress=False)
+    splits = json.loads((tmp_path / "report" / "figures.json").read_text())["splits"]
+    assert [(split["queries"], split["queries_left_out"]) for split in splits.values()] == [(len(lines) - 1, 2)] * 2
+    assert "queries left out" in (tmp_path / "report" / "figures.md").read_text()
+    assert "2 further moments were left out" in found.page.read_text()
+    assert found.lines[0].startswith(f"test1: {len(lines) - 1} queries (2 left out) among")
+    assert Predictions.load(tmp_path / "report" / "predictions.npz").rankings["test2"].left_out == 2
+
+
 def test_lines_for_the_terminal(report):
     first, second = report.lines
     assert first.startswith("test1: 14 queries among 4 tiles, recall@1 within 5 m")

@@ -148,12 +148,16 @@ _LEAD = (
 
 
 def _lead(lead: str, split: SplitFigures) -> str:
-    return lead.format(
+    said = lead.format(
         queries=f"{split.queries:,}",
         gallery=f"{split.gallery:,}",
         found=f"{100 * split.found.value:.0f} %",
         median=f"{split.median_m.value:.1f} m",
     )
+    if split.queries_left_out:
+        why = "their drive, their tile or a frame of their clip is missing"
+        said += f" {split.queries_left_out:,} further moments were left out: {why}."
+    return said
 
 
 def _stats(split: SplitFigures) -> tuple[Stat, ...]:
@@ -284,8 +288,12 @@ def _shown_split(predictions: Predictions) -> TestSplit:
 
 def _lines(figures: Figures) -> tuple[str, ...]:
     return tuple(
-        f"{name}: {split.queries} queries among {split.gallery} tiles, "
+        f"{name}: {split.queries} queries{_left_out(split)} among {split.gallery} tiles, "
         f"recall@1 within 5 m {percent(split.recall_at(1, 5.0))}, within 10 m {percent(split.recall_at(1, 10.0))}, "
         f"median error {metres(split.median_m)}"
         for name, split in figures.splits.items()
     )
+
+
+def _left_out(split: SplitFigures) -> str:
+    return f" ({split.queries_left_out} left out)" if split.queries_left_out else ""

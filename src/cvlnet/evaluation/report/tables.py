@@ -101,6 +101,8 @@ def _recall(figures: Figures) -> Table:
     rows: list[tuple[str, Callable[[SplitFigures], str]]] = [
         ("queries / tiles", lambda s: f"{s.queries:,} / {s.gallery:,}")
     ]
+    if any(split.queries_left_out for split in figures.splits.values()):
+        rows.append(("queries left out: drive, tile or frame is missing", lambda s: f"{s.queries_left_out:,}"))
     for radius_m in RADII_M:
         for rank in RANKS:
             rows.append(
