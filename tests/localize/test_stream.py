@@ -183,6 +183,23 @@ def test_a_clip_of_several_cameras_has_the_views_of_all_at_its_moments():
     assert float(found.weight.sum()) > 1.2 * float(alone.clip_features(vehicle_m, turns_rad=(0.3, -1.0)).weight.sum())
 
 
+def test_a_way_that_is_longer_than_stated_moves_earlier_moments_back():
+    """Two moments 5 m apart, of two cameras 1 m apart: 6 m where the way is a fifth longer."""
+    model, vehicle_m = build_model(CONFIG).eval(), torch.tensor([5.0, 0.0], dtype=torch.float64)
+
+    def stream(first_m):
+        found = ClipStream(model, frames=2)
+        for number, east_m in enumerate((first_m, 5.0)):
+            found.take([view(2 * number, stands(east_m)), view(2 * number + 1, stands(east_m - 1.0, np.pi))])
+        return found
+
+    stated = stream(0.0)
+    longer, expected = stated.clip_features(vehicle_m, way_scale=1.2), stream(-1.0).clip_features(vehicle_m)
+    torch.testing.assert_close(longer.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(longer.weight, expected.weight, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(longer.weight, stated.clip_features(vehicle_m).weight, atol=1e-3)
+
+
 def test_the_cameras_of_a_moment_are_encoded_together(monkeypatch):
     model, encoded = build_model(CONFIG).eval(), []
     stream, plain = ClipStream(model, frames=2), model.encode_frames

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import cos, hypot, pi, radians, sin
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from cvlnet.geo import MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import turned as turning
+from cvlnet.localize.stream import ClipStream
 from cvlnet.localize.turned import Heading
 from cvlnet.map.region import Region, encode_region
 from cvlnet.track.likelihood import Likelihood
@@ -146,7 +148,7 @@ def test_the_doubt_about_the_map_s_own_place_is_added() -> None:
         np.testing.assert_allclose(fix.covariance, expected)
 
 
-def test_scale_and_drift_of_the_odometry_are_learned() -> None:
+def test_scale_and_drift_of_the_odometry_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says 3 % less than was driven, and turns to the left by two degrees in 100 m."""
     drive = circle(340.0)
     clean, drift = odometry(drive), radians(0.02)
@@ -161,8 +163,17 @@ def test_scale_and_drift_of_the_odometry_are_learned() -> None:
                 after.yaw_rad + turn,
             )
         )
+    scales, clip_features = list[float](), ClipStream.clip_features
+
+    def projected(self: ClipStream, xy_m: torch.Tensor, *, way_scale: float, **asked: Any) -> ClipFeatures:
+        scales.append(way_scale)
+        return clip_features(self, xy_m, way_scale=way_scale, **asked)
+
+    monkeypatch.setattr(ClipStream, "clip_features", projected)
     noise = OdometryNoise(scale=0.03, drift_rad_per_m=radians(0.03))
     fixes = followed(tracker(noise=noise), drive, poses)
+    assert scales[0] == 1.0  # as long as no place is tracked
+    assert scales[-1] == pytest.approx(1 / 0.97, abs=0.01)
     assert fixes[-1].state == "tracking"
     assert error_m(fixes[-1], drive[-1]) < 1.0
     assert fixes[-1].scale == pytest.approx(1 / 0.97, abs=0.01)

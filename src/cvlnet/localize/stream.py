@@ -99,15 +99,20 @@ class ClipStream:
         return np.maximum.accumulate(np.linalg.norm(xy_m - xy_m[0], axis=1))
 
     def clip_features(
-        self, vehicle_xy_m: Float[Tensor, 2], *, turns_rad: Sequence[float] = (0.0,), pitch_rad: float = 0.0
+        self,
+        vehicle_xy_m: Float[Tensor, 2],
+        *,
+        turns_rad: Sequence[float] = (0.0,),
+        pitch_rad: float = 0.0,
+        way_scale: float = 1.0,
     ) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world, one clip for each turn.
 
         turns_rad: by how much the world is turned counter-clockwise about the vehicle. pitch_rad: by how much farther
-        down all cameras are taken to look.
+        down all cameras are taken to look. way_scale: how much longer the way between the frames is taken to be.
         Raises ValueError if there are not yet frames enough, or if the vehicle is far from the newest one.
         """
-        chosen, cameras, poses = self._newest(vehicle_xy_m)
+        chosen, cameras, poses = self._newest(vehicle_xy_m, way_scale)
         encoded = torch.cat([kept.encoded for kept in chosen])
         return turned_features(self.model, encoded, cameras, looking_up(poses, -pitch_rad), turns_rad)
 
@@ -120,7 +125,7 @@ class ClipStream:
         images = torch.cat([kept.images for kept in chosen])
         return Clip(images, cameras.to(torch.float32), poses.to(torch.float32))
 
-    def _newest(self, vehicle_xy_m: Float[Tensor, 2]) -> tuple[list[_Kept], Camera, Pose]:
+    def _newest(self, vehicle_xy_m: Float[Tensor, 2], way_scale: float = 1.0) -> tuple[list[_Kept], Camera, Pose]:
         """The moments of the newest clip, and for each of their frames the camera and where it stood."""
         if not self.is_ready:
             raise ValueError(f"a clip needs {self._spec.frames} frames, and {len(self._kept)} have come")
@@ -128,10 +133,13 @@ class ClipStream:
         if far_m > FARTHEST_M:
             raise ValueError(f"the vehicle is {far_m:.0f} m from its camera: are both in one world?")
         chosen = [self._kept[i] for i in spread(self._back_m(), self._spec.frames, self._spec.way_m)]
-        ground_from_world = Pose(
-            torch.eye(3, dtype=torch.float64), -torch.cat([vehicle_xy_m.double(), torch.zeros(1, dtype=torch.float64)])
-        )
-        poses = [ground_from_world @ kept.world_from_cams.to(torch.float64) for kept in chosen]
+        newest_m, level = np.array(chosen[0].xy_m), torch.eye(3, dtype=torch.float64)
+        poses = []
+        for kept in chosen:
+            farther_m = (way_scale - 1) * (np.array(kept.xy_m) - newest_m)
+            moved_m = torch.from_numpy(np.append(farther_m, 0.0))
+            moved_m[:2] -= vehicle_xy_m.double()
+            poses.append(Pose(level, moved_m) @ kept.world_from_cams.to(torch.float64))
         cameras = Camera.stack([kept.cameras[i] for kept in chosen for i in range(len(kept.encoded))])
         return chosen, cameras, Pose.stack([pose[i] for pose in poses for i in range(len(pose.rotation))])
 

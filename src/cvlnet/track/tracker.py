@@ -327,7 +327,8 @@ class Tracker:
         return self._stream.way_m if at is None or self._now is None else at.way_m(self._now)
 
     def _clips(self, pitch_rad: float, turns_rad: Sequence[float]) -> ClipFeatures:
-        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad, pitch_rad=pitch_rad)
+        scale = 1.0 if self._pose is None else exp(self._pose.mean[LOG_SCALE])
+        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad, pitch_rad=pitch_rad, way_scale=scale)
 
     @property
     def _vehicle_m(self) -> Tensor:
