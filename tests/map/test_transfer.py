@@ -265,7 +265,7 @@ def test_an_index_goes_when_its_version_goes(model, image, source):
     assert first.index_folder.is_dir()  # for those who have opened the first version
     assert second.has_older_index
     assert not second.index_folder.exists()
-    update(model, OverheadImage(image.pixels, image.raster, Path("newest.png")), source)
+    update(model, OverheadImage(np.ascontiguousarray(image.pixels[::-1]), image.raster, Path("newest.png")), source)
     assert not first.index_folder.exists()
     assert not Map.open(source).has_older_index
 
