@@ -157,9 +157,7 @@ def _odometry(bag: Bag, topic: str, camera: CameraFile) -> tuple[OdometryPose, .
     poses = upright_poses(
         Path(where), number + 1, np.arange(len(values)), time_s, values[:, 1:4], values[:, 4:], camera
     )
-    chosen = thinned(replace(poses, unit="message"))
-    recording = recording_of(str(bag.path), chosen, camera)
-    return tuple(replace(pose, time_s=pose.time_s + float(chosen.time_s[0])) for pose in odometry_of(recording))
+    return tuple(odometry_of(recording_of(str(bag.path), thinned(replace(poses, unit="message")), camera)))
 
 
 def _of_body(

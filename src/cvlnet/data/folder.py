@@ -14,8 +14,6 @@ anywhere: only differences count. docs/conventions.md lists all keys and columns
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +42,7 @@ def read_folder(folder: Path) -> Recording:
     pictures = _pictures(folder / "frames")
     camera = read_camera_file(folder / "camera.json")
     poses = _poses(folder, pictures, camera)
-    recording = recording_of(str(folder), poses, camera, pictures)
-    begin_s = float(poses.time_s[0])
-    if not isfinite(begin_s):
-        return recording
-    frames = tuple(replace(frame, time_s=frame.time_s + begin_s) for frame in recording.frames)
-    return replace(recording, frames=frames)  # on the clock of the poses
+    return recording_of(str(folder), poses, camera, pictures)
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@ What a file is follows from its contents. Only relative motion is taken: where o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +61,7 @@ def read_odometry(path: Path, camera: CameraFile) -> tuple[OdometryPose, ...]:
         table = read_table(path, _FORMATS)
         if SPEED in table.columns:
             return integrated(table, camera.yaw_offset_rad)
-    recording, start_s = _recording(path, camera)
-    return tuple(replace(pose, time_s=start_s + pose.time_s) for pose in odometry_of(recording))
+    return tuple(odometry_of(_recording(path, camera)))
 
 
 def of_visual_odometry(path: Path) -> bool:
@@ -94,10 +92,10 @@ def read_places(path: Path, camera: CameraFile | None) -> tuple[KnownPlace, ...]
             return read_positions(table)
     if camera is None:
         raise InputError("is neither a GPX track nor a CSV file", where=path, remedy=_PLACES)
-    recording, start_s = _recording(path, camera)
+    recording = _recording(path, camera)
     if not recording.geographic:
         raise InputError("holds no places on earth", where=path, remedy=_PLACES)
-    return tuple(KnownPlace(start_s + frame.time_s, frame.position, frame.yaw_rad) for frame in recording.frames)
+    return tuple(KnownPlace(frame.time_s, frame.position, frame.yaw_rad) for frame in recording.frames)
 
 
 def thinned(poses: Poses) -> Poses:
@@ -109,16 +107,14 @@ def thinned(poses: Poses) -> Poses:
     return poses.chosen(np.array(kept))
 
 
-def _recording(path: Path, camera: CameraFile) -> tuple[Recording, float]:
-    """The drive, and the time of its first frame."""
+def _recording(path: Path, camera: CameraFile) -> Recording:
     if path.is_dir():
         oxts_dir = next((folder for folder in (path, path / "oxts") if (folder / "timestamps.txt").is_file()), None)
         if oxts_dir is None:
             raise InputError("the folder holds no oxts", where=path, remedy=_FORMATS)
-        return read_oxts(oxts_dir), 0.0
+        return read_oxts(oxts_dir)
     require_at_most(path, MOST_BYTES)
-    poses = thinned(_poses(path, camera))
-    return recording_of(str(path), poses, camera), float(poses.time_s[0])
+    return recording_of(str(path), thinned(_poses(path, camera)), camera)
 
 
 def _poses(path: Path, camera: CameraFile) -> Poses:

@@ -31,7 +31,7 @@ _SLOW_S, _SLOW_M_S, _MOVED_M = (
 
 
 def recording_of(name: str, poses: Poses, camera: CameraFile, pictures: Sequence[Path] = ()) -> Recording:
-    """The drive whose frames have these poses, with the pictures of its frames if there are any.
+    """The drive whose frames have these poses, at their times, with the pictures of its frames if there are any.
 
     Poses of a world that is not turned to the east are turned as ``camera`` says. Frames without a pose are left out,
     as holes, and so are those whose position no vehicle can have driven to, with a warning; see
@@ -45,7 +45,8 @@ def recording_of(name: str, poses: Poses, camera: CameraFile, pictures: Sequence
     kept = screened.kept
     _require_seconds(places_m[kept], clock_s[kept], poses.path)
     _check_heading(poses, clock_s, screened, camera)
-    frame, time_s, yaw_rad = (values[kept].tolist() for values in (poses.frame, clock_s, poses.as_read.yaw_rad))
+    time_s = clock_s + np.nan_to_num(poses.time_s[0], posinf=0.0, neginf=0.0)  # 0 for poses without times
+    frame, time_s, yaw_rad = (values[kept].tolist() for values in (poses.frame, time_s, poses.as_read.yaw_rad))
     images = dict(enumerate({CAMERA_ID: picture} for picture in pictures))
     frames = (
         RecordedFrame(frame[i], time_s[i], place, 0.0, 0.0, yaw_rad[i], images.get(frame[i], {}))

@@ -34,8 +34,8 @@ class MountedCamera:
 class RecordedFrame:
     """One moment of a drive: the body's position and attitude, and the pictures that exist of it.
 
-    time_s: since the drive's first frame. roll: positive is left side up; pitch: positive is front down; yaw: 0 is
-    east, counter-clockwise. images: by camera.
+    time_s: on the clock of the poses; of KITTI's raw drives since the first frame. roll: positive is left side up;
+    pitch: positive is front down; yaw: 0 is east, counter-clockwise. images: by camera.
     """
 
     index: int

@@ -77,14 +77,8 @@ def _made_smaller(tags: Mapping[int, Any], width_px: int, height_px: int, path: 
         return 1.0
     if first_height_px is None:
         return width_px / first_width_px
-    longer, shorter = (
-        now_px / first_px
-        for now_px, first_px in zip(
-            sorted((width_px, height_px), reverse=True),
-            sorted((first_width_px, first_height_px), reverse=True),
-            strict=True,
-        )
-    )
+    longer = max(width_px, height_px) / max(first_width_px, first_height_px)
+    shorter = min(width_px, height_px) / min(first_width_px, first_height_px)
     if abs(longer / shorter - 1) > _CROPPED + 1 / min(width_px, height_px):
         what = (
             f"was cropped: it has {width_px} x {height_px} px, and was taken with {first_width_px:.0f} x "

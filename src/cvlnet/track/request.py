@@ -208,16 +208,17 @@ def _journey(request: TrackRequest) -> Journey:
 
 def _check_dates(request: TrackRequest, journey: Journey, names: Sequence[str]) -> None:
     """Warn of files that will have dates of 1970. Raises InputError if times that are dates are given another one."""
+    dated = [name for name in names if Path(name).suffix.lower() in DATED]
+    if not dated and request.time_zero is None:
+        return
     first = next(iter(journey.moments()), None)
     if first is None:
         return
     if request.time_zero is not None:
         require_no_dates(first.odometry.time_s, journey.name)
     elif not are_dates(first.odometry.time_s):
-        dated = [name for name in names if Path(name).suffix.lower() in DATED]
-        if dated:
-            what = f"the times of the drive are no dates, and {', '.join(dated)} will begin in 1970"
-            warn(what, where=journey.name, remedy="state the date at which they are 0 (--time-zero)")
+        what = f"the times of the drive are no dates, and {', '.join(dated)} will begin in 1970"
+        warn(what, where=journey.name, remedy="state the date at which they are 0 (--time-zero)")
 
 
 def _require_free(log: Path, *, resume: bool) -> None:

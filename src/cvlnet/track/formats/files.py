@@ -42,8 +42,7 @@ def write_trajectory(trajectory: Trajectory, path: Path, *, start: datetime | No
 
     Raises InputError for another ending, as `check_output` does, if the file cannot be written, if there is no such
     date (those of NMEA and the bags lie between 1970 and 2038), or if a start is given for times that count from 1970
-    already. Raises ValueError for numbers that are not finite, and
-    for a start without a zone.
+    already. Raises ValueError for numbers that are not finite, and for a start without a zone.
     """
     check_output(path)
     ending = path.suffix.lower()
