@@ -58,6 +58,7 @@ export interface Fix {
   error_m: number | null;
   speed_mps: number | null;
   pitch_offset_deg: number | null;
+  camera_yaw_offset_deg: number | null;
 }
 
 export interface Session {

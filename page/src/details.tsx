@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 
 import type { Fix, PictureKind } from "./api";
 import { Icon } from "./icons";
-import { awaiting, coordinates, heading, knowledge, metres, percent, pitchOffset } from "./format";
+import { awaiting, cameraOffset, coordinates, heading, knowledge, metres, percent } from "./format";
 import { hasPlace } from "./geo";
 import type { MapView } from "./map-view";
 import type { Page } from "./page";
@@ -73,7 +73,7 @@ export function FixPanel({ page, view }: { page: Page; view: MapView }) {
 
 function Tracked({ page, fix, view }: { page: Page; fix: Fix; view: MapView }) {
   const [latitude_deg, longitude_deg] = [fix.latitude_deg!, fix.longitude_deg!];
-  const camera = pitchOffset(fix.pitch_offset_deg);
+  const camera = cameraOffset(fix.pitch_offset_deg, fix.camera_yaw_offset_deg);
   return (
     <>
       <div class="coordinates">

@@ -6,7 +6,7 @@ const WORDS = ["no", "one", "two", "three", "four"];
 const SPACE = "\u00a0"; // between a number and its unit, where a line does not break
 const MOST_PLACES = 5; // that a fix lists
 const STANDS_OUT = 0.1; // the probability from which on a place does
-const NOTABLE_PITCH_DEG = 1;
+const NOTABLE_OFFSET_DEG = 1;
 const COMPASS = ["N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW"];
 
 export const STATE_NAMES: Record<State, string> = { searching: "Searching", tracking: "Tracking", lost: "Lost" };
@@ -37,10 +37,15 @@ export function heading(heading_deg: number): string {
   return `${(Math.round(turned) % 360).toString()}° ${COMPASS[Math.round(turned / 22.5) % 16]}`;
 }
 
-/** How a camera looks beside its stated pitch; null where the two are close. */
-export function pitchOffset(offset_deg: number | null): string | null {
-  if (offset_deg === null || Math.abs(offset_deg) < NOTABLE_PITCH_DEG) return null;
-  return `${Math.abs(offset_deg).toFixed(1)}° farther ${offset_deg > 0 ? "down" : "up"}`;
+/** How a camera looks beside its stated pitch and yaw; null where it looks nearly as stated. */
+export function cameraOffset(pitch_deg: number | null, yaw_deg: number | null): string | null {
+  const ways = [farther(pitch_deg, "down", "up"), farther(yaw_deg, "left", "right")];
+  return ways.filter((way) => way !== null).join(", ") || null;
+}
+
+function farther(offset_deg: number | null, positive: string, negative: string): string | null {
+  if (offset_deg === null || Math.abs(offset_deg) < NOTABLE_OFFSET_DEG) return null;
+  return `${Math.abs(offset_deg).toFixed(1)}° farther ${offset_deg > 0 ? positive : negative}`;
 }
 
 /** Seven decimals are a centimetre. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 
 import { type Fix, Problem, problemOf } from "./api";
 import { confidenceClass } from "./colors";
-import { clock, coordinates, heading, knowledge, metres, parseLink, percent, pitchOffset, writeLink } from "./format";
+import { cameraOffset, clock, coordinates, heading, knowledge, metres, parseLink, percent, writeLink } from "./format";
 import { apart, distance_m, drawnPose, ellipseOutline, nearestFix, placeAt, trackLines, turn_deg } from "./geo";
 import { Scale, columns, indexAt, logShare, momentWith, ticks } from "./strips";
 
@@ -29,6 +29,7 @@ function fix(moment: number, changes: Partial<Fix> = {}): Fix {
     error_m: null,
     speed_mps: null,
     pitch_offset_deg: null,
+    camera_yaw_offset_deg: null,
     ...changes,
   };
 }
@@ -67,13 +68,15 @@ describe("words", () => {
   });
 
   it.each([
-    [null, null],
-    [0.9, null],
-    [-0.9, null],
-    [2.64, "2.6° farther down"],
-    [-1.26, "1.3° farther up"],
-  ])("a pitch of %s beside the stated one", (offset_deg, expected) => {
-    expect(pitchOffset(offset_deg)).toBe(expected);
+    [null, null, null],
+    [0.9, -0.9, null],
+    [-0.9, 0.9, null],
+    [2.64, null, "2.6° farther down"],
+    [-1.26, 0.2, "1.3° farther up"],
+    [0.2, 1.26, "1.3° farther left"],
+    [1.5, -2.0, "1.5° farther down, 2.0° farther right"],
+  ])("a pitch of %s and a yaw of %s beside the stated ones", (pitch_deg, yaw_deg, expected) => {
+    expect(cameraOffset(pitch_deg, yaw_deg)).toBe(expected);
   });
 
   it("coordinates have latitude first", () => expect(coordinates(49.0123456, 8.5)).toBe("49.012346, 8.500000"));

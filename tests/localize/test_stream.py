@@ -12,7 +12,7 @@ from cvlnet.data.kitti_cvl import read_recordings, read_split
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
 from cvlnet.localize import stream as stream_module
-from cvlnet.localize.stream import ClipStream, View
+from cvlnet.localize.stream import ClipStream, Correction, View
 from cvlnet.localize.turned import turned_features
 from cvlnet.model.build import build_model
 from cvlnet.types import Clip
@@ -173,7 +173,7 @@ def test_a_clip_of_several_cameras_has_the_views_of_all_at_its_moments():
     found = stream.clip_features(vehicle_m, turns_rad=(0.3, -1.0))
     torch.testing.assert_close(found.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(found.weight, expected.weight, atol=1e-5, rtol=1e-4)
-    lower = stream.clip_features(vehicle_m, turns_rad=(0.3, -1.0), pitch_rad=0.05)
+    lower = stream.clip_features(vehicle_m, turns_rad=(0.3, -1.0), correction=Correction(0.05))
     tilted = turned_features(model, encoded, cameras, looking_up(poses, -0.05), (0.3, -1.0))
     torch.testing.assert_close(lower.descriptor, tilted.descriptor, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(lower.weight, found.weight, atol=1e-3)
@@ -194,10 +194,37 @@ def test_a_way_that_is_longer_than_stated_moves_earlier_moments_back():
         return found
 
     stated = stream(0.0)
-    longer, expected = stated.clip_features(vehicle_m, way_scale=1.2), stream(-1.0).clip_features(vehicle_m)
+    longer, expected = (
+        stated.clip_features(vehicle_m, correction=Correction(way_scale=1.2)),
+        stream(-1.0).clip_features(vehicle_m),
+    )
     torch.testing.assert_close(longer.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(longer.weight, expected.weight, atol=1e-5, rtol=1e-4)
     assert not torch.allclose(longer.weight, stated.clip_features(vehicle_m).weight, atol=1e-3)
+
+
+def test_cameras_that_look_aside_turn_where_they_stand():
+    """Described 0.1 rad too far to the right, and corrected: as if they had been described rightly."""
+    torch.manual_seed(0)
+    model, vehicle_m = build_model(CONFIG).eval(), torch.tensor([5.0, 0.0], dtype=torch.float64)
+
+    def stream(aim_rad):
+        found = ClipStream(model, frames=2)
+        for number, east_m in enumerate((0.0, 5.0)):
+            found.take(
+                [view(2 * number, stands(east_m, aim_rad)), view(2 * number + 1, stands(east_m, aim_rad + np.pi))]
+            )
+        return found
+
+    corrected, correction = stream(-0.1), Correction(yaw_rad=0.1)
+    found = corrected.clip_features(vehicle_m, correction=correction)
+    expected = stream(0.0).clip_features(vehicle_m)
+    torch.testing.assert_close(found.descriptor, expected.descriptor, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found.weight, expected.weight, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(found.weight, corrected.clip_features(vehicle_m).weight, atol=1e-3)
+    poses = stream(0.0).clip(vehicle_m).ground_from_cam
+    torch.testing.assert_close(corrected.clip(vehicle_m, correction).ground_from_cam.rotation, poses.rotation)
+    torch.testing.assert_close(corrected.clip(vehicle_m, correction).ground_from_cam.translation_m, poses.translation_m)
 
 
 def test_the_cameras_of_a_moment_are_encoded_together(monkeypatch):

@@ -80,7 +80,7 @@ def test_a_tracked_fix() -> None:
     truth = (KnownPlace(1.5, at(3.0, 0.0)), KnownPlace(2.5, at(3.0, 8.0)))
     before, now = OdometryPose(1.9, 0.0, 0.0, 0.0), OdometryPose(2.0, 0.6, 0.8, 0.0)
     smooth = replace(TRACKED, smooth_position=at(0.0, 1.0), smooth_yaw_rad=0.0, scale=1.1, score=1.2)
-    smooth = replace(smooth, pitch_offset_rad=-0.05)
+    smooth = replace(smooth, pitch_offset_rad=-0.05, camera_yaw_offset_rad=0.03)
     fix = fix_of(smooth, 3, truth=truth, before=before, now=now)
     assert (fix.moment, fix.index, fix.time_s, fix.state) == (3, 7, 2.0, "tracking")
     assert (fix.latitude_deg, fix.longitude_deg) == (49.0, 8.4)
@@ -91,6 +91,7 @@ def test_a_tracked_fix() -> None:
     assert fix.speed_mps == pytest.approx(11.0)
     assert fix.score == 1.2
     assert fix.pitch_offset_deg == pytest.approx(np.degrees(-0.05), abs=1e-3)
+    assert fix.camera_yaw_offset_deg == pytest.approx(np.degrees(0.03), abs=1e-3)
     assert fix.smooth is not None
     assert fix.smooth.model_dump() == pytest.approx(
         {"latitude_deg": 49.000009, "longitude_deg": 8.4, "heading_deg": 90}

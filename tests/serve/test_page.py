@@ -62,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, drive: Path) -> Iterator[st
     (root / "manifest.json").write_text(json.dumps({"credit": "Town of Blotches"}))
     build_map(model(), open_overhead(root / "ground.png"), root / "blotches")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service_module, "journey_doubt", lambda *_: None)  # the frames show no road
+        patch.setattr(service_module, "camera_doubt", lambda *_: None)  # the frames show no road
         served = ServedMap.opened(root / "blotches", Seeing(), None, root)
         service = service_module.Service(served, Drives.named((), (drive,)), root / "state")
         running = uvicorn.Server(uvicorn.Config(create_app(service), port=0, log_level="error"))

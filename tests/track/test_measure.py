@@ -22,7 +22,9 @@ AROUND = (-STEP, 0.0, STEP)
 
 
 def expected(x_m: float = 0.0, y_m: float = 0.0, turn: float = 0.0, sigma_m: float = 1.0) -> PoseBelief:
-    return PoseBelief(np.array([x_m, y_m, turn, 0.0, 0.0]), np.diag([sigma_m**2, sigma_m**2, 0.01, 1e-4, 1e-8]))
+    return PoseBelief(
+        np.array([x_m, y_m, turn, 0.0, 0.0, 0.0]), np.diag([sigma_m**2, sigma_m**2, 0.01, 1e-4, 1e-8, 0.0])
+    )
 
 
 class Scores:
@@ -151,9 +153,13 @@ def test_a_belief_takes_the_place_and_the_heading() -> None:
     covariance = np.diag([1.0, 4.0])
     place = Measurement(np.array([1.0, 2.0]), covariance, None, 0.0, 0.9)
     after = updated(before, place)
-    assert after.mean == pytest.approx([0.8, 1.0, 0.0, 0.0, 0.0])
+    assert after.mean == pytest.approx([0.8, 1.0, 0.0, 0.0, 0.0, 0.0])
     assert after.covariance[TURN, TURN] == pytest.approx(0.01)
     both = updated(before, replace(place, turn_rad=0.1, turn_variance=0.01))
-    assert both.mean == pytest.approx([0.8, 1.0, 0.05, 0.0, 0.0])
+    assert both.mean == pytest.approx([0.8, 1.0, 0.05, 0.0, 0.0, 0.0])
     assert both.covariance[TURN, TURN] == pytest.approx(0.005)
+    aimed = replace(before, mean=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.03]))  # the clip was projected with this aim
+    assert updated(aimed, replace(place, turn_rad=0.1, turn_variance=0.01)).mean == pytest.approx(
+        [0.8, 1.0, 0.05, 0.0, 0.0, 0.03]
+    )
     assert updated(expected(turn=pi), replace(place, turn_rad=-pi, turn_variance=0.01)).turn_rad == pytest.approx(pi)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cvlnet.calibration.turns import TurnDoubt
+from cvlnet.calibration.doubt import MountingDoubt
 from cvlnet.cli import run
 from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import KnownPlace
@@ -56,18 +56,18 @@ def whole(town: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A whole run: its folder, and what it returned."""
     out = tmp_path_factory.mktemp("tracks") / "whole"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(request_module, "journey_doubt", lambda *_: None)
+        patch.setattr(request_module, "camera_doubt", lambda *_: None)
         return out, track(Seeing(), request(town, video, formats=("geojson", "csv", "gpx"), smooth=True), out)
 
 
-PLAIN_DOUBT = request_module.journey_doubt
+PLAIN_DOUBT = request_module.camera_doubt
 
 
 @pytest.fixture(autouse=True)
 def _quick(whole: tuple[Path, Tracked], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes most of the time and is tested elsewhere: the camera's mounting, and the picture."""
+    """What takes most of the time and is tested elsewhere: the camera's doubts, and the picture."""
     del whole
-    monkeypatch.setattr(request_module, "journey_doubt", lambda *_: None)
+    monkeypatch.setattr(request_module, "camera_doubt", lambda *_: None)
     monkeypatch.setattr(request_module, "draw_track", lambda *values: values[-1].write_bytes(b""))
 
 
@@ -128,18 +128,21 @@ def test_what_there_is_to_say(whole: tuple[Path, Tracked]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset_deg", "told"),
+    ("pitch_deg", "yaw_deg", "told"),
     [
-        (2.64, ["the cameras look 2.6 degrees farther down than stated"]),
-        (-1.2, ["the cameras look 1.2 degrees farther up than stated"]),
-        (0.9, []),
+        (2.64, 0.9, ["the cameras look 2.6 degrees farther down than stated"]),
+        (-1.2, -0.9, ["the cameras look 1.2 degrees farther up than stated"]),
+        (0.9, -1.3, ["the cameras look 1.3 degrees farther right than stated"]),
+        (1.5, 2.0, ["the cameras look 1.5 degrees farther down and 2.0 degrees farther left than stated"]),
+        (0.9, 0.9, []),
     ],
 )
-def test_a_pitch_that_was_stated_wrong_is_told(offset_deg: float, told: list[str], whole: tuple[Path, Tracked]) -> None:
+def test_cameras_that_look_elsewhere_than_stated_are_told(
+    pitch_deg: float, yaw_deg: float, told: list[str], whole: tuple[Path, Tracked]
+) -> None:
+    offsets = {"pitch_offset_rad": np.radians(pitch_deg), "camera_yaw_offset_rad": np.radians(yaw_deg)}
     fixes = whole[1].trajectory.fixes
-    tracked = tuple(
-        replace(fix, pitch_offset_rad=np.radians(offset_deg) if fix.state == "tracking" else None) for fix in fixes
-    )
+    tracked = tuple(replace(fix, **offsets) if fix.state == "tracking" else fix for fix in fixes)
     lines = replace(whole[1], trajectory=replace(whole[1].trajectory, fixes=tracked)).lines()
     assert [line for line in lines if line.startswith("the cameras")] == told
 
@@ -289,7 +292,7 @@ def test_a_damaged_picture_costs_no_track(
     town: Path, video: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is among those by which the mounting is checked before."""
-    monkeypatch.setattr(request_module, "journey_doubt", PLAIN_DOUBT)
+    monkeypatch.setattr(request_module, "camera_doubt", PLAIN_DOUBT)
     damaged = shutil.copytree(video, tmp_path / "damaged")
     for picture in sorted((damaged / "frames").iterdir())[::7]:
         picture.write_bytes(picture.read_bytes()[:500])
@@ -504,23 +507,12 @@ def test_a_missing_map_is_told(command: Callable[..., int], tmp_path: Path, caps
     assert not (tmp_path / "out" / "track.jsonl").exists()
 
 
-def test_a_mounting_that_the_road_contradicts_is_told(
+def test_a_camera_that_the_drive_contradicts_is_told(
     town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(request_module, "journey_doubt", lambda _, camera: asked.append(camera) or "it looks up")
+    doubt = MountingDoubt(0.05, 0.0, doubtful=True)
+    monkeypatch.setattr(request_module, "camera_doubt", lambda _, camera: asked.append(camera) or doubt)
     track(Seeing(), request(town, write_video(tmp_path / "video", DRIVE[:4])), tmp_path / "out")
     assert asked == [2]
-    assert any("fixes of camera 2 may all be wrong: it looks up; correct the mounting" in m for m in caplog.messages)
-
-
-def test_times_that_the_bends_contradict_are_told_and_not_the_mounting(
-    town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(request_module, "turn_doubt", lambda *_: TurnDoubt(-1.5))
-    monkeypatch.setattr(request_module, "journey_doubt", lambda *_: "it looks up")
-    track(Seeing(), request(town, write_video(tmp_path / "video", DRIVE[:4])), tmp_path / "out")
-    assert any(
-        "each bend 1.5 s later than the odometry; add -1.5 s to the pictures' times" in m for m in caplog.messages
-    )
-    assert not any("it looks up" in message for message in caplog.messages)
+    assert any(f"fixes of camera 2 may all be wrong: {doubt}; correct the mounting" in m for m in caplog.messages)

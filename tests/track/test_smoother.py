@@ -33,7 +33,7 @@ def filtered(
         found.append(found[-1].moved(before, after, noise))
         values = measured[len(found) - 1]
         if values is not None:
-            found[-1] = found[-1].measured(values, np.eye(2) * 0.25, (0, 1))
+            found[-1] = found[-1].located(values, np.eye(2) * 0.25)
     return found
 
 
@@ -41,7 +41,7 @@ def test_it_is_the_least_squares_solution_of_everything() -> None:
     """A straight way east whose doubts do not change the linearization: motions and places in one system."""
     noise = replace(NOISE, yaw_rad=0.0)
     odometry = poses(5)
-    start = PoseBelief(np.zeros(5), np.diag([1.0, 1.0, 1e-10, 1e-10, 1e-12]))
+    start = PoseBelief(np.zeros(6), np.diag([1.0, 1.0, 1e-10, 1e-10, 1e-12, 1e-10]))
     offsets = np.array([[0.0, 0.0], [0.4, -0.3], [0.1, 0.5], [0.7, 0.6], [0.9, 0.2]])
     measured = [None, *(np.array([2.0 * i, 0.0]) + offsets[i] for i in range(1, 5))]
     beliefs = filtered(start, odometry, measured, noise)
@@ -89,26 +89,26 @@ def test_later_places_tell_the_turn_and_the_scale_of_the_beginning() -> None:
 @settings(deadline=None, max_examples=40)
 def test_the_way_back_undoes_the_motion(turn: float, scale: float, drift: float, dx_m: float, dy_m: float) -> None:
     before, after = OdometryPose(0.0, 7.0, 8.0, 0.1), OdometryPose(0.5, 7.0 + dx_m, 8.0 + dy_m, 0.2)
-    truth = np.array([3.0, -2.0, turn, scale, drift])
+    truth = np.array([3.0, -2.0, turn, scale, drift, 0.02])
     exact = OdometryNoise(0.0, 0.0, 0.0, 0.0)
     motion = motion_from(truth, before, after, exact)
-    covariance = np.diag([1.0, 2.0, 0.01, 1e-4, 1e-6])
+    covariance = np.diag([1.0, 2.0, 0.01, 1e-4, 1e-6, 1e-4])
     behind = PoseBelief(motion.mean, motion.change @ covariance @ motion.change.T)
     first, _ = smoothed([Followed(before, None, None), Followed(after, behind, 1)], exact)
     assert first is not None
     apart = first.mean - truth
     apart[TURN] = (apart[TURN] + pi) % (2 * pi) - pi
-    assert apart == pytest.approx(np.zeros(5), abs=1e-9)
+    assert apart == pytest.approx(np.zeros(6), abs=1e-9)
     np.testing.assert_allclose(first.covariance, covariance, atol=1e-9)
 
 
 def test_the_way_back_adds_its_doubt() -> None:
     odometry = poses(2)
-    behind = PoseBelief(np.array([2.0, 0.0, 0.0, 0.0, 0.0]), np.diag([0.5, 0.5, 0.0, 0.0, 0.0]))
+    behind = PoseBelief(np.array([2.0, 0.0, 0.0, 0.0, 0.0, 0.0]), np.diag([0.5, 0.5, 0.0, 0.0, 0.0, 0.0]))
     first, last = smoothed([Followed(odometry[0], None, None), Followed(odometry[1], behind, 1)], NOISE)
     assert last is behind
     assert first is not None
-    assert first.mean == pytest.approx(np.zeros(5))
+    assert first.mean == pytest.approx(np.zeros(6))
     grown = NOISE.way_share**2 * 2
     assert first.covariance[0, 0] == pytest.approx(0.5 + grown)
     assert first.covariance[1, 1] == pytest.approx(0.5 + grown + 2.0**2 * NOISE.yaw_rad**2 * 2)
@@ -117,8 +117,8 @@ def test_the_way_back_adds_its_doubt() -> None:
 def test_a_stretch_ends_where_nothing_was_tracked() -> None:
     """What lies between two stretches is led back from the later one; the earlier one knows nothing of that."""
     odometry = poses(4)
-    here = PoseBelief(np.zeros(5), np.eye(5) * 0.1)
-    there = PoseBelief(np.array([100.0, 0.0, 0.0, 0.0, 0.0]), np.eye(5) * 0.1)
+    here = PoseBelief(np.zeros(6), np.eye(6) * 0.1)
+    there = PoseBelief(np.array([100.0, 0.0, 0.0, 0.0, 0.0, 0.0]), np.eye(6) * 0.1)
     moments = [
         Followed(odometry[0], here, 1),
         Followed(odometry[1], None, None),
@@ -135,8 +135,8 @@ def test_a_stretch_ends_where_nothing_was_tracked() -> None:
 
 def test_stretches_without_a_moment_between_them_are_kept_apart() -> None:
     odometry = poses(2)
-    here = PoseBelief(np.zeros(5), np.eye(5) * 0.1)
-    there = PoseBelief(np.array([100.0, 0.0, 0.0, 0.0, 0.0]), np.eye(5) * 0.1)
+    here = PoseBelief(np.zeros(6), np.eye(6) * 0.1)
+    there = PoseBelief(np.array([100.0, 0.0, 0.0, 0.0, 0.0, 0.0]), np.eye(6) * 0.1)
     found = smoothed([Followed(odometry[0], here, 1), Followed(odometry[1], there, 2)], NOISE)
     assert found == (here, there)
 
@@ -146,7 +146,7 @@ def test_where_the_place_is_too_vague_it_is_not_told() -> None:
     noise = OdometryNoise(0.0, 0.0, 10.0, 0.0)
     odometry = poses(10, step_m=4.0)
     moments = [*(Followed(pose, None, None) for pose in odometry[:-1])]
-    moments.append(Followed(odometry[-1], PoseBelief(np.array([36.0, 0, 0, 0, 0]), np.eye(5) * 1e-8), 1))
+    moments.append(Followed(odometry[-1], PoseBelief(np.array([36.0, 0, 0, 0, 0, 0]), np.eye(6) * 1e-8), 1))
     found = smoothed(moments, noise)
     assert [belief is not None for belief in found] == [False] * 3 + [True] * 7
 
@@ -158,11 +158,11 @@ def test_a_drive_that_was_never_tracked() -> None:
 
 def test_turns_across_half_a_turn() -> None:
     odometry = poses(3)
-    start = PoseBelief(np.array([0.0, 0.0, pi - 0.01, 0.0, 0.0]), np.diag([0.1, 0.1, 0.01, 1e-6, 1e-9]))
+    start = PoseBelief(np.array([0.0, 0.0, pi - 0.01, 0.0, 0.0, 0.0]), np.diag([0.1, 0.1, 0.01, 1e-6, 1e-9, 1e-9]))
     beliefs = [start]
     for before, after in pairwise(odometry):
         moved = beliefs[-1].moved(before, after, NOISE)
-        beliefs.append(moved.measured(np.array([-pi + 0.03]), np.array([[0.001]]), (TURN,)))
+        beliefs.append(moved.turned(-pi + 0.03, 0.001))
     found = smoothed([Followed(o, b, 1) for o, b in zip(odometry, beliefs, strict=True)], NOISE)
     for belief in found:
         assert belief is not None

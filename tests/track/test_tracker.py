@@ -18,7 +18,7 @@ from cvlnet.geo import MetricRaster
 from cvlnet.geometry import Camera, Pose
 from cvlnet.imagery.overhead import OverheadImage
 from cvlnet.localize import turned as turning
-from cvlnet.localize.stream import ClipStream
+from cvlnet.localize.stream import ClipStream, Correction
 from cvlnet.localize.turned import Heading
 from cvlnet.map.region import Region, encode_region
 from cvlnet.track.likelihood import Likelihood
@@ -165,9 +165,9 @@ def test_scale_and_drift_of_the_odometry_are_learned(monkeypatch: pytest.MonkeyP
         )
     scales, clip_features = list[float](), ClipStream.clip_features
 
-    def projected(self: ClipStream, xy_m: torch.Tensor, *, way_scale: float, **asked: Any) -> ClipFeatures:
-        scales.append(way_scale)
-        return clip_features(self, xy_m, way_scale=way_scale, **asked)
+    def projected(self: ClipStream, xy_m: torch.Tensor, *, correction: Correction, **asked: Any) -> ClipFeatures:
+        scales.append(correction.way_scale)
+        return clip_features(self, xy_m, correction=correction, **asked)
 
     monkeypatch.setattr(ClipStream, "clip_features", projected)
     noise = OdometryNoise(scale=0.03, drift_rad_per_m=radians(0.03))
@@ -677,6 +677,21 @@ def test_a_drive_whose_pitch_is_stated_wrong_is_found_where_pitches_are_tried(up
     offsets_rad = [fix.pitch_offset_rad for fix in fixes if fix.pitch_offset_rad is not None]
     assert len(offsets_rad) == sum(fix.state == "tracking" for fix in fixes)
     assert np.degrees(offsets_rad[-1]) == pytest.approx(up_deg, abs=0.7)
+
+
+@pytest.mark.parametrize("left_deg", [-2.5, 0.0, 2.5])
+def test_cameras_that_look_aside_are_noticed_by_where_the_vehicle_goes(left_deg: float) -> None:
+    """The pictures are those of cameras that look farther to the left than is stated."""
+    drive = circle(340.0)
+    frames = [frame(replace(at, yaw_rad=at.yaw_rad + radians(left_deg))) for at in drive]
+    fixes = followed(tracker(), drive, odometry(drive), frames)
+    assert fixes[-1].state == "tracking"
+    assert error_m(fixes[-1], drive[-1]) < 1.0
+    assert fixes[-1].camera_yaw_offset_rad == pytest.approx(radians(left_deg), abs=radians(0.8))
+    assert fixes[-1].yaw_rad is not None
+    assert wrapped_rad(fixes[-1].yaw_rad - drive[-1].yaw_rad) == pytest.approx(0.0, abs=radians(0.8))
+    stated = followed(tracker(spec=TrackSpec(aim_error_rad=0.0)), drive, odometry(drive), frames)
+    assert {fix.camera_yaw_offset_rad for fix in stated if fix.state == "tracking"} == {0.0}
 
 
 @pytest.mark.usefixtures("pitch_sensitive")

@@ -1,4 +1,4 @@
-"""Whether a stated mounting can be right, from the last few pictures of a running vehicle."""
+"""Whether what is stated of a camera can be right: its times, its focal length and its mounting."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from math import degrees, radians
 
 from cvlnet.calibration.estimate import FEWEST_TRACKS, LEAST_AGREEING, fit_stretch, scenes_of, searched
 from cvlnet.calibration.stretches import FEWEST_PAIRS, Stretch, read_stretches
+from cvlnet.calibration.turns import TurnDoubt, turn_doubt
 from cvlnet.data.journey import Journey
 from cvlnet.geometry import Camera
 from cvlnet.road.geometry import Mounting
@@ -33,6 +34,20 @@ class MountingDoubt:
             f"the road looks as if the camera were pitched {degrees(self.pitch_off_rad):+.1f} degrees and "
             f"{self.height_off_m:+.2f} m higher than stated"
         )
+
+    @property
+    def remedy(self) -> str:
+        """What corrects it."""
+        return "correct the mounting: cvlnet calibrate-camera finds it"
+
+
+def camera_doubt(journey: Journey, camera_id: int) -> TurnDoubt | MountingDoubt | None:
+    """What a drive says against what is stated of one of its cameras; None where it may be right.
+
+    Where the pictures turn unlike the odometry, nothing is said of the mounting, which is judged by the motion. Raises
+    InputError as the pictures and the drive's moments do.
+    """
+    return turn_doubt(journey, camera_id) or journey_doubt(journey, camera_id)
 
 
 def mounting_doubt(

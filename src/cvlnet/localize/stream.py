@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,29 @@ class View:
     image: UInt8[Tensor, "3 height width"]
     camera: Camera
     world_from_cam: Pose
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How the poses of a stream's cameras differ from those that were given.
+
+    pitch_rad, yaw_rad: by how much farther down, and to the left, all cameras look. way_scale: how much longer the way
+    between the frames is.
+    """
+
+    pitch_rad: float = 0.0
+    yaw_rad: float = 0.0
+    way_scale: float = 1.0
+
+    def of_cameras(self, world_from_cams: Pose) -> Pose:
+        """The corrected poses of cameras, where they stand."""
+        zero = torch.zeros((), dtype=torch.float64)
+        left = Pose.from_euler(zero, zero, zero + self.yaw_rad, zero.new_zeros(3))
+        looking = looking_up(world_from_cams.to(torch.float64), -self.pitch_rad)
+        return replace(looking, rotation=left.rotation @ looking.rotation)
+
+
+AS_GIVEN = Correction()
 
 
 @dataclass(frozen=True)
@@ -103,29 +126,27 @@ class ClipStream:
         vehicle_xy_m: Float[Tensor, 2],
         *,
         turns_rad: Sequence[float] = (0.0,),
-        pitch_rad: float = 0.0,
-        way_scale: float = 1.0,
+        correction: Correction = AS_GIVEN,
     ) -> ClipFeatures:
         """Features of the newest clip around the vehicle's place (east, north) in the world, one clip for each turn.
 
-        turns_rad: by how much the world is turned counter-clockwise about the vehicle. pitch_rad: by how much farther
-        down all cameras are taken to look. way_scale: how much longer the way between the frames is taken to be.
+        turns_rad: by how much the world is turned counter-clockwise about the vehicle.
         Raises ValueError if there are not yet frames enough, or if the vehicle is far from the newest one.
         """
-        chosen, cameras, poses = self._newest(vehicle_xy_m, way_scale)
+        chosen, cameras, poses = self._newest(vehicle_xy_m, correction)
         encoded = torch.cat([kept.encoded for kept in chosen])
-        return turned_features(self.model, encoded, cameras, looking_up(poses, -pitch_rad), turns_rad)
+        return turned_features(self.model, encoded, cameras, poses, turns_rad)
 
-    def clip(self, vehicle_xy_m: Float[Tensor, 2]) -> Clip:
+    def clip(self, vehicle_xy_m: Float[Tensor, 2], correction: Correction = AS_GIVEN) -> Clip:
         """The frames that `clip_features` takes, around the vehicle's place. Raises ValueError as it does.
 
         Of several cameras, the frames of a moment follow each other.
         """
-        chosen, cameras, poses = self._newest(vehicle_xy_m)
+        chosen, cameras, poses = self._newest(vehicle_xy_m, correction)
         images = torch.cat([kept.images for kept in chosen])
         return Clip(images, cameras.to(torch.float32), poses.to(torch.float32))
 
-    def _newest(self, vehicle_xy_m: Float[Tensor, 2], way_scale: float = 1.0) -> tuple[list[_Kept], Camera, Pose]:
+    def _newest(self, vehicle_xy_m: Float[Tensor, 2], correction: Correction) -> tuple[list[_Kept], Camera, Pose]:
         """The moments of the newest clip, and for each of their frames the camera and where it stood."""
         if not self.is_ready:
             raise ValueError(f"a clip needs {self._spec.frames} frames, and {len(self._kept)} have come")
@@ -136,10 +157,10 @@ class ClipStream:
         newest_m, level = np.array(chosen[0].xy_m), torch.eye(3, dtype=torch.float64)
         poses = []
         for kept in chosen:
-            farther_m = (way_scale - 1) * (np.array(kept.xy_m) - newest_m)
+            farther_m = (correction.way_scale - 1) * (np.array(kept.xy_m) - newest_m)
             moved_m = torch.from_numpy(np.append(farther_m, 0.0))
             moved_m[:2] -= vehicle_xy_m.double()
-            poses.append(Pose(level, moved_m) @ kept.world_from_cams.to(torch.float64))
+            poses.append(Pose(level, moved_m) @ correction.of_cameras(kept.world_from_cams))
         cameras = Camera.stack([kept.cameras[i] for kept in chosen for i in range(len(kept.encoded))])
         return chosen, cameras, Pose.stack([pose[i] for pose in poses for i in range(len(pose.rotation))])
 

@@ -84,6 +84,7 @@ def fix_of(
         error_m=error_m(fix, truth),
         speed_mps=_speed(fix, before, now),
         pitch_offset_deg=None if fix.pitch_offset_rad is None else _rounded_deg(fix.pitch_offset_rad),
+        camera_yaw_offset_deg=None if fix.camera_yaw_offset_rad is None else _rounded_deg(fix.camera_yaw_offset_rad),
     )
 
 

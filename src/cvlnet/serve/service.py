@@ -14,8 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 
-from cvlnet.calibration.doubt import journey_doubt
-from cvlnet.calibration.turns import turn_doubt
+from cvlnet.calibration.doubt import camera_doubt
 from cvlnet.data.camera_file import CameraFile, camera_file_of
 from cvlnet.data.journey import Journey
 from cvlnet.data.odometry import OdometryPose
@@ -261,10 +260,9 @@ class Service:
     def _doubt(self, session: Session, journey: Journey) -> None:
         """Warn where the pictures contradict the odometry, or how the camera is said to be mounted."""
         with suppress(InputError):
-            camera = min(journey.cameras)
-            doubt = turn_doubt(journey, camera) or journey_doubt(journey, camera)
+            doubt = camera_doubt(journey, min(journey.cameras))
             if doubt is not None and session.about.status != "closed":
-                session.change(warnings=[f"the fixes may all be wrong: {doubt}"])
+                session.change(warnings=[f"the fixes may all be wrong: {doubt}; {doubt.remedy}"])
 
     def _restore(self) -> None:
         """Take over the sessions of an earlier server."""

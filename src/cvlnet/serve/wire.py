@@ -138,6 +138,7 @@ class Fix(Wire):
     error_m: float | None
     speed_mps: float | None
     pitch_offset_deg: float | None = None
+    camera_yaw_offset_deg: float | None = None
 
 
 class Odometry(Wire):

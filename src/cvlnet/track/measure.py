@@ -14,7 +14,7 @@ from cvlnet.map.region import Region
 from cvlnet.model.confidence import sigma_m
 from cvlnet.track.likelihood import Likelihood
 from cvlnet.track.parabola import vertex
-from cvlnet.track.pose_filter import TURN, PoseBelief
+from cvlnet.track.pose_filter import PoseBelief
 from cvlnet.types import ClipFeatures
 
 _LEAST_REACH, _MOST_REACH = 4, 12  # cells around the place
@@ -86,8 +86,6 @@ def _turn(heights: F64, turns_rad: tuple[float, ...], likelihood: Likelihood) ->
 
 
 def updated(expected: PoseBelief, found: Measurement) -> PoseBelief:
-    """The belief after a measurement."""
-    after = expected.measured(found.xy_m, found.covariance_m2, (0, 1))
-    if found.turn_rad is None:
-        return after
-    return after.measured(np.array([found.turn_rad]), np.array([[found.turn_variance]]), (TURN,))
+    """The belief after a measurement of a clip that was projected with the expected aim."""
+    after = expected.located(found.xy_m, found.covariance_m2)
+    return after if found.turn_rad is None else after.turned(found.turn_rad + expected.aim_rad, found.turn_variance)

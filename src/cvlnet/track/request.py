@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from cvlnet.calibration.doubt import journey_doubt
-from cvlnet.calibration.turns import turn_doubt
+from cvlnet.calibration.doubt import camera_doubt
 from cvlnet.config import JourneyFiles
 from cvlnet.data.journey import Journey, KnownPlace
 from cvlnet.data.open_journey import open_journey
@@ -46,7 +45,7 @@ from cvlnet.track.types import STATES, TrackFix, Trajectory
 if TYPE_CHECKING:
     from cvlnet.track.rerun_file import RerunFile
 
-_PITCH_TOLD_RAD = radians(1.0)  # from which on the cameras' pitch is worth a word
+_OFFSET_TOLD_RAD = radians(1.0)  # from which on the cameras' pitch or yaw is worth a word
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,20 @@ class Tracked:
     errors: TrackErrors | None
 
     @property
-    def _pitch_offset_rad(self) -> float | None:
-        """The median over the drive."""
-        offsets_rad = [fix.pitch_offset_rad for fix in self.trajectory.fixes if fix.pitch_offset_rad is not None]
-        return float(np.median(offsets_rad)) if offsets_rad else None
+    def _offsets(self) -> str:
+        """How the cameras look beside what is stated, where it is worth a word: the median over the drive."""
+        offsets_rad = [
+            (fix.pitch_offset_rad or 0.0, fix.camera_yaw_offset_rad or 0.0)
+            for fix in self.trajectory.fixes
+            if fix.state == "tracking"
+        ]
+        pitch_rad, yaw_rad = np.median(offsets_rad, axis=0).tolist() if offsets_rad else (0.0, 0.0)
+        ways = ((pitch_rad, ("down", "up")), (yaw_rad, ("left", "right")))
+        return " and ".join(
+            f"{degrees(abs(offset_rad)):.1f} degrees farther {way[offset_rad < 0]}"
+            for offset_rad, way in ways
+            if abs(offset_rad) > _OFFSET_TOLD_RAD
+        )
 
     def lines(self) -> list[str]:
         """What there is to say of it, as text."""
@@ -108,9 +117,8 @@ class Tracked:
             )
         else:
             lines.append(f"at the end the place is not known: {last.state}")
-        if (offset_rad := self._pitch_offset_rad) is not None and abs(offset_rad) > _PITCH_TOLD_RAD:
-            way = "down" if offset_rad > 0 else "up"
-            lines.append(f"the cameras look {degrees(abs(offset_rad)):.1f} degrees farther {way} than stated")
+        if self._offsets:
+            lines.append(f"the cameras look {self._offsets} than stated")
         if self.errors is not None:
             figures = self.errors.figures()
             if not self.errors.tracked.any():
@@ -249,20 +257,14 @@ def _recording(path: Path, name: str, image: Imagery, tracker: Tracker, truth: S
 
 
 def _check_cameras(journey: Journey, cameras: tuple[int, ...] | None) -> None:
-    """Warn where the pictures contradict the odometry or what is stated of a camera: no fix would be right.
-
-    Where they turn unlike the odometry, nothing is said of the mounting, which is judged by the motion.
-    """
+    """Warn where the pictures contradict the odometry or what is stated of a camera: no fix would be right."""
     for camera in cameras or sorted(journey.cameras)[:1]:
         if camera not in journey.cameras:
             continue
         with suppress(InputError):  # of a damaged picture, which tracking leaves out
-            turn = turn_doubt(journey, camera)
-            if turn is not None:
-                warn(f"fixes of camera {camera} may all be wrong: {turn}", where=journey.name, remedy=turn.remedy)
-            elif (doubt := journey_doubt(journey, camera)) is not None:
-                remedy = "correct the mounting: cvlnet calibrate-camera finds it"
-                warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=remedy)
+            doubt = camera_doubt(journey, camera)
+            if doubt is not None:
+                warn(f"fixes of camera {camera} may all be wrong: {doubt}", where=journey.name, remedy=doubt.remedy)
 
 
 def searched_map(

@@ -55,7 +55,7 @@ def _with_later(
 ) -> PoseBelief:
     motion = motion_from(pose.mean, before, after, noise)
     predicted = motion.change @ pose.covariance @ motion.change.T + motion.grown
-    gain = np.linalg.solve(predicted, motion.change @ pose.covariance).T
+    gain = np.linalg.lstsq(predicted, motion.change @ pose.covariance)[0].T  # what is known exactly has no variance
     mean = _plus(pose.mean, gain @ _apart(later.mean, motion.mean))
     return PoseBelief(mean, pose.covariance + gain @ (later.covariance - predicted) @ gain.T)
 

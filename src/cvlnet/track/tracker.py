@@ -30,7 +30,7 @@ from cvlnet.geo import LatLon
 from cvlnet.geometry import Camera, Pose
 from cvlnet.image_spec import ImageSpec
 from cvlnet.localize.area import MapArea
-from cvlnet.localize.stream import ClipStream, View
+from cvlnet.localize.stream import ClipStream, Correction, View
 from cvlnet.localize.turned import STEP_RAD, Heading, nearly_turned
 from cvlnet.map.region import Region
 from cvlnet.model.cvlnet import CVLNet
@@ -39,7 +39,7 @@ from cvlnet.track.likelihood import Likelihood
 from cvlnet.track.measure import measured_around, updated
 from cvlnet.track.odometry import OdometryNoise
 from cvlnet.track.pitch_belief import PitchBelief
-from cvlnet.track.pose_filter import DRIFT, LOG_SCALE, PoseBelief
+from cvlnet.track.pose_filter import DRIFT, PoseBelief
 from cvlnet.track.searched import SearchedMap
 from cvlnet.track.smooth import SmoothPose
 from cvlnet.track.smoother import Followed
@@ -106,6 +106,8 @@ class TrackSpec:
     of the headings. turn_rad: step between the headings of fine clips. pitch_error_rad: how much farther down, or up,
     the cameras may look than is described, two standard deviations; 0 takes the described pitch as it is. Pitches
     `cvlnet.data.clips.PITCH_STEP_RAD` apart are compared until a place is tracked, whose clips then say which it is.
+    aim_error_rad: how much farther to one side the cameras may look than is described, two standard deviations; it is
+    estimated while a place is tracked.
     """
 
     sure: float = 0.99
@@ -123,6 +125,7 @@ class TrackSpec:
     heading_per_m: float = 1e-3
     turn_rad: float = radians(3.0)
     pitch_error_rad: float = radians(PITCH_ERROR_DEG)
+    aim_error_rad: float = radians(3.0)
 
     def __post_init__(self) -> None:
         pitches(self.pitch_error_rad, 1.0)  # raises ValueError for errors of impossible size
@@ -252,7 +255,7 @@ class Tracker:
             apart_m = hypot(east_m - self._pose.xy_m[0], north_m - self._pose.xy_m[1])
             if apart_m < _GATE * hypot(sigma_m, float(np.sqrt(np.trace(self._pose.covariance[:2, :2])))):
                 variance_m2 = np.eye(2) * each_m**2
-                self._pose = self._pose.measured(np.array([east_m, north_m]), variance_m2, (0, 1))
+                self._pose = self._pose.located(np.array([east_m, north_m]), variance_m2)
         self._judge()
         self._last = self._fix(self._now, None, self._last.index)
         return self._last
@@ -315,20 +318,28 @@ class Tracker:
             return self._refine(self._pose)
         return None
 
-    def _keep(self, against: Literal["map", "place"], clips: ClipFeatures, turns_rad: Sequence[float]) -> None:
+    def _keep(
+        self, against: Literal["map", "place"], clips: ClipFeatures, turns_rad: Sequence[float], pitch_rad: float
+    ) -> None:
         """Keep the newest clip as it was compared, a clip for each turn."""
         place = self.likeliest
         turn_rad = 0.0 if place is None else float(place[2])
         nearest = min(range(len(turns_rad)), key=lambda i: abs(wrapped_rad(turns_rad[i] - turn_rad)))
         one = ClipFeatures(clips.descriptor[[nearest]], clips.weight[[nearest]], clips.grid)  # a copy of this one alone
-        self._compared = ComparedClip(against, self._stream.clip(self._vehicle_m), one)
+        self._compared = ComparedClip(against, self._stream.clip(self._vehicle_m, self._correction(pitch_rad)), one)
 
     def _way_since(self, at: OdometryPose | None) -> float:
         return self._stream.way_m if at is None or self._now is None else at.way_m(self._now)
 
     def _clips(self, pitch_rad: float, turns_rad: Sequence[float]) -> ClipFeatures:
-        scale = 1.0 if self._pose is None else exp(self._pose.mean[LOG_SCALE])
-        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad, pitch_rad=pitch_rad, way_scale=scale)
+        correction = self._correction(pitch_rad)
+        return self._stream.clip_features(self._vehicle_m, turns_rad=turns_rad, correction=correction)
+
+    def _correction(self, pitch_rad: float) -> Correction:
+        """Of the newest clip, by what is known of odometry and cameras at a tracked place."""
+        if self._pose is None:
+            return Correction(pitch_rad)
+        return Correction(pitch_rad, self._pose.aim_rad, self._pose.scale)
 
     @property
     def _vehicle_m(self) -> Tensor:
@@ -357,7 +368,8 @@ class Tracker:
         )
         self._coarse_at = self._now
         self._judge()
-        self._keep("map", clips[int(np.argmax(shares))], turns)
+        likeliest = int(np.argmax(shares))
+        self._keep("map", clips[likeliest], turns, angles_rad[likeliest])
 
     @property
     def _pitches(self) -> tuple[Sequence[float], Sequence[float]]:
@@ -384,7 +396,7 @@ class Tracker:
         if self._pose is not None and self._belief.near(self._pose.xy_m) < self.spec.unsure:
             self._pose = None
         if self._pose is None and (modes := self.modes()) and modes[0].probability >= self.spec.sure:
-            self._pose = PoseBelief.at(modes[0].mean, modes[0].covariance, self.noise)
+            self._pose = PoseBelief.at(modes[0].mean, modes[0].covariance, self.noise, self.spec.aim_error_rad / 2)
             self._pitch = PitchBelief.stated(self.spec.pitch_error_rad)
             self._stretch, self._fine_at = self._stretch + 1, None
             self._scores.clear()
@@ -409,8 +421,8 @@ class Tracker:
         found = measured_around(clips, turns, region, pose, self.likelihood, share)
         if found is None:
             return None
+        self._keep("place" if self._compared is None else self._compared.against, clips, turns, pitch_rad)
         self._pose = updated(pose, found)
-        self._keep("place" if self._compared is None else self._compared.against, clips, turns)
         self._doubt(found.score, way_m)
         return found.score
 
@@ -481,14 +493,15 @@ class Tracker:
         return replace(fix, smooth_position=self._latlon(mean), smooth_yaw_rad=self._yaw_rad(mean, now))
 
     def at(self, fix: TrackFix, odometry: OdometryPose, pose: PoseBelief) -> TrackFix:
-        """The fix with the position, heading, covariance and odometry errors of a pose."""
+        """The fix with the position, heading, covariance, and errors of odometry and cameras of a pose."""
         return replace(
             fix,
             position=self._latlon(pose.mean),
             yaw_rad=self._yaw_rad(pose.mean, odometry),
             covariance=pose.covariance[:3, :3] + self._registration,
-            scale=exp(pose.mean[LOG_SCALE]),
+            scale=pose.scale,
             drift_rad_per_m=float(pose.mean[DRIFT]),
+            camera_yaw_offset_rad=pose.aim_rad,
         )
 
     @property

@@ -32,7 +32,8 @@ class TrackFix:
     place. hypotheses: the possible places, most likely first. smooth_position, smooth_yaw_rad: the pose without jumps,
     for controllers: odometry that converges to the estimate. scale: metres on the ground per metre of the odometry.
     drift_rad_per_m: drift of the odometry's yaw. score: of the clip at the place, if one was compared at this moment.
-    pitch_offset_rad: how much farther down the cameras look than is described, as estimated; None unless tracked.
+    pitch_offset_rad, camera_yaw_offset_rad: how much farther down, and to the left, the cameras look than is described,
+    as estimated; None unless tracked.
     """
 
     index: int
@@ -49,6 +50,7 @@ class TrackFix:
     drift_rad_per_m: float = 0.0
     score: float | None = None
     pitch_offset_rad: float | None = None
+    camera_yaw_offset_rad: float | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def drive(origin: LatLon = KARLSRUHE, *, name: str = "drive & <9>", credit: str 
                 radians(0.001 * number),
                 0.7 if number % 2 else None,
                 radians(0.3 * number) if state == "tracking" else None,
+                radians(-0.1 * number) if state == "tracking" else None,
             )
         )
     return Trajectory(name, tuple(fixes), credit)

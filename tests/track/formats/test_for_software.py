@@ -180,6 +180,7 @@ def test_csv_has_a_row_for_each_fix(tmp_path):
         "drift_deg_per_m": 0.005,
         "score": 0.7,
         "pitch_offset_deg": 1.5,
+        "camera_yaw_offset_deg": -0.5,
     }
     assert {name: float(row[name]) for name in expected} == pytest.approx(expected, rel=1e-12)
     assert set(row) == {*expected, "index", "state"}

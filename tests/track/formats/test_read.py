@@ -110,11 +110,11 @@ def csv_cells(tmp_path):
 
 def test_csv_of_earlier_versions_is_read(tmp_path):
     cells = csv_cells(tmp_path)
-    assert cells[0][-1] == "pitch_offset_deg"
+    assert cells[0][-2:] == ["pitch_offset_deg", "camera_yaw_offset_deg"]
     path = tmp_path / "drive.csv"
-    path.write_text("".join(",".join(line[:-1]) + "\n" for line in cells))
+    path.write_text("".join(",".join(line[:-2]) + "\n" for line in cells))
     found = read_trajectory(path)
-    assert {fix.pitch_offset_rad for fix in found.fixes} == {None}
+    assert {(fix.pitch_offset_rad, fix.camera_yaw_offset_rad) for fix in found.fixes} == {(None, None)}
     assert [fix.position for fix in found.fixes] == [fix.position for fix in drive().fixes]
 
 
@@ -130,7 +130,7 @@ def test_csv_of_earlier_versions_is_read(tmp_path):
         (5, "latitude_deg", "", ", line 6: has longitude_deg, but no latitude_deg"),
         (5, "longitude_deg", "181", ", line 6: longitude 181.0 is not within -180 to 180 degrees"),
         (5, "sigma_east_m", "inf", ", line 6: sigma_east_m 'inf' is not a number"),
-        (6, "index", "1,2", ", line 7: 21 values for 20 columns"),
+        (6, "index", "1,2", ", line 7: 22 values for 21 columns"),
     ],
 )
 def test_a_bad_line_of_csv_is_named(tmp_path, row, column, cell, message):

@@ -43,8 +43,9 @@ COLUMNS = (
     "drift_deg_per_m",
     "score",
     "pitch_offset_deg",
+    "camera_yaw_offset_deg",
 )
-LATER_COLUMNS = ("pitch_offset_deg",)  # which files of earlier versions lack
+LATER_COLUMNS = ("pitch_offset_deg", "camera_yaw_offset_deg")  # which files of earlier versions lack
 _REMEDY = "write the file again with `cvlnet track`"
 
 
@@ -67,6 +68,7 @@ def fields_of(fix: TrackFix) -> dict[str, int | float | str | None]:
         "drift_deg_per_m": degrees(fix.drift_rad_per_m),
         "score": fix.score,
         "pitch_offset_deg": _degrees(fix.pitch_offset_rad),
+        "camera_yaw_offset_deg": _degrees(fix.camera_yaw_offset_rad),
     }
     wrong = [name for name, value in fields.items() if isinstance(value, float) and not isfinite(value)]
     if wrong:
@@ -116,6 +118,7 @@ def fix_of(entry: Mapping[str, Any], where: str) -> TrackFix:
         radians(number_of(entry, "drift_deg_per_m", where, _REMEDY)),
         None if score is None else number_of(entry, "score", where, _REMEDY),
         _radians(entry, "pitch_offset_deg", where),
+        _radians(entry, "camera_yaw_offset_deg", where),
     )
 
 
