@@ -5,8 +5,8 @@
 DRIVES is a data set with overhead maps, as for benchmarks/track.py, whose odometry's errors are taken, too. Each drive
 is tracked once. What the tracker's Kalman filter measured is then put together by the filter itself, by the smoother of
 `cvlnet track --smooth` (Rauch, Tung and Striebel), and by GTSAM: the motions as factors between poses with an unknown
-scale and drift, the measured places and headings as factors with a Gaussian or a robust kernel. All see the same
-motions, measurements and covariances. Maps are kept in FOLDER.
+scale and drift, the measured places and headings as factors with an unknown aim of the cameras and a Gaussian or a
+robust kernel. All see the same motions, measurements and covariances. Maps are kept in FOLDER.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from cvlnet.track.evaluate import TrackErrors, errors_of
 from cvlnet.track.follow import follow
 from cvlnet.track.measure import Measurement, updated
 from cvlnet.track.odometry import OdometryErrors, OdometryNoise, with_errors
-from cvlnet.track.pose_filter import PoseBelief, motion_from
+from cvlnet.track.pose_filter import AIM, PoseBelief, motion_from
 from cvlnet.track.smoother import Followed, smoothed
 from cvlnet.track.tracker import Tracker
 from cvlnet.track.types import TrackFix, Trajectory
@@ -40,7 +40,8 @@ from measure import print_results, run
 from track import journeys, map_of
 
 LEAST_SIGMA = np.array([1e-3, 1e-3, 1e-5])  # of a motion: a vehicle that stands has none, and a graph needs one
-ERRORS = gtsam.symbol("o", 0)  # the odometry's scale and drift
+ERRORS = gtsam.symbol("o", 0)  # the odometry's scale and drift, and the cameras' aim
+SEEN = np.eye(6)[:3] + np.outer([0, 0, 1], np.eye(6)[AIM])  # what pictures show of a pose and the errors
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Noting(Tracker):
         time_s = self._now.time_s
 
         def noted(expected: PoseBelief, found: Measurement) -> PoseBelief:
-            self.found[time_s] = found
+            turn_rad = None if found.turn_rad is None else found.turn_rad + expected.aim_rad
+            self.found[time_s] = replace(found, turn_rad=turn_rad)  # as the pictures show it
             return updated(expected, found)
 
         with patch("cvlnet.track.tracker.updated", noted):
@@ -120,19 +122,18 @@ def by_graph(
         for i in range(len(poses) - 1):
             graph.add(motion_factor(i, poses[i], poses[i + 1], noise))
         at, belief = drive.first
-        graph.add(vector_factor(X(at), belief.mean[:3], belief.covariance[:3, :3]))
-        graph.add(vector_factor(ERRORS, np.zeros(2), np.diag([noise.scale**2, noise.drift_rad_per_m**2])))
+        graph.add(observed_factor(at, np.eye(6), belief.mean, belief.covariance))
         for i, found in drive.found.items():
             covariance, mean = np.eye(3) * 1e6, np.append(found.xy_m, 0.0)
             covariance[:2, :2] = found.covariance_m2
             if found.turn_rad is not None:
                 mean[2], covariance[2, 2] = found.turn_rad, found.turn_variance
-            graph.add(vector_factor(X(i), mean, covariance, kernel))
+            graph.add(observed_factor(i, SEEN, mean, covariance, kernel))
         values = gtsam.LevenbergMarquardtOptimizer(graph, values).optimize()
         marginals, errors = gtsam.Marginals(graph, values), values.atVector(ERRORS)
         beliefs: list[PoseBelief | None] = []
         for i in range(len(poses)):
-            covariance = np.eye(5)
+            covariance = np.eye(6)
             covariance[:3, :3] = marginals.marginalCovariance(X(i))
             beliefs.append(PoseBelief(np.concatenate([values.atVector(X(i)), errors]), covariance))
         return beliefs
@@ -141,8 +142,8 @@ def by_graph(
 
 
 def motion_factor(i: int, before: OdometryPose, after: OdometryPose, noise: OdometryNoise) -> gtsam.CustomFactor:
-    """Between two poses, given the odometry's scale and drift."""
-    grown = motion_from(np.zeros(5), before, after, noise).grown[:3, :3]
+    """Between two poses, given the errors of odometry and cameras."""
+    grown = motion_from(np.zeros(6), before, after, noise).grown[:3, :3]
     model = gtsam.noiseModel.Diagonal.Sigmas(np.maximum(np.sqrt(np.diag(grown)), LEAST_SIGMA))
 
     keys = [X(i), X(i + 1), ERRORS]
@@ -157,26 +158,31 @@ def motion_factor(i: int, before: OdometryPose, after: OdometryPose, noise: Odom
     return gtsam.CustomFactor(model, keys, error)
 
 
-def vector_factor(
-    key: int, mean: np.ndarray, covariance: np.ndarray, kernel: gtsam.noiseModel.mEstimator.Base | None = None
+def observed_factor(
+    i: int,
+    observe: np.ndarray,
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    kernel: gtsam.noiseModel.mEstimator.Base | None = None,
 ) -> gtsam.CustomFactor:
-    """A measured vector, whose third number is an angle."""
+    """Measured combinations of a pose and the errors, the third of which is an angle."""
     model: gtsam.noiseModel.Base = gtsam.noiseModel.Gaussian.Covariance(covariance)
     if kernel is not None:
         model = gtsam.noiseModel.Robust.Create(kernel, model)
 
+    keys = [X(i), ERRORS]
+
     def error(_: gtsam.CustomFactor, values: gtsam.Values, jacobians: list[np.ndarray] | None) -> np.ndarray:
         if jacobians is not None:
-            jacobians[0] = np.eye(len(mean))
-        return wrapped(values.atVector(key) - mean)
+            jacobians[0], jacobians[1] = observe[:, :3], observe[:, 3:]
+        return wrapped(observe @ np.concatenate([values.atVector(key) for key in keys]) - mean)
 
-    return gtsam.CustomFactor(model, [key], error)
+    return gtsam.CustomFactor(model, keys, error)
 
 
 def wrapped(apart: np.ndarray) -> np.ndarray:
-    """A difference whose third number, if it has one, is an angle."""
-    if len(apart) == 3:
-        apart[2] = wrapped_rad(float(apart[2]))
+    """A difference whose third number is an angle."""
+    apart[2] = wrapped_rad(float(apart[2]))
     return apart
 
 
