@@ -460,6 +460,12 @@ def test_an_impossible_error_of_the_pitch_is_refused_at_once(error_rad: float) -
         TrackSpec(pitch_error_rad=error_rad)
 
 
+@pytest.mark.parametrize("error_rad", [-0.1, 2.0, float("nan")])
+def test_an_impossible_error_of_the_aim_is_refused_at_once(error_rad: float) -> None:
+    with pytest.raises(ValueError, match="quarter turn"):
+        TrackSpec(aim_error_rad=error_rad)
+
+
 def test_a_measured_position_far_away_is_an_outlier() -> None:
     drive, of = circle(90.0), tracker()
     before = followed(of, drive, odometry(drive))[-1]

@@ -129,6 +129,8 @@ class TrackSpec:
 
     def __post_init__(self) -> None:
         pitches(self.pitch_error_rad, 1.0)  # raises ValueError for errors of impossible size
+        if not 0 <= self.aim_error_rad < pi / 2:
+            raise ValueError(f"the error of an aim is from 0 to a quarter turn, not {self.aim_error_rad} rad")
 
 
 class Tracker:
