@@ -20,7 +20,8 @@ RUN python3 -m venv /opt/venv \
     && rm -rf /opt/cvlnet
 ENV PATH=/opt/venv/bin:$PATH NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib
 
-RUN useradd --create-home vehicle
+# Docker itself would make the folder below root's, and so would volumes with a name
+RUN useradd --create-home vehicle && install --directory --owner vehicle /data
 USER vehicle
 WORKDIR /data
 ENTRYPOINT ["cvlnet"]

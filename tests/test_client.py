@@ -161,6 +161,17 @@ def test_a_session_that_was_ended_in_its_block_is_not_ended_again(client: Client
         assert session.end()["status"] == "ended"
 
 
+def test_numbers_and_pictures_of_numpy(client: Client, moments: list[Moment]) -> None:
+    encoded = np.frombuffer(Path(moments[1].picture).read_bytes(), np.uint8)
+    with client.begin(CAMERA_JSON, start=MIDDLE.degrees) as session:
+        for number, picture in enumerate((str(moments[1].picture), encoded, bytearray(encoded), encoded[:, None])):
+            moment = Moment(np.int64(number), np.float32(number), np.array(0.0), np.float64(0), picture)
+            assert session.update(moment)["time_s"] == number
+        assert session.locate(*map(np.float32, MIDDLE.degrees), np.int64(3))["moment"] == 3
+        with pytest.raises(ServerError, match="the picture is neither PNG nor JPEG"):
+            session.update(Moment(9.0, 9.0, 0.0, 0.0, np.zeros((32, 128, 3), np.uint8)))
+
+
 def test_what_the_server_refuses_is_told(client: Client, address: str, tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="a token is needed") as error, Client(address) as stranger:
         stranger.map()

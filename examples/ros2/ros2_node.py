@@ -332,7 +332,6 @@ class TrackingNode:
         if fix.smooth_position is not None and fix.smooth_yaw_rad is not None:
             x_m, y_m, yaw_rad = local_pose(self._map, fix.smooth_position, fix.smooth_yaw_rad)
             self._map_from_odom = map_from_odom(OdometryPose(fix.time_s, x_m, y_m, yaw_rad), odometry)
-            self._publish("/tf", self._transform(stamp_ns, self._map_from_odom))
         self._publish("/diagnostics", self._diagnostics(stamp_ns, fix))
 
     def _diagnostics(self, stamp_ns: int, fix: TrackFix) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, SupportsFloat
 
 import httpx
 
@@ -47,16 +47,17 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment of a drive: the odometry, and a picture (the bytes of a JPEG or PNG file, or its path) or none.
+    """A moment of a drive: the odometry, and a picture or none.
 
+    picture: the path of a JPEG or PNG file, or its bytes, in an object of any kind, such as what cv2.imencode returns.
     x_m, y_m, yaw_rad: in a frame that stays the same; the yaw is counter-clockwise from x.
     """
 
-    time_s: float
-    x_m: float
-    y_m: float
-    yaw_rad: float
-    picture: bytes | Path | None = None
+    time_s: SupportsFloat
+    x_m: SupportsFloat
+    y_m: SupportsFloat
+    yaw_rad: SupportsFloat
+    picture: Any = None
 
 
 class Client:
@@ -243,12 +244,14 @@ class LiveSession:
 
     def update(self, moment: Moment) -> Fix:
         """Send a moment; return its fix."""
-        odometry = {name: getattr(moment, name) for name in ("time_s", "x_m", "y_m", "yaw_rad")}
-        picture = moment.picture.read_bytes() if isinstance(moment.picture, Path) else moment.picture
-        files = {"odometry": (None, json.dumps(odometry))} | ({} if picture is None else {"image": ("image", picture)})
+        odometry = {name: float(getattr(moment, name)) for name in ("time_s", "x_m", "y_m", "yaw_rad")}
+        files: dict[str, tuple[str | None, str | bytes]] = {"odometry": (None, json.dumps(odometry))}
+        if (picture := moment.picture) is not None:
+            is_path = isinstance(picture, str | Path)
+            files["image"] = ("image", Path(picture).read_bytes() if is_path else bytes(memoryview(picture)))
         return dict(self._client.ask("POST", f"/api/sessions/{self.key}/frames", files=files).json())
 
-    def locate(self, latitude_deg: float, longitude_deg: float, sigma_m: float) -> Fix:
+    def locate(self, latitude_deg: SupportsFloat, longitude_deg: SupportsFloat, sigma_m: SupportsFloat) -> Fix:
         """Send a measured position of the newest moment; return the new fix."""
         place = _measured(latitude_deg, longitude_deg, sigma_m)
         return dict(self._client.ask("POST", f"/api/sessions/{self.key}/positions", json=place).json())
@@ -279,8 +282,8 @@ def _known(heading: str | None, start: tuple[float, float] | None, sigma_m: floa
     return {name: value for name, value in (("heading", heading), ("start", place)) if value is not None}
 
 
-def _measured(latitude_deg: float, longitude_deg: float, sigma_m: float) -> dict[str, float]:
-    return {"latitude_deg": latitude_deg, "longitude_deg": longitude_deg, "sigma_m": sigma_m}
+def _measured(latitude_deg: SupportsFloat, longitude_deg: SupportsFloat, sigma_m: SupportsFloat) -> dict[str, float]:
+    return {"latitude_deg": float(latitude_deg), "longitude_deg": float(longitude_deg), "sigma_m": float(sigma_m)}
 
 
 def _require_success(answer: httpx.Response) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -202,8 +202,13 @@ class Messages:
 BAGS = ("bag", "db3", "mcap")
 
 
-def write_bag(folder: Path, kind: str, fill: Callable[[Messages], object]) -> Path:
-    """A bag of ROS 1 ("bag") or of ROS 2 ("db3", "mcap") with what ``fill`` adds, in the order of receipt."""
+def write_bag(
+    folder: Path, kind: str, fill: Callable[[Messages], object], silent: Mapping[str, str] | None = None
+) -> Path:
+    """A bag of ROS 1 ("bag") or of ROS 2 ("db3", "mcap") with what ``fill`` adds, in the order of receipt.
+
+    silent: further topics, without messages, and their types.
+    """
     messages = Messages(kind == "bag")
     fill(messages)
     path = folder / ("drive.bag" if messages.is_1 else f"drive_{kind}")
@@ -212,6 +217,8 @@ def write_bag(folder: Path, kind: str, fill: Callable[[Messages], object]) -> Pa
     serialize = messages.store.serialize_ros1 if messages.is_1 else messages.store.serialize_cdr
     with writer:
         connections: dict[str, Any] = {}
+        for topic, name in (silent or {}).items():
+            writer.add_connection(topic, name, typestore=messages.store)
         for topic, received_s, message in sorted(messages.stamped, key=lambda stamped: stamped[1]):
             name = message.__msgtype__
             if topic not in connections:

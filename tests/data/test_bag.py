@@ -267,6 +267,18 @@ def test_topics_are_chosen(tmp_path: Path) -> None:
     assert drive.pictures.camera.camera.focal_px.tolist() == [60.0, 60.0]
 
 
+@pytest.mark.parametrize("kind", BAGS)
+def test_topics_without_messages_are_no_choice(tmp_path: Path, kind: str) -> None:
+    """A recorder of all topics lists those on which nothing came."""
+    silent = {"/cam/image_raw/compressed": "sensor_msgs/msg/CompressedImage", "/wheels": "nav_msgs/msg/Odometry"}
+    path = write_bag(tmp_path, kind, plain, silent)
+    assert x_m(read_bag(path, height_m=1.5).odometry)[-1] == pytest.approx(10.0, abs=1e-3)
+    (tmp_path / "none").mkdir()
+    none = write_bag(tmp_path / "none", kind, lambda bag: None, silent)
+    with pytest.raises(InputError, match="the bag holds no messages"):
+        read_bag(none, height_m=1.5)
+
+
 def without(topic: str) -> Callable[[Messages], None]:
     def fill(bag: Messages) -> None:
         plain(bag)

@@ -70,6 +70,18 @@ def test_a_mounting_by_a_chain_of_transforms() -> None:
     assert (found.roll_deg, found.pitch_deg, found.yaw_deg) == pytest.approx((0, 0, 0), abs=1e-9)
 
 
+def test_frames_may_be_connected_from_either_side() -> None:
+    """Some robots have base_footprint, or base_link itself, below other frames than the camera's."""
+    down = ("base_link", "base_footprint", (0.5, 0, -0.4), (0, 0, 0, 1))
+    messages = transforms(down, ("base_link", "optical", (1.5, 0.2, 1.1), OPTICAL))
+    found = mounting_of(transforms_of(messages, "/tf_static"), "optical", None, None, "/tf_static")
+    assert (found.height_m, found.forward_m, found.left_m) == pytest.approx((1.5, 1.0, 0.2))
+    beside = ("chassis", "base_link", (0, 0, 0.3), (0, 0, 0, 1)), ("chassis", "imu", (2.0, 0, 0.5), (0, 0, 0, 1))
+    imu = body_from(transforms_of(transforms(*beside), "/tf_static"), "imu")
+    assert imu is not None
+    assert imu.translation_m.tolist() == pytest.approx([2.0, 0, 0.2])
+
+
 def test_what_is_given_replaces_the_transforms() -> None:
     messages = transforms(("base_link", "optical", (1.5, 0.2, 1.1), OPTICAL))
     found = mounting_of(transforms_of(messages, "/tf_static"), "optical", 1.7, 2.0, "/tf_static")

@@ -47,6 +47,30 @@ def test_a_compressed_picture() -> None:
 
 
 @pytest.mark.parametrize(
+    ("format_", "expected"),
+    [
+        ("bayer_grbg8; jpeg compressed ", [210, 60, 30]),  # image_transport compresses the mosaic,
+        ("bayer_grbg8; jpeg compressed bayer_grbg8", [210, 60, 30]),
+        ("bayer_grbg8; jpeg compressed mono8", [60, 60, 60]),  # or grey that is made of it
+    ],
+)
+def test_colours_of_a_compressed_mosaic(format_: str, expected: list[int]) -> None:
+    stored = np.full((HEIGHT_PX, WIDTH_PX), 60, np.uint8)
+    if expected[0] != expected[1]:
+        stored[::2, 1::2], stored[1::2, ::2] = 210, 30
+    encoded = array.array("B", cv2.imencode(".png", stored)[1].tobytes())
+    message = SimpleNamespace(format=format_, data=encoded)
+    assert picture_of(message, MOUNTED, "/image")(WHOLE)[20, 20].tolist() == expected
+
+
+def test_a_compressed_mosaic_of_16_bits_is_refused() -> None:
+    encoded = array.array("B", cv2.imencode(".png", picture(2)[:, :, 0])[1].tobytes())
+    message = SimpleNamespace(format="bayer_rggb16; png compressed ", data=encoded)
+    with pytest.raises(InputError, match="its encoding 'bayer_rggb16' cannot be read"):
+        picture_of(message, MOUNTED, "/image")(WHOLE)
+
+
+@pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"encoding": "16UC1"}, "/image: its encoding '16UC1' cannot be read; record one of rgb8"),

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from cvlnet.config import RasterHints
 from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MetricRaster
 from cvlnet.imagery.georef import open_overhead
-from cvlnet.imagery.overhead import OverheadImage
+from cvlnet.imagery.overhead import Imagery, OverheadImage
 from cvlnet.imagery.placement import opened
 from cvlnet.imagery.raster_file import RasterFile, interpret
 
@@ -356,3 +357,62 @@ def test_a_file_behind_a_virtual_raster_that_changes_is_noticed(
     placed(source, rgb()[::-1].copy())
     os.utime(source, ns=(0, 1))
     assert open_overhead(paths).fingerprint() != before
+
+
+def written(kind: str, folder: Path) -> Path:
+    """Imagery of noise that is read by windows."""
+    noise = np.random.default_rng(0).integers(1, 255, (3, 1024, 1024), np.uint8)
+    blocks = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate", "crs": "EPSG:25832"}
+    if kind == "mosaic":
+        for number in range(16):  # more than are open at a time
+            part = noise[:, 64 * number : 64 * number + 64]
+            transform = affine_at("EPSG:25832", HERE, 0.3, 96, 96) @ Affine.translation(0, 64 * number)
+            write(folder / f"{number}.tif", part, transform=transform, **blocks)
+        return folder
+    if kind == "map.tif":
+        return write(folder / kind, noise, transform=affine_at("EPSG:25832", HERE, 0.3, 96, 96), **blocks)
+    zoom, x, y = TILE
+    pixels = noise.reshape(3, 4, 256, 4, 256).transpose(1, 3, 2, 4, 0)
+    contents = {(zoom, x + i, y + j): encoded(pixels[j, i]) for i in range(4) for j in range(4)}
+    return (write_mbtiles if kind == "map.mbtiles" else write_pmtiles)(folder / kind, contents)
+
+
+def window_of(image: Imagery, number: int) -> np.ndarray:
+    top, left = np.random.default_rng(number).integers(0, 900, 2).tolist()
+    return image.read(slice(top, top + 100), slice(left, left + 100)).pixels
+
+
+@pytest.fixture(params=["map.tif", "mosaic", "map.mbtiles", "map.pmtiles"])
+def large(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Imagery:
+    """Imagery that is not read as a whole, and which keeps few of its tiles."""
+    monkeypatch.setattr("cvlnet.imagery.georef._WHOLE_PX", 0)
+    monkeypatch.setattr("cvlnet.imagery.tiles.pyramid._KEPT_BYTES", 2**18)
+    return open_overhead(written(request.param, tmp_path))
+
+
+def test_threads_may_read_one_image_at_once(large: Imagery) -> None:
+    expected = [window_of(large, number) for number in range(40)]
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads meet
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            seen = list(pool.map(lambda number: window_of(large, number % 40), range(200)))
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert all(np.array_equal(found, expected[number % 40]) for number, found in enumerate(seen))
+
+
+def test_forked_processes_may_read_one_image_at_once(large: Imagery) -> None:
+    """An open file of their parent would be read from one place by all of them."""
+    expected = [window_of(pickle.loads(pickle.dumps(large)), number) for number in range(40)]
+    window_of(large, 0)
+    children = []
+    for _ in range(4):
+        if (child := os.fork()) == 0:
+            try:
+                wrong = any(not np.array_equal(window_of(large, number), expected[number]) for number in range(40))
+                os._exit(wrong)
+            finally:
+                os._exit(2)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4

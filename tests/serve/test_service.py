@@ -166,7 +166,8 @@ def test_frames_cannot_go_on_after_a_restart(opened: Callable[..., Service]) -> 
     session = client.get(f"/api/sessions/{key}").json()
     assert (session["status"], session["error"]["status"], session["fixes"]) == ("failed", 410, 3)
     assert "restarted" in session["error"]["detail"]
-    problem(send(client, key, None, POSE | {"time_s": 9.0}), 409)
+    refused = problem(send(client, key, None, POSE | {"time_s": 9.0}), 409)
+    assert refused["detail"].startswith("the session takes no more frames: the server was restarted")
     assert len(client.get(f"/api/sessions/{key}/fixes").json()) == 3
 
 

@@ -218,6 +218,20 @@ def test_pictures_that_show_nothing_new_say_nothing(kind: str) -> None:
     assert any(fix.score is not None for fix in fixes[90:])
 
 
+def test_pictures_may_come_in_the_same_memory() -> None:
+    """As those of a camera do whose driver has one buffer."""
+    drive, buffer = circle(80.0), frame(circle(80.0)[0])
+
+    def in_buffer(at: At) -> Frame:
+        buffer.image.copy_(frame(at).image)
+        return buffer
+
+    found = followed(tracker(heading=UNKNOWN), drive, odometry(drive), map(in_buffer, drive))
+    expected = followed(tracker(heading=UNKNOWN), drive, odometry(drive))
+    assert [(fix.state, fix.position) for fix in found] == [(fix.state, fix.position) for fix in expected]
+    assert found[-1].state == "tracking"
+
+
 def test_without_pictures_nothing_is_found() -> None:
     drive = circle(300.0)
     fixes = followed(tracker(), drive, odometry(drive), [None] * len(drive))

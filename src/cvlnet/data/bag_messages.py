@@ -29,7 +29,7 @@ _MOST_NAMED = 12  # topics in a message
 
 @dataclass(frozen=True)
 class Bag:
-    """A bag file or folder, and the type of the messages of each of its topics. end_ns: of the last message."""
+    """A bag file or folder, and the type of the messages of each topic that has any. end_ns: of the last message."""
 
     path: Path
     topics: Mapping[str, str]
@@ -65,7 +65,7 @@ def open_bag(path: Path) -> Bag:
     if not path.exists():
         raise InputError("the bag does not exist", where=path, remedy="correct its name")
     with told(path), _reader(path) as reader:
-        topics = {connection.topic: connection.msgtype for connection in reader.connections}
+        topics = {connection.topic: connection.msgtype for connection in reader.connections if connection.msgcount}
         end_ns = reader.end_time
     if not topics:
         raise InputError("the bag holds no messages", where=path, remedy="give another one")

@@ -40,6 +40,11 @@ def read_gray(path: Path) -> UInt8[np.ndarray, "rows cols"]:
     return _decode(path, *_read(path), cv2.IMREAD_GRAYSCALE)
 
 
+def decoded_gray(encoded: bytes, where: str) -> UInt8[np.ndarray, "rows cols"]:
+    """As `read_gray`, of a PNG or JPEG picture that was read already. where: it comes from, for messages."""
+    return _decode(where, encoded, _header(encoded, where), cv2.IMREAD_GRAYSCALE)
+
+
 def _read(path: Path) -> tuple[bytes, PictureHeader]:
     """A file's bytes and the header of its picture."""
     try:

@@ -46,6 +46,18 @@ class Transforms:
             found[frame] = pose
         return found
 
+    def between(self, name: str, frame: str) -> Pose | None:
+        """The pose ``named_from_frame`` of a frame in the one of that name, before which that of a robot may stand.
+
+        None if no transforms connect them.
+        """
+        above = self.chain(frame)
+        for named in dict.fromkeys((*above, *self.parents)):
+            chain = self.chain(named) if _own_name(named) == name else {}
+            if (common := next((each for each in chain if each in above), None)) is not None:
+                return chain[common].inverse() @ above[common]
+        return None
+
 
 def calibration_of(info: Any, image_topic: str, where: str | Path) -> Calibration:
     """What a CameraInfo says of the pictures of a topic. Raises InputError as `ros_calibration` does."""
@@ -94,11 +106,10 @@ def mounting_of(
     Raises InputError if nothing says the height, if transforms lead to the camera from other frames alone and the pitch
     is not given either, or if the camera is not mounted like one.
     """
-    chain = transforms.chain(frame_id)
-    road = _called(_ROAD, chain)
-    at = road or _called(_BODY, chain)
-    if at is None:
-        leads = ", ".join(sorted(set(chain) - {frame_id}))
+    road_from_cam = transforms.between(_ROAD, frame_id)
+    body_from_cam = transforms.between(_BODY, frame_id) if road_from_cam is None else road_from_cam
+    if body_from_cam is None:
+        leads = ", ".join(sorted(set(transforms.chain(frame_id)) - {frame_id}))
         what = f"no static transforms lead from {_BODY} to the camera ({frame_id or 'without a name'})"
         what = f"{what}, only from {leads}" if leads else what
         if height_m is None or (leads and pitch_deg is None):
@@ -107,12 +118,11 @@ def mounting_of(
         what = f"{what}; it is taken to look straight ahead{level} from above the vehicle's origin"
         warn(what, where=where, remedy="give --camera-file if it does not")
         return MeasuredMounting(height_m, pitch_deg or 0.0)
-    body_from_cam = chain[at]
     rotation = body_from_cam.rotation @ Pose.level_from_cam().rotation.mT
     if float(body_from_cam.rotation[2, 1]) > 0 or float(rotation[2, 2]) < 0.5:
         what = f"{frame_id} is not mounted like a camera (x right, y down, z ahead)"
         raise InputError(what, where=where, remedy="correct /tf_static, or give --camera-file")
-    if height_m is None and road is None:
+    if height_m is None and road_from_cam is None:
         what = f"does not say how high {_BODY} is above the road: it has no {_ROAD}"
         raise InputError(what, where=where, remedy="give --height-m of the camera")
     yaw_rad, pitch_rad, roll_rad = Rotation.from_matrix(rotation.numpy()).as_euler("ZYX").tolist()
@@ -131,14 +141,8 @@ def body_from(transforms: Transforms, frame_id: str) -> Pose | None:
     """The pose ``body_from_frame`` of a frame of the vehicle; None if no static transforms connect it to base_link."""
     if _own_name(frame_id) in (_BODY, _ROAD):
         return Pose.identity()
-    chain = transforms.chain(frame_id)
-    above = _called(_BODY, chain) or _called(_ROAD, chain)
-    if above is not None:
-        return chain[above]
-    for name in transforms.parents:
-        if _own_name(name) == _BODY and frame_id in (chain := transforms.chain(name)):
-            return chain[frame_id].inverse()
-    return None
+    body = transforms.between(_BODY, frame_id)
+    return transforms.between(_ROAD, frame_id) if body is None else body
 
 
 def poses_of_body(
@@ -156,11 +160,6 @@ def require_upward(frame_ids: Iterable[str], where: str | Path) -> None:
         if frame_id.endswith(_DOWNWARD):
             remedy = "publish odometry with x ahead, y left and z up (REP 103)"
             raise InputError(f"the z axis of {frame_id} points down", where=where, remedy=remedy)
-
-
-def _called(wanted: str, names: Iterable[str]) -> str | None:
-    """The frame of that name, before which that of a robot may stand."""
-    return next((name for name in names if _own_name(name) == wanted), None)
 
 
 def _own_name(frame_id: str) -> str:

@@ -5,9 +5,11 @@ Messages may be of any library that has the fields of ROS's own definitions, suc
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from math import isfinite, sqrt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from cvlnet.arrays import Rgb
-from cvlnet.data.images import decoded_frame, seen
+from cvlnet.data.images import decoded_frame, decoded_gray, seen
 from cvlnet.data.journey import KnownPlace, Picture
 from cvlnet.data.recording import MountedCamera
 from cvlnet.data.screening import without_fix
@@ -35,6 +37,8 @@ _ENCODINGS: dict[str, tuple[int, int | None]] = {
     "bayer_gbrg8": (1, cv2.COLOR_BayerGBRG2RGB),
     "bayer_grbg8": (1, cv2.COLOR_BayerGRBG2RGB),
 }
+# format of a compressed picture whose pixels are still the mosaic: image_transport states no other encoding for them
+_MOSAIC = re.compile(r"(bayer_\w+); *\w+ compressed *(bayer_\w+)?")
 
 
 def stamp_s(message: Any) -> float:
@@ -66,7 +70,14 @@ def _raw(message: Any, camera: MountedCamera, where: str, window: Window) -> Rgb
 
 
 def _compressed(message: Any, camera: MountedCamera, where: str, window: Window) -> Rgb:
-    return decoded_frame(message.data.tobytes(), camera, window, where)
+    encoded = message.data.tobytes()
+    mosaic = _MOSAIC.fullmatch(message.format.strip())
+    if mosaic is None:
+        return decoded_frame(encoded, camera, window, where)
+    data = decoded_gray(encoded, where)
+    rows, cols = data.shape
+    raw = SimpleNamespace(encoding=mosaic[1], height=rows, width=cols, step=cols, data=data.ravel())
+    return _raw(raw, camera, where, window)
 
 
 def _rgb(message: Any, where: str) -> UInt8[np.ndarray, "_ _ 3"]:

@@ -7,10 +7,9 @@ name that has data is on top. Between files there may be gaps, where pixels are 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,6 @@ class Mosaic(Imagery):
     size_px: tuple[int, int]
     sheets: tuple[Sheet, ...]
     credit: str | None = field(default=None, repr=False)
-    _open: OrderedDict[int, RasterFile] = field(default_factory=OrderedDict, init=False, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,8 +95,7 @@ class Mosaic(Imagery):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without open files, so that another process can open them anew."""
-        state = {name: value for name, value in self.__dict__.items() if name != "_tree"}
-        return state | {"_open": OrderedDict()}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_tree", "_file")}
 
     @cached_property
     def _tree(self) -> shapely.STRtree:
@@ -114,14 +111,14 @@ class Mosaic(Imagery):
                 return Patch(pixels, None)
         return Patch(pixels, valid)
 
-    def _file(self, index: int) -> RasterFile:
-        if index not in self._open:
-            sheet = self.sheets[index]
-            self._open[index] = RasterFile(sheet.path, self.raster, sheet.interpretation, sheet.warp_crs)
-        self._open.move_to_end(index)
-        while len(self._open) > _OPEN_FILES:
-            self._open.popitem(last=False)
-        return self._open[index]
+    @cached_property
+    def _file(self) -> Callable[[int], RasterFile]:
+        """The file of a sheet; those that were read last stay open."""
+        return lru_cache(_OPEN_FILES)(self._opened)
+
+    def _opened(self, index: int) -> RasterFile:
+        sheet = self.sheets[index]
+        return RasterFile(sheet.path, self.raster, sheet.interpretation, sheet.warp_crs)
 
 
 def open_mosaic(paths: Sequence[Path], source: Path, hints: RasterHints, credit: str | None = None) -> Mosaic:

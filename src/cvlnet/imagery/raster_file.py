@@ -16,6 +16,8 @@ What a file does not say, or says in two ways, is not guessed: `RasterHints` sta
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,7 +88,10 @@ class Interpretation:
 
 @dataclass(frozen=True)
 class RasterFile(Imagery):
-    """An overhead image on disk, read by windows. warp_crs: of its ground control points, if it is placed by them."""
+    """An overhead image on disk, read by windows. warp_crs: of its ground control points, if it is placed by them.
+
+    Several threads and processes may read it at once.
+    """
 
     source: Path
     raster: Raster
@@ -121,11 +126,19 @@ class RasterFile(Imagery):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open file, so that another process can open it anew."""
-        return {name: value for name, value in self.__dict__.items() if name != "_dataset"}
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+
+    @property
+    def _dataset(self) -> Any:
+        """The open file. Every thread has its own, or GDAL would mix up what they read; so has a forked process."""
+        opened = self._opened
+        if getattr(opened, "process", None) != os.getpid():
+            opened.dataset, opened.process = open_dataset(self.source, self.warp_crs), os.getpid()
+        return opened.dataset
 
     @cached_property
-    def _dataset(self) -> Any:
-        return open_dataset(self.source, self.warp_crs)
+    def _opened(self) -> threading.local:
+        return threading.local()
 
 
 @contextmanager

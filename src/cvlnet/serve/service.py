@@ -147,7 +147,9 @@ class Service:
             remedy = "open a session with a camera"
             raise ProblemError(409, "the session tracks a drive, and takes no frames", where="id", remedy=remedy)
         if not isinstance(run, FedRun):
-            what = f"the session takes no more frames: it is {session.about.status}"
+            about = session.about
+            why = f"it is {about.status}" if about.error is None else about.error.detail
+            what = f"the session takes no more frames: {why}"
             raise ProblemError(409, what, where="id", remedy="open a new session")
         session.used_s = monotonic()
         return run

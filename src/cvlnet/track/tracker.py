@@ -306,7 +306,8 @@ class Tracker:
                 for frame in frames
             ]
         )
-        self._taken = odometry, frames
+        # copies: the next picture may come in the same memory, and would not differ from this one
+        self._taken = odometry, tuple(replace(frame, image=frame.image.clone()) for frame in frames)
         return True
 
     def _measure(self) -> float | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import io
 import warnings
 from abc import ABC, abstractmethod
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from math import cos, pi, radians
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,6 @@ class TileImage(Imagery):
     side_px: int
     nodata: float | None = None
     credit: str | None = field(default=None, repr=False)
-    _decoded: OrderedDict[tuple[int, int], Patch | None] = field(
-        default_factory=OrderedDict, init=False, repr=False, compare=False
-    )
 
     @property
     def source(self) -> Path:  # type: ignore[override]
@@ -130,7 +127,7 @@ class TileImage(Imagery):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without decoded tiles, so that little is sent to another process."""
-        return self.__dict__ | {"_decoded": OrderedDict()}
+        return {name: value for name, value in self.__dict__.items() if name != "_tile"}
 
     def _read(self, rows: slice, cols: slice) -> Patch:
         height, width = rows.stop - rows.start, cols.stop - cols.start
@@ -146,19 +143,16 @@ class TileImage(Imagery):
                 valid[into_rows, into_cols] = True if tile.valid is None else tile.valid[from_rows, from_cols]
         return Patch(pixels, None if valid.all() else valid)
 
-    def _tile(self, col: int, row: int) -> Patch | None:
-        """A tile by its column and row within the image."""
-        at = (col, row)
-        if at not in self._decoded:
-            extent = self.store.extent
-            x, y = (extent.left + col) % 2**extent.zoom, extent.top + row
-            encoded = self.store.encoded(x, y)
-            tile = None if encoded is None else decode(encoded, self.store.name(x, y), self.side_px, self.nodata)
-            self._decoded[at] = tile
-        self._decoded.move_to_end(at)
-        while len(self._decoded) > max(1, _KEPT_BYTES // (4 * self.side_px**2)):
-            self._decoded.popitem(last=False)
-        return self._decoded[at]
+    @cached_property
+    def _tile(self) -> Callable[[int, int], Patch | None]:
+        """A tile by its column and row within the image; those that were read last are kept."""
+        return lru_cache(_KEPT_BYTES // (4 * self.side_px**2))(self._decoded)
+
+    def _decoded(self, col: int, row: int) -> Patch | None:
+        extent = self.store.extent
+        x, y = (extent.left + col) % 2**extent.zoom, extent.top + row
+        encoded = self.store.encoded(x, y)
+        return None if encoded is None else decode(encoded, self.store.name(x, y), self.side_px, self.nodata)
 
 
 def open_tiles(store: TileStore, hints: RasterHints, credit: str | None) -> TileImage:
