@@ -123,6 +123,8 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["map", "info", "x" * 400], "the file name is too long"),
         (["track", "x", "--out", "y", "--start-sigma-m", "1e308"], "--start-sigma-m"),
         (["localize", "x", "--radius-m", "0"], '"0.0" for --radius-m'),
+        (["localize", "x", "--radius-m", "500"], "--radius-m: is the radius around a place, and no place is given"),
+        (["track", "x", "--out", "y", "--radius-m", "500"], "give --near LATITUDE LONGITUDE, too"),
         (["localize", "x", "--share-mapped", "nan"], '"nan" for --share-mapped'),
         (["localize", "x", "--near", "nan", "8"], "latitude nan"),
         (["train", "x", "--out", "y", "--workers", "-1"], "(see cvlnet train --help)"),

@@ -430,6 +430,18 @@ def test_imagery_that_shows_nothing_makes_no_map(model, image, tmp_path):
     build_map(model, image, tmp_path / "map").verify()
 
 
+def test_an_update_that_changes_no_cell_makes_no_version(model, image, middle, tmp_path, monkeypatch):
+    """Transparent imagery, also where it lies outside of the map, and imagery without surroundings."""
+    built = build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    before = files_of(tmp_path / "map")
+    hidden = replace(image_of(180, 1, middle, 40.0, 10.0, "newer.png"), valid=np.zeros((180, 180), dtype=bool))
+    for newer in (hidden, image_of(60, 1, middle, 10.0, 10.0, "newer.png")):
+        with pytest.raises(InputError, match="newer.png: changes nothing on the map: .*give imagery that reaches "):
+            update_map(model, tmp_path / "map", newer)
+        assert files_of(tmp_path / "map") == before
+    assert built.version == Map.open(tmp_path / "map").version == "v1"
+
+
 def test_a_disk_without_hard_links_is_told_in_one_line(model, image, tmp_path, monkeypatch):
     def no_links(*_):
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from cvlnet.map.arrays import REMEDY, MapArrays
 from cvlnet.map.encode import Window
 from cvlnet.map.grids import offset_of
 from cvlnet.map.header import MapHeader
-from cvlnet.map.store import INDEX, MANIFEST, POINTER, Map, is_map, listed, version_of
+from cvlnet.map.store import INDEX, MANIFEST, POINTER, Map, crc_of, is_map, listed, version_of
 
 _STAGING, _PLAN = ".building", "plan.json"
 _FINISHED = "finished"  # folder with an empty file for each window that was laid over
@@ -94,6 +95,12 @@ def mark_finished(arrays: MapArrays, part: Window) -> None:
 
 def _marker(arrays: MapArrays, part: Window) -> Path:
     return arrays.folder.parent / _FINISHED / f"{part.rows.start}-{part.cols.start}"
+
+
+def has_chunks_of(arrays: MapArrays, other: Map) -> bool:
+    """Whether a map that is being written has the very chunks of another one, by their checksums, at any windows."""
+    theirs = Counter(about.crc for name, about in other.manifest.items() if "/c/" in name)
+    return Counter(crc_of(path) for path in arrays.folder.glob("*/c/**/*") if path.is_file()) == theirs
 
 
 def abandon(out: Path) -> None:
