@@ -436,7 +436,7 @@ def test_an_update_that_changes_no_cell_makes_no_version(model, image, middle, t
     before = files_of(tmp_path / "map")
     hidden = replace(image_of(180, 1, middle, 40.0, 10.0, "newer.png"), valid=np.zeros((180, 180), dtype=bool))
     for newer in (hidden, image_of(60, 1, middle, 10.0, 10.0, "newer.png")):
-        with pytest.raises(InputError, match="newer.png: changes nothing on the map: .*give imagery that reaches "):
+        with pytest.raises(InputError, match=r"newer\.png: changes nothing: .*give imagery that reaches 64 m"):
             update_map(model, tmp_path / "map", newer)
         assert files_of(tmp_path / "map") == before
     assert built.version == Map.open(tmp_path / "map").version == "v1"

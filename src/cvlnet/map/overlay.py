@@ -49,8 +49,9 @@ def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = Fa
         _overlay(arrays, layer.cells, seen, progress=progress)
         if has_chunks_of(arrays, base):
             abandon(path)
-            what = "changes nothing on the map: it shows what the map has, reaches too little beyond it, or is transparent"
-            remedy = f"give imagery that reaches {_EDGE_CELLS * base.header.cells.cell_m:.0f} m beyond what is to be replaced"
+            what = "changes nothing: it is transparent, is on the map already, or reaches too little beyond it"
+            reach_m = _EDGE_CELLS * base.header.cells.cell_m
+            remedy = f"give imagery that reaches {reach_m:.0f} m beyond what it is to replace"
             raise InputError(what, where=image.source, remedy=remedy)
         return published(path)
 
