@@ -20,6 +20,7 @@ from cvlnet.map import build as build_module
 from cvlnet.map import encode as encode_module
 from cvlnet.map import overlay as overlay_module
 from cvlnet.map import versions as versions_module
+from cvlnet.map.arrays import MapArrays
 from cvlnet.map.build import build_map, in_this_process, planned
 from cvlnet.map.encode import EncodedCells, Window
 from cvlnet.map.overlay import merge_maps, update_map
@@ -374,6 +375,36 @@ def test_an_update_that_is_repeated_changes_nothing(model, middle, tmp_path, mon
     other = update_map(model, tmp_path / "map", image_of(180, 2, middle, 10.0, 10.0, "other.png"))
     assert [source.name for source in other.header.sources[1:]] == ["newer.png", "other.png"]
     assert update_map(model, tmp_path / "map", newer).version == "v4"
+
+
+def test_who_reads_a_version_while_updates_remove_it_is_told(model, middle, tmp_path, monkeypatch):
+    """Zarr takes chunks that are gone for places without imagery."""
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
+    reader = build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    update_map(model, tmp_path / "map", image_of(180, 1, middle, 10.0, 10.0, "newer.png"))
+    assert everything(reader).known.any()
+    read = MapArrays.read
+
+    def removed_meanwhile(arrays, part):
+        if arrays is reader.arrays:
+            update_map(model, tmp_path / "map", image_of(180, 2, middle, 10.0, 10.0, "newest.png"))
+        return read(arrays, part)
+
+    told = "v1: this version of the map was removed by later updates; open the map again"
+    with monkeypatch.context() as patch:
+        patch.setattr(MapArrays, "read", removed_meanwhile)
+        with pytest.raises(InputError, match=told):
+            everything(reader)
+    with pytest.raises(InputError, match=told):
+        everything(reader)
+
+
+def test_an_update_keeps_the_version_before_it_beside_what_an_interrupted_copy_left(model, middle, tmp_path):
+    before = build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    (tmp_path / "map" / "v2" / "state").mkdir(parents=True)
+    update_map(model, tmp_path / "map", image_of(240, 1, middle, 10.0, 10.0, "newer.png")).verify()
+    before.verify()
+    assert sorted(path.name for path in (tmp_path / "map").glob("v*")) == ["v1", "v3"]
 
 
 def test_an_update_that_goes_on_looks_at_each_window_once(model, middle, tmp_path, monkeypatch):

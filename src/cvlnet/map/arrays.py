@@ -92,8 +92,16 @@ class MapArrays:
         try:
             values = np.asarray(self._arrays[name][..., part.rows, part.cols])
         except _READING as error:
+            self.require_there()
             raise InputError(f"{name} is damaged ({_short(error)})", where=self.folder, remedy=REMEDY) from error
+        self.require_there()
         return torch.from_numpy(np.ascontiguousarray(values))
+
+    def require_there(self) -> None:
+        """Raise InputError if the version was removed: Zarr takes missing chunks for places without imagery."""
+        if not self.folder.is_dir():
+            what, remedy = "this version of the map was removed by later updates", "open the map again"
+            raise InputError(what, where=self.folder, remedy=remedy)
 
     def chunks_of(self, part: Window) -> list[str]:
         """Names of the files, relative to the folder, that hold a window."""

@@ -118,13 +118,15 @@ def published(out: Path) -> Map:
     manifest = {path.relative_to(staging / "map").as_posix(): asdict(listed(path)) for path in files}
     with written_whole(staging / "map" / MANIFEST) as temporary:
         temporary.write_text(json.dumps(manifest), encoding="utf-8")
+    replaced = _current(out)
     (staging / "map").rename(folder)
     _point(out, folder)
+    for number in versions:
+        if number != replaced:
+            (out / f"v{number}").rename(staging / f"v{number}")  # at once, for those who are reading it
+            for index in (out / INDEX).glob(f"*v{number}"):
+                shutil.rmtree(index)
     shutil.rmtree(staging)
-    for number in versions[:-1]:
-        shutil.rmtree(out / f"v{number}")
-        for index in (out / INDEX).glob(f"*v{number}"):
-            shutil.rmtree(index)
     return Map.open(out)
 
 
@@ -136,10 +138,14 @@ def _point(out: Path, folder: Path) -> None:
 
 def _recover(out: Path, staging: Path) -> None:
     """Take back a version that was finished, but is not the current one: its writer was killed in between."""
-    current = _number(version_of(read_json(out / POINTER, REMEDY), out / POINTER)[0]) if is_map(out) else 0
-    ahead = [number for number in _versions(out) if number > current]
+    ahead = [number for number in _versions(out) if number > _current(out)]
     if ahead and staging.is_dir() and not (staging / "map").exists():
         (out / f"v{ahead[-1]}").rename(staging / "map")
+
+
+def _current(out: Path) -> int:
+    """The number of the current version; 0 if there is none."""
+    return _number(version_of(read_json(out / POINTER, REMEDY), out / POINTER)[0]) if is_map(out) else 0
 
 
 def _versions(out: Path) -> list[int]:
