@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -471,6 +472,20 @@ def test_an_update_that_changes_no_cell_makes_no_version(model, image, middle, t
             update_map(model, tmp_path / "map", newer)
         assert files_of(tmp_path / "map") == before
     assert built.version == Map.open(tmp_path / "map").version == "v1"
+
+
+@pytest.mark.parametrize("most_bytes", [1_000, 4_000])
+def test_a_build_on_a_full_disk_is_one_line_and_goes_on(model, image, tmp_path, most_bytes):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be written \(File too large\); free some space"):
+            build_map(model, image, tmp_path / "map")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    build_map(model, image, tmp_path / "map").verify()
+    build_map(model, image, tmp_path / "whole")
+    assert files_of(tmp_path / "map" / "v1") == files_of(tmp_path / "whole" / "v1")
 
 
 def test_a_disk_without_hard_links_is_told_in_one_line(model, image, tmp_path, monkeypatch):

@@ -263,9 +263,10 @@ def _interpretations(headers: Sequence[_Header], hints: RasterHints, source: Pat
         where = chosen[0].path if len(of_layout) > 1 or len(headers) == 1 else source
         found[layout] = interpret(datasets, hints, where)
         alpha = found[layout].alpha
-        for header in members if alpha is not None else ():
-            with open_dataset(header.path, header.warp_crs) as dataset:
-                require_alpha(dataset, alpha, header.path)
+        if alpha is not None:
+            for header in members:
+                with open_dataset(header.path, header.warp_crs) as dataset:
+                    require_alpha(dataset, alpha, header.path)
         value_range = found[layout].value_range
         if value_range is not None:
             if ranged is not None and ranged[1] != value_range:

@@ -63,15 +63,22 @@ class MapArrays:
         return self.folder / "state" / "c" / str(row) / str(col)
 
     def write(self, part: Window, cells: EncodedCells) -> None:
-        """Write the chunks of a window. One that is killed in between leaves no state, and is written again."""
+        """Write the chunks of a window. One that is killed in between leaves no state, and is written again.
+
+        Raises InputError if they cannot be written, as on a full disk.
+        """
         descriptor = cells.descriptor
         if self.header.storage == "int8":
             descriptor = (descriptor.float() * _STEPS_INT8).round().to(torch.int8)
         state = cells.known * _KNOWN + cells.gone * _GONE + cells.on_image * _ON_IMAGE
-        self._arrays["descriptor"][:, part.rows, part.cols] = descriptor.numpy()
-        self._arrays["uncertainty"][part.rows, part.cols] = cells.uncertainty.numpy()
-        self._arrays["preview"][:, part.rows, part.cols] = cells.preview.numpy()
-        self._arrays["state"][part.rows, part.cols] = state.to(torch.uint8).numpy()
+        try:
+            self._arrays["descriptor"][:, part.rows, part.cols] = descriptor.numpy()
+            self._arrays["uncertainty"][part.rows, part.cols] = cells.uncertainty.numpy()
+            self._arrays["preview"][:, part.rows, part.cols] = cells.preview.numpy()
+            self._arrays["state"][part.rows, part.cols] = state.to(torch.uint8).numpy()
+        except OSError as error:
+            remedy = "free some space, and repeat the command, which resumes"
+            raise InputError(f"cannot be written ({error.strerror})", where=self.folder, remedy=remedy) from error
 
     def read(self, part: Window) -> EncodedCells:
         """The cells of any window of the grid. Raises InputError for a damaged chunk."""
