@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from dataclasses import fields
@@ -123,6 +124,8 @@ def test_every_setting_can_be_reached(capsys, command, configuration):
         (["map", "info", "x" * 400], "the file name is too long"),
         (["track", "x", "--out", "y", "--start-sigma-m", "1e308"], "--start-sigma-m"),
         (["localize", "x", "--radius-m", "0"], '"0.0" for --radius-m'),
+        (["localize", "x", "--radius-m", "500"], "--radius-m: is the radius around a place, and no place is given"),
+        (["track", "x", "--out", "y", "--radius-m", "500"], "give --near LATITUDE LONGITUDE, too"),
         (["localize", "x", "--share-mapped", "nan"], '"nan" for --share-mapped'),
         (["localize", "x", "--near", "nan", "8"], "latitude nan"),
         (["train", "x", "--out", "y", "--workers", "-1"], "(see cvlnet train --help)"),
@@ -170,6 +173,17 @@ def test_interruption_is_one_line_and_status_130(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("cvlnet.training.loop.train", interrupted)
     assert run(["train", "x", "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_status_2(monkeypatch, capsys, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cvlnet.map.store.Map.open", full)
+    assert run(["map", "info", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "cvlnet: a file: cannot be written (No space left on device); free some space, and repeat the command\n"
+    )
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch, tmp_path):

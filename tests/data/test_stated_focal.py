@@ -14,7 +14,7 @@ from cvlnet.data.camera_file import read_camera_file
 from cvlnet.data.stated_focal import stated_focal
 from cvlnet.errors import InputError
 
-FOCAL_MM, FILM_MM, RESOLUTION, UNIT, WIDTH_PX, HEIGHT_PX = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002, 0xA003
+FOCAL_MM, FILM_MM, RESOLUTION, UNIT, WIDTH_PX, HEIGHT_PX, ZOOM = 0x920A, 0xA405, 0xA20E, 0xA210, 0xA002, 0xA003, 0xA404
 
 
 def write_picture(
@@ -61,6 +61,18 @@ def test_a_picture_that_was_cropped(tmp_path: Path, taken_px: tuple[int, int], t
     path = write_picture(tmp_path / "a.jpg", {**tags, WIDTH_PX: width_px, HEIGHT_PX: height_px})
     told = f"was cropped: it has 400 x 300 px, and was taken with {width_px} x {height_px}"
     with pytest.raises(InputError, match=told):
+        stated_focal(path)
+
+
+@pytest.mark.parametrize("zoom", [0.0, 1.0, 1.01, 2.0])
+@pytest.mark.parametrize("tags", [{FOCAL_MM: 30.0, RESOLUTION: 10.0, UNIT: 4}, {FILM_MM: 26}])
+def test_a_digital_zoom(tmp_path: Path, zoom: float, tags: dict[int, Any]) -> None:
+    """Some cameras count it into their focal lengths, others do not; 0 means that none was used."""
+    path = write_picture(tmp_path / "a.jpg", {**tags, ZOOM: zoom})
+    if zoom < 2:
+        assert stated_focal(path).focal_px == pytest.approx(300.0, rel=2e-3)
+        return
+    with pytest.raises(InputError, match="was taken with a digital zoom of 2, which its focal length may or may not "):
         stated_focal(path)
 
 

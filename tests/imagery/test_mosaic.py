@@ -14,6 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 from cvlnet.config import RasterHints
+from cvlnet.errors import InputError
 from cvlnet.geo import LatLon, MercatorRaster
 from cvlnet.imagery.georef import open_overhead
 from cvlnet.imagery.mosaic import Mosaic
@@ -207,6 +208,17 @@ def test_all_sheets_have_one_range_of_values(tmp_path: Path, caplog: pytest.LogC
     assert np.abs(pixels - np.concatenate([dark, bright], axis=2) / 4095 * 255).max() <= 0.51
     assert [record.getMessage() for record in caplog.records if "are read as 0 to 4095" in record.getMessage()]
     assert len(caplog.records) == 1
+
+
+def test_transparency_has_one_scale(tmp_path: Path) -> None:
+    """In all sheets, of which only some are looked at before."""
+    for number in range(9):
+        alpha = np.full((1, SIDE, SIDE), 1 if number == 3 else 255, np.uint8)
+        sheet(tmp_path / f"{number}.tif", number * SIDE, 0, np.concatenate([noise(number), alpha]), alpha="yes")
+    with pytest.raises(InputError, match=r"3\.tif: its alpha band has 1 where those of other files have 255; bring"):
+        open_overhead(tmp_path)
+    (tmp_path / "3.tif").unlink()
+    assert whole(open_overhead(tmp_path)).valid is not None
 
 
 @pytest.mark.parametrize("other", ["EPSG:25832+7837", "a .prj of ESRI"])

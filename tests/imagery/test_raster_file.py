@@ -298,6 +298,16 @@ def test_an_alpha_band_of_a_picture_placed_by_control_points(tmp_path: Path) -> 
     assert valid.sum() == pytest.approx(96 * 64, rel=0.05)
 
 
+@pytest.mark.parametrize("hints", [RasterHints(), RasterHints(bands=(4, 1, 2))], ids=["", "named"])
+def test_near_infrared_tagged_as_alpha_of_a_picture_placed_by_control_points(
+    tmp_path: Path, hints: RasterHints
+) -> None:
+    path = by_control_points(with_alpha(tmp_path / "1.tif", rgb(), rgb()[0]))
+    told = r"band 4 is tagged as transparency but varies .*; tag it anew: gdal_translate -colorinterp_4 undefined"
+    with pytest.raises(InputError, match=told):
+        open_overhead(path, hints)
+
+
 def test_a_palette_of_a_picture_placed_by_control_points_keeps_its_colours(tmp_path: Path) -> None:
     path = placed(tmp_path / "1.tif", (rgb()[:1] // 64 * 50).astype(np.uint8))
     colors = dict.fromkeys(range(256), (255, 0, 0, 255)) | {50 * i: (0, 50 * i, 90, 255) for i in range(4)}

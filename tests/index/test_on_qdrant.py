@@ -151,8 +151,29 @@ def test_a_place_that_is_held_twice_is_refused(tmp_path):
 
 
 def test_an_index_is_not_written_over(folder):
-    with pytest.raises(InputError, match="index: is there already; choose another folder"):
+    with pytest.raises(InputError, match="index: is there already; delete it, or choose another name"):
         write_qdrant_index(folder, about(), ANCHOR, SEGMENTS.items())
+
+
+def test_of_two_who_write_an_index_at_once_one_is_refused(tmp_path):
+    def while_another_one_finishes():
+        write_qdrant_index(tmp_path / "index", about(), ANCHOR, SEGMENTS.items())
+        yield from SEGMENTS.items()
+
+    with pytest.raises(InputError, match=r"index: cannot be written .*; choose another place"):
+        write_qdrant_index(tmp_path / "index", about(), ANCHOR, while_another_one_finishes())
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+    QdrantIndex(tmp_path / "index").close()
+
+
+def test_a_full_disk_is_one_line_about_the_index_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("cvlnet.index.on_qdrant.qdrant.EdgeShard.create", full)
+    with pytest.raises(InputError, match=r"/index: cannot be used \(OSError No space left .*\); free some space"):
+        write_qdrant_index(tmp_path / "index", about(), ANCHOR, SEGMENTS.items())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_numbers_that_half_precision_lacks_are_refused(index):

@@ -64,6 +64,20 @@ def test_panels_are_read_once_as_long_as_memory_allows(seeing_model, town_map, c
         first, again = (area.find(TurnedClip(seeing_model, clip))[2] for _ in range(2))
         assert first == again
         assert len(reads) == expected
+        reads.clear()
+        assert area.searches(first[0].position)
+        assert not area.searches(LatLon(0.0, 0.0))
+        assert len(reads) == (0 if kept_bytes else 1)  # the panel of the place alone
+
+
+def test_searches_is_as_the_panels_say(seeing_model, town_map, monkeypatch, middle):
+    monkeypatch.setattr(area_module, "_MOST_PLACES", 120)
+    rng = np.random.default_rng(0)
+    for area in (MapArea(seeing_model, town_map), MapArea(seeing_model, town_map, near=middle, radius_m=20.0)):
+        places = [LatLon(*LocalFrame(middle).latlon_deg(xy_m).tolist()) for xy_m in rng.uniform(-80, 80, (60, 2))]
+        found = [area.searches(place) for place in places]
+        assert found == [any(region.searches(place) for region in area.regions()) for place in places]
+        assert len(set(found)) == 2
 
 
 def test_a_map_of_another_network_is_refused(seeing_model, town_map):

@@ -314,6 +314,23 @@ def test_in_an_area_only_its_places_are_found(region, projection, tmp_path):
         assert found.find(clip, turns_rad=turns_rad, within=Circle((9000.0, 0.0), 30.0)) == ()
 
 
+def test_a_block_is_cut_to_an_area_once(region, projection, tmp_path, monkeypatch):
+    places = Places.of_region(region, "map")
+    found = IndexedPlaces(index_places(tmp_path, places, projection), places, projection)
+    east_m, north_m = region.places.xy_m(torch.tensor([10.0, 100.0], dtype=torch.float64)).tolist()
+    contains, cut = Circle.contains, []
+
+    def counted(area, across_m, along_m):
+        cut.append((across_m[0], along_m[0]))
+        return contains(area, across_m, along_m)
+
+    first = found.find(Asked(clip_at(region, 40, 20)), within=Circle((east_m, north_m), 30.0))
+    monkeypatch.setattr(Circle, "contains", counted)
+    again = found.find(Asked(clip_at(region, 40, 20)), within=Circle((east_m, north_m), 30.0))
+    assert [fix.position for fix in again] == [fix.position for fix in first]
+    assert len(cut) == len(found.index.entries)  # those of the index alone
+
+
 def test_places_that_are_not_searched_are_neither_indexed_nor_found(region, projection, tmp_path):
     places = Places.of_region(region, "map")
     index = index_places(tmp_path, places, projection)

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from cvlnet.map import build as build_module
 from cvlnet.map import encode as encode_module
 from cvlnet.map import overlay as overlay_module
 from cvlnet.map import versions as versions_module
+from cvlnet.map.arrays import MapArrays
 from cvlnet.map.build import build_map, in_this_process, planned
 from cvlnet.map.encode import EncodedCells, Window
 from cvlnet.map.overlay import merge_maps, update_map
@@ -376,6 +378,36 @@ def test_an_update_that_is_repeated_changes_nothing(model, middle, tmp_path, mon
     assert update_map(model, tmp_path / "map", newer).version == "v4"
 
 
+def test_who_reads_a_version_while_updates_remove_it_is_told(model, middle, tmp_path, monkeypatch):
+    """Zarr takes chunks that are gone for places without imagery."""
+    monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
+    reader = build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    update_map(model, tmp_path / "map", image_of(180, 1, middle, 10.0, 10.0, "newer.png"))
+    assert everything(reader).known.any()
+    read = MapArrays.read
+
+    def removed_meanwhile(arrays, part):
+        if arrays is reader.arrays:
+            update_map(model, tmp_path / "map", image_of(180, 2, middle, 10.0, 10.0, "newest.png"))
+        return read(arrays, part)
+
+    told = "v1: this version of the map was removed by later updates; open the map again"
+    with monkeypatch.context() as patch:
+        patch.setattr(MapArrays, "read", removed_meanwhile)
+        with pytest.raises(InputError, match=told):
+            everything(reader)
+    with pytest.raises(InputError, match=told):
+        everything(reader)
+
+
+def test_an_update_keeps_the_version_before_it_beside_what_an_interrupted_copy_left(model, middle, tmp_path):
+    before = build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    (tmp_path / "map" / "v2" / "state").mkdir(parents=True)
+    update_map(model, tmp_path / "map", image_of(240, 1, middle, 10.0, 10.0, "newer.png")).verify()
+    before.verify()
+    assert sorted(path.name for path in (tmp_path / "map").glob("v*")) == ["v1", "v3"]
+
+
 def test_an_update_that_goes_on_looks_at_each_window_once(model, middle, tmp_path, monkeypatch):
     """Windows in which the newer imagery shows nothing among them."""
     monkeypatch.setattr(overlay_module, "_EDGE_CELLS", 4)
@@ -428,6 +460,32 @@ def test_imagery_that_shows_nothing_makes_no_map(model, image, tmp_path):
     with pytest.raises(InputError, match="the imagery shows nothing: all of its pixels are missing; check its transp"):
         build_map(model, nothing, tmp_path / "map")
     build_map(model, image, tmp_path / "map").verify()
+
+
+def test_an_update_that_changes_no_cell_makes_no_version(model, image, middle, tmp_path, monkeypatch):
+    """Transparent imagery, also where it lies outside of the map, and imagery without surroundings."""
+    built = build_map(model, image_of(240, 0, middle), tmp_path / "map")
+    before = files_of(tmp_path / "map")
+    hidden = replace(image_of(180, 1, middle, 40.0, 10.0, "newer.png"), valid=np.zeros((180, 180), dtype=bool))
+    for newer in (hidden, image_of(60, 1, middle, 10.0, 10.0, "newer.png")):
+        with pytest.raises(InputError, match=r"newer\.png: changes nothing: .*give imagery that reaches 64 m"):
+            update_map(model, tmp_path / "map", newer)
+        assert files_of(tmp_path / "map") == before
+    assert built.version == Map.open(tmp_path / "map").version == "v1"
+
+
+@pytest.mark.parametrize("most_bytes", [1_000, 4_000])
+def test_a_build_on_a_full_disk_is_one_line_and_goes_on(model, image, tmp_path, most_bytes):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be written \(File too large\); free some space"):
+            build_map(model, image, tmp_path / "map")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    build_map(model, image, tmp_path / "map").verify()
+    build_map(model, image, tmp_path / "whole")
+    assert files_of(tmp_path / "map" / "v1") == files_of(tmp_path / "whole" / "v1")
 
 
 def test_a_disk_without_hard_links_is_told_in_one_line(model, image, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+from rio_tiler.io.rasterio import Reader
 
 from cvlnet.errors import InputError
 from cvlnet.serve.tiles import Tiles
@@ -45,6 +47,21 @@ def decoded(tile: bytes) -> np.ndarray:
     found = cv2.imdecode(np.frombuffer(tile, np.uint8), cv2.IMREAD_UNCHANGED)
     assert found is not None
     return cv2.cvtColor(found, cv2.COLOR_BGRA2RGBA if found.shape[2] == 4 else cv2.COLOR_BGR2RGBA)
+
+
+def test_a_tile_leaves_the_filters_of_warnings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They belong to the process: threads that change them and put them back leave those of one another behind."""
+    west, north, size = corner(16, 34210, 22600)
+    tiles = Tiles.of_file(write(tmp_path / "a.tif", quarters(), west=west, north=north, size=size))
+    filters, seen = warnings.filters, list[object]()
+
+    def read(path: str) -> Reader:
+        seen.append(warnings.filters)
+        return Reader(path)
+
+    monkeypatch.setattr("cvlnet.serve.tiles.Reader", read)
+    tiles.tile(16, 34210, 22600)
+    assert [each is filters for each in seen] == [True]
 
 
 def test_a_picture_that_is_one_tile_is_that_tile(tmp_path: Path) -> None:

@@ -64,6 +64,32 @@ def test_a_resumed_training_has_the_same_losses_and_weights(run, tmp_path, monke
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_second_training_in_the_same_folder_is_refused_and_changes_nothing(run, monkeypatch):
+    seen = []
+
+    def validate(trainer, run):
+        seen.append((run.out / "log.jsonl").read_text())
+        with pytest.raises(InputError, match=r"run: another training goes on in this folder; wait until it has ended"):
+            train(MODEL, CONFIG, run)
+        assert (run.out / "log.jsonl").read_text() == seen[-1]
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cvlnet.training.loop.validate", validate)
+        train(MODEL, CONFIG, run)
+    assert len(seen) == 2
+    assert not (run.out / ".lock").exists()
+
+
+def test_a_validation_on_training_data_is_told(run, tiny_town, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("cvlnet.training.loop.validate", lambda trainer, run: {})
+    train(MODEL, replace(CONFIG, steps=1), replace(run, validation=()))
+    assert caplog.text == ""
+    (tmp_path / "copy").symlink_to(tiny_town)
+    train(MODEL, replace(CONFIG, steps=1), replace(run, validation=(tmp_path / "copy",)))
+    assert "copy: is trained on as well: the best weights are chosen by places that they have seen; " in caplog.text
+
+
 def test_a_training_that_diverges_stops_before_it_destroys_the_network(run):
     diverging = replace(CONFIG, learning_rate=1e30, backbone_learning_rate=1e30, warmup_steps=0)
     with pytest.raises(

@@ -28,6 +28,7 @@ from cvlnet.cli.synth import demo, synth
 from cvlnet.cli.track import evaluate_tracks, track
 from cvlnet.cli.train import average, train
 from cvlnet.errors import InputError
+from cvlnet.io.files import FULL
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -76,6 +77,9 @@ def run_app(app: App, tokens: Sequence[str]) -> int:
     except InputError as error:
         return _fail(error, USER_ERROR)
     except OSError as error:
+        if error.errno in FULL:
+            what = f"{error.filename or 'a file'}: cannot be written ({error.strerror})"
+            return _fail(f"{what}; free some space, and repeat the command", USER_ERROR)
         if error.errno != ENAMETOOLONG:
             raise
         return _fail(f"{str(error.filename)[:80]}...: the file name is too long; check the path", USER_ERROR)

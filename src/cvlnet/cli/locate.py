@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from math import inf, radians
+from math import radians
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from cvlnet.cli.options import AtLeastOne, PitchError, Share, heading_of, panel
+from cvlnet.cli.options import AtLeastOne, Metres, PitchError, Share, heading_of, panel
 from cvlnet.config import PITCH_ERROR_DEG, ClipFiles, Precision, RasterHints
 from cvlnet.errors import InputError
 
@@ -24,7 +23,7 @@ def localize(
     *,
     clip: Annotated[ClipFiles, panel("Clip", ClipFiles)] = ClipFiles(),
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
-    radius_m: Annotated[float, Parameter(validator=Number(gt=0, lt=inf))] = 100.0,
+    radius_m: Annotated[float | None, Metres] = None,
     heading: str | None = None,
     pitch_error_deg: Annotated[float, PitchError] = PITCH_ERROR_DEG,
     indexed: Annotated[bool, Parameter(negative="")] = False,
@@ -56,7 +55,7 @@ def localize(
     Args:
         map: Overhead image (a file or a folder), or the folder of a map that `cvlnet map build` has made.
         near: Latitude and longitude of a place around which to search; by default the whole image is searched.
-        radius_m: Radius of the search around that place.
+        radius_m: Radius of the search around that place; 100 by default.
         heading: What is known of the direction in which the camera looks at the newest frame, in degrees
             counter-clockwise from east: "unknown", "±20" around the recorded heading, or "90±20". By default the
             recorded heading is used as it is.
@@ -76,7 +75,7 @@ def localize(
     from cvlnet.localize.answer import to_table, verdict
     from cvlnet.localize.request import MapFiles, answer, write_answer
 
-    map_files = MapFiles(map, place_of(near, "--near"), radius_m, image, indexed)
+    map_files = MapFiles(map, place_of(near, "--near"), radius_of(radius_m, near, 100.0), image, indexed)
     localizer = Localizer(weights, device=device, precision=precision, share_mapped=share_mapped)
     found = answer(
         localizer,
@@ -91,6 +90,14 @@ def localize(
     print(verdict(found))
     if out is not None:
         write_answer(found, out)
+
+
+def radius_of(radius_m: float | None, near: tuple[float, float] | None, default_m: float) -> float:
+    """The radius of what is searched around a place. Raises InputError if it is given without one."""
+    if radius_m is not None and near is None:
+        remedy = "give --near LATITUDE LONGITUDE, too, or leave --radius-m out"
+        raise InputError("is the radius around a place, and no place is given", where="--radius-m", remedy=remedy)
+    return default_m if radius_m is None else radius_m
 
 
 def place_of(near: tuple[float, float] | None, option: str) -> LatLon | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from inspect import cleandoc
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 AtLeastOne = Parameter(validator=Number(gte=1))
 NotNegative = Parameter(validator=Number(gte=0))
+Metres = Parameter(validator=Number(gt=0, lt=inf))
 PitchError = Parameter(validator=Number(gte=0, lte=MOST_PITCH_ERROR_DEG))
 Share = Parameter(validator=Number(gt=0, lt=1))
 FramesOfClip = Parameter(validator=Number(gte=1, lte=16))

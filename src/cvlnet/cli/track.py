@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from math import inf, radians
+from math import radians
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cvlnet.cli.locate import place_of
-from cvlnet.cli.options import PitchError, heading_of, panel
+from cvlnet.cli.locate import place_of, radius_of
+from cvlnet.cli.options import Metres, PitchError, heading_of, panel
 from cvlnet.config import PITCH_ERROR_DEG, JourneyFiles, Precision, RasterHints
 
-Metres = Parameter(validator=Number(gt=0, lt=inf))
 Sigma = Parameter(validator=Number(gt=0, lte=100_000))
 
 
@@ -29,7 +28,7 @@ def track(
     start: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
     start_sigma_m: Annotated[float, Sigma] = 20.0,
     near: Annotated[tuple[float, float] | None, Parameter(negative="")] = None,
-    radius_m: Annotated[float, Metres] = 500.0,
+    radius_m: Annotated[float | None, Metres] = None,
     cameras: Annotated[tuple[int, ...], Parameter(negative="")] = (),
     use_gps: Annotated[bool, Parameter(negative="")] = False,
     gps_sigma_m: Annotated[float | None, Sigma] = None,
@@ -77,7 +76,7 @@ def track(
         start: Latitude and longitude near which the drive begins; by default it may begin anywhere on the map.
         start_sigma_m: Standard deviation of that place, in metres.
         near: Latitude and longitude of a place; only the map around it is searched.
-        radius_m: Radius of that part of the map.
+        radius_m: Radius of that part of the map; 500 by default.
         cameras: Numbers of the cameras that are used together; by default the drive's first one.
         use_gps: Uses the positions of the drive as measurements.
         gps_sigma_m: Standard deviation of these positions, where the files do not state it.
@@ -103,7 +102,7 @@ def track(
 
     around, begin = place_of(near, "--near"), place_of(start, "--start")
     request = TrackRequest(
-        MapFiles(map, around, radius_m, image),
+        MapFiles(map, around, radius_of(radius_m, near, 500.0), image),
         drive,
         None if heading is None else heading_of(heading),
         None if begin is None else KnownPlace(0.0, begin, sigma_m=start_sigma_m),

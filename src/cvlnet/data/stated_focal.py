@@ -15,7 +15,7 @@ from cvlnet.errors import InputError, warn
 from cvlnet.io.listing import PICTURES
 
 _EXIF, _FOCAL_MM, _FOCAL_35MM = 0x8769, 0x920A, 0xA405  # EXIF's tags
-_PER_UNIT, _UNIT, _WIDTH_PX, _HEIGHT_PX = 0xA20E, 0xA210, 0xA002, 0xA003
+_PER_UNIT, _UNIT, _WIDTH_PX, _HEIGHT_PX, _ZOOM = 0xA20E, 0xA210, 0xA002, 0xA003, 0xA404
 _UNITS_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # of the focal plane's resolution
 _FILM_MM = hypot(36.0, 24.0)  # across a picture of 35 mm film, from corner to corner
 _VIDEO_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
@@ -53,8 +53,8 @@ def stated_focal(path: Path) -> StatedFocal:
 
     Pictures: EXIF's focal length with the resolution of the sensor, or its equivalent on 35 mm film, taken from corner
     to corner. Videos: the equivalent that iPhones write; where the video was stabilised it is too short.
-    Raises InputError if the file is missing or cannot be read, if it is a picture that was cropped, or if it states no
-    focal length that a camera can have.
+    Raises InputError if the file is missing or cannot be read, if it is a picture that was cropped or taken with a
+    digital zoom, or if it states no focal length that a camera can have.
     """
     if not path.is_file():
         raise InputError("the file is missing", where=path, remedy="give a picture or a video of the camera")
@@ -96,6 +96,10 @@ def _of_picture(path: Path) -> StatedFocal | None:
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", where=path, remedy="give a PNG or JPEG") from error
     orientation = orientation if orientation in range(1, 9) else 1
+    zoom = _number(tags, _ZOOM) or 1.0
+    if abs(zoom - 1) > _CROPPED:  # which some cameras count into their focal lengths, and others do not
+        what = f"was taken with a digital zoom of {zoom:g}, which its focal length may or may not contain"
+        raise InputError(what, where=path, remedy="give a picture that was taken without it")
     share = _made_smaller(tags, width_px, height_px, path)
     film_mm, by_film = _number(tags, _FOCAL_35MM), None
     if film_mm is not None:

@@ -33,6 +33,7 @@ from cvlnet.imagery.raster_file import (
     interpret,
     open_dataset,
     palette_of,
+    require_alpha,
     state_of,
 )
 from cvlnet.io.listing import natural_key
@@ -258,6 +259,11 @@ def _interpretations(headers: Sequence[_Header], hints: RasterHints, source: Pat
         datasets = {header.path: open_dataset(header.path, header.warp_crs) for header in chosen}
         where = chosen[0].path if len(of_layout) > 1 or len(headers) == 1 else source
         found[layout] = interpret(datasets, hints, where)
+        alpha = found[layout].alpha
+        if alpha is not None:
+            for header in members:
+                with open_dataset(header.path, header.warp_crs) as dataset:
+                    require_alpha(dataset, alpha, header.path)
         value_range = found[layout].value_range
         if value_range is not None:
             if ranged is not None and ranged[1] != value_range:

@@ -320,18 +320,33 @@ def _alpha(datasets: Mapping[Path, Any], bands: Sequence[int], path: Path) -> tu
 
     It is found by its tag, since GDAL makes no mask of it beside a nodata value, or of numbers other than 8 and 16 bit.
     """
-    tagged = [
-        band for band, means in enumerate(next(iter(datasets.values())).colorinterp, 1) if means == ColorInterp.alpha
-    ]
-    if not tagged or tagged[0] in bands:
+    first = next(iter(datasets.values()))
+    tagged = [band for band, means in enumerate(first.colorinterp, 1) if means == ColorInterp.alpha]
+    is_warped = isinstance(first, WarpedVRT)
+    if not tagged or (tagged[0] in bands and not is_warped):
         return None
     values = np.nan_to_num(_sample(datasets, tagged[:1])[0])
     highest = float(values.max())
-    if ((values == 0) | (values == highest)).mean() >= _MASK_SHARE:
+    if tagged[0] not in bands and ((values == 0) | (values == highest)).mean() >= _MASK_SHARE:
         return tagged[0], highest / 2
-    what = f"band {tagged[0]} is tagged as transparency but varies like a colour; it is taken for near-infrared"
-    warn(what, where=path, remedy="if it is a mask, make it 0 or 255")
+    what = f"band {tagged[0]} is tagged as transparency but varies like a colour"
+    if is_warped:  # where GDAL takes it for transparency nevertheless
+        remedy = f"tag it anew: gdal_translate -colorinterp_{tagged[0]} undefined"
+        raise InputError(f"{what}, and the picture lies by ground control points", where=path, remedy=remedy)
+    warn(f"{what}; it is taken for near-infrared", where=path, remedy="if it is a mask, make it 0 or 255")
     return None
+
+
+def require_alpha(dataset: Any, alpha: tuple[int, float], path: Path) -> None:
+    """Raise InputError if most of a file's middle would be transparent by the scale of other files' alpha bands."""
+    band, opaque_above = alpha
+    with gdal(path):
+        parts = _parts(dataset)
+        values = _values(dataset, (band,), parts[len(parts) // 2])
+    usual = float(np.quantile(values, 0.5, method="higher"))
+    if 0 < usual <= opaque_above:
+        what = f"its alpha band has {usual:g} where those of other files have {2 * opaque_above:g}"
+        raise InputError(what, where=path, remedy="bring it to the same scale, such as 0 and 255")
 
 
 def _masks(

@@ -8,8 +8,6 @@ nor changes many points as a whole; ``index.json`` lists its files. Needs the ex
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,7 +26,7 @@ from cvlnet.index.area import Circle
 from cvlnet.index.manifest import About, Lattice
 from cvlnet.index.place_index import Found
 from cvlnet.index.segment import REMEDY, Codec, Segment, sha256_of
-from cvlnet.io.files import written_whole
+from cvlnet.io.files import folder_written_whole
 from cvlnet.io.text import read_json
 
 FILE, SHARD = "index.json", "shard"
@@ -38,6 +36,7 @@ _BATCH = 1000
 _HALF = 2**31  # added to rows and columns, so that an id is a positive number of 64 bits
 _ROUNDER = 1.01  # the engine's earth is a sphere, on which distances are wrong by up to 0.6 %
 _LARGEST_FLOAT16 = 65504.0
+_UNWRITTEN = "free some space or choose another place"
 
 
 @dataclass(frozen=True)
@@ -156,30 +155,16 @@ def write_qdrant_index(
     Raises InputError if the folder exists or cannot be written, or segments hold the same place; ValueError for
     descriptors of other dimensions than the codec's, or too large for half precision.
     """
-    if folder.exists():
-        raise InputError("is there already", where=folder, remedy="choose another folder, or delete it first")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
-    except OSError as error:
-        raise InputError(
-            f"cannot be written ({error.strerror})", where=folder, remedy="choose another place"
-        ) from error
-    try:
-        twice = _fill(staging / SHARD, about, anchor, segments, graph=graph, progress=progress)
+    with folder_written_whole(folder) as staging:
+        twice = _fill(staging / SHARD, folder, about, anchor, segments, graph=graph, progress=progress)
         if twice:
             raise InputError(f"segments hold {twice} places twice", where=folder, remedy="leave one of them out")
         files = {
             path.relative_to(staging / SHARD).as_posix(): (path.stat().st_size, sha256_of(path))
             for path in _files_in(staging / SHARD)
         }
-        with written_whole(staging / FILE) as temporary:
-            about_it = {"format": _FORMAT, **asdict(about), "anchor": asdict(anchor), "files": files}
-            temporary.write_text(json.dumps(about_it), encoding="utf-8")
-        staging.chmod(0o755)
-        staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        about_it = {"format": _FORMAT, **asdict(about), "anchor": asdict(anchor), "files": files}
+        (staging / FILE).write_text(json.dumps(about_it), encoding="utf-8")
 
 
 def points_of(about: About, anchor: LatLon, name: str, segment: Segment) -> Iterator[Points]:
@@ -203,10 +188,17 @@ def points_of(about: About, anchor: LatLon, name: str, segment: Segment) -> Iter
 
 
 def _fill(
-    shard: Path, about: About, anchor: LatLon, segments: Iterable[tuple[str, Segment]], *, graph: bool, progress: bool
+    shard: Path,
+    where: Path,
+    about: About,
+    anchor: LatLon,
+    segments: Iterable[tuple[str, Segment]],
+    *,
+    graph: bool,
+    progress: bool,
 ) -> int:
-    """Have the engine write its files. Returns how many places are held twice."""
-    shard.mkdir()
+    """Have the engine write its files. Returns how many places are held twice. where: the index, for messages."""
+    shard.mkdir(parents=True)
     int8 = qdrant.ScalarQuantizationConfig(type=qdrant.ScalarType.Int8)
     vectors = qdrant.EdgeVectorParams(
         size=about.codec.dims,
@@ -216,7 +208,7 @@ def _fill(
         hnsw_config=qdrant.HnswIndexConfig(m=16 if graph else 0, ef_construct=128, full_scan_threshold=10_000),
     )
     at_once = qdrant.EdgeOptimizersConfig(indexing_threshold=1)  # KB; by default small indexes stay as they come
-    with _engine(shard):
+    with _engine(where, _UNWRITTEN):
         config = qdrant.EdgeConfig(vectors=vectors, optimizers=at_once, wal_enabled=False)
         opened = qdrant.EdgeShard.create(str(shard), config)
         opened.update(qdrant.UpdateOperation.create_field_index(PLACE, qdrant.PayloadSchemaType.Geo))
@@ -225,9 +217,9 @@ def _fill(
         for name, segment in segments:
             for points in points_of(about, anchor, name, segment):
                 count += len(points.ids)
-                _upsert(opened, points, shard)
+                _upsert(opened, points, where)
                 bar.update(len(points.ids))
-    with _engine(shard):
+    with _engine(where, _UNWRITTEN):
         held = int(opened.info().points_count)
         opened.optimize()
         opened.flush()
@@ -236,9 +228,9 @@ def _fill(
     return count - held
 
 
-def _upsert(opened: qdrant.EdgeShard, points: Points, shard: Path) -> None:
+def _upsert(opened: qdrant.EdgeShard, points: Points, where: Path) -> None:
     each = zip(points.ids, points.vectors.tolist(), points.payloads, strict=True)
-    with _engine(shard):
+    with _engine(where, _UNWRITTEN):
         opened.update(qdrant.UpdateOperation.upsert_points([qdrant.Point(*parts) for parts in each]))
 
 
@@ -270,7 +262,7 @@ def _read(folder: Path) -> tuple[About, LocalFrame, dict[str, tuple[int, str]]]:
 
 
 @contextmanager
-def _engine(where: Path) -> Iterator[None]:
+def _engine(where: Path, remedy: str = REMEDY) -> Iterator[None]:
     """Turns what the engine raises, a panic too, which is no Exception, into an InputError."""
     try:
         yield
@@ -278,4 +270,4 @@ def _engine(where: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
-        raise InputError(f"cannot be used ({reason})", where=where, remedy=REMEDY) from error
+        raise InputError(f"cannot be used ({reason})", where=where, remedy=remedy) from error

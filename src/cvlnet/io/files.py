@@ -15,7 +15,7 @@ from cvlnet.errors import InputError
 GB = 10**9
 _SPARE_BYTES = GB // 2  # of disk space that is left to others
 _UNFINISHED = ".unfinished-"  # how the names of files begin that are being written
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of disks without space, and of files beyond their limit
 
 
 class NoSpaceError(InputError):
@@ -45,7 +45,7 @@ def written_whole(path: Path) -> Iterator[Path]:
             raise _refusal(path, error) from error
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise _refusal(path, error) from error
         raise
 
@@ -69,7 +69,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         try:
             yield temporary
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise _refusal(path, error) from error
             raise
         try:
@@ -111,7 +111,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def _refusal(path: Path, error: OSError) -> InputError:
-    remedy = "free some space or choose another place" if error.errno in _FULL else "choose another place"
+    remedy = "free some space or choose another place" if error.errno in FULL else "choose another place"
     return InputError(f"cannot be written ({error.strerror})", where=path, remedy=remedy)
 
 

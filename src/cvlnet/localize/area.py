@@ -50,17 +50,31 @@ class MapArea:
 
     def regions(self) -> Iterator[Region]:
         """The panels with something to search, one after the other. Raises InputError where the map is damaged."""
-        for number, panel in enumerate(self.panels):
-            if number in self._kept:
-                region = self._kept[number]
-            else:
-                region = self._read(panel)
-                size = 0 if region is None else _bytes_of(region)
-                if self._kept_bytes + size <= self._most_kept_bytes:
-                    self._kept[number] = region
-                    self._kept_bytes += size
+        for number in range(len(self.panels)):
+            region = self._region(number)
             if region is not None:
                 yield region
+
+    def searches(self, place: LatLon) -> bool:
+        """Whether a place is among those that are searched. Raises InputError where the map is damaged."""
+        places = self.map.header.layout.places(self.map.header.cells)
+        row, col = places.row_col(torch.from_numpy(self.map.frame.xy_world_m(place.degrees))).round().long().tolist()
+        for number, panel in enumerate(self.panels):
+            if panel is None or (row in _range(panel.rows) and col in _range(panel.cols)):
+                region = self._region(number)
+                return region is not None and region.searches(place)
+        return False
+
+    def _region(self, number: int) -> Region | None:
+        """A panel, which is kept if memory allows; None if nothing is searched there."""
+        if number in self._kept:
+            return self._kept[number]
+        region = self._read(self.panels[number])
+        size = 0 if region is None else _bytes_of(region)
+        if self._kept_bytes + size <= self._most_kept_bytes:
+            self._kept[number] = region
+            self._kept_bytes += size
+        return region
 
     def find(
         self,
@@ -121,6 +135,10 @@ def _is_cut(region: Region, fix: Fix) -> bool:
     row_col = region.places.row_col(torch.from_numpy(region.frame.xy_world_m(fix.position.degrees)))
     last = torch.tensor([region.places.rows - 1, region.places.cols - 1])
     return -0.5 <= float(torch.minimum(row_col, last - row_col).min()) < region.steps
+
+
+def _range(part: slice) -> range:
+    return range(part.start, part.stop)
 
 
 def _apart_m(one: Fix, other: Fix) -> float:

@@ -150,7 +150,7 @@ class IndexedPlaces:
     ) -> None:
         index.require(map_fingerprint=places.fingerprint, descriptor_fingerprint=projection.fingerprint)
         self.index, self.places, self.projection = index, places, projection
-        self._most_kept, self._kept = kept_blocks, OrderedDict[tuple[int, int], _Block]()
+        self._most_kept, self._kept = kept_blocks, OrderedDict[tuple[int, int], _Kept]()
 
     def find(
         self,
@@ -344,11 +344,15 @@ class IndexedPlaces:
             )
             region = self.places.region(Window(rows, cols))
             convergence_rad = self.places.convergence_rad(region.places.center_xy_m)
-            self._kept[row, col] = _Block(region, torch.tensor([rows.start, cols.start]), convergence_rad)
+            block = _Block(region, torch.tensor([rows.start, cols.start]), convergence_rad)
+            self._kept[row, col] = _Kept(block, None, block)
         self._kept.move_to_end((row, col))
         if len(self._kept) > self._most_kept:
             self._kept.popitem(last=False)
-        return self._kept[row, col].within(within)
+        kept = self._kept[row, col]
+        if kept.within != within:
+            kept = self._kept[row, col] = _Kept(kept.whole, within, kept.whole.within(within))
+        return kept.part
 
 
 @dataclass(frozen=True)
@@ -366,6 +370,15 @@ class _Block:
         east_m, north_m = self.region.places.cell_centers_xy_m().numpy().transpose(2, 0, 1)
         inside = torch.from_numpy(area.contains(east_m[0], north_m[:, 0]))
         return replace(self, region=replace(self.region, searched=self.region.searched & inside))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A block, and its part in the area that was asked for last."""
+
+    whole: _Block
+    within: Area | None
+    part: _Block
 
 
 @dataclass(frozen=True)

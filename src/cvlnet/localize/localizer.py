@@ -137,7 +137,7 @@ class Localizer:
         turns_rad = heading.turns_rad(heading_rad(clip))
         region, scores, fixes = area.find(turned, turns_rad=turns_rad, most=most, confidence=self.confidence)
         image = area.map.preview(region.cells)
-        is_searched = None if truth is None else any(panel.searches(truth) for panel in area.regions())
+        is_searched = None if truth is None else area.searches(truth)
         return Answer(clip, image, region, scores.values, fixes, truth, self._threshold, is_searched)
 
     def locate_indexed(

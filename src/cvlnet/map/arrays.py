@@ -63,15 +63,22 @@ class MapArrays:
         return self.folder / "state" / "c" / str(row) / str(col)
 
     def write(self, part: Window, cells: EncodedCells) -> None:
-        """Write the chunks of a window. One that is killed in between leaves no state, and is written again."""
+        """Write the chunks of a window. One that is killed in between leaves no state, and is written again.
+
+        Raises InputError if they cannot be written, as on a full disk.
+        """
         descriptor = cells.descriptor
         if self.header.storage == "int8":
             descriptor = (descriptor.float() * _STEPS_INT8).round().to(torch.int8)
         state = cells.known * _KNOWN + cells.gone * _GONE + cells.on_image * _ON_IMAGE
-        self._arrays["descriptor"][:, part.rows, part.cols] = descriptor.numpy()
-        self._arrays["uncertainty"][part.rows, part.cols] = cells.uncertainty.numpy()
-        self._arrays["preview"][:, part.rows, part.cols] = cells.preview.numpy()
-        self._arrays["state"][part.rows, part.cols] = state.to(torch.uint8).numpy()
+        try:
+            self._arrays["descriptor"][:, part.rows, part.cols] = descriptor.numpy()
+            self._arrays["uncertainty"][part.rows, part.cols] = cells.uncertainty.numpy()
+            self._arrays["preview"][:, part.rows, part.cols] = cells.preview.numpy()
+            self._arrays["state"][part.rows, part.cols] = state.to(torch.uint8).numpy()
+        except OSError as error:
+            remedy = "free some space, and repeat the command, which resumes"
+            raise InputError(f"cannot be written ({error.strerror})", where=self.folder, remedy=remedy) from error
 
     def read(self, part: Window) -> EncodedCells:
         """The cells of any window of the grid. Raises InputError for a damaged chunk."""
@@ -92,8 +99,16 @@ class MapArrays:
         try:
             values = np.asarray(self._arrays[name][..., part.rows, part.cols])
         except _READING as error:
+            self.require_there()
             raise InputError(f"{name} is damaged ({_short(error)})", where=self.folder, remedy=REMEDY) from error
+        self.require_there()
         return torch.from_numpy(np.ascontiguousarray(values))
+
+    def require_there(self) -> None:
+        """Raise InputError if the version was removed: Zarr takes missing chunks for places without imagery."""
+        if not self.folder.is_dir():
+            what, remedy = "this version of the map was removed by later updates", "open the map again"
+            raise InputError(what, where=self.folder, remedy=remedy)
 
     def chunks_of(self, part: Window) -> list[str]:
         """Names of the files, relative to the folder, that hold a window."""

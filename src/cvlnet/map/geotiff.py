@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import rasterio
 from jaxtyping import Shaped
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from rasterio.windows import Window as Tile
 
-from cvlnet.io.files import written_whole
+from cvlnet.io.geotiff import geotiff_written_whole
 from cvlnet.map.encode import EncodedCells, windows
 from cvlnet.map.store import Map
 
@@ -26,25 +25,22 @@ def write_geotiff(source: Map, path: Path, layer: Layer) -> None:
 
     preview: the cells' mean colours, transparent where the map shows nothing. features: all descriptor channels, not a
     number where it shows nothing. uncertainty: of a vehicle at the south-eastern corner of each cell.
-    Raises InputError where the map is damaged.
+    Raises InputError where the map is damaged, or if the file cannot be written.
     """
     header, cells = source.header, source.header.cells
     bands = {"preview": 4, "features": header.channels, "uncertainty": 1}[layer]
     west_m, north_m = header.layout.pixels(cells).corners_xy_m()[0].tolist()
     profile: dict[str, Any] = {
-        "driver": "GTiff",
         "width": cells.cols,
         "height": cells.rows,
         "count": bands,
         "dtype": _TYPES[layer],
         "crs": source.frame.crs,
         "transform": from_origin(west_m, north_m, cells.cell_m, cells.cell_m),
-        "tiled": True,
-        "compress": "deflate",
         "bigtiff": "if_safer",
         "nodata": None if layer == "preview" else float("nan"),
     }
-    with written_whole(path) as temporary, rasterio.open(temporary, "w", **profile) as file:
+    with geotiff_written_whole(path, **profile) as file:
         if layer == "preview":
             file.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
         if header.credits:

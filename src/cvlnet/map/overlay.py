@@ -20,7 +20,7 @@ from cvlnet.map.build import planned
 from cvlnet.map.encode import EncodedCells, Window, encoded, windows
 from cvlnet.map.grids import joined, offset_of
 from cvlnet.map.store import Map, is_map
-from cvlnet.map.versions import begun, is_finished, locked, mark_finished, published
+from cvlnet.map.versions import abandon, begun, has_chunks_of, is_finished, locked, mark_finished, published
 from cvlnet.model.cvlnet import CVLNet
 
 _EDGE_CELLS = 32  # of newer imagery, whose features depend on what lies beyond its edge
@@ -31,7 +31,7 @@ def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = Fa
 
     A cell is replaced where the imagery shows its surroundings, too, or where the map shows nothing. A map over which
     this imagery was laid last is returned as it is.
-    Raises InputError as `Map.open` and `planned` do, or if the map was made with other weights.
+    Raises InputError as `Map.open` and `planned` do, if the map was made with other weights, or if no cell changes.
     """
     with locked(path):
         base = Map.open(path)
@@ -47,6 +47,12 @@ def update_map(model: CVLNet, path: Path, image: Imagery, *, progress: bool = Fa
             return cells
 
         _overlay(arrays, layer.cells, seen, progress=progress)
+        if has_chunks_of(arrays, base):
+            abandon(path)
+            what = "changes nothing: it is transparent, is on the map already, or reaches too little beyond it"
+            reach_m = _EDGE_CELLS * base.header.cells.cell_m
+            remedy = f"give imagery that reaches {reach_m:.0f} m beyond what it is to replace"
+            raise InputError(what, where=image.source, remedy=remedy)
         return published(path)
 
 

@@ -140,6 +140,7 @@ class Map:
 
     def read(self, part: Window) -> EncodedCells:
         """The cells of a window of the grid. Raises InputError where a chunk is missing, truncated or damaged."""
+        self.arrays.require_there()
         for name in self.arrays.chunks_of(part):
             self._require_chunk(name)
         return self.arrays.read(part)

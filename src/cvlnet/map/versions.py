@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from cvlnet.map.arrays import REMEDY, MapArrays
 from cvlnet.map.encode import Window
 from cvlnet.map.grids import offset_of
 from cvlnet.map.header import MapHeader
-from cvlnet.map.store import INDEX, MANIFEST, POINTER, Map, is_map, listed, version_of
+from cvlnet.map.store import INDEX, MANIFEST, POINTER, Map, crc_of, is_map, listed, version_of
 
 _STAGING, _PLAN = ".building", "plan.json"
 _FINISHED = "finished"  # folder with an empty file for each window that was laid over
@@ -96,6 +97,12 @@ def _marker(arrays: MapArrays, part: Window) -> Path:
     return arrays.folder.parent / _FINISHED / f"{part.rows.start}-{part.cols.start}"
 
 
+def has_chunks_of(arrays: MapArrays, other: Map) -> bool:
+    """Whether a map that is being written has the very chunks of another one, by their checksums, at any windows."""
+    theirs = Counter(about.crc for name, about in other.manifest.items() if "/c/" in name)
+    return Counter(crc_of(path) for path in arrays.folder.glob("*/c/**/*") if path.is_file()) == theirs
+
+
 def abandon(out: Path) -> None:
     """Remove the map that is being written."""
     shutil.rmtree(out / _STAGING)
@@ -111,13 +118,15 @@ def published(out: Path) -> Map:
     manifest = {path.relative_to(staging / "map").as_posix(): asdict(listed(path)) for path in files}
     with written_whole(staging / "map" / MANIFEST) as temporary:
         temporary.write_text(json.dumps(manifest), encoding="utf-8")
+    replaced = _current(out)
     (staging / "map").rename(folder)
     _point(out, folder)
+    for number in versions:
+        if number != replaced:
+            (out / f"v{number}").rename(staging / f"v{number}")  # at once, for those who are reading it
+            for index in (out / INDEX).glob(f"*v{number}"):
+                shutil.rmtree(index)
     shutil.rmtree(staging)
-    for number in versions[:-1]:
-        shutil.rmtree(out / f"v{number}")
-        for index in (out / INDEX).glob(f"*v{number}"):
-            shutil.rmtree(index)
     return Map.open(out)
 
 
@@ -129,10 +138,14 @@ def _point(out: Path, folder: Path) -> None:
 
 def _recover(out: Path, staging: Path) -> None:
     """Take back a version that was finished, but is not the current one: its writer was killed in between."""
-    current = _number(version_of(read_json(out / POINTER, REMEDY), out / POINTER)[0]) if is_map(out) else 0
-    ahead = [number for number in _versions(out) if number > current]
+    ahead = [number for number in _versions(out) if number > _current(out)]
     if ahead and staging.is_dir() and not (staging / "map").exists():
         (out / f"v{ahead[-1]}").rename(staging / "map")
+
+
+def _current(out: Path) -> int:
+    """The number of the current version; 0 if there is none."""
+    return _number(version_of(read_json(out / POINTER, REMEDY), out / POINTER)[0]) if is_map(out) else 0
 
 
 def _versions(out: Path) -> list[int]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import cos, radians
@@ -29,6 +28,10 @@ MOST_ZOOM = 24
 _KEPT = 2048  # tiles in memory
 _OVERZOOMED = 2  # levels beyond the resolution of the image
 _MERCATOR = tms.get("WebMercatorQuad")
+
+# of overviews, and of a place of its own, which a tile does not need; for the whole process, as threads share filters
+for _category in (NoOverviewWarning, NotGeoreferencedWarning):
+    warnings.simplefilter("ignore", _category)
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,12 @@ class Tiles:
 
 @lru_cache(maxsize=_KEPT)
 def _tile(tiles: Tiles, zoom: int, col: int, row: int) -> bytes:
-    with _reader(tiles.path) as reader:  # GDAL's readers belong to one thread
+    with Reader(str(tiles.path)) as reader:  # GDAL's readers belong to one thread
         try:
             image = reader.tile(col, row, zoom, tilesize=SIDE_PX, indexes=tiles.bands, resampling_method="bilinear")
         except TileOutsideBounds:
             return _empty()
-    with _quiet():
-        return bytes(image.render(img_format="WEBP", quality=85))
+    return bytes(image.render(img_format="WEBP", quality=85))
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +83,7 @@ def _empty() -> bytes:
 def _opened(path: Path, *, is_imagery: bool) -> Tiles:
     remedy = "give a GeoTIFF with 8 bits per colour (gdal_translate -ot Byte -scale makes one)"
     try:
-        with _quiet(), rasterio.open(path) as file:
+        with rasterio.open(path) as file:
             crs, types, count, longest = file.crs, set(file.dtypes), file.count, max(file.shape)
             warn_if_slow(file, path)
             rows, cols = file.shape
@@ -90,7 +92,7 @@ def _opened(path: Path, *, is_imagery: bool) -> Tiles:
             raise InputError("does not state its position", where=path, remedy=remedy)
         if types != {"uint8"}:
             raise InputError(f"has values of type {', '.join(sorted(types))}", where=path, remedy=remedy)
-        with _reader(path) as reader:
+        with Reader(str(path)) as reader:
             south, north = reader.get_geographic_bounds("EPSG:4326")[1::2]
             max_zoom = reader.maxzoom
     except RasterioError as error:
@@ -101,17 +103,3 @@ def _opened(path: Path, *, is_imagery: bool) -> Tiles:
     return Tiles(
         path, (bands[0], bands[1], bands[2]), pixel_m, least, min(max_zoom + _OVERZOOMED, MOST_ZOOM), is_imagery
     )
-
-
-def _reader(path: Path) -> Reader:
-    with _quiet():
-        return Reader(str(path))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without warnings of what a tile does not need: overviews, and a place of its own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        warnings.simplefilter("ignore", NoOverviewWarning)
-        yield

@@ -28,9 +28,10 @@ from cvlnet.data.images import ImageCache
 from cvlnet.data.kitti_cvl import read_split, refuse_test_data
 from cvlnet.data.loading import Batches
 from cvlnet.data.samples import Batch, JoinedSamples, collate
-from cvlnet.errors import InputError
+from cvlnet.errors import InputError, warn
 from cvlnet.evaluation.metrics import found, position_errors_m
 from cvlnet.evaluation.predict import predict
+from cvlnet.io.lock import locked
 from cvlnet.model.build import build_model, load_pretrained_backbone
 from cvlnet.model.cvlnet import CVLNet
 from cvlnet.model.encoder import Pyramid
@@ -72,12 +73,17 @@ class Run:
 def train(model_config: ModelConfig, config: TrainConfig, run: Run) -> Mapping[str, float] | None:
     """Train to ``config.steps``, resuming if the folder has a checkpoint; returns the best validation metrics.
 
-    Processes that torchrun started share every batch, and all but the first return None. Raises InputError for unusable
-    data, or if the folder holds a training with another configuration or other data.
+    Processes that torchrun started share every batch, and all but the first return None. Warns of a validation on
+    training data. Raises InputError for unusable data, if the folder holds a training with another configuration or
+    other data, or if another training goes on there.
     """
+    trained_on = {fingerprint(root)["sha256"] for root in run.data}
     for root in run.validation:
         refuse_test_data(root)
         read_split(root, "test2")  # so that what is missing is noticed before anything is trained
+        if fingerprint(root)["sha256"] in trained_on:
+            what = "is trained on as well: the best weights are chosen by places that they have seen"
+            warn(what, where=root, remedy="choose them by another data set")
     with joined_world(torch.device(run.device)) as world:
         if config.batch_size % world.size:
             raise InputError(
@@ -100,6 +106,21 @@ def _train(model_config: ModelConfig, config: TrainConfig, run: Run, world: Worl
     require_pictures(model, fewest * len(config.cameras))
     samples = training_samples(run, model, config) if run.data else None
     provenance = provenance_of(model_config, config, run)
+    with locked(run.out, "another training goes on in this folder", tidy=True) if world.is_first else nullcontext():
+        return _continued(model, run, samples, plan, provenance, world)
+
+
+def _continued(
+    model: CVLNet,
+    run: Run,
+    samples: JoinedSamples | None,
+    plan: StreamPlan | None,
+    provenance: Provenance,
+    world: World,
+) -> Mapping[str, float]:
+    """Train from the folder's checkpoint on, or from the start; the best validation metrics."""
+    config = provenance.train
+    assert config is not None
     saved = load_tensors(run.out / LAST) if (run.out / LAST).exists() else None
     if saved is None:
         _initialize(model, run)

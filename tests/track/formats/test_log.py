@@ -63,6 +63,17 @@ def test_a_log_survives_kill_9_and_goes_on(tmp_path, where):
     assert same(read_trajectory(path), DRIVE)
 
 
+def test_one_process_at_a_time_writes_a_log(tmp_path):
+    path = tmp_path / "drive.jsonl"
+    with TrackLog(path, DRIVE.name, CREDIT) as log:
+        log.write(DRIVE.fixes[0])
+        with pytest.raises(InputError, match=r"another process is writing this track; wait until it has ended, or"):
+            TrackLog(path, DRIVE.name, CREDIT)
+        log.write(DRIVE.fixes[1])
+    with TrackLog(path, DRIVE.name, CREDIT) as log:
+        assert same(Trajectory("", log.fixes), Trajectory("", DRIVE.fixes[:2]))
+
+
 def test_the_log_of_another_drive_is_refused_and_kept(tmp_path):
     path = tmp_path / "drive.jsonl"
     write_trajectory(DRIVE, path)

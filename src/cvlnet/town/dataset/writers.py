@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from jaxtyping import Float64, UInt8
 from rasterio.transform import from_origin
 
@@ -27,7 +26,7 @@ from cvlnet.arrays import Rgb
 from cvlnet.geo import LocalFrame
 from cvlnet.geometry import Camera, Pose
 from cvlnet.grid import Grid
-from cvlnet.io.files import written_whole
+from cvlnet.io.geotiff import geotiff_written_whole
 from cvlnet.io.outputs import write_png, write_text
 from cvlnet.town.dataset.survey import Town
 from cvlnet.town.dataset.tiles import (
@@ -193,7 +192,6 @@ def write_overhead(path: Path, picture: UInt8[np.ndarray, "rows cols 3"], frame:
     """Write an overhead map as a tiled GeoTIFF, in the azimuthal equidistant projection around the town's anchor."""
     west_m, north_m = grid.corners_xy_m()[0].tolist()
     profile: dict[str, Any] = {
-        "driver": "GTiff",
         "width": grid.cols,
         "height": grid.rows,
         "count": 3,
@@ -201,12 +199,10 @@ def write_overhead(path: Path, picture: UInt8[np.ndarray, "rows cols 3"], frame:
         "photometric": "rgb",
         "crs": frame.crs,
         "transform": from_origin(west_m, north_m, grid.cell_m, grid.cell_m),
-        "tiled": True,
-        "compress": "deflate",
         "predictor": 2,
         "zlevel": 4,
     }
-    with written_whole(path) as temporary, rasterio.open(temporary, "w", **profile) as file:
+    with geotiff_written_whole(path, **profile) as file:
         file.write(np.moveaxis(picture, -1, 0))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,25 +28,26 @@ class TrackLog:
 
     The first line holds the name, the credit and the format's number; it is written at once. A log that is there is
     continued: ``fixes`` are those that it holds, and a last line that was not finished is removed. One process at a
-    time may write. Raises InputError if the file is something else, or is the log of another drive.
+    time may write. Raises InputError if another one does, or the file is something else, or the log of another drive.
     """
 
     def __init__(self, path: Path, name: str, credit: str | None = None) -> None:
         self.path = path
         if not path.exists():
             write_text(path, _line(header_of(name, credit)))
-        there = read_log(path)
-        if (there.name, there.credit) != (name, credit):
-            what = f"is the log of {there.name!r} ({there.credit!r}) instead of {name!r} ({credit!r})"
-            raise InputError(what, where=path, remedy="give another file, or delete it")
+        self._file = _claimed(path)
+        try:
+            there = read_log(path)
+            if (there.name, there.credit) != (name, credit):
+                what = f"is the log of {there.name!r} ({there.credit!r}) instead of {name!r} ({credit!r})"
+                raise InputError(what, where=path, remedy="give another file, or delete it")
+        except InputError:
+            self.close()
+            raise
+        self._file.truncate(_finished_bytes(path))
+        self._file.seek(0, 2)
         self.fixes = there.fixes
         self._last_s = there.fixes[-1].time_s if there.fixes else None
-        try:
-            self._file = path.open("r+b", buffering=0)
-            self._file.truncate(_finished_bytes(path))
-            self._file.seek(0, 2)
-        except OSError as error:
-            raise InputError(f"cannot be written ({error.strerror})", where=path, remedy="choose another") from error
 
     def write(self, fix: TrackFix) -> None:
         """Add a fix. It is in the file when this returns. Raises ValueError if it is not later than the last one."""
@@ -86,6 +89,21 @@ def read_log(path: Path) -> Trajectory:
     lines = _lines(path)
     where, header = next(lines, (str(path), {}))
     return replace(empty_trajectory(header, where), fixes=fixes_of(lines))
+
+
+def _claimed(path: Path) -> FileIO:
+    """A file to be written by this process alone, for as long as it is open. Raises InputError if it cannot be."""
+    try:
+        file = path.open("r+b", buffering=0)
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror})", where=path, remedy="choose another") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        remedy = "wait until it has ended, or give another folder"
+        raise InputError("another process is writing this track", where=path, remedy=remedy) from error
+    return file
 
 
 def _line(value: dict[str, Any]) -> str:
