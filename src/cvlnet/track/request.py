@@ -230,12 +230,8 @@ def _check_dates(request: TrackRequest, journey: Journey, names: Sequence[str]) 
 
 
 def _require_free(log: Path, *, resume: bool) -> None:
-    """Raise InputError if there is a track that is not to be continued; one without fixes is removed."""
-    if not log.exists():
-        return
-    if not read_trajectory(log).fixes:
-        log.unlink()
-    elif not resume:
+    """Raise InputError if there is a track that is not to be continued."""
+    if not resume and log.exists() and log.stat().st_size and read_trajectory(log).fixes:
         remedy = "add --resume to continue it, or give another folder"
         raise InputError("there is a track already", where=log, remedy=remedy)
 

@@ -101,3 +101,21 @@ def test_fixes_come_by_rising_time(tmp_path):
     with TrackLog(tmp_path / "drive.jsonl", "drive") as log, pytest.raises(ValueError, match="does not come after"):
         log.write(DRIVE.fixes[1])
     assert len(read_trajectory(tmp_path / "drive.jsonl").fixes) == 1
+
+
+@pytest.mark.parametrize("header", ["", '{"cvlnet_track": 1, "name": "another", "credit": null}\n'])
+def test_a_log_without_fixes_is_begun_anew(tmp_path, header):
+    path = tmp_path / "drive.jsonl"
+    path.write_text(header)
+    with TrackLog(path, DRIVE.name, CREDIT) as log:
+        assert log.fixes == ()
+        log.write(DRIVE.fixes[0])
+    assert same(read_trajectory(path), Trajectory(DRIVE.name, DRIVE.fixes[:1], CREDIT))
+
+
+def test_a_file_that_is_no_log_stays_as_it_is(tmp_path):
+    path = tmp_path / "notes.jsonl"
+    path.write_text("no newline, no log")
+    with pytest.raises(InputError, match="is no trajectory"):
+        TrackLog(path, DRIVE.name, CREDIT)
+    assert path.read_text() == "no newline, no log"

@@ -27,33 +27,44 @@ class TrackLog:
             log.write(fix)
 
     The first line holds the name, the credit and the format's number; it is written at once. A log that is there is
-    continued: ``fixes`` are those that it holds, and a last line that was not finished is removed. One process at a
-    time may write. Raises InputError if another one does, or the file is something else, or the log of another drive.
+    continued: ``fixes`` are those that it holds, and a last line that was not finished is removed. One without fixes
+    is begun anew. One process at a time may write.
+    Raises InputError if another one does, or the file is something else, or the log of another drive.
     """
 
     def __init__(self, path: Path, name: str, credit: str | None = None) -> None:
         self.path = path
-        if not path.exists():
-            write_text(path, _line(header_of(name, credit)))
         self._file = _claimed(path)
         try:
-            there = read_log(path)
-            if (there.name, there.credit) != (name, credit):
-                what = f"is the log of {there.name!r} ({there.credit!r}) instead of {name!r} ({credit!r})"
-                raise InputError(what, where=path, remedy="give another file, or delete it")
+            self.fixes = self._continued(name, credit)
         except InputError:
             self.close()
             raise
-        self._file.truncate(_finished_bytes(path))
+        self._last_s = self.fixes[-1].time_s if self.fixes else None
+
+    def _continued(self, name: str, credit: str | None) -> tuple[TrackFix, ...]:
+        """The fixes that are there, behind which the file now ends; behind its header if there are none."""
+        there = read_log(self.path) if self.path.stat().st_size else None
+        if there is None or not there.fixes:
+            self._file.truncate(0)
+            self._append(_line(header_of(name, credit)))
+            return ()
+        if (there.name, there.credit) != (name, credit):
+            what = f"is the log of {there.name!r} ({there.credit!r}) instead of {name!r} ({credit!r})"
+            raise InputError(what, where=self.path, remedy="give another file, or delete it")
+        self._file.truncate(_finished_bytes(self.path))
         self._file.seek(0, 2)
-        self.fixes = there.fixes
-        self._last_s = there.fixes[-1].time_s if there.fixes else None
+        return there.fixes
 
     def write(self, fix: TrackFix) -> None:
         """Add a fix. It is in the file when this returns. Raises ValueError if it is not later than the last one."""
         if self._last_s is not None and fix.time_s <= self._last_s:
             raise ValueError(f"the time {fix.time_s} s does not come after {self._last_s} s")
-        line = _line(entry_of(fix)).encode()
+        self._append(_line(entry_of(fix)))
+        self._last_s = fix.time_s
+
+    def _append(self, text: str) -> None:
+        line = text.encode()
         try:
             written = self._file.write(line)
             while written < len(line):
@@ -62,7 +73,6 @@ class TrackLog:
             self.close()  # nothing may follow an unfinished line
             remedy = "free some space and resume"
             raise InputError(f"cannot be written ({error.strerror})", where=self.path, remedy=remedy) from error
-        self._last_s = fix.time_s
 
     def close(self) -> None:
         """Write no more."""
@@ -94,6 +104,8 @@ def read_log(path: Path) -> Trajectory:
 def _claimed(path: Path) -> FileIO:
     """A file to be written by this process alone, for as long as it is open. Raises InputError if it cannot be."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
         file = path.open("r+b", buffering=0)
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror})", where=path, remedy="choose another") from error
