@@ -450,15 +450,15 @@ class EvaluationConfig:
         way_m: Length of the path over which the frames of a clip are spread.
         step: Takes every n-th frame of the video instead (3: every third), however far the vehicle moved.
         cameras: Cameras whose frames form a clip: 2 is KITTI's left one, 3 the right one.
-        pitch_error_deg: How much farther down, or up, cameras may look than is stated, two standard deviations, for
-            which pitches 2 degrees apart are tried, as cvlnet localize does; 0 takes the stated pitch as it is.
+        pitch_error_deg: Largest error of the cameras' stated pitch to allow for (two standard deviations). As in cvlnet
+            localize, pitches 2 degrees apart are tried; 0 tries only the stated pitch.
         splits: Test splits to evaluate: test1 without distractor tiles, test2 with them.
         most_queries: Largest number of queries of each split, evenly spaced; all by default.
         share_mapped: Share of queries whose place is on the map, the prior of the confidence; by default that of the
             weights.
         published_decoding: Also reports the results of the published decoding of offsets.
-        controls: Also reports what is found without information: with blank pictures, those of another drive, a
-            shuffled map, and by guessing a place, a place on a road, or one on a road along the heading.
+        controls: Also reports the chance level: with blank pictures, those of another drive, a shuffled map, and by
+            guessing a place, a place on a road, or one on a road along the heading.
         cases: Number of the best and of the worst cases to draw.
         precision: Number format of the encoders. bfloat16 is faster on devices that have it; others take float32.
         device: Device to compute on: cpu or cuda.

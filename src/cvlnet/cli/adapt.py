@@ -29,9 +29,9 @@ def adapt(
     r"""Adapt weights to your own streets: fine-tune them on a drive whose positions are known to a few metres.
 
     No labels are needed. A constant offset between the positions and the imagery is estimated first. The end of the
-    drive is not learned from; the result is judged there, and nothing is written if it is no better than the weights
-    before. An interrupted call goes on when it is repeated. The weights that are written state no confidence until
-    cvlnet calibrate has fitted it.
+    drive is held out from training, and the result is evaluated there; nothing is written if it is no better than the
+    original weights. An interrupted call resumes when it is repeated. The new weights give no confidence until cvlnet
+    calibrate has fitted one.
 
     For example:
 
@@ -43,8 +43,8 @@ def adapt(
         source: KITTI drive, or a video folder; with latitudes and longitudes unless --track is given.
         imagery: Overhead image that covers the whole drive.
         out: File of weights to write.
-        track: track.jsonl that cvlnet track wrote of this drive: learns from the places that it was sure of instead of
-            the drive's own positions.
+        track: track.jsonl that cvlnet track wrote of this drive: trains on the places that the tracker was sure of
+            instead of the drive's own positions.
         weights: File of weights to start from; the package's own by default.
         camera: Camera of a KITTI drive: 2 is the left one, 3 the right one.
 
@@ -62,7 +62,7 @@ def adapt(
         positions = {frame.index: frame.position for frame in recording.frames}
     else:
         remedy = "give its poses as latitudes and longitudes, or a track of it with --track"
-        raise InputError("where it was taken is not known", where=source, remedy=remedy)
+        raise InputError("the drive has no latitudes and longitudes", where=source, remedy=remedy)
     found = adapt(
         recording,
         positions,
@@ -77,6 +77,6 @@ def adapt(
     )
     print("\n".join(lines(found)))
     if not found.is_better:
-        what = "the adapted weights are no better at the end of the drive than those before; nothing is written"
+        what = "the adapted weights are no better at the end of the drive than the original ones; nothing is written"
         raise InputError(what, where=source, remedy="drive more streets, or check positions, camera and imagery")
-    print(f"{out}: the mean of the weights before and the adapted ones")
+    print(f"{out}: the mean of the original and the adapted weights")

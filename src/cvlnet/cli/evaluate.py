@@ -83,7 +83,7 @@ def calibrate(
         weights: File of weights.
         out: File to write; it may be the same one.
         frames: Number of frames of a clip, 1 to 16.
-        pitch_error_deg: How much farther down, or up, cameras may look than is stated, as for cvlnet localize.
+        pitch_error_deg: Largest error of the cameras' stated pitch to allow for, as for cvlnet localize.
         share_mapped: Share of queries whose place is on the map where the weights will be used.
         most_queries: Largest number of queries, evenly spaced; all by default.
 

@@ -59,9 +59,9 @@ def localize(
         heading: What is known of the direction in which the camera looks at the newest frame, in degrees
             counter-clockwise from east: "unknown", "±20" around the recorded heading, or "90±20". By default the
             recorded heading is used as it is.
-        pitch_error_deg: How much farther down, or up, the camera may look than is stated, because of its calibration,
-            of slopes and of braking: two standard deviations. Pitches 2 degrees apart are tried, and that of each place
-            is printed. 0 takes the stated pitch as it is; with a known heading that takes half the time.
+        pitch_error_deg: Largest error of the camera's stated pitch to allow for (two standard deviations), due to its
+            calibration, slopes and braking. Pitches 2 degrees apart are tried, and that of each place is printed. 0
+            tries only the stated pitch; with a known heading that takes half the time.
         indexed: Takes candidates from the map's index (`cvlnet map index`) instead of comparing every place.
         weights: File of weights; the package's own by default.
         share_mapped: Prior probability that the place is on the map; by default that of the weights.

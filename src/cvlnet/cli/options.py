@@ -65,7 +65,7 @@ def heading_of(text: str | None) -> Heading:
     try:
         return Heading() if text is None else Heading.parse(text)
     except ValueError as error:
-        raise InputError(str(error), where="--heading", remedy='say "unknown", "±20" or "90±20"') from error
+        raise InputError(str(error), where="--heading", remedy='give "unknown", "±20" or "90±20"') from error
 
 
 def default_text(value: Any) -> str | None:

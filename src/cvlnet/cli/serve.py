@@ -66,7 +66,7 @@ def serve(
         name: Additional host names by which requests may address the server, such as that of a proxy.
         state: Folder for the sessions; a later server with the same folder continues them. By default a temporary one.
         most_sessions: Largest number of sessions that are tracked at the same time.
-        pitch_error_deg: How much farther down, or up, cameras may look than is stated, as for cvlnet track.
+        pitch_error_deg: Largest error of the cameras' stated pitch to allow for, as for cvlnet track.
         open: Opens the page in the browser.
         weights: File of weights; the package's own by default.
         device: Device to compute on: cpu or cuda.

@@ -68,11 +68,11 @@ def track(
         out: Folder to write.
         heading: What is known of the heading of the first frame, in degrees counter-clockwise from east: "±5" around
             that of the odometry, "90±20", or "unknown". By default "±5", or "unknown" for bags, and if the odometry
-            begins with a yaw of about 0, as that of wheels and of visual odometry does.
-        pitch_error_deg: How much farther down, or up, the cameras may look than is stated, because of their
-            calibration, of slopes and of braking: two standard deviations. Pitches 2 degrees apart are compared with
-            the map, three of them by default, until a place is tracked; from then on the pitch is estimated there. 0
-            takes the stated pitch as it is; the search then takes a third of the time.
+            begins with a yaw of about 0, as wheel and visual odometry do.
+        pitch_error_deg: Largest error of the cameras' stated pitch to allow for (two standard deviations), due to their
+            calibration, slopes and braking. Until a place is tracked, pitches 2 degrees apart are compared with the
+            map, three of them by default; from then on the pitch is estimated. 0 uses only the stated pitch, and the
+            search takes a third of the time.
         start: Latitude and longitude near which the drive begins; by default it may begin anywhere on the map.
         start_sigma_m: Standard deviation of that place, in metres.
         near: Latitude and longitude of a place; only the map around it is searched.

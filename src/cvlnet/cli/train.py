@@ -40,7 +40,7 @@ def train(
     nuisances: Annotated[Nuisances, panel("Nuisances of streamed towns", Nuisances)] = Nuisances(),
     config: Path | None = None,
 ) -> None:
-    r"""Train on data sets, or on towns that are drawn meanwhile. An interrupted training resumes when repeated.
+    r"""Train on data sets, or on towns that are drawn during the training. An interrupted call resumes when repeated.
 
     For example:
 
