@@ -248,7 +248,7 @@ class AdaptConfig:
         batch_size: Number of clips in a step, each with its tile.
         learning_rate: Peak learning rate; that of the backbones is a third of it.
         position_error_m: How far the positions of the drive may be off, besides a constant offset.
-        hold_out: Share of the way, at its end, on which the result is judged.
+        hold_out: Last share of the way, held out from training to validate the result.
         seed: Seed of all random numbers.
 
     """

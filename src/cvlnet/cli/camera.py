@@ -14,7 +14,7 @@ from cvlnet.errors import InputError
 
 def camera_app() -> App:
     """The commands of ``cvlnet camera``."""
-    app = App(name="camera", help="Calibrations of cameras.", sort_key=103)
+    app = App(name="camera", help="Convert the calibration of a camera, or guess it from metadata.", sort_key=103)
     app.command(convert)
     app.command(guess)
     return app

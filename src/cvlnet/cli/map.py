@@ -113,10 +113,10 @@ def info(source: Path, /, *, verify: bool = False) -> None:
 
 
 def index(source: Path, /, *, storage: Literal["float16", "int8"] = "int8") -> None:
-    """Add an index to a map, for areas that are too large to compare every cell with.
+    """Add an index to a map, for areas that are too large for an exhaustive search.
 
-    `cvlnet localize MAP --indexed` then compares a clip with descriptors of places, one every 10 m, and matches the
-    best 0.05 % of them, but at least 300, exactly. After an update of the map, repeat the command; the index of the
+    `cvlnet localize MAP --indexed` then compares a clip with descriptors of places, one every 10 m, and exactly matches
+    only the best 0.05 % of them, but at least 300. After an update of the map, repeat the command; the index of the
     older version is not used. An interrupted call resumes when it is repeated.
     Needs the extra: pip install 'cvlnet[index]'.
 
