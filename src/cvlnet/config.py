@@ -241,7 +241,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """How weights are adapted to one's own streets.
+    """How weights are adapted to your own streets.
 
     Attributes:
         steps: Number of optimizer steps.

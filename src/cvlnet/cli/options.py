@@ -33,7 +33,7 @@ def panel(title: str, configuration: type) -> Parameter:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a command computes with.
+    """Device, processes and cache of a command.
 
     Attributes:
         device: Device to compute on: cpu or cuda.

@@ -59,7 +59,7 @@ def train(
         validation: Data sets by which the best weights are chosen.
         init: File of weights to start from.
         overfit_batch: Trains on a single batch, whose loss must fall to zero.
-        stream: Preset of towns that are drawn while the training goes on. Each of their clips is used about twice, then
+        stream: Preset of towns that are drawn during the training. Each of their clips is used about twice, then
             the town is deleted. They are trained on instead of data sets, or alternate with them.
         first_seed: Seed of the first streamed town; the others follow. All are below 100,000, the seeds for training.
         mixed_towns: Number of streamed towns that consecutive steps alternate among.
