@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cvlnet.track.tracker import Tracker
 
 __all__ = ["Localizer", "Tracker", "__version__", "open_overhead"]
-__version__ = "1.5.0"
+__version__ = "1.6.0"
 
 
 def __getattr__(name: str) -> Any:
