@@ -203,15 +203,6 @@ def test_jobs_hold_every_drive_and_every_map_once() -> None:
         assert sorted(s.index for s in jobs if s.tiles) == list(range(count))
 
 
-def test_the_overhead_map_is_drawn_beside_drives_that_take_as_long() -> None:
-    """That of the demonstration takes longer than its three drives of 100 pictures each; a small one less than one."""
-    (demo,) = preset_towns("demo", 200_700, Nuisances())
-    assert [(job.drives, job.tiles) for job in jobs_of(Path("out"), [demo], 2)] == [((0, 1, 2), False), ((), True)]
-    small = replace(demo, size_m=200.0)
-    assert [(job.drives, job.tiles) for job in jobs_of(Path("out"), [small], 2)] == [((0, 2), False), ((1,), True)]
-    assert [job.drives for job in jobs_of(Path("out"), [demo], 1)] == [(0, 1, 2)]
-
-
 def _driven_s(towns: tuple[TownConfig, ...]) -> float:
     return sum(town.drives * town.frames_per_drive for town in towns) / FRAMES_PER_S
 

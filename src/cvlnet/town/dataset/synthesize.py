@@ -27,7 +27,6 @@ from cvlnet.town.presets import Nuisances, Preset, TownConfig, preset_towns, rol
 
 FORMAT_VERSION = 1
 ATTRIBUTION = "Synthetic town, drawn by cvlnet; no real imagery"
-PICTURES_PER_KM2 = 400  # that take about as long as the overhead map of a square kilometre
 _LOOK_S = 2.0  # between two checks of the workers' progress
 _PLANNING, _FRAMES, _OVERHEAD = "planning, compiling", "frames", "overhead images"
 _Report = Callable[[str, int], None]  # gets the current activity, and the number of newly drawn pictures
@@ -110,18 +109,13 @@ def describe(towns: Sequence[TownConfig], name: str) -> dict[str, Any]:
 
 
 def jobs_of(out: Path, towns: Sequence[TownConfig], workers: int) -> list[Job]:
-    """Split every town among the workers to spare, to take about as long each; the last part has the overhead map."""
+    """Split every town among the workers to spare; the part with the fewest drives also draws the overhead map."""
     parts = max(1, workers // len(towns))
     jobs = []
     for index, town in enumerate(towns):
         count = min(parts, town.drives + 1)
-        loads = [0.0] * (count - 1) + [PICTURES_PER_KM2 * town.size_m**2 / 1e6]
-        drives: list[list[int]] = [[] for _ in range(count)]
-        for drive in range(town.drives):
-            part = loads.index(min(loads))
-            drives[part].append(drive)
-            loads[part] += pictures_of(town) / town.drives
-        jobs += [Job(out, index, town, tuple(drives[part]), tiles=part == count - 1) for part in range(count)]
+        drives = [tuple(range(town.drives))[part::count] for part in range(count)]
+        jobs += [Job(out, index, town, drives[part], tiles=part == count - 1) for part in range(count)]
     return jobs
 
 
