@@ -165,5 +165,5 @@ def test_a_training_goes_on(kind: str, trained: Run, tmp_path: Path) -> None:
 
 def test_a_file_for_a_folder_gets_one_line(trained: Run, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    with pytest.raises(InputError, match=r"run/log.jsonl: cannot be written \(File exists\); choose another place"):
+    with pytest.raises(InputError, match=r"run: cannot be written \(File exists\); choose another place"):
         train(MODEL, CONFIG, replace(trained, out=tmp_path / "run"))
