@@ -117,8 +117,8 @@ class Tracked:
             )
         else:
             lines.append(f"at the end the place is not known: {last.state}")
-        if self._offsets:
-            lines.append(f"the cameras look {self._offsets} than stated")
+        if offsets := self._offsets:
+            lines.append(f"the cameras look {offsets} than stated")
         if self.errors is not None:
             figures = self.errors.figures()
             if not self.errors.tracked.any():
